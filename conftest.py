@@ -1,0 +1,63 @@
+"""Fixtures that every app's tests share: the named users, a real Valkey, the async pool."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+DEMO_TIERS = {"demo-free": "free", "demo-pro": "pro", "demo-enterprise": "enterprise"}
+
+
+@pytest.fixture
+def users(transactional_db: None) -> dict[str, str]:
+    """The named users with a licence, user id by user id; `demo-unlicensed` and `stranger` have none."""
+    from accounts.models import UserLicence
+
+    for user, tier in DEMO_TIERS.items():
+        UserLicence.objects.create(user_id=user, email=f"{user}@example.com", license_type=tier)
+    UserLicence.objects.create(
+        user_id="demo-expired",
+        email="demo-expired@example.com",
+        license_type="pro",
+        expires_at=timezone.now() - timedelta(days=1),
+    )
+    return {user: user for user in [*DEMO_TIERS, "demo-expired"]}
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real Valkey server, shared by the run; each test takes keys of its own."""
+    from gateway.embedded import running_valkey
+
+    with running_valkey(Path(tmp_path_factory.mktemp("valkey"))) as url:
+        yield url
+
+
+@pytest.fixture
+async def pool(transactional_db: None) -> AsyncIterator[None]:
+    """The async pool of the test's own event loop."""
+    from gateway import db
+
+    await db.open_pool()
+    yield
+    await db.close_pool()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, settings: object) -> Path:
+    """A DATA_DIR of the test's own."""
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    """Whatever a process keeps in memory is emptied after each test."""
+    yield
+    for clear in CACHE_CLEARERS:
+        clear()
+
+
+CACHE_CLEARERS: list[Callable[[], None]] = []

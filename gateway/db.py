@@ -1,0 +1,73 @@
+"""Async access to PostgreSQL: a bounded pool for each event loop that opened one, a single connection elsewhere."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from django.conf import settings
+from django.db import connections
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+Connection = psycopg.AsyncConnection[Any]
+
+# Enough for the claims, heartbeats and settlements of hundreds of turns: none is held across a wait on a model or tool.
+POOL_SIZE = 8
+POOL_WAIT_S = 10.0
+
+_pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool[Connection]]" = WeakKeyDictionary()
+
+
+def conninfo(*, direct: bool = False) -> str:
+    """The connection string of Django's default database (in tests: the test database).
+
+    `direct` prefers DATABASE_DIRECT_URL, for what a transaction pooler can't serve (LISTEN, advisory locks).
+    """
+    if direct and settings.DATABASE_DIRECT_URL:
+        return str(settings.DATABASE_DIRECT_URL)
+    parameters = connections["default"].get_connection_params()
+    for django_only in ("cursor_factory", "context", "prepare_threshold"):
+        parameters.pop(django_only, None)
+    return make_conninfo(**parameters)
+
+
+async def open_pool() -> None:
+    """Open the running loop's pool; again is no error."""
+    loop = asyncio.get_running_loop()
+    if loop in _pools:
+        return
+    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        conninfo(), min_size=1, max_size=POOL_SIZE, timeout=POOL_WAIT_S, open=False, kwargs={"autocommit": True}
+    )
+    _pools[loop] = pool
+    await pool.open()
+
+
+async def close_pool() -> None:
+    """Close the running loop's pool, if it opened one."""
+    pool = _pools.pop(asyncio.get_running_loop(), None)
+    if pool is not None:
+        await pool.close()
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator[Connection]:
+    """An autocommit connection; `async with conn.transaction()` makes a transaction on it.
+
+    Raises psycopg_pool.PoolTimeout (a psycopg.OperationalError) when none comes free within 10 s.
+    """
+    pool = _pools.get(asyncio.get_running_loop())
+    if pool is not None:
+        async with pool.connection() as conn:
+            yield conn
+        return
+    async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as conn:
+        yield conn
+
+
+async def notify(conn: Connection, channel: str, payload: str = "") -> None:
+    """Wake listeners of `channel` once the transaction on `conn` commits."""
+    await conn.execute("SELECT pg_notify(%s, %s)", (channel, payload))

@@ -1,0 +1,62 @@
+"""Read settings from the environment: NAME, or the content of the file that NAME_FILE names."""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load_dotenv() -> None:
+    """Read `.env` of the project; what the real environment sets wins."""
+    file = ROOT / ".env"
+    if file.is_file():
+        environ.Env.read_env(str(file), overwrite=False)
+
+
+def text(name: str, default: str = "") -> str:
+    """The value of `name`, or of the file named by `name`_FILE, without surrounding white space.
+
+    Raises ImproperlyConfigured when both are set or the file can't be read.
+    """
+    value, file = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if value and file:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
+    if not file:
+        return value.strip() or default
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or default
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE can't be read.") from error
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """A boolean; raises ImproperlyConfigured for a word that is neither true nor false."""
+    value = text(name).lower()
+    if value in {"", "true", "1", "yes", "on", "false", "0", "no", "off"}:
+        return default if not value else value in {"true", "1", "yes", "on"}
+    raise ImproperlyConfigured(f"{name} must be true or false.")
+
+
+def number(name: str, default: int) -> int:
+    """A whole number; raises ImproperlyConfigured for anything else."""
+    value = text(name)
+    try:
+        return int(value) if value else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number.") from error
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """A comma-separated list without empty items."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def database(url: str) -> dict[str, object]:
+    """Django's settings for a PostgreSQL URL; raises ImproperlyConfigured for another engine."""
+    config: dict[str, object] = environ.Env.db_url_config(url)
+    if config.get("ENGINE") not in {"django.db.backends.postgresql", "django.db.backends.postgresql_psycopg2"}:
+        raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// URL.")
+    return config | {"ENGINE": "django.db.backends.postgresql"}

@@ -1,0 +1,83 @@
+"""Structured logs: one event a line, with the request and turn it belongs to, and no secret in it."""
+
+import logging
+import logging.config
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+REDACTED = "[redacted]"
+# Telegram's token stands in every Bot API URL (/bot<id>:<secret>/…); JWTs are three base64url parts; URLs may carry a password.
+_SECRET_SHAPES = re.compile(
+    r"bot\d+:[A-Za-z0-9_-]{20,}"
+    r"|\b\d{6,}:[A-Za-z0-9_-]{30,}"
+    r"|\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|\b(?:sk|xox[abps])-[A-Za-z0-9_-]{8,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
+)
+_SECRET_KEYS = re.compile(r"(?i)(token|secret|password|api_?key|authorization|cookie|ticket$)")
+# Counts of model tokens are no secrets.
+_COUNTS = re.compile(r"_tokens$|^tokens$")
+
+
+def configure(*, debug: bool, level: str) -> None:
+    """Send every log of the process to standard error: for people when `debug`, as JSON lines otherwise."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    renderer: Any = structlog.dev.ConsoleRenderer() if debug else structlog.processors.JSONRenderer()
+    formatter = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([] if debug else [structlog.processors.format_exc_info]),
+            redact,
+            renderer,
+        ],
+        "foreign_pre_chain": _shared(),
+    }
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"structured": formatter},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            "root": {"handlers": ["stderr"], "level": level.upper()},
+            # These print URLs at INFO, and a bot's URL holds its token.
+            "loggers": {
+                name: {"level": "WARNING"}
+                for name in ("httpx", "httpx2", "httpcore", "httpcore2", "mcp", "uvicorn.error")
+            },
+        }
+    )
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace what looks like a secret, by its key or by its shape, in an event's values."""
+    for key, value in event.items():
+        if _SECRET_KEYS.search(key) and not _COUNTS.search(key):
+            event[key] = REDACTED
+        elif isinstance(value, str):
+            event[key] = _SECRET_SHAPES.sub(REDACTED, value)
+    return event
+
+
+def _shared() -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]

@@ -1,0 +1,51 @@
+"""Middleware for every HTTP answer: its request id, and what a page may load."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from gateway.ids import new_id
+
+GetResponse = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+# The pages load their own files only; sockets go to the page's own host.
+PAGE_POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+# django-unfold's pages hold inline scripts and evaluate Alpine expressions.
+ADMIN_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class _AsyncMiddleware:
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+
+class RequestIdMiddleware(_AsyncMiddleware):
+    """Name each request in its logs and in the answer's X-Request-Id."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = new_id()
+        request.META["REQUEST_ID"] = request_id
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = await self.get_response(request)
+        response["X-Request-Id"] = request_id
+        return response
+
+
+class ContentSecurityPolicyMiddleware(_AsyncMiddleware):
+    """Say what a page may load, unless the view said so itself."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = await self.get_response(request)
+        admin = request.path.startswith("/admin/") or (settings.DEBUG and response.status_code >= 400)
+        response.headers.setdefault("Content-Security-Policy", ADMIN_POLICY if admin else PAGE_POLICY)
+        return response

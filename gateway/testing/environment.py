@@ -1,0 +1,25 @@
+"""The environment of a test run, set before Django reads it (pytest loads this with `-p`)."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# Nothing of the developer's own environment or .env decides a test.
+for name in list(os.environ):
+    if name.endswith(("_API_KEY", "_BASE_URL", "_BOT_TOKEN", "_JWKS_URL")) or name in {"REDIS_URL", "DEFAULT_MODEL"}:
+        del os.environ[name]
+os.environ |= {
+    "DEBUG": "true",
+    "SECRET_KEY": "only-for-tests-only-for-tests-only-for-tests",
+    "DATA_DIR": os.environ.get("TEST_DATA_DIR", str(ROOT / ".data-test")),
+    "LOG_LEVEL": "WARNING",
+    "DJANGO_SETTINGS_MODULE": "gateway.settings",
+}
+# A key in .env would count as set: an empty value of the environment wins over it.
+os.environ |= {name: "" for name in ("REDIS_URL", "JWT_JWKS_URL", "DEFAULT_MODEL", "DEFAULT_MODEL_PROVIDER", "TELEGRAM_BOT_TOKEN")}
+
+if not os.environ.get("DATABASE_URL"):
+    from gateway.embedded import ensure_database_url
+
+    os.environ["DATABASE_URL"] = ensure_database_url(Path(os.environ["DATA_DIR"]))

@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Run a management command; without DATABASE_URL the embedded PostgreSQL is joined or started first."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command named on the command line."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    from django.core.management import execute_from_command_line
+
+    from gateway.database_url import provide_database_url
+
+    provide_database_url()
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
