@@ -1,0 +1,84 @@
+"""What runs workspaces: every module of this folder defines BACKEND, and PROVISIONER names the one in use.
+
+A backend holds no truth: what it needs to find a workspace again is in the `facts` that it hands out, which the caller
+stores. It may be asked for the same workspace from several processes, never by two at the same time.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Protocol, runtime_checkable
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway.plugins import load_folder
+
+Facts = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The workspace that is wanted; `idle_s` 0 = it is never stopped for being idle."""
+
+    name: str
+    user_id: str
+    tier: str
+    idle_s: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A running workspace: the URL of its MCP endpoint and what its backend needs to find it again."""
+
+    url: str = ""
+    facts: Facts = field(default_factory=dict)
+
+
+Record = Callable[[Instance], Awaitable[None]]
+Report = Callable[[str], Awaitable[None]]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Starts and stops workspaces somewhere."""
+
+    @property
+    def name(self) -> str:
+        """What PROVISIONER calls it."""
+
+    async def start(self, spec: Spec, *, report: Report, record: Record) -> Instance:
+        """Start the workspace and return once it serves; what remains of an earlier instance is ended first.
+
+        `report` is awaited with each stage entered (queued, scheduling, pulling, starting), `record` with the instance as
+        soon as something of it exists. Raises WorkspaceFailed. A start that failed or was cancelled leaves nothing running.
+        """
+
+    async def stop(self, name: str, instance: Instance) -> None:
+        """End the workspace, with grace, and return when nothing of it runs; none running is no error. Data stay."""
+
+    def alive(self, instance: Instance) -> bool:
+        """Whether the instance still runs, as far as can be told in microseconds: no waiting, no network."""
+
+    async def serves(self, user_id: str, instance: Instance) -> bool:
+        """Whether the instance answers, and answers to this user, asked over the network within a few seconds."""
+
+    async def heartbeat(self, names: Iterable[str]) -> None:
+        """Tell these workspaces that their owner lives."""
+
+    async def delete_data(self, name: str) -> None:
+        """Remove the user's data of a stopped workspace; none is no error."""
+
+
+@cache
+def backends() -> dict[str, Backend]:
+    """Every backend by its name."""
+    return load_folder(__name__, constant="BACKEND", kind=Backend)  # type: ignore[type-abstract] # checked with isinstance
+
+
+def backend() -> Backend:
+    """The backend that PROVISIONER names; raises ImproperlyConfigured when there is none of that name."""
+    found = backends().get(settings.PROVISIONER)
+    if found is None:
+        raise ImproperlyConfigured(f"PROVISIONER must be one of: {', '.join(backends())}.")
+    return found
