@@ -1,0 +1,60 @@
+"""What can go wrong in a workspace. Each text is for the model or person that reads it and says what to do next."""
+
+
+class WorkspaceError(Exception):
+    """The workspace could not do this."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class CsvRejected(WorkspaceError):
+    """The CSV text can't be read as daily bars."""
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        self.line = line
+        super().__init__(reason if line is None else f"line {line}: {reason}")
+
+
+class UnknownSymbol(WorkspaceError):
+    """No instrument has this symbol or name. Call list_instruments to see what there is."""
+
+
+class SymbolTaken(WorkspaceError):
+    """This symbol is shipped with the workspace. Import your bars under another symbol."""
+
+
+class NoBars(WorkspaceError):
+    """The range holds no bars."""
+
+
+class UnknownIndicator(WorkspaceError):
+    """No indicator has this name. Call list_indicators to see what there is."""
+
+
+class BadParameter(WorkspaceError):
+    """A parameter of the indicator is unknown or out of its range."""
+
+
+class TooFewBars(WorkspaceError):
+    """The range holds fewer bars than the indicator needs."""
+
+
+class BadQuery(WorkspaceError):
+    """The query holds no word to search for. Give one or more words."""
+
+
+class BadMessage(WorkspaceError):
+    """A message can't be stored."""
+
+
+class StorageFull(WorkspaceError):
+    """The workspace's disk is full, nothing was stored. Delete conversations or memories that are no longer needed."""
+
+
+class ForeignFolder(WorkspaceError):
+    """The data folder belongs to another user."""
+
+
+class UnusableKeys(WorkspaceError):
+    """The public key file holds no usable Ed25519 public key."""

@@ -1,0 +1,76 @@
+"""The command line of the server; each option is also an environment variable, which the command line overrides."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TIERS = ("free", "pro", "enterprise")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to serve one user. Port 0 chooses a free one."""
+
+    data: Path
+    host: str
+    port: int
+    activity_port: int
+    user: str
+    public_key: Path
+    tier: str
+    ready_file: Path | None
+
+
+def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
+    """Options from the command line, else from WORKSPACE_<OPTION>. Exits with 2 when one is missing or wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mcp_server",
+        description="Serve one user's workspace over MCP.",
+        epilog="Each option can also be given as WORKSPACE_<OPTION>, e.g. WORKSPACE_ACTIVITY_PORT.",
+    )
+    _add(parser, environ, "--data", type=Path, help="folder with the user's data, made when missing")
+    _add(
+        parser,
+        environ,
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1; a pod needs 0.0.0.0)",
+    )
+    _add(parser, environ, "--port", type=_port, help="port of /mcp and /healthz, 0 = a free one")
+    _add(parser, environ, "--activity-port", type=_port, help="loopback port of /activity, 0 = a free one")
+    _add(parser, environ, "--user", type=_text, help="id of the user, the `sub` of the gateway's tokens")
+    _add(parser, environ, "--public-key", type=Path, help="file with the gateway's Ed25519 public keys, PEM")
+    _add(parser, environ, "--tier", choices=TIERS, help="licence tier of the user")
+    _add(
+        parser,
+        environ,
+        "--ready-file",
+        type=Path,
+        default=None,
+        help="write pid and ports there as JSON once listening",
+    )
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _add(parser: argparse.ArgumentParser, environ: Mapping[str, str], flag: str, **settings: object) -> None:
+    value = environ.get("WORKSPACE_" + flag.removeprefix("--").replace("-", "_").upper())
+    if value:
+        settings["default"] = value
+    parser.add_argument(flag, required="default" not in settings, **settings)  # type: ignore[arg-type]  # passed on as they are
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError
+    return port
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return text

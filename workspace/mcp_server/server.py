@@ -1,0 +1,49 @@
+"""The MCP server of one workspace: its tools and resources put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+
+from mcp_server import __version__
+from mcp_server.activity import Activity
+from mcp_server.tools.conversations import ConversationTools
+from mcp_server.tools.indicators import IndicatorTools
+from mcp_server.tools.market import MarketTools
+from mcp_server.tools.memory import MemoryTools
+from mcp_server.tools.offer import Offer, tool_of
+from mcp_server.tools.preferences import PreferenceTools
+from mcp_server.tools.resources import Resources
+from mcp_server.workspace import Workspace
+
+INSTRUCTIONS = (
+    "The trading workspace of one user: daily price bars, indicators, memories, preferences and conversations. "
+    "Market figures come from here, never from memory; say the dates they are for. Read context://profile first."
+)
+
+
+def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
+    """The server with every tool and resource; `activity` sees each request."""
+    server: MCPServer[Any] = MCPServer(
+        "dexorder-workspace",
+        title="Dexorder workspace",
+        version=__version__,
+        instructions=INSTRUCTIONS,
+        tools=[tool_of(offer) for offer in offers(workspace)],
+        log_level="WARNING",
+        middleware=[activity],
+    )
+    Resources(workspace).add_to(server)
+    return server
+
+
+def offers(workspace: Workspace) -> list[Offer]:
+    """All tools, in the order in which a client lists them."""
+    return [
+        *MarketTools(workspace.catalogue).offers(),
+        *IndicatorTools(workspace.catalogue).offers(),
+        *MemoryTools(workspace.memories).offers(),
+        *ConversationTools(workspace.conversations).offers(),
+        *PreferenceTools(workspace.preferences).offers(),
+    ]

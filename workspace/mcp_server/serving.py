@@ -1,0 +1,109 @@
+"""Run the server until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mcp_server.activity import Activity
+from mcp_server.options import Options
+from mcp_server.server import build_server
+from mcp_server.tokens import KeyRing, Verifier
+from mcp_server.web import WorkspaceApp, mcp_app
+from mcp_server.workspace import Workspace, open_workspace
+
+# What is in flight at SIGTERM may end; after this it is cut. Every store survives being cut.
+SHUTDOWN_S = 5
+
+# Far above one gateway's connections, far below what would fill 512 MiB.
+MAX_CONNECTIONS = 256
+
+LOOPBACK = "127.0.0.1"
+
+logger = logging.getLogger(__name__)
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Calls `announce` once, when it has begun to listen."""
+
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def serve(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT. Raises WorkspaceError or OSError when it can't begin."""
+    verifier = Verifier(KeyRing(options.public_key), user=options.user)
+    workspace = open_workspace(options.data, user=options.user, tier=options.tier)
+    try:
+        _run(options, workspace, verifier)
+    finally:
+        workspace.database.close()
+
+
+def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
+    listeners = [_listen(options.host, options.port), _listen(LOOPBACK, options.activity_port)]
+    port, activity_port = (listener.getsockname()[1] for listener in listeners)
+    activity = Activity()
+    app = WorkspaceApp(
+        mcp_app(build_server(workspace, activity), host=options.host),
+        verifier=verifier,
+        activity=activity,
+        activity_port=activity_port,
+    )
+
+    def announce() -> None:
+        logger.info("Listening on %s port %d, activity on port %d", options.host, port, activity_port)
+        if options.ready_file:
+            write_whole(options.ready_file, {"pid": os.getpid(), "port": port, "activity_port": activity_port})
+
+    AnnouncingServer(_config(app), announce=announce).run(sockets=listeners)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # asyncio switches Nagle's algorithm off only where the protocol is named (asyncio.base_events._set_nodelay), which
+    # socket.create_server leaves out: each answer then waited 40 ms for the peer's delayed ACK.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def write_whole(path: Path, content: dict[str, int]) -> None:
+    """Write JSON so that a reader sees all of it or nothing."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    draft.replace(path)

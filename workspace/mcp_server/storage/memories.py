@@ -1,0 +1,102 @@
+"""What the agent was told to remember about its user, with full-text search."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mcp_server.errors import BadQuery
+from mcp_server.storage.database import Database, timestamp
+
+FIELDS = "memories.id, memories.content, memories.tags, memories.created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One remembered thing; `created_at` is ISO 8601 in UTC."""
+
+    id: str
+    content: str
+    tags: tuple[str, ...]
+    created_at: str
+
+
+class Memories:
+    """Memories in the user's file, each content once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remember(self, content: str, *, tags: Sequence[str]) -> Memory:
+        """Keep `content`. What is known already is not kept twice: it only gains the tags that are new."""
+        with self._database.writing() as connection:
+            row = connection.execute(
+                f"SELECT position, {FIELDS} FROM memories WHERE content = ?",  # noqa: S608 - a constant, no outside text
+                (content,),
+            ).fetchone()
+            if row is None:
+                memory = Memory(f"mem-{secrets.token_hex(6)}", content, tuple(dict.fromkeys(tags)), timestamp())
+                position = connection.execute(
+                    "INSERT INTO memories (id, content, tags, created_at) VALUES (?, ?, ?, ?)",
+                    (memory.id, content, json.dumps(memory.tags), memory.created_at),
+                ).lastrowid
+            else:
+                position, known = row[0], _memory(row[1:])
+                memory = Memory(known.id, content, tuple(dict.fromkeys([*known.tags, *tags])), known.created_at)
+                connection.execute(
+                    "UPDATE memories SET tags = ? WHERE position = ?", (json.dumps(memory.tags), position)
+                )
+            connection.execute("DELETE FROM memory_words WHERE rowid = ?", (position,))
+            connection.execute(
+                "INSERT INTO memory_words (rowid, content, tags) VALUES (?, ?, ?)",
+                (position, content, " ".join(memory.tags)),
+            )
+        return memory
+
+    def search(self, query: str, *, limit: int) -> list[Memory]:
+        """Memories that hold a word of `query` (or one that begins with it), best match first. Raises BadQuery."""
+        words = re.findall(r"\w+", query.replace("_", " "))
+        if not words:
+            raise BadQuery
+        match = " OR ".join(f'"{word}" *' for word in words)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {FIELDS} FROM memory_words JOIN memories ON memories.position = memory_words.rowid"  # noqa: S608 - a constant
+                " WHERE memory_words MATCH ? ORDER BY bm25(memory_words), memories.position DESC LIMIT ?",
+                (match, limit),
+            ).fetchall()
+        return [_memory(row) for row in rows]
+
+    def newest(self, limit: int) -> list[Memory]:
+        """The `limit` newest memories, newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {FIELDS} FROM memories ORDER BY position DESC LIMIT ?",  # noqa: S608 - a constant
+                (limit,),
+            ).fetchall()
+        return [_memory(row) for row in rows]
+
+    def count(self) -> int:
+        with self._database.reading() as connection:
+            total: int = connection.execute("SELECT count(*) FROM memories").fetchone()[0]
+        return total
+
+    def forget(self, memory: str) -> bool:
+        """Erase one by its id, from the search index too; False when there is none."""
+        with self._database.writing() as connection:
+            row = connection.execute("DELETE FROM memories WHERE id = ? RETURNING position", (memory,)).fetchone()
+            if row is not None:
+                connection.execute("DELETE FROM memory_words WHERE rowid = ?", row)
+                # FTS5 only marks a deleted word until its segments are merged: https://www.sqlite.org/fts5.html#the_optimize_command
+                connection.execute("INSERT INTO memory_words (memory_words) VALUES ('optimize')")
+        if row is not None:
+            self._database.scrub()
+        return row is not None
+
+
+def _memory(row: Iterable[str]) -> Memory:
+    identity, content, tags, created_at = row
+    return Memory(identity, content, tuple(json.loads(tags)), created_at)

@@ -1,0 +1,102 @@
+"""Tools over memories: remember, search, forget, list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from mcp_server.storage.memories import Memories, Memory
+from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
+
+# A page that a model reads whole; search finds the rest.
+MOST_LISTED = 100
+
+Tag = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class MemoryReply(BaseModel):
+    """A memory; `created_at` is ISO 8601 in UTC."""
+
+    id: str
+    content: str
+    tags: list[str]
+    created_at: str
+
+
+class MemoriesReply(BaseModel):
+    """Memories, and how many there are in all."""
+
+    memories: list[MemoryReply]
+    total: int
+
+
+class ForgottenReply(BaseModel):
+    """Whether there was such a memory."""
+
+    id: str
+    forgotten: bool
+
+
+class MemoryTools:
+    """Memories for a model."""
+
+    def __init__(self, memories: Memories) -> None:
+        self._memories = memories
+
+    def offers(self) -> list[Offer]:
+        return [
+            Offer(self.remember, "Remember", ADDS),
+            Offer(self.search_memory, "Search memory", READS),
+            Offer(self.forget, "Forget", REPLACES),
+            Offer(self.list_memories, "List memories", READS),
+        ]
+
+    def remember(
+        self,
+        content: Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=4000,
+                description="One fact still useful in later conversations, e.g. 'Trades only US index futures.'",
+            ),
+        ],
+        tags: Annotated[list[Tag], Field(max_length=10, description="Words to find it by, e.g. ['risk'].")] = [],  # noqa: B006 - never changed
+    ) -> MemoryReply:
+        """Remember a fact about the user or their trading for all later conversations.
+
+        One fact a call, in a full sentence. The same content again is not kept twice. What has a key of its own among
+        the preferences (language, risk limits, …) belongs into set_preferences.
+        """
+        return reply(self._memories.remember(content.strip(), tags=tags))
+
+    def search_memory(
+        self,
+        query: Annotated[
+            str, Field(min_length=1, max_length=400, description="Words to look for, e.g. 'stop loss risk'.")
+        ],
+        limit: Annotated[int, Field(ge=1, le=50, description="At most this many, best match first.")] = 10,
+    ) -> MemoriesReply:
+        """Find memories by words in their content and tags, best match first; word endings don't matter."""
+        found = self._memories.search(query, limit=limit)
+        return MemoriesReply(memories=[reply(memory) for memory in found], total=self._memories.count())
+
+    def forget(
+        self,
+        id: Annotated[  # noqa: A002 - the tool's argument is called id
+            str, Field(min_length=1, max_length=64, description="Id of the memory, e.g. 'mem-9f2c41d07ab3'.")
+        ],
+    ) -> ForgottenReply:
+        """Erase one memory for good. Ids come from list_memories or search_memory; `forgotten` is false for others."""
+        return ForgottenReply(id=id, forgotten=self._memories.forget(id))
+
+    def list_memories(self) -> MemoriesReply:
+        """List the newest memories, at most 100; `total` tells how many there are. search_memory finds older ones."""
+        newest = self._memories.newest(MOST_LISTED)
+        return MemoriesReply(memories=[reply(memory) for memory in newest], total=self._memories.count())
+
+
+def reply(memory: Memory) -> MemoryReply:
+    """The memory as clients see it."""
+    return MemoryReply.model_validate(memory, from_attributes=True)

@@ -1,0 +1,79 @@
+"""How a method becomes an MCP tool: strict arguments, truthful hints, JSON text beside the structured result."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ValidationError
+
+from mcp_server.errors import WorkspaceError
+
+READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+REPLACES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+
+# A model corrects a handful at a time.
+MOST_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A method offered as a tool under its own name. It runs on a worker thread and returns a model."""
+
+    call: Callable[..., BaseModel]
+    title: str
+    hints: ToolAnnotations
+
+
+class StrictTool(Tool):
+    """A tool that says in one line each what is wrong with its arguments; the SDK would pass pydantic's report on."""
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        try:
+            self.fn_metadata.validate_arguments(arguments)
+        except ValidationError as error:
+            raise ToolError(f"Wrong arguments for {self.name}: {explain(error)}") from error
+        return await super().run(arguments, context, convert_result)
+
+
+def tool_of(offer: Offer) -> Tool:
+    """The tool: unknown arguments are refused, not ignored, and a WorkspaceError is told to the model."""
+
+    @functools.wraps(offer.call)
+    def call(**arguments: Any) -> CallToolResult:
+        try:
+            return _result(offer.call(**arguments))
+        except WorkspaceError as error:
+            raise ToolError(str(error)) from error
+
+    tool = StrictTool.from_function(
+        call, title=offer.title, description=inspect.getdoc(offer.call), annotations=offer.hints, structured_output=True
+    )
+    # The SDK builds the argument model itself and lets it ignore unknown names: a misspelt `limit` would go unseen.
+    arguments = tool.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return tool
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong, for a model that can correct it."""
+    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    more = len(found) - MOST_ERRORS
+    return "; ".join(found[:MOST_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _result(reply: BaseModel) -> CallToolResult:
+    text = reply.model_dump_json(by_alias=True)
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=reply.model_dump(mode="json", by_alias=True)
+    )

@@ -1,0 +1,81 @@
+"""Resources: what an agent reads at every turn, one request each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+from pydantic import BaseModel
+
+from mcp_server.tools import market, memory
+from mcp_server.workspace import Workspace
+
+JSON = "application/json"
+
+# Recent context for a prompt, not an archive: the tools page through the rest.
+RECENT_MEMORIES = 20
+RECENT_MESSAGES = 50
+
+
+class Profile(BaseModel):
+    """Who the user is to the agent: `memories` are the newest, `memories_total` counts all."""
+
+    user: str
+    tier: str
+    memories: list[memory.MemoryReply]
+    memories_total: int
+    instruments: list[market.InstrumentReply]
+
+
+class Recent(BaseModel):
+    """The newest messages of a conversation, oldest first; `before` pages on with get_conversation."""
+
+    id: str
+    title: str
+    messages: list[dict[str, Any]]
+    before: int | None
+
+
+class Resources:
+    """The workspace's resources, each a JSON text."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def add_to(self, server: MCPServer[Any]) -> None:
+        """Register all of them."""
+        server.resource(
+            "context://profile",
+            title="Profile",
+            mime_type=JSON,
+            description=f"User, tier, the {RECENT_MEMORIES} newest memories and the instruments that have bars.",
+        )(self.profile)
+        server.resource(
+            "context://preferences",
+            title="Preferences",
+            mime_type=JSON,
+            description="Preferences of the user; null = no wish.",
+        )(self.preferences)
+        server.resource(
+            "conversation://{conversation}",
+            title="Conversation",
+            mime_type=JSON,
+            description=f"The newest messages of a conversation, at most {RECENT_MESSAGES}; empty when there is none.",
+        )(self.conversation)
+
+    def profile(self) -> str:
+        memories = self._workspace.memories
+        return Profile(
+            user=self._workspace.user,
+            tier=self._workspace.tier,
+            memories=[memory.reply(each) for each in memories.newest(RECENT_MEMORIES)],
+            memories_total=memories.count(),
+            instruments=[market.describe(each) for each in self._workspace.catalogue.instruments()],
+        ).model_dump_json()
+
+    def preferences(self) -> str:
+        return self._workspace.preferences.read().model_dump_json()
+
+    def conversation(self, conversation: str) -> str:
+        page = self._workspace.conversations.page(conversation, limit=RECENT_MESSAGES)
+        return Recent(id=conversation, title=page.title, messages=page.messages, before=page.before).model_dump_json()

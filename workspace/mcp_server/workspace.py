@@ -1,0 +1,39 @@
+"""Everything that one user's server works on, opened once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_server.market.sources import Catalogue, ImportedSource, ShippedSource
+from mcp_server.storage.conversations import Conversations
+from mcp_server.storage.database import Database
+from mcp_server.storage.memories import Memories
+from mcp_server.storage.preferences import PreferenceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The user's stores and instruments."""
+
+    user: str
+    tier: str
+    database: Database
+    catalogue: Catalogue
+    conversations: Conversations
+    memories: Memories
+    preferences: PreferenceStore
+
+
+def open_workspace(folder: Path, *, user: str, tier: str) -> Workspace:
+    """Open the user's data folder, made when it is missing. Raises ForeignFolder when it is another user's."""
+    database = Database(folder, user=user)
+    return Workspace(
+        user=user,
+        tier=tier,
+        database=database,
+        catalogue=Catalogue(ShippedSource(), ImportedSource(database)),
+        conversations=Conversations(database),
+        memories=Memories(database),
+        preferences=PreferenceStore(database),
+    )
