@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -44,13 +47,21 @@ class AnnouncingServer(uvicorn.Server):
 
 
 def serve(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT. Raises WorkspaceError or OSError when it can't begin."""
+    """Serve until SIGTERM or SIGINT, then raise SystemExit(0). Raises WorkspaceError or OSError when it can't begin."""
+    # uvicorn raises the signal that stopped it once more, for the handler that was there before: without one the
+    # process would die of it before the database is closed (uvicorn.Server.capture_signals).
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     verifier = Verifier(KeyRing(options.public_key), user=options.user)
     workspace = open_workspace(options.data, user=options.user, tier=options.tier)
     try:
         _run(options, workspace, verifier)
     finally:
         workspace.database.close()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:

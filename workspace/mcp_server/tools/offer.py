@@ -13,6 +13,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from mcp_server.errors import WorkspaceError
 
@@ -40,7 +41,7 @@ class StrictTool(Tool):
         try:
             self.fn_metadata.validate_arguments(arguments)
         except ValidationError as error:
-            raise ToolError(f"Wrong arguments for {self.name}: {explain(error)}") from error
+            raise ToolError(f"Wrong arguments for {self.name}: {explain(error, self.parameters)}") from error
         return await super().run(arguments, context, convert_result)
 
 
@@ -65,11 +66,28 @@ def tool_of(offer: Offer) -> Tool:
     return tool
 
 
-def explain(error: ValidationError) -> str:
-    """What is wrong, for a model that can correct it."""
-    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+def explain(error: ValidationError, schema: dict[str, Any]) -> str:
+    """What is wrong with each argument, for a model that can correct it; `schema` is the tool's."""
+    found = [_complaint(each, schema) for each in error.errors()]
     more = len(found) - MOST_ERRORS
     return "; ".join(found[:MOST_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _complaint(error: ErrorDetails, schema: dict[str, Any]) -> str:
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] != "extra_forbidden":
+        return f"{place}: {error['msg']}"
+    return f"{place}: unknown, there are {', '.join(_names_beside(error['loc'], schema))}"
+
+
+def _names_beside(place: tuple[int | str, ...], schema: dict[str, Any]) -> list[str]:
+    """The names that the schema allows where `place` stands."""
+    node = schema
+    for part in place[:-1]:
+        node = node["items"] if isinstance(part, int) else node["properties"][part]
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].removeprefix("#/$defs/")]
+    return list(node["properties"])
 
 
 def _result(reply: BaseModel) -> CallToolResult:

@@ -1,0 +1,1 @@
+"""The process beside a workspace's server that stops it when nobody uses it any more."""
