@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -23,7 +24,7 @@ RENEW_EVERY_S = 2.0
 log = structlog.get_logger(__name__)
 
 
-def holder_alive(table: str) -> str:
+def holder_alive(table: LiteralString) -> LiteralString:
     """The SQL condition that the holder of a row of `table` (a name of our own code) has a live lease."""
     return f"EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = {table}.holder AND l.expires_at > clock_timestamp())"  # noqa: S608 - no user's text
 

@@ -1,0 +1,154 @@
+"""Conversations: which one a message belongs to, and the list that a user sees. Their messages live in the workspace."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+
+from psycopg.rows import class_row
+
+from agents.errors import Refused
+from gateway.db import Connection, connection
+from gateway.ids import is_id, new_id
+
+MAIN = "main"
+MAX_TITLE = 120
+
+_COLUMNS = "id::text, alias, title, model, created_at, updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationItem:
+    """A conversation as its owner sees it; `alias` is `main` for the one that all channels share."""
+
+    id: str
+    alias: str
+    title: str
+    model: str
+    created_at: datetime
+    updated_at: datetime
+
+
+async def lock_conversation(conn: Connection, *, user_id: str, conversation: str | None) -> str:
+    """The id of the user's conversation (None = the main one, made if need be), locked until the transaction ends.
+
+    The lock gives the messages of a conversation one order. Raises Refused `not_found` for another's or a missing one.
+    """
+    if conversation in {None, "", MAIN}:
+        await _ensure_main(conn, user_id)
+        cursor = await conn.execute(
+            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
+        )
+    else:
+        _check(conversation)
+        cursor = await conn.execute(
+            "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE",
+            (user_id, conversation),
+        )
+    row = await cursor.fetchone()
+    if row is None:
+        raise _missing()
+    return str(row[0])
+
+
+async def main_conversation(user_id: str) -> str:
+    """The id of the conversation that all channels of the user share; made if need be."""
+    async with connection() as conn:
+        await _ensure_main(conn, user_id)
+        cursor = await conn.execute(
+            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main'", (user_id,)
+        )
+        row = await cursor.fetchone()
+    if row is None:
+        raise _missing()
+    return str(row[0])
+
+
+async def begin_new_main(conn: Connection, user_id: str) -> str:
+    """Make a fresh conversation the main one; the old one stays in the list."""
+    await conn.execute("UPDATE conversations SET alias = '' WHERE user_id = %s AND alias = 'main'", (user_id,))
+    await _ensure_main(conn, user_id)
+    return await lock_conversation(conn, user_id=user_id, conversation=None)
+
+
+async def list_conversations(user_id: str, *, limit: int = 100) -> list[ConversationItem]:
+    """The user's conversations, the last used first."""
+    async with connection() as conn, conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
+        await cursor.execute(
+            f"SELECT {_COLUMNS} FROM conversations WHERE user_id = %s ORDER BY updated_at DESC LIMIT %s",
+            (user_id, limit),
+        )
+        return await cursor.fetchall()
+
+
+async def get_conversation(user_id: str, conversation: str) -> ConversationItem:
+    """One of the user's conversations; Refused `not_found` for another's or a missing one."""
+    _check(conversation)
+    return await _one(f"SELECT {_COLUMNS} FROM conversations WHERE id = %s AND user_id = %s", (conversation, user_id))
+
+
+async def create_conversation(user_id: str, *, title: str = "") -> ConversationItem:
+    """A new conversation beside the main one."""
+    return await _one(
+        f"INSERT INTO conversations (id, user_id, alias, title, model) VALUES (%s, %s, '', %s, '') RETURNING {_COLUMNS}",
+        (new_id(), user_id, _clean(title)),
+    )
+
+
+async def rename_conversation(user_id: str, conversation: str, *, title: str) -> ConversationItem:
+    """Give a conversation a title; Refused `not_found` for another's or a missing one."""
+    _check(conversation)
+    return await _one(
+        f"UPDATE conversations SET title = %s WHERE id = %s AND user_id = %s RETURNING {_COLUMNS}",
+        (_clean(title), conversation, user_id),
+    )
+
+
+async def delete_conversation(user_id: str, conversation: str) -> None:
+    """Delete a conversation and its turns here; its history in the workspace is the caller's to delete first.
+
+    Raises Refused `not_found` for another's or a missing one, `busy` while one of its turns runs.
+    """
+    _check(conversation)
+    async with connection() as conn, conn.transaction():
+        await lock_conversation(conn, user_id=user_id, conversation=conversation)
+        cursor = await conn.execute(
+            "SELECT 1 FROM turns WHERE conversation_id = %s AND (holder IS NOT NULL OR state IN ('queued', 'running')) LIMIT 1",
+            (conversation,),
+        )
+        if await cursor.fetchone():
+            raise Refused("busy", "A message of this conversation is being answered. Stop it first.")
+        await conn.execute(
+            "DELETE FROM outbox WHERE turn_id IN (SELECT id FROM turns WHERE conversation_id = %s)", (conversation,)
+        )
+        await conn.execute("DELETE FROM turns WHERE conversation_id = %s", (conversation,))
+        await conn.execute("DELETE FROM conversations WHERE id = %s", (conversation,))
+
+
+async def _ensure_main(conn: Connection, user_id: str) -> None:
+    await conn.execute(
+        "INSERT INTO conversations (id, user_id, alias, title, model) VALUES (%s, %s, 'main', '', '')"
+        " ON CONFLICT (user_id, alias) WHERE alias <> '' DO NOTHING",
+        (new_id(), user_id),
+    )
+
+
+async def _one(statement: LiteralString, parameters: tuple[str, ...]) -> ConversationItem:
+    async with connection() as conn, conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
+        await cursor.execute(statement, parameters)
+        found = await cursor.fetchone()
+    if found is None:
+        raise _missing()
+    return found
+
+
+def _check(conversation: str | None) -> None:
+    if conversation is None or not is_id(conversation):
+        raise _missing()
+
+
+def _missing() -> Refused:
+    return Refused("not_found", "There is no such conversation.")
+
+
+def _clean(title: str) -> str:
+    return " ".join(title.split())[:MAX_TITLE]

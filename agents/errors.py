@@ -1,0 +1,29 @@
+"""What can go wrong with a message or a turn; the docstring is the message for the user unless one is given."""
+
+
+class Refused(Exception):
+    """The message was not accepted."""
+
+    def __init__(self, code: str, message: str = "", *, retry_after_s: int | None = None) -> None:
+        super().__init__(message or self.__doc__)
+        self.code = code
+        self.message = str(self)
+        self.retry_after_s = retry_after_s
+
+
+class AgentFailed(Exception):
+    """The agent could not answer."""
+
+    def __init__(self, code: str, message: str = "", *, retryable: bool = False) -> None:
+        super().__init__(message or self.__doc__)
+        self.code = code
+        self.message = str(self)
+        self.retryable = retryable
+
+
+class FenceLost(Exception):
+    """Another worker has taken the turn over; nothing more may be written for it here."""
+
+
+class JournalLost(Exception):
+    """The journal of a running turn is gone (expired, or its server lost it)."""

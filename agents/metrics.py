@@ -1,0 +1,15 @@
+"""What the turn engine measures."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+turns = Counter("dexorder_turns", "Turns that ended, by channel and last state", ["channel", "state"])
+turns_in_flight = Gauge("dexorder_turns_in_flight", "Turns that this process runs")
+queue_wait = Histogram("dexorder_queue_wait_seconds", "From accepted to claimed", buckets=_SECONDS)
+first_token = Histogram("dexorder_first_token_seconds", "From accepted to the first piece of text", buckets=_SECONDS)
+
+
+def turn_ended(channel: str, state: str) -> None:
+    """Count a turn that reached its last state."""
+    turns.labels(channel=channel, state=state).inc()

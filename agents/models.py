@@ -1,0 +1,125 @@
+"""Rows of the turn engine. Only tables and their constraints: the use cases write them with SQL (see turns.py, queue.py)."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from gateway.ids import new_uuid
+
+
+class TurnState(models.TextChoices):
+    """Where a turn stands; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    AWAITING_ANSWER = "awaiting_answer"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL_STATES = (TurnState.DONE, TurnState.FAILED, TurnState.CANCELLED)
+
+
+class Conversation(models.Model):
+    """A thread of talk of one user; its messages live in the user's workspace."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    alias = models.TextField(blank=True, default="", help_text="'main' for the one that all channels of a user share")
+    title = models.TextField(blank=True, default="")
+    model = models.TextField(blank=True, default="", help_text="provider/name that answered last")
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "conversations"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id", "alias"], condition=~models.Q(alias=""), name="conversation_alias"
+            )
+        ]
+        indexes = [models.Index(fields=["user_id", "-updated_at"], name="conversation_recent")]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class Turn(models.Model):
+    """One user message and its answer.
+
+    `holder` and `fence` say which worker's claim may write (gateway.leases). `journal_floor` is past every `seq` that was
+    ever given to an event of the turn, so that numbering never restarts. `content`, `answer` and `history` are erased once
+    the workspace has stored them and deliveries are settled; `digest` stays.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="turns")
+    channel = models.TextField()
+    external_id = models.TextField()
+    digest = models.TextField(help_text="SHA-256 of the content, for duplicates and audit")
+    content = models.TextField(blank=True)
+    wanted_model = models.TextField(blank=True, default="")
+    reply_to = models.JSONField(default=dict, help_text="the channel's own target, such as chat and message")
+    state = models.TextField(choices=TurnState.choices, default=TurnState.QUEUED)
+    accepted_at = models.DateTimeField(db_default=Now())
+    run_after = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    holder = models.UUIDField(null=True, blank=True)
+    fence = models.BigIntegerField(default=0)
+    journal_floor = models.BigIntegerField(default=1)
+    cancel_requested = models.BooleanField(default=False)
+    model = models.TextField(blank=True, default="")
+    answer = models.TextField(blank=True, default="")
+    history = models.JSONField(null=True, blank=True, help_text="messages that the workspace has not stored yet")
+    history_stored_at = models.DateTimeField(null=True, blank=True)
+    usage = models.JSONField(default=dict)
+    error_code = models.TextField(blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    dead = models.BooleanField(default=False, help_text="given up after the last attempt; may be retried by staff")
+
+    class Meta:
+        db_table = "turns"
+        constraints = [
+            models.UniqueConstraint(fields=["user_id", "channel", "external_id"], name="turn_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["conversation", "accepted_at", "id"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="turn_open",
+            ),
+            models.Index(fields=["conversation"], condition=models.Q(holder__isnull=False), name="turn_held"),
+            models.Index(
+                fields=["conversation", "finished_at"],
+                condition=models.Q(history_stored_at=None, history__isnull=False),
+                name="turn_unstored",
+            ),
+            models.Index(fields=["user_id", "-accepted_at"], name="turn_of_user"),
+            models.Index(fields=["dead"], condition=models.Q(dead=True), name="turn_dead"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.state})"
+
+
+class OutboxRow(models.Model):
+    """What must reach people outside the page, committed together with the change of state that it tells of; taken = deleted."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, null=True, related_name="outbox")
+    user_id = models.TextField()
+    channel = models.TextField()
+    reply_to = models.JSONField(default=dict)
+    kind = models.TextField()
+    payload = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "outbox"
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.user_id}"

@@ -1,0 +1,64 @@
+"""What must reach people outside the page: written with the change of state that it tells of, taken once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from gateway.db import Connection, connection, notify
+from gateway.ids import new_id
+
+# The page's answers go through the journal.
+WEB = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """Something to say to a user in `channel`; `reply_to` is that channel's own target.
+
+    `kind` is done, failed or cancelled; `payload` holds `content`, or `code` and `message`.
+    """
+
+    id: str
+    turn: str | None
+    user_id: str
+    channel: str
+    reply_to: dict[str, Any]
+    kind: str
+    payload: dict[str, Any]
+
+
+async def put(conn: Connection, row: OutboxRow) -> None:
+    """Write `row` in the caller's transaction; the page needs none."""
+    if row.channel == WEB:
+        return
+    await conn.execute(
+        "INSERT INTO outbox (id, turn_id, user_id, channel, reply_to, kind, payload) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (row.id, row.turn, row.user_id, row.channel, Jsonb(row.reply_to), row.kind, Jsonb(row.payload)),
+    )
+    await notify(conn, "outbox")
+
+
+def new_row_id() -> str:
+    """The id of a row to be written."""
+    return new_id()
+
+
+@asynccontextmanager
+async def batch(*, limit: int = 50) -> AsyncIterator[tuple[Connection, list[OutboxRow]]]:
+    """Take the oldest rows; they are gone once the caller's transaction, the yielded connection's, commits.
+
+    What the caller writes on that connection (its own durable rows) commits with it, or nothing is taken.
+    """
+    async with connection() as conn, conn.transaction():
+        async with conn.cursor(row_factory=class_row(OutboxRow)) as cursor:
+            await cursor.execute(
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)"
+                " RETURNING id::text, turn_id::text AS turn, user_id, channel, reply_to, kind, payload",
+                (limit,),
+            )
+            rows = await cursor.fetchall()
+        yield conn, sorted(rows, key=lambda row: row.id)

@@ -1,0 +1,133 @@
+"""The queue is rows: claim the oldest open turn of a conversation that nobody works on.
+
+A claim locks the *conversation* row (SKIP LOCKED), then takes its head turn in a statement of its own, so that what it
+checks is what is true after the lock. Each claim raises the turn's fence; every later write names it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from gateway.db import Connection, connection
+from gateway.leases import holder_alive
+
+# Events that a claim may number before it must reserve more; see Turn.journal_floor.
+JOURNAL_BLOCK = 1000
+MAX_ATTEMPTS = 3
+
+_HEAD = f"""
+    t.state IN ('queued', 'running')
+    AND (t.state = 'running' OR t.run_after IS NULL OR t.run_after <= clock_timestamp())
+    AND NOT EXISTS (
+        SELECT 1 FROM turns e
+        WHERE e.conversation_id = t.conversation_id AND e.state IN ('queued', 'running')
+          AND (e.accepted_at, e.id) < (t.accepted_at, t.id))
+    AND NOT EXISTS (
+        SELECT 1 FROM turns h
+        WHERE h.conversation_id = t.conversation_id AND h.holder IS NOT NULL AND {holder_alive("h")})
+"""
+_LOCK_CONVERSATION = f"""
+    SELECT c.id FROM turns t JOIN conversations c ON c.id = t.conversation_id
+    WHERE {_HEAD} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED
+"""
+_COLUMNS = f"""
+    t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
+    t.state, t.attempts, t.fence, t.cancel_requested, t.answer, t.history, t.model, t.usage, t.error_code, t.error_message,
+    t.journal_floor - {JOURNAL_BLOCK} AS floor, t.journal_floor AS reserved, c.model AS preferred_model
+"""
+_CLAIM_HEAD = f"""
+    UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
+        run_after = NULL, started_at = COALESCE(t.started_at, clock_timestamp()),
+        journal_floor = t.journal_floor + {JOURNAL_BLOCK}
+    FROM conversations c
+    WHERE c.id = t.conversation_id AND t.conversation_id = %(conversation)s AND {_HEAD}
+    RETURNING {_COLUMNS}, false AS abandoned,
+        extract(epoch FROM clock_timestamp() - t.accepted_at)::float8 AS waited_s
+"""
+# A finished turn that is still held is in its aftercare; see aftercare.py.
+_CLAIM_UNCARED = f"""
+    UPDATE turns t SET holder = %(holder)s, fence = t.fence + 1, run_after = NULL,
+        journal_floor = t.journal_floor + {JOURNAL_BLOCK}
+    FROM conversations c, (
+        SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
+        WHERE f.state IN ('done', 'failed', 'cancelled')
+          AND (f.holder IS NOT NULL AND NOT {holder_alive("f")}
+               OR f.holder IS NULL AND f.history IS NOT NULL AND f.run_after <= clock_timestamp())
+        ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED) picked
+    WHERE t.id = picked.id AND c.id = t.conversation_id
+    RETURNING {_COLUMNS}, picked.abandoned, 0.0::float8 AS waited_s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that this process may write, as long as no higher fence exists.
+
+    `floor` is the number of the first event should the journal be gone; numbers from `reserved` on need a reservation.
+    `abandoned` = the turn had ended, and its worker died in the aftercare. `waited_s` is the time since the message was accepted, in seconds.
+    """
+
+    turn: str
+    user_id: str
+    conversation: str
+    channel: str
+    content: str
+    wanted_model: str
+    reply_to: dict[str, Any]
+    state: str
+    attempts: int
+    fence: int
+    cancel_requested: bool
+    answer: str
+    history: list[dict[str, Any]] | None
+    model: str
+    usage: dict[str, Any]
+    error_code: str
+    error_message: str
+    floor: int
+    reserved: int
+    preferred_model: str
+    abandoned: bool
+    waited_s: float
+
+
+async def claim_next(holder: UUID) -> Claim | None:
+    """Take the next turn that may run, or None. Raises psycopg.Error when the database fails."""
+    async with connection() as conn, conn.transaction():
+        row = await (await conn.execute(_LOCK_CONVERSATION)).fetchone()
+        if row is None:
+            return None
+        return await _claim(conn, _CLAIM_HEAD, {"holder": holder, "conversation": row[0]})
+
+
+async def claim_uncared(holder: UUID) -> Claim | None:
+    """Take a finished turn whose aftercare its worker did not finish, or None."""
+    async with connection() as conn:
+        return await _claim(conn, _CLAIM_UNCARED, {"holder": holder})
+
+
+async def release(claim: Claim) -> None:
+    """Put a running turn back into the queue, as if this attempt had not been; for a worker that is told to stop."""
+    async with connection() as conn:
+        await conn.execute(
+            "WITH back AS (UPDATE turns SET state = 'queued', holder = NULL, attempts = attempts - 1"
+            " WHERE id = %s AND fence = %s AND state = 'running' RETURNING 1) SELECT pg_notify('turns', '') FROM back",
+            (claim.turn, claim.fence),
+        )
+
+
+async def cancellations(holder: UUID) -> list[str]:
+    """The running turns of `holder` that somebody wants cancelled."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT id::text FROM turns WHERE holder = %s AND state = 'running' AND cancel_requested", (holder,)
+        )
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def _claim(conn: Connection, statement: LiteralString, parameters: dict[str, Any]) -> Claim | None:
+    async with conn.cursor(row_factory=class_row(Claim)) as cursor:
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchone()

@@ -1,0 +1,161 @@
+"""Run one claimed turn to its end: claim → harness → settlement → last event → history in the workspace."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import structlog
+from accounts.licences import Licence, NotLicensed, active_licence
+from provisioning.workspaces import StageReport
+
+from agents import metrics
+from agents.aftercare import care_for
+from agents.errors import AgentFailed, FenceLost
+from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
+from agents.harness_types import Answer, Emit, TurnRequest
+from agents.hints import hint_workspace
+from agents.journal import journal
+from agents.queue import MAX_ATTEMPTS, Claim, release
+from agents.settlement import Outcome, postpone, settle
+from agents.writer import TurnWriter
+
+RunAgent = Callable[[TurnRequest, Emit], Awaitable[Answer]]
+
+log = structlog.get_logger(__name__)
+
+
+class TurnRun:
+    """One attempt at one turn. `cancel` stops it for its user, `drain` for a worker that is told to stop."""
+
+    def __init__(self, claim: Claim, run_agent: RunAgent) -> None:
+        self.claim = claim
+        self._run_agent = run_agent
+        self._writer = TurnWriter(claim, journal())
+        self._agent: asyncio.Task[Answer] | None = None
+        self._began = time.monotonic()
+        self._cancelled = claim.cancel_requested
+        self._draining = False
+
+    async def run(self) -> None:
+        """Run the turn, whatever happens in it; a turn that another worker has taken over is left to that worker."""
+        claim = self.claim
+        with structlog.contextvars.bound_contextvars(turn=claim.turn, user=claim.user_id, attempt=claim.attempts):
+            try:
+                await self._attempt()
+            except FenceLost:
+                log.warning("turn_taken_over")
+            except psycopg.Error as error:
+                # The row stays ours until the lease runs out, or the database is back and somebody takes it over.
+                log.error("turn_not_settled", error=type(error).__name__)  # noqa: TRY400 - the SQL is not for logs
+            finally:
+                self._writer.close()
+
+    def cancel(self) -> None:
+        """Stop the agent because the user said so; the turn ends `cancelled`."""
+        self._cancelled = True
+        if self._agent is not None:
+            self._agent.cancel()
+
+    def drain(self) -> None:
+        """Stop the agent because the process ends; the turn goes back into the queue."""
+        self._draining = True
+        if self._agent is not None:
+            self._agent.cancel()
+
+    async def _attempt(self) -> None:
+        await self._begin()
+        if self.claim.attempts > MAX_ATTEMPTS:
+            message = f"This message could not be answered in {MAX_ATTEMPTS} attempts. It is kept for the operators."
+            await self._end(Outcome(Failed(code="dead_letter", message=message), self._history(message), dead=True))
+            return
+        try:
+            outcome = await self._outcome()
+        except AgentFailed as error:
+            await self._fail(error)
+            return
+        if outcome is None:
+            await release(self.claim)
+        else:
+            await self._end(outcome)
+
+    async def _begin(self) -> None:
+        """Open the journal: a lost one gets the question again, and what an earlier attempt showed is taken back."""
+        claim = self.claim
+        metrics.queue_wait.observe(claim.waited_s)
+        there = await self._writer.open()
+        if not there:
+            await self._writer.emit(UserMessage(channel=claim.channel, content=claim.content))
+        if claim.attempts > 1 or not there:
+            await self._writer.emit(Snapshot(content=""))
+
+    async def _outcome(self) -> Outcome | None:
+        """Run the agent; None when this process ends before it does. Raises AgentFailed."""
+        if self._cancelled:
+            return self._cancelled_outcome()
+        licence = await self._licence()
+        self._agent = asyncio.create_task(self._run_agent(self._request(licence), self._writer.emit))
+        try:
+            answer = await self._agent
+        except asyncio.CancelledError:
+            if self._cancelled:
+                return self._cancelled_outcome()
+            if self._draining:
+                return None
+            raise
+        except (AgentFailed, FenceLost, psycopg.Error):
+            raise
+        except Exception as error:  # the boundary of a turn: whatever broke in it must not end the worker
+            log.exception("agent_broke")
+            raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
+        done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
+        return Outcome(done, answer.messages)
+
+    async def _fail(self, error: AgentFailed) -> None:
+        """Try again where that may help and the attempts allow it; end the turn otherwise."""
+        log.warning("turn_attempt_failed", code=error.code, retryable=error.retryable)
+        if error.retryable and self.claim.attempts < MAX_ATTEMPTS:
+            text = f"{error.message} Trying again ({self.claim.attempts + 1} of {MAX_ATTEMPTS})."
+            await self._writer.emit(Notice(text=text))
+            await postpone(self.claim)
+            return
+        outcome = Outcome(Failed(error.code, error.message), self._history(error.message), dead=error.retryable)
+        await self._end(outcome)
+
+    async def _end(self, outcome: Outcome) -> None:
+        await settle(self.claim, outcome)
+        metrics.turn_ended(self.claim.channel, outcome.event.type)
+        if self._writer.first_token_at is not None:
+            metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
+        await self._writer.finish(outcome.event)
+        await care_for(self.claim, outcome.history)
+
+    async def _licence(self) -> Licence:
+        try:
+            return await active_licence(self.claim.user_id)
+        except NotLicensed as error:
+            raise AgentFailed(error.code, str(error)) from error
+
+    def _request(self, licence: Licence) -> TurnRequest:
+        claim = self.claim
+        return TurnRequest(
+            turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
+            content=claim.content, licence=licence, model=claim.wanted_model or None,
+            preferred_model=claim.preferred_model or None, attempt=claim.attempts, on_stage=self._on_stage,
+        )  # fmt: skip
+
+    async def _on_stage(self, report: StageReport) -> None:
+        await hint_workspace(self.claim.user_id, state=report.stage, detail=report.detail)
+
+    def _cancelled_outcome(self) -> Outcome:
+        text = self._writer.text
+        return Outcome(Cancelled(content=text), self._history(text))
+
+    def _history(self, answer: str) -> list[dict[str, str]]:
+        """What the conversation keeps of a turn that did not end well."""
+        messages = [{"role": "user", "content": self.claim.content, "channel": self.claim.channel}]
+        return [*messages, {"role": "assistant", "content": answer}] if answer else messages
+
+    def _ms(self) -> int:
+        """Milliseconds since the message was accepted."""
+        return int((self.claim.waited_s + time.monotonic() - self._began) * 1000)

@@ -1,0 +1,109 @@
+"""End an attempt of a turn: one transaction changes its state and writes what people must be told."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from agents.errors import FenceLost
+from agents.events import Cancelled, Done, Failed
+from agents.outbox import OutboxRow, new_row_id, put
+from agents.queue import Claim
+from gateway.db import Connection, connection, notify
+
+# Waits before the second and the third attempt, in seconds.
+RETRY_AFTER_S = (1, 4)
+
+Final = Done | Failed | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn ended: its last event, and the messages that its history gets."""
+
+    event: Final
+    history: list[dict[str, Any]] = field(default_factory=list)
+    dead: bool = False
+
+
+async def settle(claim: Claim, outcome: Outcome) -> None:
+    """Make a running turn final. It stays held until its aftercare is done.
+
+    Raises FenceLost when another worker has taken it over; then nothing is changed.
+    """
+    event = outcome.event
+    answer = event.message if isinstance(event, Failed) else event.content
+    async with connection() as conn, conn.transaction():
+        cursor = await conn.execute(
+            "UPDATE turns SET state = %s, finished_at = clock_timestamp(), answer = %s, history = %s, model = %s, usage = %s,"
+            " error_code = %s, error_message = %s, dead = %s WHERE id = %s AND fence = %s AND state = 'running'",
+            (
+                event.type,
+                "" if isinstance(event, Failed) else answer,
+                Jsonb(outcome.history),
+                _model_of(event),
+                Jsonb(event.usage.payload() if isinstance(event, Done) else {}),
+                event.code if isinstance(event, Failed) else "",
+                event.message if isinstance(event, Failed) else "",
+                outcome.dead,
+                claim.turn,
+                claim.fence,
+            ),
+        )
+        if cursor.rowcount == 0:
+            raise FenceLost
+        await _touch_conversation(conn, claim, model=_model_of(event))
+        row_id = new_row_id()
+        row = OutboxRow(row_id, claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, _payload(event))
+        await put(conn, row)
+
+
+async def postpone(claim: Claim) -> None:
+    """Put a running turn back, to be tried again after a while. Raises FenceLost like `settle`."""
+    wait_s = RETRY_AFTER_S[min(claim.attempts, len(RETRY_AFTER_S)) - 1]
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "UPDATE turns SET state = 'queued', holder = NULL, run_after = clock_timestamp() + %s * interval '1 second'"
+            " WHERE id = %s AND fence = %s AND state = 'running'",
+            (wait_s, claim.turn, claim.fence),
+        )
+    if cursor.rowcount == 0:
+        raise FenceLost
+
+
+async def let_go(claim: Claim, *, stored: bool, retry_after_s: float = 0) -> None:
+    """End a finished turn's aftercare: the conversation is free.
+
+    `stored` = the workspace holds the history, so the text is erased here once no delivery needs it; otherwise the
+    aftercare is tried again after `retry_after_s`.
+    """
+    async with connection() as conn, conn.transaction():
+        await conn.execute(
+            "UPDATE turns SET holder = NULL, history = CASE WHEN %(stored)s THEN NULL ELSE history END,"
+            " history_stored_at = CASE WHEN %(stored)s THEN clock_timestamp() END,"
+            " content = CASE WHEN %(stored)s THEN '' ELSE content END,"
+            " answer = CASE WHEN %(stored)s THEN '' ELSE answer END,"
+            " run_after = CASE WHEN %(stored)s THEN NULL ELSE clock_timestamp() + %(wait)s * interval '1 second' END"
+            " WHERE id = %(turn)s AND fence = %(fence)s",
+            {"stored": stored, "wait": retry_after_s, "turn": claim.turn, "fence": claim.fence},
+        )
+        await notify(conn, "turns")
+
+
+async def _touch_conversation(conn: Connection, claim: Claim, *, model: str) -> None:
+    """Note the last use and model, and give a conversation its first title."""
+    await conn.execute(
+        "UPDATE conversations SET updated_at = clock_timestamp(), model = CASE WHEN %s = '' THEN model ELSE %s END,"
+        " title = CASE WHEN title = '' THEN left(regexp_replace(%s, '\\s+', ' ', 'g'), 60) ELSE title END WHERE id = %s",
+        (model, model, claim.content, claim.conversation),
+    )
+
+
+def _model_of(event: Final) -> str:
+    return (event.model or "") if isinstance(event, Done) else ""
+
+
+def _payload(event: Final) -> dict[str, Any]:
+    if isinstance(event, Failed):
+        return {"code": event.code, "message": event.message}
+    return {"content": event.content}

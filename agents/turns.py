@@ -1,0 +1,316 @@
+"""A message becomes a turn, once, in one transaction; and what its owner may ask of it afterwards."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from accounts.licences import NotLicensed, active_licence_on
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from agents import commands
+from agents.conversations import lock_conversation
+from agents.errors import Refused
+from agents.events import Cancelled, Done, Event, Queued, UserMessage
+from agents.hints import hint_turn
+from agents.journal import journal
+from agents.outbox import OutboxRow, new_row_id, put
+from agents.writer import encode
+from gateway.db import Connection, connection, notify
+from gateway.ids import is_id, new_id
+
+MAX_CONTENT_CHARS = 32_000
+MAX_EXTERNAL_ID_CHARS = 200
+# Turns of one conversation that may wait; beyond it a message is refused.
+QUEUE_CAP = 20
+# Numbers that the accepting process may give before the first claim.
+ACCEPT_BLOCK = 10
+BUSY_POLICIES = ("queue", "interrupt", "steer", "reject")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingMessage:
+    """A user's words, as a channel understood them.
+
+    `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
+    `conversation` None is the main one.
+    """
+
+    user_id: str
+    channel: str
+    external_id: str
+    content: str
+    conversation: str | None = None
+    model: str | None = None
+    when_busy: str = "queue"
+    attachments: tuple[str, ...] = ()
+    reply_to: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what makes the message this one and no other."""
+        parts = [self.content, self.conversation, self.model, list(self.attachments)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message is stored. `position` counts the turns of its conversation that come before it."""
+
+    turn: str
+    conversation: str
+    position: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn as its owner may see it; `content` and `answer` are empty once only the workspace holds them."""
+
+    turn: str
+    conversation: str
+    channel: str
+    state: str
+    content: str
+    answer: str
+    model: str
+    usage: dict[str, Any]
+    error_code: str
+    error_message: str
+    ms: int
+
+    @property
+    def open(self) -> bool:
+        """Whether the turn has not ended."""
+        return self.state not in {"done", "failed", "cancelled"}
+
+
+async def accept_message(message: IncomingMessage) -> Accepted:
+    """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
+
+    Raises Refused with the code `invalid`, `not_available`, `no_licence`, `licence_expired`, `not_found` (its conversation),
+    `conflict` (the same id with other content) or `queue_full`, and psycopg.Error when the database fails; then nothing is
+    stored.
+    """
+    _check(message)
+    command = commands.parse(message.content)
+    facts = await command.facts(message.user_id) if command else ""
+    after_commit: list[commands.AfterCommit] = []
+    async with connection() as conn, conn.transaction():
+        known = await _find_duplicate(conn, message)
+        if known is not None:
+            return known
+        await _check_licence(conn, message.user_id)
+        conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+        if command is None:
+            accepted = await _queue(conn, message, conversation)
+        else:
+            context = commands.Context(conn, message.user_id, conversation, _cancel_on, facts, after_commit)
+            accepted = await _answer_command(message, command, context)
+    for act in after_commit:
+        await act()
+    if not accepted.duplicate:
+        await hint_turn(message.user_id, turn=accepted.turn, seq=1)
+    return accepted
+
+
+async def cancel_turn(turn: str, *, user_id: str) -> None:
+    """Stop a turn, wherever it waits or runs; one that has ended stays as it is.
+
+    Raises Refused `not_found` for another's turn or a missing one.
+    """
+    if not is_id(turn):
+        raise _no_turn()
+    async with connection() as conn, conn.transaction():
+        after_commit = await _cancel_on(conn, turn, user_id)
+    if after_commit is not None:
+        await after_commit()
+
+
+async def find_turn(turn: str, *, user_id: str) -> TurnView:
+    """The user's turn; Refused `not_found` for another's or a missing one."""
+    if not is_id(turn):
+        raise _no_turn()
+    async with connection() as conn, conn.cursor(row_factory=class_row(TurnView)) as cursor:
+        await cursor.execute(
+            "SELECT id::text AS turn, conversation_id::text AS conversation, channel, state, content, answer, model, usage,"
+            " error_code, error_message,"
+            " (extract(epoch FROM COALESCE(finished_at, clock_timestamp()) - accepted_at) * 1000)::bigint AS ms"
+            " FROM turns WHERE id = %s AND user_id = %s",
+            (turn, user_id),
+        )
+        found = await cursor.fetchone()
+    if found is None:
+        raise _no_turn()
+    return found
+
+
+async def open_turns(user_id: str, *, conversation: str | None = None) -> list[str]:
+    """The ids of the user's turns that have not ended, the oldest first."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT id::text FROM turns WHERE user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"
+            " AND (%s::uuid IS NULL OR conversation_id = %s) ORDER BY accepted_at, id",
+            (user_id, conversation, conversation),
+        )
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.AfterCommit | None:
+    """Cancel in the caller's transaction; what is returned writes the last event once that has committed."""
+    cursor = await conn.execute(
+        "UPDATE turns SET cancel_requested = true,"
+        " fence = fence + (state <> 'running')::int, journal_floor = journal_floor + %s,"
+        " state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,"
+        " finished_at = CASE WHEN state = 'running' THEN finished_at ELSE clock_timestamp() END"
+        " WHERE id = %s AND user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"
+        " RETURNING state, conversation_id::text, fence, channel, reply_to, journal_floor",
+        (ACCEPT_BLOCK, turn, user_id),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        await _check_owner(conn, turn, user_id)
+        return None
+    state, conversation, fence, channel, reply_to, floor = row
+    if state == "running":
+        await notify(conn, "cancels", turn)
+        return None
+    await put(conn, OutboxRow(new_row_id(), turn, user_id, channel, reply_to, "cancelled", {"content": ""}))
+    await notify(conn, "turns")
+
+    async def write_last() -> None:
+        book = journal()
+        await book.open(turn, fence=fence, floor=floor - ACCEPT_BLOCK)
+        number = await book.append(turn, [encode(Cancelled(content=""), turn, conversation)], fence=fence)
+        await book.finish(turn)
+        await hint_turn(user_id, turn=turn, seq=number - 1)
+
+    return write_last
+
+
+async def _check_owner(conn: Connection, turn: str, user_id: str) -> None:
+    cursor = await conn.execute("SELECT 1 FROM turns WHERE id = %s AND user_id = %s", (turn, user_id))
+    if await cursor.fetchone() is None:
+        raise _no_turn()
+
+
+async def _check_licence(conn: Connection, user_id: str) -> None:
+    try:
+        await active_licence_on(conn, user_id)
+    except NotLicensed as error:
+        raise Refused(error.code, str(error)) from error
+
+
+def _check(message: IncomingMessage) -> None:
+    try:
+        message.content.encode()
+    except UnicodeEncodeError as error:
+        raise Refused("invalid", "The message holds characters that can't be stored.") from error
+    if not message.content.strip() or "\0" in message.content:
+        raise Refused("invalid", "The message is empty." if not message.content.strip() else "The message holds a NUL.")
+    if len(message.content) > MAX_CONTENT_CHARS:
+        raise Refused("invalid", f"The message is longer than {MAX_CONTENT_CHARS:,} characters.")
+    if not 0 < len(message.external_id) <= MAX_EXTERNAL_ID_CHARS:
+        raise Refused("invalid", f"An id has 1 to {MAX_EXTERNAL_ID_CHARS} characters.")
+    if message.when_busy not in BUSY_POLICIES:
+        raise Refused("invalid", f"when_busy is one of {', '.join(BUSY_POLICIES)}.")
+    if message.when_busy != "queue" or message.attachments:
+        raise Refused("not_available", "This gateway can't do that yet.")
+
+
+async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepted | None:
+    cursor = await conn.execute(
+        "SELECT id::text, conversation_id::text, digest FROM turns WHERE user_id = %s AND channel = %s AND external_id = %s",
+        (message.user_id, message.channel, message.external_id),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    turn, conversation, digest = row
+    if digest != message.digest:
+        raise Refused("conflict", "A message with this id and other content was accepted before.")
+    return Accepted(turn, conversation, await _position(conn, turn=turn, conversation=conversation), duplicate=True)
+
+
+async def _queue(conn: Connection, message: IncomingMessage, conversation: str) -> Accepted:
+    turn = new_id()
+    position = await _position(conn, turn=turn, conversation=conversation)
+    if position > QUEUE_CAP:
+        raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+    if not await _insert(conn, message, turn=turn, conversation=conversation):
+        return await _lost_race(conn, message)
+    events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
+    if position:
+        events.append(Queued(position=position))
+    await _begin_journal(turn, conversation, events)
+    await notify(conn, "turns")
+    return Accepted(turn, conversation, position)
+
+
+async def _answer_command(message: IncomingMessage, command: commands.Command, context: commands.Context) -> Accepted:
+    conn, turn, conversation = context.conn, new_id(), context.conversation
+    if not await _insert(conn, message, turn=turn, conversation=conversation, command=True):
+        return await _lost_race(conn, message)
+    answer = await command.run(context)
+    await conn.execute(
+        "UPDATE turns SET state = 'done', answer = %s, finished_at = clock_timestamp() WHERE id = %s", (answer, turn)
+    )
+    row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", {"content": answer})
+    await put(conn, row)
+    done = Done(content=answer, model=None)
+    await _begin_journal(turn, conversation, [UserMessage(channel=message.channel, content=message.content), done])
+    context.after_commit.append(lambda: journal().finish(turn))
+    return Accepted(turn, conversation, 0)
+
+
+async def _insert(
+    conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, command: bool = False
+) -> bool:
+    """Write the row; False when the same message was written by another in the meantime.
+
+    A command is stored in its last state, so that no worker ever sees it.
+    """
+    cursor = await conn.execute(
+        "INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model, reply_to, state,"
+        " answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code, error_message, dead)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false)"
+        " ON CONFLICT (user_id, channel, external_id) DO NOTHING",
+        (
+            turn, message.user_id, conversation, message.channel, message.external_id, message.digest, message.content,
+            message.model or "", Jsonb(message.reply_to), "done" if command else "queued", 1 + ACCEPT_BLOCK,
+        ),
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
+async def _lost_race(conn: Connection, message: IncomingMessage) -> Accepted:
+    known = await _find_duplicate(conn, message)
+    if known is None:
+        raise Refused("conflict", "This message is being deleted. Send it again.")
+    return known
+
+
+async def _position(conn: Connection, *, turn: str, conversation: str) -> int:
+    """How many turns of the conversation are ahead of `turn`."""
+    cursor = await conn.execute(
+        "SELECT count(*) FROM turns WHERE conversation_id = %s AND state IN ('queued', 'running') AND (accepted_at, id) <"
+        " (COALESCE((SELECT accepted_at FROM turns WHERE id = %s), clock_timestamp()), %s)",
+        (conversation, turn, turn),
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _begin_journal(turn: str, conversation: str, events: list[Event]) -> None:
+    """Write the first events before the row is committed, so that no worker finds a turn without them."""
+    book = journal()
+    await book.open(turn, fence=0, floor=1)
+    await book.append(turn, [encode(event, turn, conversation) for event in events], fence=0)
+
+
+def _no_turn() -> Refused:
+    return Refused("not_found", "There is no such turn.")

@@ -1,0 +1,155 @@
+"""Write a turn's events to its journal: text coalesced, each write fenced, and a hint after it."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import RedisError
+
+from agents.errors import FenceLost, JournalLost
+from agents.events import Event, Snapshot, Token
+from agents.hints import hint_turn
+from agents.journal import Journal
+from agents.queue import JOURNAL_BLOCK, Claim
+from gateway.db import connection
+
+# DESIGN: the first piece of text leaves at once, later ones at most one frame per 25 ms and turn.
+COALESCE_S = 0.025
+
+log = structlog.get_logger(__name__)
+
+
+def encode(event: Event, turn: str, conversation: str) -> str:
+    """An event as the JSON text that the journal keeps (without `seq`)."""
+    frame = {"type": event.type, "turn": turn, "conversation": conversation, **event.payload()}
+    return json.dumps(frame, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+class TurnWriter:
+    """The one writer of a claimed turn. `text` is the answer as far as it was written.
+
+    A journal that is lost, or whose server can't be reached, never stops the turn: the next write that succeeds begins
+    with a snapshot of the whole text.
+    """
+
+    def __init__(self, claim: Claim, journal: Journal, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.claim = claim
+        self.text = ""
+        self.first_token_at: float | None = None
+        self._journal, self._clock = journal, clock
+        self._pending: list[str] = []
+        self._next, self._reserved = claim.floor, claim.reserved
+        self._whole = True
+        self._last_flush = -COALESCE_S
+        self._timer: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> bool:
+        """Claim the journal; whether it was there. Raises FenceLost when the turn has been taken over since."""
+        try:
+            self._next, there = await self._journal.open(self.claim.turn, fence=self.claim.fence, floor=self._next)
+        except (RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+            self._whole = False
+            return False
+        return there
+
+    async def emit(self, event: Event) -> None:
+        """Write an event; text may wait 25 ms for more. Raises FenceLost when the turn has been taken over."""
+        if isinstance(event, Token):
+            await self._emit_text(event.content)
+            return
+        if isinstance(event, Snapshot):
+            self.text = event.content
+        async with self._lock:
+            await self._write([*self._taken_text(), event])
+
+    async def finish(self, event: Event) -> None:
+        """Write the turn's last event, and let the journal expire after its time."""
+        await self.emit(event)
+        self.close()
+        try:
+            await self._journal.finish(self.claim.turn)
+        except (RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+
+    def close(self) -> None:
+        """Drop what waits to be written; the turn goes on elsewhere, or is over."""
+        self._pending.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _emit_text(self, text: str) -> None:
+        if not text:
+            return
+        if self.first_token_at is None:
+            self.first_token_at = self._clock()
+        self.text += text
+        self._pending.append(text)
+        wait_s = self._last_flush + COALESCE_S - self._clock()
+        if wait_s <= 0:
+            async with self._lock:
+                await self._write(self._taken_text())
+        elif self._timer is None or self._timer.done():
+            self._timer = asyncio.create_task(self._flush_later(wait_s))
+
+    async def _flush_later(self, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        async with self._lock:
+            try:
+                await self._write(self._taken_text())
+            except FenceLost:
+                # The turn's own task meets the same at its next write, and stops there.
+                log.info("turn_fence_lost", turn=self.claim.turn)
+
+    def _taken_text(self) -> list[Event]:
+        if not self._pending:
+            return []
+        text = "".join(self._pending)
+        self._pending.clear()
+        self._last_flush = self._clock()
+        return [Token(content=text)]
+
+    async def _write(self, events: list[Event]) -> None:
+        if not events:
+            return
+        try:
+            await self._append(events)
+        except JournalLost:
+            self._whole = False
+            await self._write_again(events)
+        except (RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+            self._whole = False
+
+    async def _write_again(self, events: list[Event]) -> None:
+        try:
+            await self._journal.open(self.claim.turn, fence=self.claim.fence, floor=self._next)
+            await self._append(events)
+        except (JournalLost, RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+
+    async def _append(self, events: list[Event]) -> None:
+        claim = self.claim
+        if not self._whole:
+            await self._journal.open(claim.turn, fence=claim.fence, floor=self._next)
+            events = [Snapshot(content=self.text), *(event for event in events if not isinstance(event, Token))]
+        if self._next + len(events) >= self._reserved:
+            await self._reserve()
+        texts = [encode(event, claim.turn, claim.conversation) for event in events]
+        self._next = max(self._next + len(texts), await self._journal.append(claim.turn, texts, fence=claim.fence))
+        self._whole = True
+        await hint_turn(claim.user_id, turn=claim.turn, seq=self._next - 1)
+
+    async def _reserve(self) -> None:
+        """Reserve the next block of numbers, so that a journal that is lost never starts again below them."""
+        self._reserved += JOURNAL_BLOCK
+        async with connection() as conn:
+            cursor = await conn.execute(
+                "UPDATE turns SET journal_floor = %s WHERE id = %s AND fence = %s",
+                (self._reserved, self.claim.turn, self.claim.fence),
+            )
+        if cursor.rowcount == 0:
+            raise FenceLost
