@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.licences import Licence
-from agents.events import Event, Usage
 from provisioning.workspaces import StageReport
+
+from agents.events import Event, Usage
 
 Emit = Callable[[Event], Awaitable[None]]
 OnStage = Callable[[StageReport], Awaitable[None]]

@@ -1,0 +1,126 @@
+"""The catalogue: which models there are, how large, and what they cost."""
+
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agents.events import Usage
+
+SHIPPED = Path(__file__).with_name("catalogue.toml")
+
+# The licence's word for every model.
+ALL_MODELS = "all"
+
+_PER_MILLION = 1_000_000
+
+
+class Model(BaseModel):
+    """One model. Prices in USD per million tokens, None = unknown; `context` in tokens, None = unknown.
+
+    The name `*` stands for every model of the provider. A `default` one was named by the operator as every tier's
+    default: each licence may use it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: str = Field(min_length=1, pattern=r"^[a-z0-9_]+$")
+    name: str = Field(min_length=1)
+    size: Literal["small", "large"]
+    context: int | None = Field(default=None, gt=0)
+    input: float | None = Field(default=None, ge=0)
+    cached: float | None = Field(default=None, ge=0)
+    output: float | None = Field(default=None, ge=0)
+    default: bool = False
+
+    @model_validator(mode="after")
+    def _prices_together(self) -> "Model":
+        given = [price is not None for price in (self.input, self.cached, self.output)]
+        if any(given) != all(given):
+            raise ValueError("give all of input, cached and output, or none")
+        return self
+
+    @property
+    def spec(self) -> str:
+        """`provider/name`."""
+        return f"{self.provider}/{self.name}"
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """What `usage` costs, None when the prices are unknown."""
+        if self.input is None or self.cached is None or self.output is None:
+            return None
+        fresh = usage.input_tokens - usage.cached_tokens
+        total = fresh * self.input + usage.cached_tokens * self.cached + usage.output_tokens * self.output
+        return total / _PER_MILLION
+
+    def licensed(self, models: Collection[str]) -> bool:
+        """Whether a licence for `models` covers it: "all", its size, its provider as `provider/*`, or its spec."""
+        return self.default or bool({ALL_MODELS, self.size, f"{self.provider}/*", self.spec} & set(models))
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: list[Model] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Models in the file's order."""
+
+    models: tuple[Model, ...]
+
+    def find(self, spec: str) -> Model | None:
+        """The model `provider/name`, by its own entry or its provider's wildcard."""
+        provider, _, name = spec.partition("/")
+        of_provider = [model for model in self.models if model.provider == provider and name]
+        exact = next((model for model in of_provider if model.name == name), None)
+        if exact is not None:
+            return exact
+        wildcard = next((model for model in of_provider if model.name == "*"), None)
+        return wildcard.model_copy(update={"name": name}) if wildcard and name != "*" else None
+
+    def named(self, wanted: str) -> Model | None:
+        """The model that a person means by `provider/name` or by the bare name."""
+        exact = self.find(wanted)
+        return exact or next((model for model in self.models if model.name == wanted), None)
+
+
+def catalogue() -> Catalogue:
+    """The catalogue by the present settings. Raises ImproperlyConfigured for a file that can't be used."""
+    return _read(Path(settings.MODEL_CATALOGUE) if settings.MODEL_CATALOGUE else SHIPPED)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> Catalogue:
+    try:
+        listed = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).model
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ImproperlyConfigured(f"MODEL_CATALOGUE {path}: {error}") from error
+    specs = [model.spec for model in listed]
+    twice = sorted({spec for spec in specs if specs.count(spec) > 1})
+    if twice:
+        raise ImproperlyConfigured(f"MODEL_CATALOGUE {path} lists {', '.join(twice)} twice.")
+    return Catalogue(tuple(listed))
+
+
+def configured_default(models: Catalogue) -> Model | None:
+    """The operator's default by DEFAULT_MODEL_PROVIDER and DEFAULT_MODEL, None when a name is not given.
+
+    A model that the catalogue does not list is allowed, its price unknown. Raises ImproperlyConfigured for a model
+    without a provider that no entry names.
+    """
+    provider, name = settings.DEFAULT_MODEL_PROVIDER, settings.DEFAULT_MODEL
+    if not name:
+        return None
+    known = models.find(f"{provider}/{name}") if provider else models.named(name)
+    if known is None and not provider:
+        raise ImproperlyConfigured(f"DEFAULT_MODEL {name!r} is not in the catalogue: name its DEFAULT_MODEL_PROVIDER.")
+    known = known or Model(provider=provider, name=name, size="large")
+    return known.model_copy(update={"default": True})

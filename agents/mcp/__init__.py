@@ -1,0 +1,1 @@
+"""The workspace's tools and resources, over the Model Context Protocol."""

@@ -1,0 +1,164 @@
+"""One kept MCP connection to one user's workspace.
+
+A single task enters and leaves the SDK's client: its cancel scopes crash the process when they cross tasks. Requests come
+from any task.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import structlog
+from mcp.client.client import Client
+from mcp.client.session import IncomingMessage
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp_types import Implementation, ServerNotification, ToolListChangedNotification
+from provisioning.workspaces import Endpoint
+from pydantic import ValidationError
+
+from agents.mcp.errors import CallFailed, Reason
+from agents.mcp.limits import HANDSHAKE_S, MOST_TOOLS, READ_S, RESPONSE_BYTES
+from agents.mcp.tools import ToolSet, tool_set
+from agents.mcp.wire import Exchange, exchange, http_client
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_CLIENT_INFO = Implementation(name="dexorder-gateway", version="1")
+
+_MESSAGES = {
+    Reason.UNREACHABLE: "The workspace can't be reached.",
+    Reason.DENIED: "The workspace refused this service's credentials.",
+    Reason.BROKEN: "The connection to the workspace broke off before it answered.",
+    Reason.TOO_LARGE: "The workspace's answer is too large. Ask for less at a time.",
+}
+
+
+class Connection:
+    """A client in its owner task, which ends once nobody has used it for `idle_s` seconds."""
+
+    def __init__(self, endpoint: Endpoint, *, idle_s: float) -> None:
+        self.endpoint = endpoint
+        self._idle_s = idle_s
+        self._loop = asyncio.get_running_loop()
+        self._client: asyncio.Future[Client] = self._loop.create_future()
+        self._changed = asyncio.Event()
+        self._listing = asyncio.Lock()
+        self._tools: ToolSet | None = None
+        self._users = 0
+        self._retired = False
+        self._last_used = self._loop.time()
+        self._seen = Exchange()
+        self._owner = asyncio.create_task(self._own(), name="mcp connection")
+        self._owner.add_done_callback(self._ended)
+
+    @property
+    def usable(self) -> bool:
+        """Whether new requests may be sent on it."""
+        return not self._retired and not self._owner.done()
+
+    async def opened(self) -> None:
+        """Wait until client and server have agreed on the protocol. Raises CallFailed; then the connection is closed."""
+        try:
+            await asyncio.wait({self._client, self._owner}, timeout=HANDSHAKE_S, return_when=asyncio.FIRST_COMPLETED)
+            if not self._client.done():
+                raise _failure(self._seen, Reason.UNREACHABLE)
+        finally:
+            if not self._client.done():
+                await self.close()
+
+    def retire(self) -> None:
+        """Take no new requests; close when those in flight have ended."""
+        self._retired = True
+        self._changed.set()
+
+    async def close(self) -> None:
+        """Close now. Requests in flight fail with BROKEN."""
+        self._retired = True
+        self._owner.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({self._owner})
+
+    async def request(self, send: Callable[[Client], Awaitable[T]], *, deadline_s: float) -> T:
+        """Send one request within `deadline_s` seconds. Cancelling it tells the server to stop. Raises CallFailed."""
+        seen = Exchange()
+        token = exchange.set(seen)
+        try:
+            with self._in_use():
+                async with asyncio.timeout(deadline_s):
+                    return await send(self._client.result())
+        except TimeoutError as error:
+            raise CallFailed(Reason.TIMEOUT, f"It did not finish within {deadline_s:g} s and was stopped.") from error
+        except MCPError as error:
+            raise _failure(seen, Reason.REFUSED if self.usable else Reason.BROKEN, error.message) from error
+        except (RuntimeError, ValidationError) as error:
+            raise CallFailed(Reason.REFUSED, "The workspace's answer is not in the form it promised.") from error
+        finally:
+            exchange.reset(token)
+
+    async def tools(self) -> ToolSet:
+        """The server's tools, listed once and again after it says that they changed. Raises CallFailed."""
+        async with self._listing:
+            if self._tools is None:
+                self._tools = await self.request(_list_tools, deadline_s=READ_S)
+            return self._tools
+
+    async def _own(self) -> None:
+        exchange.set(self._seen)
+        async with http_client(self.endpoint.token) as http:
+            transport = streamable_http_client(self.endpoint.url, http_client=http, max_sse_event_size=RESPONSE_BYTES)
+            client = Client(transport, cache=None, client_info=_CLIENT_INFO, message_handler=self._on_message)
+            async with client:
+                self._client.set_result(client)
+                await self._until_unused()
+
+    async def _until_unused(self) -> None:
+        while self._users or not (self._retired or self._idle_left_s() <= 0):
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self._users else self._idle_left_s()):
+                    await self._changed.wait()
+        self._retired = True
+
+    def _idle_left_s(self) -> float:
+        return self._last_used + self._idle_s - self._loop.time()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._last_used = self._loop.time()
+            if not self._users:
+                self._changed.set()
+
+    async def _on_message(self, message: IncomingMessage) -> None:
+        if isinstance(message, ServerNotification) and isinstance(message.root, ToolListChangedNotification):
+            self._tools = None
+
+    def _ended(self, owner: "asyncio.Task[None]") -> None:
+        self._retired = True
+        error = None if owner.cancelled() else owner.exception()
+        if error is not None:
+            log.warning("mcp_connection_ended", kind=type(error).__name__, opened=self._client.done())
+
+
+async def _list_tools(client: Client) -> ToolSet:
+    found = []
+    cursor: str | None = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        found += page.tools
+        cursor = page.next_cursor
+        if cursor is None or len(found) >= MOST_TOOLS:
+            return tool_set(found[:MOST_TOOLS])
+
+
+def _failure(seen: Exchange, otherwise: Reason, message: str = "") -> CallFailed:
+    """What the wire knows goes before what the SDK says of it, which is a stand-in text."""
+    reason = seen.failure or (Reason.DENIED if seen.status in {401, 403} else otherwise)
+    return CallFailed(reason, _MESSAGES.get(reason) or message)

@@ -1,0 +1,26 @@
+"""Why a call to a workspace came to nothing; the text is written for the model or person that reads it."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What went wrong with a call."""
+
+    UNREACHABLE = "unreachable"
+    DENIED = "denied"
+    BROKEN = "broken"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too_large"
+    REFUSED = "refused"
+
+
+class CallFailed(Exception):
+    """A call to the workspace failed.
+
+    With UNREACHABLE and DENIED the workspace never began it. With BROKEN and TIMEOUT it may have done its work.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

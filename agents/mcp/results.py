@@ -1,0 +1,69 @@
+"""What a tool gave back: the text a model sees, and a line for the user."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_types import (
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ReadResourceResult,
+    TextContent,
+    TextResourceContents,
+)
+
+from agents.mcp.limits import capped, cleaned
+
+# A line under the tool's name on a phone.
+SUMMARY_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome:
+    """A tool's result: `text` cleaned and capped, `structured` as the server gave it, `failed` when the tool says so."""
+
+    text: str
+    structured: dict[str, Any] | None = None
+    failed: bool = False
+
+    def summary(self) -> str:
+        """One line of at most 160 characters."""
+        line = _brief(self.structured) if self.structured and not self.failed else " ".join(self.text.split())
+        return line if len(line) <= SUMMARY_CHARACTERS else line[: SUMMARY_CHARACTERS - 1] + "…"
+
+
+def outcome_of(result: CallToolResult) -> ToolOutcome:
+    """The outcome of a tool call."""
+    parts = [_text_of(block) for block in result.content]
+    text = "\n".join(part for part in parts if part)
+    structured = result.structured_content if isinstance(result.structured_content, dict) else None
+    if not text and structured is not None:
+        text = json.dumps(structured, ensure_ascii=False)
+    return ToolOutcome(capped(cleaned(text)), structured, bool(result.is_error))
+
+
+def resource_text(result: ReadResourceResult) -> str:
+    """The text of a resource, cleaned and capped."""
+    parts = [each.text for each in result.contents if isinstance(each, TextResourceContents)]
+    return capped(cleaned("\n".join(parts)))
+
+
+def _text_of(block: object) -> str:
+    if isinstance(block, TextContent):
+        return block.text
+    if isinstance(block, EmbeddedResource):
+        inside = block.resource
+        return "[binary data]" if isinstance(inside, BlobResourceContents) else inside.text
+    return f"[{getattr(block, 'type', 'content')}]"
+
+
+def _brief(values: dict[str, Any]) -> str:
+    """The plain values by name, and how many items each list has."""
+    words = []
+    for name, value in values.items():
+        if isinstance(value, list):
+            words.append(f"{len(value)} {name}")
+        elif value is not None and not isinstance(value, dict):
+            words.append(f"{name} {' '.join(cleaned(str(value)).split())}")
+    return ", ".join(words)

@@ -1,0 +1,75 @@
+"""What a turn has of its user's workspace: call a tool, read a resource. A lost connection is made again, once."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from accounts.licences import Licence
+from mcp.client.client import Client
+
+from agents.harness_types import OnStage
+from agents.mcp.connection import Connection
+from agents.mcp.errors import CallFailed, Reason
+from agents.mcp.limits import READ_S, TOOL_S
+from agents.mcp.results import ToolOutcome, outcome_of, resource_text
+from agents.mcp.tools import ToolSet
+
+if TYPE_CHECKING:
+    from agents.mcp.pool import Pool
+
+T = TypeVar("T")
+OnProgress = Callable[[float, float | None, str | None], Awaitable[None]]
+
+# With these the workspace never began the call, so that sending it again can't repeat an effect.
+_NEVER_BEGAN = {Reason.UNREACHABLE, Reason.DENIED}
+
+
+class Session:
+    """One user's workspace. Every method raises CallFailed, or AgentFailed when the workspace can't be started."""
+
+    def __init__(self, pool: "Pool", licence: Licence, on_stage: OnStage) -> None:
+        self._pool = pool
+        self._licence = licence
+        self._on_stage = on_stage
+
+    async def tools(self) -> ToolSet:
+        """The workspace's tools."""
+        return await self._on_connection(Connection.tools, repeatable=True)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        on_progress: OnProgress | None = None,
+        deadline_s: float = TOOL_S,
+    ) -> ToolOutcome:
+        """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception."""
+
+        async def send(client: Client) -> ToolOutcome:
+            return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
+
+        async def request(connection: Connection) -> ToolOutcome:
+            return await connection.request(send, deadline_s=deadline_s)
+
+        return await self._on_connection(request, repeatable=(await self.tools()).repeatable(name))
+
+    async def read_resource(self, uri: str) -> str:
+        """A resource's text, at most 64 KiB of it."""
+
+        async def send(client: Client) -> str:
+            return resource_text(await client.read_resource(uri))
+
+        async def request(connection: Connection) -> str:
+            return await connection.request(send, deadline_s=READ_S)
+
+        return await self._on_connection(request, repeatable=True)
+
+    async def _on_connection(self, request: Callable[[Connection], Awaitable[T]], *, repeatable: bool) -> T:
+        connection = await self._pool.connection(self._licence, on_stage=self._on_stage)
+        try:
+            return await request(connection)
+        except CallFailed as error:
+            if error.reason not in _NEVER_BEGAN and not (repeatable and error.reason is Reason.BROKEN):
+                raise
+        connection = await self._pool.connection(self._licence, on_stage=self._on_stage, instead_of=connection)
+        return await request(connection)

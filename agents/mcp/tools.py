@@ -1,0 +1,152 @@
+"""A server's tools as a model sees them and as we check them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import mcp_types
+import structlog
+from jsonschema import Draft202012Validator, SchemaError
+from jsonschema.exceptions import best_match
+from langchain_core.utils.json_schema import dereference_refs
+from referencing import Registry
+
+from agents.mcp.limits import TOOL_SCHEMA_BYTES, cleaned
+
+log = structlog.get_logger(__name__)
+JSON = dict[str, Any]
+
+# Two underscores: the one separator that every provider's rule for names allows.
+NAMESPACE = "workspace__"
+
+# Tools that the gateway calls for itself: a model that may rewrite the record of the conversation, or erase the user's
+# data or deploy without being asked about it, is one prompt injection away from doing so.
+GATEWAY_ONLY = frozenset(
+    {
+        "append_messages",
+        "delete_conversation",
+        "delete_data",
+        "deploy_strategy",
+        "export_data",
+        "get_conversation",
+        "list_conversations",
+    }
+)
+
+# OpenAI's rule for function names, the narrowest: 64 characters with the namespace.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,53}")
+
+_DESCRIPTION_CHARACTERS = 4096
+_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool. `repeatable`: a call that may have been lost can be sent again."""
+
+    name: str
+    description: str
+    schema: JSON
+    repeatable: bool
+
+    @property
+    def model_name(self) -> str:
+        """The name under which a model calls it."""
+        return NAMESPACE + self.name
+
+    def for_model(self) -> JSON:
+        """The definition in OpenAI's format, which all of LangChain's packages take."""
+        # Gemini and some compatible servers refuse a schema with references.
+        parameters = dereference_refs(self.schema)
+        parameters.pop("$defs", None)
+        function = {"name": self.model_name, "description": self.description, "parameters": parameters}
+        return {"type": "function", "function": function}
+
+    def complaint(self, arguments: JSON) -> str | None:
+        """Why the arguments don't fit the tool's schema, in words for the model; None when they do."""
+        # An empty registry: a reference never leaves the document.
+        error = best_match(Draft202012Validator(self.schema, registry=Registry()).iter_errors(arguments))
+        if error is None:
+            return None
+        where = "/".join(str(step) for step in error.absolute_path)
+        return f"Wrong arguments for {self.model_name}: {where + ': ' if where else ''}{error.message[:500]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSet:
+    """A server's usable tools in its order. Two servers with the same tools share one set."""
+
+    tools: tuple[Tool, ...]
+    digest: str
+
+    def offered(self) -> list[Tool]:
+        """Those that a model may call."""
+        return [tool for tool in self.tools if tool.name not in GATEWAY_ONLY]
+
+    def by_model_name(self, name: str) -> Tool | None:
+        """The offered tool that a model means."""
+        return next((tool for tool in self.offered() if tool.model_name == name), None)
+
+    def repeatable(self, name: str) -> bool:
+        """Whether a lost call of the tool `name` can be sent again."""
+        return any(tool.repeatable for tool in self.tools if tool.name == name)
+
+
+def tool_set(listed: Sequence[mcp_types.Tool]) -> ToolSet:
+    """The usable ones of a listing; a tool with an unusable name or schema is left out and logged."""
+    records = [
+        {
+            "name": tool.name,
+            "description": cleaned(tool.description or "")[:_DESCRIPTION_CHARACTERS],
+            "schema": tool.input_schema,
+            "repeatable": _repeatable(tool.annotations),
+        }
+        for tool in listed
+    ]
+    return _tool_set(json.dumps(records, sort_keys=True, separators=(",", ":")))
+
+
+@lru_cache(maxsize=64)
+def _tool_set(canonical: str) -> ToolSet:
+    tools: dict[str, Tool] = {}
+    for record in json.loads(canonical):
+        problem = _problem(record["name"], record["schema"])
+        if problem or record["name"] in tools:
+            log.warning("tool_left_out", tool=record["name"][:60], problem=problem or "named twice")
+            continue
+        tools[record["name"]] = Tool(**record)
+    return ToolSet(tuple(tools.values()), hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def _repeatable(hints: mcp_types.ToolAnnotations | None) -> bool:
+    return hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
+
+
+def _problem(name: str, schema: JSON) -> str | None:
+    if not _NAME.fullmatch(name):
+        return "name"
+    if len(json.dumps(schema)) > TOOL_SCHEMA_BYTES:
+        return "schema too large"
+    if schema.get("type") != "object" or not _tame(schema, _DEPTH):
+        return "schema too deep, or with a reference that leaves it"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError:
+        return "not a JSON Schema"
+    return None
+
+
+def _tame(node: object, depth: int) -> bool:
+    """Whether the schema is at most `depth` levels deep and every reference stays inside its definitions."""
+    if isinstance(node, list):
+        return all(_tame(each, depth) for each in node)
+    if not isinstance(node, dict):
+        return True
+    reference = node.get("$ref")
+    if isinstance(reference, str) and not reference.startswith("#/$defs/"):
+        return False
+    return depth > 0 and all(_tame(each, depth - 1) for each in node.values())

@@ -1,0 +1,35 @@
+"""Gemini, by Google's Generative Language API."""
+
+from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
+from agents.providers._http import LIMITS, TIMEOUTS
+
+
+class Google:
+    """Google's own API, or a server that speaks it."""
+
+    name = "google"
+    label = "Google"
+    stand_in = False
+
+    def endpoint(self) -> ApiEndpoint | None:
+        return endpoint_from_settings("GOOGLE")
+
+    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+        import httpx2  # noqa: PLC0415 - seconds of imports, only when this provider is on
+        from google.genai import Client  # noqa: PLC0415
+        from google.genai.errors import APIError  # noqa: PLC0415
+        from google.genai.types import HttpOptions  # noqa: PLC0415
+        from langchain_google_genai import ChatGoogleGenerativeAI  # noqa: PLC0415
+
+        http = httpx2.AsyncClient(timeout=httpx2.Timeout(**TIMEOUTS), limits=httpx2.Limits(**LIMITS))
+        chat = ChatGoogleGenerativeAI(model=model, api_key=endpoint.key, max_retries=1)  # 1 = one request, no retry
+        # It takes no HTTP client of ours and would use aiohttp when that happens to be installed.
+        chat.client = Client(
+            api_key=endpoint.key,
+            vertexai=False,
+            http_options=HttpOptions(base_url=endpoint.base_url or None, httpx_async_client=http),
+        )
+        return ChatModel(chat=chat, close=http.aclose, errors=(APIError,))
+
+
+PROVIDER = Google()
