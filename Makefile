@@ -1,0 +1,54 @@
+# Works in a folder whose path has spaces, with git, make and Python 3.11+ (venv included) and nothing else.
+PY := .venv/bin/python
+# The first that is new enough and has venv; 3.11 comes first because the pinned packages were tried together on it.
+PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$each -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$each && break; done)
+BOOTSTRAP = @test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed. On Debian 12: apt-get install python3-venv" >&2; exit 1; }; \
+	$(PYTHON) -I gateway/bootstrap.py
+# What `check` needs to load the settings; nothing of the developer's own .env decides.
+CHECKING = env DATABASE_URL= DATA_DIR=.data-test DEBUG=true SECRET_KEY=only-to-check-the-code
+IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))')" \
+	ALLOWED_HOSTS=gateway.example ALLOWED_ORIGINS=https://gateway.example REDIS_URL=redis://redis.example:6379/0 \
+	JWT_JWKS_URL=https://issuer.example/jwks.json JWT_ISSUER=https://issuer.example JWT_AUDIENCE=dexorder
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check soak bench-smoke valkey clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## start everything on http://localhost:3000 (the first time it installs; Ctrl-C stops)
+	$(BOOTSTRAP) run
+	@exec $(PY) manage.py up
+
+test: ## run all tests on a PostgreSQL and a Valkey of their own; ARGS="-k word" chooses
+	$(BOOTSTRAP) test
+	@exec $(PY) -m pytest $(ARGS)
+
+check: ## lint, format, types, layers, migrations, deployment settings
+	$(BOOTSTRAP) test
+	$(PY) -m pip check --disable-pip-version-check
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(CHECKING) $(PY) -m mypy .
+	cd workspace && ../$(PY) -m mypy --config-file mypy.ini .
+	$(PY) .venv/bin/lint-imports
+	$(CHECKING) $(PY) manage.py makemigrations --check --dry-run
+	@echo "manage.py check --deploy, as in production"
+	@$(IN_PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+
+soak: ## the long tests: 10,000 histories of the turn engine
+	$(BOOTSTRAP) test
+	@exec $(PY) -m pytest --hypothesis-profile=soak -m soak $(ARGS)
+
+bench-smoke: ## print memory after 100 turns and the time to the first token
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.smoke
+
+valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
+	$(BOOTSTRAP) test
+	@exec $(PY) -m gateway.embedded
+
+clean: ## remove what can be made again; .env and .data stay
+	rm -rf .venv .data-test .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache staticfiles build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
