@@ -1,0 +1,212 @@
+"""A gateway that plays a script: it serves the real page and its files, and the test speaks for the socket."""
+
+import asyncio
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from django.template.loader import render_to_string
+
+ROOT = Path(__file__).resolve().parents[3]
+POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'"
+# No sink that turns text into markup or code works under this, in any module of the page.
+TRUSTED_TYPES = "; require-trusted-types-for 'script'; trusted-types 'none'"
+PATIENCE_S = 10.0
+USER = "demo-pro"
+MAIN = "0198c0de-0000-7000-8000-00000000c0de"
+
+JSON = dict[str, Any]
+
+
+def turn_id(number: int) -> str:
+    """A turn's id: the UUIDv7 of the minute `number` after 2026-01-05 14:00 UTC."""
+    stamp = f"{1767621600000 + number * 60_000:012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-7000-8000-{number:012x}"
+
+
+class Socket:
+    """One accepted socket of the page, driven frame by frame."""
+
+    def __init__(self, peer: web.WebSocketResponse, protocols: list[str]) -> None:
+        self._peer = peer
+        self._received: asyncio.Queue[JSON] = asyncio.Queue()
+        self._aside: deque[JSON] = deque()
+        self.protocols = protocols
+
+    async def listen(self) -> None:
+        """Take in frames until the page closes; pings are answered as the gateway does."""
+        async for message in self._peer:
+            if message.type is not WSMsgType.TEXT:
+                continue
+            frame = json.loads(message.data)
+            if frame["type"] == "ping":
+                await self.send("pong")
+            else:
+                self._received.put_nowait(frame)
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """Send one frame."""
+        await self._peer.send_str(json.dumps({"type": kind, **fields}))
+
+    async def receive(self, kind: str) -> JSON:
+        """The page's next frame of this type; others wait for their own call."""
+        for frame in self._aside:
+            if frame["type"] == kind:
+                self._aside.remove(frame)
+                return frame
+        async with asyncio.timeout(PATIENCE_S):
+            while (frame := await self._received.get())["type"] != kind:
+                self._aside.append(frame)
+        return frame
+
+    def has_received(self, kind: str) -> bool:
+        """Whether a frame of this type has come and nobody has taken it."""
+        while not self._received.empty():
+            self._aside.append(self._received.get_nowait())
+        return any(frame["type"] == kind for frame in self._aside)
+
+    async def greet(self, *, running: tuple[str, ...] = (), items: tuple[JSON, ...] = (), before: int | None = None) -> Self:
+        """`ready`, then the history that the page asks for."""
+        await self.send("ready", user_id=USER, licence="pro", model="demo/demo", conversation=MAIN, running=list(running))
+        asked = await self.receive("history")
+        await self.send("history", conversation=asked["conversation"], items=list(items), before=before)
+        return self
+
+    def turn(self, number: int, *, conversation: str = MAIN, seq: int = 0) -> "Turn":
+        """Speak for a turn whose last sent event was `seq`."""
+        return Turn(self, turn_id(number), conversation, seq)
+
+    async def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
+        """Close with this code."""
+        await self._peer.close(code=code)
+
+
+class Turn:
+    """Sends a turn's events with their running number."""
+
+    def __init__(self, socket: Socket, turn: str, conversation: str, seq: int) -> None:
+        self.socket, self.id, self.conversation, self.seq = socket, turn, conversation, seq
+
+    async def accept(self, message: JSON, *, position: int = 0) -> Self:
+        """Acknowledge the page's message and show it to all tabs."""
+        await self.socket.send(
+            "accepted", id=message["id"], turn=self.id, conversation=self.conversation, position=position
+        )
+        await self.emit("user_message", channel="web", content=message["content"])
+        return self
+
+    async def emit(self, kind: str, **fields: Any) -> None:
+        """The next event."""
+        self.seq += 1
+        await self.repeat(kind, seq=self.seq, **fields)
+
+    async def repeat(self, kind: str, *, seq: int, **fields: Any) -> None:
+        """An event with a number of the test's choice."""
+        await self.socket.send(kind, turn=self.id, conversation=self.conversation, seq=seq, **fields)
+
+    async def start(self, *, attempt: int = 1) -> None:
+        """A model was chosen."""
+        await self.emit("started", model="demo/demo", reason="the default of your licence", attempt=attempt)
+
+    async def say(self, *pieces: str) -> None:
+        """Stream text."""
+        for piece in pieces:
+            await self.emit("token", content=piece)
+
+    async def done(self, content: str, *, ms: int = 1400) -> None:
+        """The whole answer."""
+        usage = {"input_tokens": 812, "cached_tokens": 0, "output_tokens": 96, "cost_usd": None}
+        await self.emit("done", content=content, model="demo/demo", usage=usage, ms=ms)
+
+
+class GatewayDouble:
+    """Serves on a free port of loopback; `async with` starts and stops it."""
+
+    def __init__(self) -> None:
+        self._sockets: asyncio.Queue[Socket] = asyncio.Queue()
+        self._runner = web.AppRunner(self._application())
+        self._tickets: set[str] = set()
+        self.url = ""
+        self.ticket_status = 200
+        self.requests: list[str] = []
+        self.signed_out: JSON | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def socket(self) -> Socket:
+        """The next socket that the page opens."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._sockets.get()
+
+    def _application(self) -> web.Application:
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/signin/", self._signin),
+                web.post("/signout/", self._signout),
+                web.post("/api/v1/ws-ticket", self._ticket),
+                web.post("/api/v1/conversations", self._conversation),
+                web.get("/ws/chat", self._chat),
+                web.static("/static", ROOT / "static"),
+            ]
+        )
+        application.on_response_prepare.append(self._seal)
+        return application
+
+    async def _seal(self, request: web.Request, response: web.StreamResponse) -> None:
+        self.requests.append(request.path)
+        response.headers["Content-Security-Policy"] = POLICY + TRUSTED_TYPES
+
+    async def _page(self, _: web.Request) -> web.Response:
+        config = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
+        context = {"user_id": USER, "tier": "pro", "config": config, "csrf_token": "page-token"}
+        return web.Response(text=render_to_string("chat.html", context), content_type="text/html")
+
+    async def _signin(self, request: web.Request) -> web.Response:
+        return web.Response(text=f"sign in, then {request.query['next']}")
+
+    async def _signout(self, request: web.Request) -> web.Response:
+        self.signed_out = parse_qs(await request.text())
+        raise web.HTTPSeeOther("/signin/?next=/")
+
+    async def _ticket(self, request: web.Request) -> web.Response:
+        if request.headers.get("X-CSRFToken") != "page-token":
+            return _problem(403, "forbidden", "CSRF check failed.")
+        if self.ticket_status != 200:
+            return _problem(self.ticket_status, "refused", "No ticket for you.")
+        ticket = f"ticket-{len(self.requests)}"
+        self._tickets.add(ticket)
+        return web.json_response({"ticket": ticket, "expires_at": "2026-01-05T14:00:30Z"})
+
+    async def _conversation(self, _: web.Request) -> web.Response:
+        return web.json_response({"id": "0198c0de-0000-7000-8000-0000000000ff", "title": ""}, status=201)
+
+    async def _chat(self, request: web.Request) -> web.WebSocketResponse:
+        offered = [name.strip() for name in request.headers["Sec-WebSocket-Protocol"].split(",")]
+        peer = web.WebSocketResponse(protocols=["dexorder.v1"])
+        await peer.prepare(request)
+        ticket = offered[1].removeprefix("dexorder.ticket.")
+        if ticket not in self._tickets:
+            await peer.close(code=4401)
+            return peer
+        self._tickets.remove(ticket)
+        socket = Socket(peer, offered)
+        self._sockets.put_nowait(socket)
+        await socket.listen()
+        return peer
+
+
+def _problem(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message, "request_id": "r"}}, status=status)

@@ -1,0 +1,85 @@
+/** The chat page: builds its parts, connects them, starts. */
+
+import { foldAway } from "./account_menu.js";
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { copyButtons } from "./copy.js";
+import { byId } from "./dom.js";
+import { post, RequestError } from "./http.js";
+import { Outbox } from "./outbox.js";
+import { Scroller } from "./scroller.js";
+import { Session } from "./session.js";
+import { Banner, Header, Progress } from "./status.js";
+import { Thread } from "./thread.js";
+
+const CONVERSATIONS_URL = "/api/v1/conversations";
+
+const config = JSON.parse(byId("config").textContent);
+const banner = new Banner(byId("banner"));
+const header = new Header({ line: byId("line"), lineText: byId("line-text"), back: byId("back"), model: byId("model") });
+const progress = new Progress({ box: byId("progress"), bar: byId("progress-bar"), text: byId("progress-text") });
+const scroller = new Scroller({ box: byId("scroll"), content: byId("thread"), button: byId("latest") });
+const thread = new Thread(
+  { list: byId("turns"), empty: byId("empty"), older: byId("older"), loading: byId("loading"), spoken: byId("spoken"), scroller },
+  { retry, earlier: (before) => session.earlier(before) },
+);
+const composer = new Composer(
+  { form: byId("composer"), input: byId("input"), send: byId("send"), stop: byId("stop"), note: byId("note") },
+  { say: (content) => session.say(content), cancel: (turn) => session.cancel(turn) },
+  { storage: sessionStorage, draftKey: `dexorder.draft.${config.userId}` },
+);
+const connection = new Connection({
+  wsPath: config.wsPath,
+  ticketUrl: config.ticketUrl,
+  onFrame: (frame) => session.receive(frame),
+  onPhase,
+});
+const session = new Session({
+  connection,
+  outbox: new Outbox(sessionStorage, config.userId),
+  views: { banner, composer, header, progress, thread },
+  conversation: conversationInAddress(),
+});
+
+function onPhase(phase, { message } = {}) {
+  header.phase(phase);
+  if (phase !== "open" && phase !== "connecting") session.lost();
+  if (phase === "offline") banner.offline();
+  if (phase === "signed_out") banner.signedOut();
+  if (phase === "refused") banner.refused(message);
+  if (phase === "signed_out" || phase === "refused") composer.close();
+}
+
+/** Say it again as a new message; the failed attempt stays where it is, without its button. */
+function retry(content, view) {
+  if (!session.say(content)) view.retried();
+}
+
+function conversationInAddress() {
+  return /^#c-([\w-]{1,64})$/.exec(location.hash)?.[1] ?? null;
+}
+
+async function newConversation() {
+  try {
+    const { id } = await post(CONVERSATIONS_URL);
+    location.hash = `c-${id}`;
+    composer.focus();
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    if (error.kind === "signed_out") banner.signedOut();
+    else banner.error({ message: error.message });
+  }
+}
+
+addEventListener("hashchange", () => session.show(conversationInAddress()));
+byId("new").addEventListener("click", newConversation);
+byId("empty").addEventListener("click", (event) => {
+  const example = event.target.closest("button");
+  if (!example) return;
+  session.say(example.textContent.trim());
+  composer.focus();
+});
+copyButtons(document.body);
+foldAway(document.querySelector(".account"));
+if (matchMedia("(hover: hover)").matches) composer.focus();
+connection.start();

@@ -1,0 +1,35 @@
+/** A conversation's stored messages as turns that a view can show. */
+
+/**
+ * Group messages, oldest first, by turn.
+ *
+ * A message: {turn, role: "user" | "assistant" | "tool", content, channel?, model?, at?, tool_calls?: [{id, name,
+ * args}], tool_call_id?, name?}. A turn: {turn, question: {content, channel} | null, model, steps}, a step being
+ * {kind: "text", content} or {kind: "tool", call, tool, arguments, summary}.
+ */
+export function historyTurns(messages) {
+  const turns = new Map();
+  for (const message of messages) {
+    if (!turns.has(message.turn)) turns.set(message.turn, { turn: message.turn, question: null, model: null, steps: [] });
+    READERS[message.role]?.(turns.get(message.turn), message);
+  }
+  return [...turns.values()];
+}
+
+const READERS = {
+  user(turn, { content, channel }) {
+    turn.question ??= { content, channel: channel ?? "web" };
+  },
+  assistant(turn, { content, model, tool_calls: calls }) {
+    if (content) turn.steps.push({ kind: "text", content });
+    turn.model = model ?? turn.model;
+    for (const { id, name, args } of calls ?? []) {
+      turn.steps.push({ kind: "tool", call: id, tool: name, arguments: args ?? {}, summary: "" });
+    }
+  },
+  tool(turn, { content, name, tool_call_id: id }) {
+    const call = turn.steps.find((step) => step.kind === "tool" && step.call === id);
+    if (call) call.summary = content;
+    else turn.steps.push({ kind: "tool", call: id, tool: name ?? "tool", arguments: {}, summary: content });
+  },
+};

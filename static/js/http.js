@@ -1,0 +1,43 @@
+/** Requests to the gateway's REST interface from the signed-in page. */
+
+const PATIENCE_MS = 10_000;
+
+/** Why a request was not served. `kind`: "signed_out", "refused" (again is no use) or "later" (after `retryAfterS`). */
+export class RequestError extends Error {
+  constructor(kind, message, retryAfterS = 0, options = {}) {
+    super(message, options);
+    Object.assign(this, { kind, retryAfterS });
+  }
+}
+
+/** POST `body` with the page's session and CSRF token; the answer's JSON. Throws RequestError. */
+export async function post(url, body = {}) {
+  const answer = await send(url, body);
+  if (answer.ok) return answer.json();
+  if (answer.status === 401) throw new RequestError("signed_out", "Your session has ended.");
+  const retryAfterS = Number(answer.headers.get("Retry-After")) || 0;
+  if (answer.status === 429 || answer.status >= 500) throw new RequestError("later", await reason(answer), retryAfterS);
+  throw new RequestError("refused", await reason(answer));
+}
+
+async function send(url, body) {
+  const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken() };
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  try {
+    return await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin", signal });
+  } catch (error) {
+    throw new RequestError("later", "The server does not answer.", 0, { cause: error });
+  }
+}
+
+async function reason(answer) {
+  const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
+  const problem = isJson ? (await answer.json()).error : null;
+  return problem?.message ?? "The server did not accept this page. Reload it to try again.";
+}
+
+/** The cookie's token, which another tab may have renewed, or the one the page came with. */
+function csrfToken() {
+  const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie);
+  return cookie ? decodeURIComponent(cookie[1]) : document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+}

@@ -1,0 +1,58 @@
+/** Which events of which turn have been seen: nothing is shown twice and nothing is left out. */
+
+const LAST_EVENTS = new Set(["done", "failed", "cancelled"]);
+
+export class Ledger {
+  #turns = new Map(); // turn -> {conversation, last: seq, open, asked: seq | null}
+
+  /**
+   * What to do with an event: "show" it, "drop" it as seen before, or "ask" for those missing before it.
+   *
+   * A gap is asked for once; when the answer has the same gap the server has no more (a journal that was lost goes on
+   * with a later number), and the event is shown. A snapshot stands for all before it.
+   */
+  judge({ turn, conversation, seq, type }) {
+    const entry = this.watch(turn, conversation);
+    if (seq <= entry.last) return "drop";
+    if (seq > entry.last + 1 && type !== "snapshot" && entry.asked !== entry.last) {
+      entry.asked = entry.last;
+      return "ask";
+    }
+    if (seq !== undefined) entry.last = seq;
+    if (LAST_EVENTS.has(type)) entry.open = false;
+    return "show";
+  }
+
+  /** Know of a turn; an unknown one counts as open. */
+  watch(turn, conversation = null) {
+    if (!this.#turns.has(turn)) this.#turns.set(turn, { conversation, last: 0, open: true, asked: null });
+    const entry = this.#turns.get(turn);
+    entry.conversation ??= conversation;
+    return entry;
+  }
+
+  last(turn) {
+    return this.#turns.get(turn)?.last ?? 0;
+  }
+
+  isOpen(turn) {
+    return this.#turns.get(turn)?.open ?? false;
+  }
+
+  /** The turn is over, wherever that was learnt. */
+  close(turn) {
+    this.watch(turn).open = false;
+  }
+
+  /** The open turns, oldest first; with `conversation` those of it and those whose conversation is not known yet. */
+  open(conversation = null) {
+    const mine = ([, entry]) => entry.open
+      && (!conversation || !entry.conversation || entry.conversation === conversation);
+    return [...this.#turns].filter(mine).map(([turn]) => turn).sort();
+  }
+
+  /** Hear open turns again from their first event: the page has been cleared. */
+  rewind() {
+    for (const entry of this.#turns.values()) if (entry.open) Object.assign(entry, { last: 0, asked: null });
+  }
+}

@@ -1,0 +1,48 @@
+/** Keeps the newest text in sight, unless the user has scrolled up to read. */
+
+// Within this of the end counts as being there: a line of text.
+const NEAR_PX = 48;
+
+export class Scroller {
+  #follows = true;
+
+  /** `box` scrolls, `content` grows in it, `button` leads back to the end. */
+  constructor({ box, content, button }) {
+    Object.assign(this, { box, content, button });
+    box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    button.addEventListener("click", () => this.toEnd());
+    new ResizeObserver(() => this.#follow()).observe(content);
+    new ResizeObserver(() => this.#follow()).observe(box);
+  }
+
+  toEnd() {
+    this.#follows = true;
+    this.#follow();
+  }
+
+  /** Do what changes the content above without moving what is read. */
+  keep(change) {
+    const below = this.box.scrollHeight - this.box.scrollTop;
+    change();
+    if (this.#follows) this.#follow();
+    else this.box.scrollTop = this.box.scrollHeight - below;
+  }
+
+  #follow() {
+    if (this.#follows) this.box.scrollTop = this.box.scrollHeight;
+    this.#show();
+  }
+
+  #scrolled() {
+    this.#follows = this.#distance() < NEAR_PX;
+    this.#show();
+  }
+
+  #distance() {
+    return this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight;
+  }
+
+  #show() {
+    this.button.hidden = this.#follows || this.#distance() < NEAR_PX;
+  }
+}

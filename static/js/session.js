@@ -1,0 +1,195 @@
+/**
+ * What the page and the gateway say to each other (docs/protocol.md): frames in, calls to the views out.
+ *
+ * Knows which conversation is shown, what was sent and not yet acknowledged, and which turns to take up again after a
+ * cut. Draws nothing.
+ */
+
+import { historyTurns } from "./history.js";
+import { Ledger } from "./ledger.js";
+
+// The gateway closes the socket on a frame over 64 KiB; the rest of the frame needs a little.
+const LONGEST_CONTENT_BYTES = 60 * 1024;
+
+export class Session {
+  #handlers = {
+    ready: (frame) => this.#ready(frame),
+    status: (frame) => this.#status(frame),
+    accepted: (frame) => this.#accepted(frame),
+    history: (frame) => this.#history(frame),
+    error: (frame) => this.#error(frame),
+    expiring: (frame) => this.views.banner.expiring(frame.seconds),
+  };
+  #ledger = new Ledger();
+  #cancels = new Set(); // turns to stop, until they end
+  #greeted = false;
+  #asked = null; // the `before` of the history that was asked for; null = nothing is awaited
+  #items = []; // the stored messages that are shown, oldest first: a page may begin in the middle of a turn
+  #stale = false; // what is shown of finished turns may have gaps
+
+  conversation = null; // the one that is shown; null = the user's main one, whose id comes with `ready`
+  main = null;
+
+  /** views: thread, banner, progress, header, composer. `connection` needs send(frame) and settled(). */
+  constructor({ connection, outbox, views, conversation = null }) {
+    Object.assign(this, { connection, outbox, views, conversation });
+  }
+
+  /** A frame from the gateway. A type that this page does not know is one of a newer gateway: nothing to show. */
+  receive(frame) {
+    const handler = this.#handlers[frame.type];
+    if (handler) handler(frame);
+    else if (frame.turn) this.#event(frame);
+  }
+
+  /** The socket is gone; the next `ready` brings everything up to date. */
+  lost() {
+    this.#greeted = false;
+    this.#asked = null;
+    this.views.thread.connected(false);
+  }
+
+  /** Send `content` as the user's message. Returns why not, or "". */
+  say(content) {
+    const bytes = new TextEncoder().encode(JSON.stringify(content)).length;
+    if (bytes > LONGEST_CONTENT_BYTES) return "This message is too long to send. Please shorten it or split it up.";
+    const message = { id: crypto.randomUUID(), content, conversation: this.conversation };
+    this.outbox.add(message);
+    this.views.thread.addPending(message, this.#greeted);
+    if (this.#greeted) this.#transmit(message);
+    return "";
+  }
+
+  /** Stop a turn; asked again after a cut, until it has ended. */
+  cancel(turn) {
+    this.#cancels.add(turn);
+    this.views.thread.stopping(turn);
+    this.#send({ type: "cancel", turn });
+  }
+
+  /** Ask for the part of the conversation before what is shown. */
+  earlier(before) {
+    if (this.#asked === null) this.#askHistory(before);
+  }
+
+  /** Show another conversation; null is the main one. */
+  show(conversation) {
+    this.conversation = conversation ?? this.main;
+    this.#items = [];
+    this.views.thread.clear();
+    this.views.header.conversation(this.conversation !== this.main);
+    this.#ledger.rewind();
+    if (this.#greeted) this.#catchUp();
+  }
+
+  #send(frame) {
+    if (this.#greeted) this.connection.send(frame);
+  }
+
+  #transmit({ id, content, conversation }) {
+    const target = conversation ?? this.conversation;
+    this.#send({ type: "message", id, content, ...(target ? { conversation: target } : {}) });
+  }
+
+  #ready(frame) {
+    this.#greeted = true;
+    this.connection.settled();
+    this.main = frame.conversation;
+    this.conversation ??= frame.conversation;
+    this.views.header.ready(frame, this.conversation !== this.main);
+    this.views.banner.clear();
+    this.views.thread.connected(true);
+    for (const turn of frame.running ?? []) this.#ledger.watch(turn);
+    this.#catchUp();
+    this.#cancels.forEach((turn) => this.#send({ type: "cancel", turn }));
+  }
+
+  /** Everything of this conversation that is not shown yet: its history, its open turns, unacknowledged messages. */
+  #catchUp() {
+    this.#askHistory(null);
+    for (const turn of this.#ledger.open()) this.#resume(turn);
+    for (const message of this.outbox.messages) {
+      const target = message.conversation ?? this.main;
+      if (target === this.conversation) this.views.thread.addPending(message, true);
+      this.#transmit(message);
+    }
+  }
+
+  #resume(turn) {
+    this.#send({ type: "resume", turn, after: this.#ledger.last(turn) });
+  }
+
+  #askHistory(before) {
+    this.#asked = before ?? "";
+    this.views.thread.setLoading(true);
+    this.#send({ type: "history", conversation: this.conversation, ...(before ? { before } : {}) });
+  }
+
+  #status(frame) {
+    this.views.progress.stage(frame.state, frame.detail);
+    // History is kept in the workspace: while that starts it may have been refused.
+    if (frame.state === "ready" && this.#stale) this.#askHistory(null);
+  }
+
+  #accepted({ id, turn, conversation, position }) {
+    this.outbox.settle(id);
+    const entry = this.#ledger.watch(turn, conversation);
+    if (conversation === this.conversation) this.views.thread.bind(id, turn, entry.open ? position : 0);
+    this.#busy();
+  }
+
+  #history(frame) {
+    if (frame.conversation !== this.conversation || this.#asked === null) return;
+    const older = this.#asked !== "";
+    this.#asked = null;
+    this.#stale = false;
+    const touched = new Set(frame.items.map(({ turn }) => turn).filter((turn) => !this.#ledger.isOpen(turn)));
+    if (older || !this.#items.length) this.#items = [...frame.items, ...this.#items];
+    const messages = older ? this.#items : frame.items;
+    const turns = historyTurns(messages).filter(({ turn }) => touched.has(turn));
+    this.views.thread.addHistory(turns, { before: frame.before ?? null, older });
+    this.#busy();
+  }
+
+  #error(frame) {
+    if (frame.id && this.outbox.settle(frame.id)) {
+      this.views.thread.refuse(frame.id, frame);
+    } else if (frame.code === "gone") {
+      this.#gone(frame.turn);
+    } else {
+      if (this.#asked !== null) this.#historyFailed();
+      this.views.banner.error(frame);
+    }
+  }
+
+  /** The gateway no longer has the events of an open turn: what came of it stands in the history. */
+  #gone(turn) {
+    for (const lost of turn ? [turn] : this.#ledger.open(this.conversation)) {
+      this.#ledger.close(lost);
+      this.views.thread.remove(lost);
+    }
+    this.#askHistory(null);
+  }
+
+  #historyFailed() {
+    this.#asked = null;
+    this.#stale = true;
+    this.views.thread.setLoading(false);
+  }
+
+  #event(frame) {
+    const verdict = this.#ledger.judge(frame);
+    if (verdict === "ask") this.#resume(frame.turn);
+    if (verdict !== "show") return;
+    if (!this.#ledger.isOpen(frame.turn)) this.#cancels.delete(frame.turn);
+    if (frame.conversation === this.conversation) this.views.thread.apply(frame);
+    if (frame.type === "tool_call" || frame.type === "token") this.views.progress.hide();
+    this.#busy();
+  }
+
+  /** The stop button belongs to the oldest open turn of this conversation. */
+  #busy() {
+    const [turn] = this.#ledger.open(this.conversation).filter((open) => this.views.thread.has(open));
+    this.views.composer.running(turn ?? null, this.#cancels.has(turn));
+  }
+}

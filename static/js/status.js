@@ -1,0 +1,143 @@
+/** What the page says about itself: the line's state, the workspace's start, and what the user must know. */
+
+import { el, icon } from "./dom.js";
+import { clean } from "./text.js";
+
+const LINE = {
+  ready: "Connected",
+  waiting: "Reconnecting…",
+  offline: "Offline",
+  signed_out: "Signed out",
+  refused: "Not connected",
+};
+
+// A restart of the server is over before this: no need to alarm anybody.
+const ALARM_AFTER_MS = 1500;
+// What a page that is coming back goes through is still "reconnecting".
+const COMING_BACK = new Set(["connecting", "open"]);
+
+/** The header: connection state and which conversation this is. */
+export class Header {
+  #alarm = 0;
+
+  /** parts: line, lineText, back, model (elements). */
+  constructor(parts) {
+    Object.assign(this, parts);
+  }
+
+  phase(phase) {
+    const before = this.line.dataset.phase;
+    if (COMING_BACK.has(phase) && before !== "new") return;
+    clearTimeout(this.#alarm);
+    if (phase === "waiting" && before === "ready") this.#alarm = setTimeout(() => this.#show(phase), ALARM_AFTER_MS);
+    else this.#show(phase);
+  }
+
+  ready({ model }, isOther) {
+    this.phase("ready");
+    this.model.textContent = model ? `Model: ${clean(model)}` : "";
+    this.conversation(isOther);
+  }
+
+  conversation(isOther) {
+    this.back.hidden = !isOther;
+  }
+
+  #show(phase) {
+    this.line.dataset.phase = phase;
+    this.line.title = LINE[phase];
+    this.lineText.textContent = LINE[phase];
+  }
+}
+
+const STAGES = ["queued", "scheduling", "pulling", "starting", "ready"];
+const READY_SHOWN_MS = 1500;
+// A workspace that runs is reported ready before this; its stages are no news.
+const QUIET_MS = 300;
+
+/** The quiet line that tells how far the workspace's start has come. */
+export class Progress {
+  #timer = 0;
+
+  /** parts: box, bar (a <progress>), text. */
+  constructor(parts) {
+    Object.assign(this, parts);
+    this.bar.max = STAGES.length;
+  }
+
+  stage(state, detail) {
+    this.box.dataset.state = state;
+    this.text.textContent = clean(detail || `Workspace: ${state}`);
+    if (STAGES.includes(state)) this.bar.value = STAGES.indexOf(state) + 1;
+    if (state === "ready") this.#later(() => this.hide(), this.box.hidden ? 0 : READY_SHOWN_MS);
+    else if (this.box.hidden) this.#later(() => this.#reveal(), QUIET_MS);
+  }
+
+  hide() {
+    clearTimeout(this.#timer);
+    this.box.hidden = true;
+  }
+
+  #reveal() {
+    this.box.hidden = false;
+  }
+
+  #later(action, delay) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(action, delay);
+  }
+}
+
+/** One message at a time above the composer, the most serious one last. */
+export class Banner {
+  #lasting = false;
+
+  constructor(box) {
+    this.box = box;
+  }
+
+  /** Gone with the next good news from the gateway. */
+  clear() {
+    if (!this.#lasting) this.box.hidden = true;
+  }
+
+  offline() {
+    this.#show("info", "You are offline. What you write is sent when the connection is back.");
+  }
+
+  error({ message, retry_after_s: seconds }) {
+    this.#show("error", seconds ? `${message} Try again in ${Math.ceil(seconds)} s.` : message, this.#dismiss());
+  }
+
+  expiring(seconds) {
+    const minutes = Math.max(1, Math.round(seconds / 60));
+    this.#show("info", `Your session ends in ${minutes} min.`, signIn("Sign in again"));
+  }
+
+  signedOut() {
+    this.#lasting = true;
+    this.#show("error", "Your session has ended. What you wrote is kept.", signIn("Sign in"));
+  }
+
+  /** The gateway will not serve this user; `message` may have been shown by an error frame before. */
+  refused(message) {
+    this.#lasting = true;
+    if (message || this.box.hidden) this.#show("error", message || "The server has closed this conversation.");
+    this.box.querySelector("button")?.remove();
+  }
+
+  #dismiss() {
+    return el("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.clear() }, icon("close"));
+  }
+
+  #show(kind, text, action) {
+    this.box.dataset.kind = kind;
+    this.box.replaceChildren(icon(kind === "error" ? "alert" : "info"), el("p", {}, clean(text)), ...(action ? [action] : []));
+    this.box.hidden = false;
+  }
+}
+
+function signIn(label) {
+  const next = encodeURIComponent(location.pathname + location.hash);
+  return el("a", { class: "button small", href: `/signin/?next=${next}` }, label);
+}

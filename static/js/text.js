@@ -1,0 +1,53 @@
+/** Text as people may safely see it: pure functions, no DOM. */
+
+// Terminal colour codes that tools leave in their output (ECMA-48 control sequences).
+const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
+
+// Characters that change what is seen without being seen: C0 and C1 controls except tab and newline, zero-width
+// space and joiner-less marks, bidirectional overrides and isolates (Unicode TR36 section 2.3, "Trojan Source"),
+// and the tag block. ZWJ and ZWNJ stay: emoji and Persian need them. LRM and RLM stay: they only nudge neutrals.
+// eslint-disable-next-line no-control-regex
+const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+
+/** `text` without terminal codes, control characters and invisible or direction-changing characters. */
+export function clean(text) {
+  return String(text).replace(/\r\n?/g, "\n").replace(ANSI, "").replace(UNSEEN, "");
+}
+
+/** `text` cut to `limit` characters at most, with an ellipsis when something was left out. */
+export function shorten(text, limit) {
+  const points = Array.from(text.length > limit * 2 ? text.slice(0, limit * 2) : text);
+  return points.length > limit ? `${points.slice(0, limit - 1).join("")}…` : text;
+}
+
+/** A tool's name for people: "compute_indicators" is "Compute indicators". */
+export function toolLabel(name) {
+  const words = clean(name).split(/[_\s.]+/).filter(Boolean).join(" ");
+  return words ? words[0].toUpperCase() + words.slice(1) : "Tool";
+}
+
+/** The values of a tool's arguments on one line: {symbol: "SPX", limit: 252} is "SPX · 252". */
+export function argumentLine(values) {
+  return shorten(flatValues(values).map((value) => clean(String(value))).join(" · "), 80);
+}
+
+function flatValues(value) {
+  if (value === null || value === undefined || value === "") return [];
+  if (Array.isArray(value)) return value.slice(0, 8).flatMap(flatValues);
+  if (typeof value === "object") return Object.values(value).slice(0, 8).flatMap(flatValues);
+  return [value];
+}
+
+/** Milliseconds for people: "84 ms", "1.4 s", "2 min 05 s". */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+}
+
+/** When a UUIDv7 was made (RFC 9562: its first 48 bits are Unix milliseconds), or null for any other id. */
+export function timeOfId(id) {
+  const match = /^([0-9a-f]{8})-([0-9a-f]{4})-7/i.exec(id);
+  return match ? new Date(parseInt(match[1] + match[2], 16)) : null;
+}

@@ -1,0 +1,250 @@
+/** One turn on the page: the user's words, then what the agent does and says, in the order it came. */
+
+import { el, icon } from "./dom.js";
+import { ownImage } from "./links.js";
+import { MarkdownStream } from "./markdown.js";
+import { clean, duration, timeOfId } from "./text.js";
+import { ToolView } from "./tool_view.js";
+
+const CHANNELS = { telegram: "Telegram", slack: "Slack", discord: "Discord", webhook: "Webhook" };
+
+export class TurnView {
+  #question = el("div", { class: "question", dir: "auto" });
+  #badge = el("div", { class: "question-note" });
+  #steps = el("div", { class: "steps" });
+  #waiting = el("p", { class: "waiting" });
+  #outcome = el("div", { class: "outcome" });
+  #texts = []; // MarkdownStreams, in the order they are shown
+  #tools = new Map(); // call -> ToolView
+  #growing = null; // the stream that tokens go to
+  #model = "";
+  #reason = "";
+  #tried = ""; // the user's words, for trying again
+
+  turn = null;
+  settled = false;
+
+  /** actions: retry(content, view), cancel(turn). */
+  constructor(actions) {
+    this.actions = actions;
+    const asked = el("div", { class: "asked", hidden: true }, this.#question, this.#badge);
+    const answer = el("div", { class: "answer" }, this.#steps, this.#waiting, this.#outcome);
+    this.asked = asked;
+    this.node = el("article", { class: "turn" }, asked, answer);
+  }
+
+  /** A message of this page that has no turn yet. */
+  pend(content, connected) {
+    this.ask({ content, channel: "web" });
+    this.#badge.replaceChildren(connected ? "Sending…" : "Waiting for the connection…");
+  }
+
+  ask({ content, channel }) {
+    this.#tried = content;
+    this.asked.hidden = false;
+    this.#question.textContent = clean(content);
+    const from = channel === "web" ? [] : [el("span", { class: "channel" }, `from ${CHANNELS[channel] ?? clean(channel)}`)];
+    this.#badge.replaceChildren(...from);
+  }
+
+  /** The gateway has it, behind `position` others. */
+  accept(turn, position) {
+    this.turn = turn;
+    this.node.dataset.turn = turn;
+    if (this.#badge.textContent.endsWith("…")) this.#badge.replaceChildren();
+    if (!this.settled && !this.#steps.hasChildNodes()) this.#wait(position);
+  }
+
+  /** Show an event frame of this turn. */
+  apply(frame) {
+    this.#handlers[frame.type]?.(frame);
+  }
+
+  /** Show a turn of the stored history. */
+  restore({ question, steps, model }) {
+    if (question) this.ask(question);
+    this.#model = model ?? "";
+    for (const step of steps) {
+      if (step.kind === "text") this.#write(step.content, "append");
+      else this.#restoreTool(step);
+    }
+    this.#end({});
+  }
+
+  /** The gateway did not take the message. */
+  refuse({ message, retry_after_s: seconds }) {
+    this.#badge.replaceChildren();
+    this.#fail(message, seconds ?? 0);
+    this.#settle("failed");
+  }
+
+  /** It was said again: a message that never was a turn goes, a failed turn keeps its reason. */
+  retried() {
+    if (this.turn) this.#outcome.querySelector("button").remove();
+    else this.node.remove();
+  }
+
+  stopping() {
+    if (!this.settled) this.#say("Stopping…");
+  }
+
+  /** All that the agent has said, as plain text. */
+  get text() {
+    return this.#texts.map((stream) => stream.text).filter(Boolean).join("\n\n");
+  }
+
+  #handlers = {
+    user_message: (frame) => this.ask(frame),
+    queued: ({ position }) => this.#wait(position),
+    started: (frame) => this.#started(frame),
+    token: ({ content }) => this.#write(content, "append"),
+    snapshot: ({ content }) => this.#rewrite(content),
+    tool_call: (frame) => this.#callTool(frame),
+    tool_progress: (frame) => this.#tools.get(frame.call)?.progress(frame),
+    tool_result: (frame) => this.#toolResult(frame),
+    image: (frame) => this.#image(frame),
+    notice: ({ text }) => this.#add(el("p", { class: "notice" }, icon("info"), clean(text))),
+    done: (frame) => this.#done(frame),
+    failed: (frame) => this.#failed(frame),
+    cancelled: (frame) => this.#cancelled(frame),
+  };
+
+  #wait(position) {
+    if (position > 0) this.#say(position === 1 ? "Next in line…" : `Waiting behind ${position} messages…`);
+    else this.#say("Thinking…");
+  }
+
+  #say(text) {
+    this.#waiting.replaceChildren(el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")), text);
+  }
+
+  #started({ model, reason, attempt }) {
+    this.#model = model;
+    this.#reason = reason;
+    if (attempt > 1) this.#abandonTools();
+    this.#say(attempt > 1 ? "Starting again…" : "Thinking…");
+    this.#waiting.append(el("span", { class: "model", title: reason }, model));
+  }
+
+  #write(content, how) {
+    this.#waiting.replaceChildren();
+    if (!this.#growing) {
+      const node = el("div", { class: "text" });
+      this.#steps.append(node);
+      this.#growing = new MarkdownStream(node);
+      this.#texts.push(this.#growing);
+    }
+    this.#growing[how](content);
+  }
+
+  /** `content` stands for all text shown so far; it takes the place after what the agent has done. */
+  #rewrite(content) {
+    for (const node of this.#steps.querySelectorAll(":scope > .text")) node.remove();
+    this.#texts = [];
+    this.#growing = null;
+    if (content) this.#write(content, "replace");
+    else this.#say("Thinking…");
+  }
+
+  #add(node) {
+    this.#growing?.finish();
+    this.#growing = null;
+    this.#steps.append(node);
+  }
+
+  #callTool(frame) {
+    const view = new ToolView(frame);
+    this.#tools.set(frame.call, view);
+    this.#add(view.node);
+    this.#waiting.replaceChildren();
+  }
+
+  #toolResult(frame) {
+    if (!this.#tools.has(frame.call)) this.#callTool({ ...frame, arguments: {} });
+    this.#tools.get(frame.call).result(frame);
+    this.#say("Thinking…");
+  }
+
+  #restoreTool(step) {
+    this.#callTool(step);
+    this.#tools.get(step.call).result({ summary: step.summary });
+  }
+
+  #image({ url, alt }) {
+    const address = ownImage(url);
+    if (address) this.#add(el("figure", {}, el("img", { src: address, alt: clean(alt), loading: "lazy" })));
+    else this.#add(el("p", { class: "notice" }, icon("info"), `An image from elsewhere is not shown: ${clean(alt)}`));
+  }
+
+  #done({ content, model, usage, ms }) {
+    const spoken = this.#texts.map((stream) => stream.text);
+    const shown = [spoken.join(""), spoken.join("\n\n"), spoken.at(-1) ?? ""].map((text) => text.trim());
+    if (!shown.includes(content.trim())) this.#rewrite(content);
+    this.#model = model ?? "";
+    this.#end({ usage, ms });
+  }
+
+  #failed({ message }) {
+    this.#fail(message, 0);
+    this.#settle("failed");
+  }
+
+  #cancelled({ content }) {
+    if (content && !this.text) this.#rewrite(content);
+    this.#outcome.replaceChildren(el("p", { class: "notice" }, icon("stop"), "Stopped."));
+    this.#settle("cancelled");
+  }
+
+  #end({ usage, ms }) {
+    const at = timeOfId(this.turn ?? "");
+    const parts = [at ? clock(at) : "", this.#model, ms ? duration(ms) : "", tokens(usage), cost(usage)].filter(Boolean);
+    const facts = el("span", { class: "facts", title: this.#reason || null }, parts.join(" · "));
+    this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...(this.text ? [copyButton()] : [])));
+    this.#settle("done");
+  }
+
+  #fail(message, seconds) {
+    const again = el("button", { type: "button", class: "button small", onclick: () => this.actions.retry(this.#tried, this) });
+    const words = el("p", {}, icon("alert"), clean(message));
+    this.#outcome.replaceChildren(el("div", { class: "failure", role: "alert" }, words, again));
+    countDown(again, seconds);
+    again.hidden = !this.#tried;
+  }
+
+  #settle(state) {
+    this.settled = true;
+    this.node.dataset.state = state;
+    this.#waiting.replaceChildren();
+    this.#texts.forEach((stream) => stream.finish());
+    this.#growing = null;
+    this.#abandonTools();
+  }
+
+  #abandonTools() {
+    this.#tools.forEach((tool) => tool.abandon());
+  }
+}
+
+/** Let a button be pressed after `seconds`, and say so until then. */
+function countDown(button, seconds) {
+  button.disabled = seconds > 0;
+  button.textContent = seconds > 0 ? `Try again in ${Math.ceil(seconds)} s` : "Try again";
+  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), Math.min(1, seconds) * 1000);
+}
+
+function copyButton() {
+  return el("button", { type: "button", class: "copy", "data-copy": "answer", "aria-label": "Copy answer" }, icon("copy"));
+}
+
+function clock(date) {
+  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
+
+function tokens(usage) {
+  const sum = (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0);
+  return sum ? `${sum.toLocaleString()} tokens` : "";
+}
+
+function cost(usage) {
+  return usage?.cost_usd ? `$${usage.cost_usd.toFixed(usage.cost_usd < 0.01 ? 4 : 2)}` : "";
+}
