@@ -1,0 +1,76 @@
+"""The chat socket, `/ws/chat`: who comes in, and what it begins with. Its protocol: docs/protocol.md."""
+
+import time
+from contextlib import AsyncExitStack
+
+import psycopg
+import structlog
+from redis.exceptions import RedisError
+
+from accounts.licences import Licence, NotLicensed, active_licence
+from agents.conversations import main_conversation
+from agents.model_choice import model_now
+from agents.turns import open_turns
+from channels_app.protocol.server import Error, Ready
+from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event
+from channels_app.socket.closing import BAD_TICKET, TRY_LATER, not_licensed
+from channels_app.socket.handshake import SUBPROTOCOL, Admitted, Denied, TicketInvalid, admit, deny
+from channels_app.socket.hints import subscribed
+from channels_app.socket.intake import take_frames
+from channels_app.socket.metrics import OPEN_SOCKETS
+from channels_app.socket.session import Owner, Session
+from channels_app.socket.together import run_together
+
+log = structlog.get_logger(__name__)
+
+
+async def chat(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one WebSocket from its upgrade to its end."""
+    await receive()
+    try:
+        admitted = await admit(scope)
+    except Denied as denied:
+        await deny(scope, send, denied)
+    except TicketInvalid:
+        await send(accept_event(SUBPROTOCOL))
+        await send(close_event(BAD_TICKET))
+    else:
+        await send(accept_event(admitted.subprotocol))
+        await _serve(admitted, receive, send)
+
+
+async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
+    user_id = admitted.identity.user_id
+    async with AsyncExitStack() as stack:
+        try:
+            owner = Owner(admitted.identity, await active_licence(user_id))
+            hints = await stack.enter_async_context(subscribed(user_id))
+            running = await open_turns(user_id)
+            ready = await _ready(owner.licence, running)
+        except NotLicensed as error:
+            await send(text_event(Error(code=error.code, message=str(error)).text()))
+            await send(close_event(not_licensed(str(error))))
+            return
+        except (psycopg.OperationalError, RedisError, OSError) as error:
+            log.warning("socket_not_served", error=type(error).__name__)
+            await send(close_event(TRY_LATER))
+            return
+        session = Session(owner, send, running=running)
+        await session.outlet.put(ready)
+        session.warm_up(clock=time.monotonic)
+        with OPEN_SOCKETS.track_inprogress():
+            await run_together(
+                [take_frames(receive, session), session.outlet.run()],
+                beside=[session.take_hints(hints), session.poll(), session.lane.run(), session.expiry.run()],
+            )
+
+
+async def _ready(licence: Licence, running: list[str]) -> Ready:
+    conversation = await main_conversation(licence.user_id)
+    return Ready(
+        user_id=licence.user_id,
+        licence=licence.tier,
+        model=await model_now(licence, conversation),
+        conversation=conversation,
+        running=running,
+    )

@@ -1,0 +1,7 @@
+"""Which sockets there are."""
+
+from django.urls import path
+
+from channels_app.consumers import chat
+
+websocket_urlpatterns = [path("ws/chat", chat)]

@@ -1,0 +1,102 @@
+"""The one sender of a socket: its own frames in order, and between them the events of the turns that it follows."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import RedisError
+
+from agents.journal import journal
+from channels_app.protocol.events import FINAL_TYPES
+from channels_app.protocol.server import ServerFrame
+from channels_app.socket.asgi import Event, Send, close_event, text_event
+from channels_app.socket.closing import Close
+from channels_app.socket.tails import Tail, Tails
+
+# Frames that wait for a slow client; past it the socket reads no more from that client.
+WAITING_FRAMES = 64
+# DESIGN: 60 s of silence closes; a client that takes no frame for so long is silent.
+SEND_TIMEOUT_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Outlet:
+    """Sends to one client. Events are read from the journal only as fast as the client takes them.
+
+    `on_lost` is told of a turn that has no journal; it is tried again at the next poll.
+    """
+
+    def __init__(self, send: Send, *, tails: Tails, on_lost: Callable[[Tail], None]) -> None:
+        self._send_event, self._tails, self._on_lost = send, tails, on_lost
+        self._waiting: asyncio.Queue[ServerFrame | str | Close] = asyncio.Queue(WAITING_FRAMES)
+        self._work = asyncio.Event()
+        self.closing = False
+
+    async def put(self, frame: ServerFrame | str) -> None:
+        """Send a frame (or its text) after those that wait already; waits itself while there are too many."""
+        await self._waiting.put(frame)
+        self._work.set()
+
+    async def close(self, close: Close) -> None:
+        """Close the socket once what waits was sent; later closes are ignored."""
+        if not self.closing:
+            self.closing = True
+            await self._waiting.put(close)
+            self._work.set()
+
+    def wake(self) -> None:
+        """Some turn has events to be sent."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Send until the socket is closed, by us or by the client, or takes nothing for 60 s."""
+        try:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                if await self._send_waiting():
+                    return
+                for tail in self._tails.take_due():
+                    await self._send_turn(tail)
+        except OSError as error:
+            # Servers raise OSErrors for a client that is gone; TimeoutError is one too.
+            log.info("socket_send_stopped", reason=type(error).__name__)
+
+    async def _send_waiting(self) -> bool:
+        """Send the socket's own frames; whether a close was among them."""
+        while not self._waiting.empty():
+            item = self._waiting.get_nowait()
+            if isinstance(item, Close):
+                await self._send(close_event(item))
+                return True
+            await self._send(text_event(item if isinstance(item, str) else item.text()))
+        return False
+
+    async def _send_turn(self, tail: Tail) -> None:
+        """Send what the journal has past `tail.sent`; what could not be read now is read at the next poll."""
+        try:
+            found = await journal().read(tail.turn, after=tail.sent)
+        except (RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+            return
+        if found is None:
+            self._on_lost(tail)
+            return
+        for seq, frame in enumerate(found.frames, start=found.first):
+            if not self._tails.is_current(tail):
+                return
+            await self._send(text_event(frame))
+            tail.sent = seq
+        if found.frames and self._tails.is_current(tail) and is_final(found.frames[-1]):
+            self._tails.end(tail.turn)
+
+    async def _send(self, event: Event) -> None:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await self._send_event(event)
+
+
+def is_final(frame: str) -> bool:
+    """Whether an event's frame is the last of its turn."""
+    return json.loads(frame)["type"] in FINAL_TYPES

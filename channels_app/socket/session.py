@@ -1,0 +1,145 @@
+"""A socket that is open: its user, what it sends and follows, and the loops that keep it going."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+
+from accounts.licences import Licence
+from accounts.tokens import Identity
+from agents.errors import Refused
+from agents.turns import find_turn, open_turns
+from channels_app import warmup
+from channels_app.problems import EXPECTED, UNLICENSED_CODES, explain
+from channels_app.protocol.server import Error, Status
+from channels_app.replay import frames_past_journal
+from channels_app.socket.asgi import Send
+from channels_app.socket.closing import not_licensed
+from channels_app.socket.expiry import Expiry
+from channels_app.socket.hints import Subscription
+from channels_app.socket.lane import Lane
+from channels_app.socket.outlet import Outlet
+from channels_app.socket.tails import Tail, Tails
+
+# The backstop for lost hints: reading a journal again is cheap, asking the database for turns less so.
+POLL_S = 2.0
+POLLS_PER_LOOK = 5
+# A workspace that stopped while the user was away is started again when they write, but not at every key.
+WARM_AGAIN_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose socket it is."""
+
+    identity: Identity
+    licence: Licence
+
+    @property
+    def user_id(self) -> str:
+        return self.identity.user_id
+
+
+class Session:
+    """The state of one socket; handlers.py does what its frames ask for."""
+
+    def __init__(self, owner: Owner, send: Send, *, running: list[str]) -> None:
+        self.user_id, self.licence = owner.user_id, owner.licence
+        self.tails = Tails(running)
+        self.outlet = Outlet(send, tails=self.tails, on_lost=self._recover_later)
+        self.expiry = Expiry(owner.identity.expires_at, self.outlet)
+        self.lane = Lane()
+        self._status = ("", "")
+        self._warmup: asyncio.Task[None] | None = None
+        self._warmed_at = float("-inf")
+
+    def follow(self, turn: str, *, after: int) -> None:
+        """Send the events of a turn of this user past `after`, and go on live."""
+        self.tails.follow(turn, after=after)
+        self.outlet.wake()
+
+    async def refuse(self, error: Exception, *, frame_id: str | None) -> None:
+        """Tell the client of one of problems.EXPECTED; without a licence the socket closes."""
+        problem = explain(error)
+        await self.outlet.put(
+            Error(code=problem.code, message=problem.message, retry_after_s=problem.retry_after_s, id=frame_id)
+        )
+        if problem.code in UNLICENSED_CODES:
+            await self.outlet.close(not_licensed(problem.message))
+
+    def warm_up(self, *, clock: Callable[[], float]) -> None:
+        """Have the user's workspace started, unless that was begun within the last 60 s or is under way."""
+        if clock() - self._warmed_at < WARM_AGAIN_S or (self._warmup and not self._warmup.done()):
+            return
+        self._warmed_at = clock()
+        self._warmup = warmup.begin(self.licence, tell=self._tell_status)
+
+    async def take_hints(self, hints: Subscription) -> None:
+        """Act on what the user's group is told, until cancelled."""
+        while True:
+            hint = await hints.next()
+            if hint["type"] == "turn.hint":
+                await self._take_turn_hint(hint["turn"], hint["seq"])
+            elif hint["type"] == "workspace.status":
+                await self._tell_status(hint["state"], hint["detail"])
+
+    async def poll(self) -> None:
+        """Find what hints have not told, until cancelled."""
+        polls = 0
+        while True:
+            await asyncio.sleep(POLL_S)
+            polls += 1
+            if polls % POLLS_PER_LOOK == 0:
+                await self._look_for_turns()
+            self.tails.poll()
+            self.outlet.wake()
+
+    async def _take_turn_hint(self, turn: str, seq: int) -> None:
+        if self.tails.knows(turn):
+            self.tails.hint(turn, seq)
+        elif self.tails.may_be_new(turn) or await self._is_open(turn):
+            self.tails.adopt(turn)
+        else:
+            # Its last hint was under way when this socket opened.
+            self.tails.end(turn)
+        self.outlet.wake()
+
+    async def _is_open(self, turn: str) -> bool:
+        try:
+            return (await find_turn(turn, user_id=self.user_id)).open
+        except (Refused, psycopg.Error) as error:
+            log.info("hinted_turn_not_found", turn=turn, error=type(error).__name__)
+            return False
+
+    async def _look_for_turns(self) -> None:
+        try:
+            for turn in await open_turns(self.user_id):
+                self.tails.adopt(turn)
+        except psycopg.OperationalError as error:
+            log.warning("open_turns_not_read", error=type(error).__name__)
+
+    async def _tell_status(self, state: str, detail: str) -> None:
+        """Tell a stage once: the start that this socket began and a turn's own report the same."""
+        if (state, detail) != self._status and not self.outlet.closing:
+            self._status = (state, detail)
+            await self.outlet.put(Status(state=state, detail=detail))
+
+    def _recover_later(self, tail: Tail) -> None:
+        self.lane.offer(f"recover {tail.turn}", lambda: self._recover(tail))
+
+    async def _recover(self, tail: Tail) -> None:
+        """Send how a turn ended whose journal is no more; one that is open gets its journal back."""
+        try:
+            frames = await frames_past_journal(tail.turn, user_id=self.user_id, after=tail.sent)
+        except EXPECTED as error:
+            self.tails.end(tail.turn)
+            await self.refuse(error, frame_id=None)
+            return
+        if frames and self.tails.is_current(tail):
+            self.tails.end(tail.turn)
+            for frame in frames:
+                await self.outlet.put(frame)
