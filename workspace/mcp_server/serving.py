@@ -76,9 +76,9 @@ def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
     )
 
     def announce() -> None:
-        logger.info("Listening on %s port %d, activity on port %d", options.host, port, activity_port)
         if options.ready_file:
             write_whole(options.ready_file, {"pid": os.getpid(), "port": port, "activity_port": activity_port})
+        logger.info("Listening on %s port %d, activity on port %d", options.host, port, activity_port)
 
     AnnouncingServer(_config(app), announce=announce).run(sockets=listeners)
 

@@ -6,12 +6,18 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcp_server.errors import BadQuery
 from mcp_server.storage.database import Database, timestamp
 
-FIELDS = "memories.id, memories.content, memories.tags, memories.created_at"
+BY_CONTENT = "SELECT id, content, tags, created_at FROM memories WHERE content = ?"
+NEWEST = "SELECT id, content, tags, created_at FROM memories ORDER BY position DESC LIMIT ?"
+BY_WORDS = """
+SELECT memories.id, memories.content, memories.tags, memories.created_at
+FROM memory_words JOIN memories ON memories.position = memory_words.rowid
+WHERE memory_words MATCH ? ORDER BY bm25(memory_words), memories.position DESC LIMIT ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +38,19 @@ class Memories:
 
     def remember(self, content: str, *, tags: Sequence[str]) -> Memory:
         """Keep `content`. What is known already is not kept twice: it only gains the tags that are new."""
+        memory = Memory(f"mem-{secrets.token_hex(6)}", content, tuple(dict.fromkeys(tags)), timestamp())
         with self._database.writing() as connection:
-            row = connection.execute(
-                f"SELECT position, {FIELDS} FROM memories WHERE content = ?",  # noqa: S608 - a constant, no outside text
-                (content,),
+            row = connection.execute(BY_CONTENT, (content,)).fetchone()
+            if row is not None:
+                known = _memory(row)
+                memory = replace(known, tags=tuple(dict.fromkeys([*known.tags, *tags])))
+            (position,) = connection.execute(
+                "INSERT INTO memories (id, content, tags, created_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (content) DO UPDATE SET tags = excluded.tags RETURNING position",
+                (memory.id, content, json.dumps(memory.tags), memory.created_at),
             ).fetchone()
-            if row is None:
-                memory = Memory(f"mem-{secrets.token_hex(6)}", content, tuple(dict.fromkeys(tags)), timestamp())
-                position = connection.execute(
-                    "INSERT INTO memories (id, content, tags, created_at) VALUES (?, ?, ?, ?)",
-                    (memory.id, content, json.dumps(memory.tags), memory.created_at),
-                ).lastrowid
-            else:
-                position, known = row[0], _memory(row[1:])
-                memory = Memory(known.id, content, tuple(dict.fromkeys([*known.tags, *tags])), known.created_at)
-                connection.execute(
-                    "UPDATE memories SET tags = ? WHERE position = ?", (json.dumps(memory.tags), position)
-                )
-            connection.execute("DELETE FROM memory_words WHERE rowid = ?", (position,))
             connection.execute(
-                "INSERT INTO memory_words (rowid, content, tags) VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO memory_words (rowid, content, tags) VALUES (?, ?, ?)",
                 (position, content, " ".join(memory.tags)),
             )
         return memory
@@ -63,20 +62,13 @@ class Memories:
             raise BadQuery
         match = " OR ".join(f'"{word}" *' for word in words)
         with self._database.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {FIELDS} FROM memory_words JOIN memories ON memories.position = memory_words.rowid"  # noqa: S608 - a constant
-                " WHERE memory_words MATCH ? ORDER BY bm25(memory_words), memories.position DESC LIMIT ?",
-                (match, limit),
-            ).fetchall()
+            rows = connection.execute(BY_WORDS, (match, limit)).fetchall()
         return [_memory(row) for row in rows]
 
     def newest(self, limit: int) -> list[Memory]:
         """The `limit` newest memories, newest first."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {FIELDS} FROM memories ORDER BY position DESC LIMIT ?",  # noqa: S608 - a constant
-                (limit,),
-            ).fetchall()
+            rows = connection.execute(NEWEST, (limit,)).fetchall()
         return [_memory(row) for row in rows]
 
     def count(self) -> int:
@@ -90,7 +82,8 @@ class Memories:
             row = connection.execute("DELETE FROM memories WHERE id = ? RETURNING position", (memory,)).fetchone()
             if row is not None:
                 connection.execute("DELETE FROM memory_words WHERE rowid = ?", row)
-                # FTS5 only marks a deleted word until its segments are merged: https://www.sqlite.org/fts5.html#the_optimize_command
+                # FTS5 only marks a deleted word until its segments are merged:
+                # https://www.sqlite.org/fts5.html#the_optimize_command
                 connection.execute("INSERT INTO memory_words (memory_words) VALUES ('optimize')")
         if row is not None:
             self._database.scrub()

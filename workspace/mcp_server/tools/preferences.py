@@ -23,7 +23,7 @@ class PreferenceTools:
         ]
 
     def get_preferences(self) -> Preferences:
-        """Read the user's preferences; null = the user has no wish."""
+        """Read the user's preferences: language, time zone, risk limits, watchlist and others; null = no wish."""
         return self._preferences.read()
 
     def set_preferences(

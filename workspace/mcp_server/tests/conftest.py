@@ -1,0 +1,53 @@
+"""Fixtures of the server's tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from mcp.client import Client
+
+from mcp_server.storage.database import Database
+from mcp_server.tests.harness import USER, RunningServer, running_server
+
+
+@pytest.fixture(scope="session")
+def key() -> Ed25519PrivateKey:
+    """The gateway's signing key."""
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture(scope="module")
+def server(key: Ed25519PrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that the tests of one module share."""
+    with running_server(tmp_path_factory.mktemp("workspace"), key) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: RunningServer) -> AsyncIterator[Client]:
+    """A connected client with a valid token, entered and left by one task as its cancel scopes demand."""
+    connected: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+    leaving = asyncio.Event()
+
+    async def own() -> None:
+        async with server.client() as entered:
+            connected.set_result(entered)
+            await leaving.wait()
+
+    owner = asyncio.create_task(own())
+    await asyncio.wait({owner, connected}, return_when=asyncio.FIRST_COMPLETED)
+    yield connected.result()
+    leaving.set()
+    await owner
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty data file."""
+    opened = Database(tmp_path, user=USER)
+    yield opened
+    opened.close()

@@ -1,0 +1,125 @@
+"""A real server process, tokens as the gateway signs them, and the SDK's own client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+
+WORKSPACE = Path(__file__).parents[2]
+USER = "demo-pro"
+
+
+def pem_of(*keys: Ed25519PrivateKey) -> bytes:
+    """The public halves, one PEM after the other."""
+    return b"".join(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in keys)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """What the gateway signs; a change to None leaves the claim out."""
+    now = int(time.time())
+    usual = {
+        "iss": "dexorder-gateway",
+        "aud": "dexorder-workspace",
+        "sub": USER,
+        "iat": now,
+        "jti": uuid.uuid4().hex,
+        "exp": now + 55,
+    }
+    return {name: value for name, value in (usual | changes).items() if value is not None}
+
+
+def signed(key: Ed25519PrivateKey, **changes: Any) -> str:
+    """A token of the gateway without `kid`, its claims changed as told."""
+    return jwt.encode(claims(**changes), key, algorithm="EdDSA")
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that listens."""
+
+    process: subprocess.Popen[str]
+    port: int
+    activity_port: int
+    key: Ed25519PrivateKey
+    data: Path
+    public_key: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def activity_url(self) -> str:
+        return f"http://127.0.0.1:{self.activity_port}/activity"
+
+    def bearer(self, **changes: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {signed(self.key, **changes)}"}
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        async with (
+            httpx2.AsyncClient(headers=self.bearer(), timeout=30) as http,
+            Client(streamable_http_client(f"{self.url}/mcp", http_client=http)) as client,
+        ):
+            yield client
+
+
+@contextmanager
+def running_server(folder: Path, key: Ed25519PrivateKey, *, user: str = USER) -> Iterator[RunningServer]:
+    """Start `python -m mcp_server` on free ports over `folder`, with the data of an earlier one if there is any."""
+    public_key, ready = folder / "gateway.pem", folder / "ready.json"
+    public_key.write_bytes(pem_of(key))
+    arguments = ["--data", folder / "data", "--port", 0, "--activity-port", 0, "--user", user, "--tier", "pro"]
+    arguments += ["--public-key", public_key, "--ready-file", ready]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcp_server", *map(str, arguments)],
+        cwd=WORKSPACE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("WORKSPACE_")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        said = [process.stderr.readline()]
+        while said[-1] and "Listening" not in said[-1]:
+            said.append(process.stderr.readline())
+        assert said[-1], "".join(said)
+        ports = json.loads(ready.read_text())
+        yield RunningServer(process, ports["port"], ports["activity_port"], key, folder / "data", public_key)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """The structured result of a tool call that succeeds, after a look that its text says the same."""
+    result = await client.call_tool(tool, arguments, read_timeout_seconds=30)
+    text = result.content[0].text  # type: ignore[union-attr]  # these tools answer in text
+    assert not result.is_error, text
+    assert result.structured_content is not None
+    assert json.loads(text) == result.structured_content
+    return result.structured_content
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """The text of a tool call that fails."""
+    result = await client.call_tool(tool, arguments, read_timeout_seconds=30)
+    assert result.is_error, result.content
+    return str(result.content[0].text)  # type: ignore[union-attr]  # these tools answer in text

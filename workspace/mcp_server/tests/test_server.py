@@ -1,0 +1,200 @@
+"""The process: what it answers where, how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server.mcpserver import Context
+
+from mcp_server.activity import Activity
+from mcp_server.options import parse_options
+from mcp_server.server import build_server
+from mcp_server.serving import _listen
+from mcp_server.tests.harness import USER, WORKSPACE, RunningServer, call, pem_of, running_server, signed
+from mcp_server.tokens import KeyRing, Verifier
+from mcp_server.web import WorkspaceApp, mcp_app
+from mcp_server.workspace import open_workspace
+
+ARGUMENTS = ["--data", "d", "--port", "1", "--activity-port", "2", "--user", "u", "--public-key", "k", "--tier", "pro"]
+
+
+def test_health_is_open_and_says_nothing_else(server: RunningServer) -> None:
+    answer = httpx2.get(f"{server.url}/healthz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("path", ["/", "/activity", "/mcp/", "/docs", "/healthz/"])
+def test_everything_else_needs_a_token(server: RunningServer, path: str) -> None:
+    assert httpx2.get(server.url + path).status_code == 401
+
+
+def test_activity_stands_on_its_own_port_only(server: RunningServer) -> None:
+    assert httpx2.get(f"{server.url}/activity", headers=server.bearer()).status_code == 404
+    assert set(httpx2.get(server.activity_url).json()) == {"in_flight", "last_useful", "started"}
+    other = f"http://127.0.0.1:{server.activity_port}/mcp"
+    assert httpx2.post(other, headers=server.bearer(), json={}).status_code == 404
+
+
+async def test_only_useful_requests_count_as_activity(server: RunningServer) -> None:
+    async with server.client() as client:
+        start = httpx2.get(server.activity_url).json()
+        await client.list_tools()
+        await client.list_resources()
+        httpx2.get(f"{server.url}/healthz")
+        assert httpx2.get(server.activity_url).json() == start
+
+        await call(client, "get_preferences")
+        called = httpx2.get(server.activity_url).json()
+        await client.read_resource("context://profile")
+        read = httpx2.get(server.activity_url).json()
+
+    assert start["last_useful"] < called["last_useful"] < read["last_useful"]
+    assert read["in_flight"] == 0
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["content-length", "chunked"])
+def test_a_body_over_four_megabytes_is_refused(server: RunningServer, declared: bool) -> None:
+    size = 4 * 1024 * 1024 + 1
+    body = b"x" * size if declared else (b"x" * 65536 for _ in range(size // 65536 + 1))
+
+    answer = httpx2.post(
+        f"{server.url}/mcp", headers={**server.bearer(), "content-type": "application/json"}, content=body
+    )
+
+    assert answer.status_code == 413
+    assert httpx2.get(f"{server.url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b'{"a": "\\ud800"}', b"\xff\xfe", b"null"])
+def test_a_body_that_is_no_request_is_answered_without_a_crash(server: RunningServer, body: bytes) -> None:
+    headers = {
+        **server.bearer(),
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+    }
+    answer = httpx2.post(f"{server.url}/mcp", headers=headers, content=body)
+
+    assert 400 <= answer.status_code < 500
+    assert "Traceback" not in answer.text
+
+
+def test_a_foreign_host_or_origin_is_refused_on_loopback(server: RunningServer) -> None:
+    """Source: DNS rebinding, MCP specification on transports."""
+    for header in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
+        headers = {**server.bearer(), "content-type": "application/json", **header}
+        assert httpx2.post(f"{server.url}/mcp", headers=headers, json={}).status_code in (403, 421)
+
+
+async def test_progress_reaches_the_client_and_the_call_counts_as_in_flight(tmp_path: Path) -> None:
+    """The real app with one more tool, which tells how far it is and waits to be let go."""
+    key, heard, going_on = Ed25519PrivateKey.generate(), asyncio.Event(), asyncio.Event()
+    (tmp_path / "key.pem").write_bytes(pem_of(key))
+    workspace, activity = open_workspace(tmp_path / "data", user=USER, tier="pro"), Activity()
+    server = build_server(workspace, activity)
+
+    @server.tool(description="Work slowly.")
+    async def work(context: Context) -> str:  # type: ignore[type-arg]  # any lifespan
+        await context.report_progress(1, 2, "half")
+        await going_on.wait()
+        return "done"
+
+    listener = _listen("127.0.0.1", 0)
+    verifier = Verifier(KeyRing(tmp_path / "key.pem"), user=USER)
+    app = WorkspaceApp(mcp_app(server, host="127.0.0.1"), verifier=verifier, activity=activity, activity_port=0)
+    web = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+    serving = asyncio.create_task(web.serve(sockets=[listener]))
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append((done, total, message))
+        assert activity.in_flight == 1
+        heard.set()
+        going_on.set()
+
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+    headers = {"Authorization": f"Bearer {signed(key)}"}
+    async with (
+        httpx2.AsyncClient(headers=headers) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        result = await client.call_tool("work", {}, progress_callback=progress, read_timeout_seconds=30)
+    web.should_exit = True
+    await serving
+    workspace.database.close()
+
+    assert result.content[0].text == "done"  # type: ignore[union-attr]
+    assert told == [(1, 2, "half")]
+    assert heard.is_set()
+    assert activity.in_flight == 0
+
+
+def test_the_ready_file_names_the_process_and_its_ports(server: RunningServer) -> None:
+    ready = json.loads((server.public_key.parent / "ready.json").read_text())
+
+    assert ready == {"pid": server.process.pid, "port": server.port, "activity_port": server.activity_port}
+
+
+def test_sigterm_ends_it_cleanly_with_the_log_folded_into_the_file(tmp_path: Path, key: Ed25519PrivateKey) -> None:
+    with running_server(tmp_path, key) as server:
+        server.process.send_signal(signal.SIGTERM)
+
+        assert server.process.wait(timeout=20) == 0
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["workspace.sqlite3"]
+
+
+def test_the_folder_and_its_files_are_the_users_alone(server: RunningServer) -> None:
+    for path in (server.data, *server.data.iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize(
+    ("prepare", "told"),
+    [
+        (lambda folder: None, "can't be read"),
+        (lambda folder: (folder / "gateway.pem").write_text("nothing"), "holds no PEM public key"),
+    ],
+    ids=["missing", "empty"],
+)
+def test_it_does_not_start_without_a_public_key(tmp_path: Path, prepare: object, told: str) -> None:
+    prepare(tmp_path)  # type: ignore[operator]
+    arguments = ["--data", tmp_path, "--port", 0, "--activity-port", 0, "--user", USER, "--tier", "pro"]
+    arguments += ["--public-key", tmp_path / "gateway.pem"]
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "mcp_server", *map(str, arguments)], cwd=WORKSPACE, capture_output=True, text=True
+    )
+
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_each_option_is_also_an_environment_variable() -> None:
+    environ = {
+        f"WORKSPACE_{flag.removeprefix('--').replace('-', '_').upper()}": value
+        for flag, value in zip(ARGUMENTS[::2], ARGUMENTS[1::2], strict=True)
+    }
+
+    assert parse_options([], environ) == parse_options(ARGUMENTS, {})
+    assert parse_options(["--port", "7"], environ).port == 7
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--port", "70000"), ("--port", "x"), ("--tier", "gold"), ("--user", " ")])
+def test_a_wrong_option_ends_with_a_hint(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options([*ARGUMENTS, flag, value], {})
+
+    assert ended.value.code == 2
+    assert flag in capsys.readouterr().err
