@@ -8,7 +8,6 @@ class Cause(StrEnum):
 
     EXITED = "exited"
     NEVER_READY = "never_ready"
-    PORT_TAKEN = "port_taken"
     NOT_INSTALLED = "not_installed"
     NOT_ALLOWED = "not_allowed"
     INVALID_USER = "invalid_user"
@@ -20,8 +19,7 @@ class Cause(StrEnum):
 MESSAGES: dict[Cause, str] = {
     Cause.EXITED: "Your workspace stopped while it was starting. Please try again; if it happens again, tell support.",
     Cause.NEVER_READY: "Your workspace did not become ready in time. Please try again in a minute.",
-    Cause.PORT_TAKEN: "Your workspace found no free network port. Please try again.",
-    Cause.NOT_INSTALLED: "Workspaces can't start here: a part of the installation is missing. The operator has to repair it.",
+    Cause.NOT_INSTALLED: "Workspaces can't start here: a part of the installation is missing. Please tell the operator.",
     Cause.NOT_ALLOWED: "Your account points at a tool server that is not allowed here. Please tell support.",
     Cause.INVALID_USER: "This account's name can't be used for a workspace.",
     Cause.STOPPED: "Your workspace was stopped before it was ready.",
@@ -31,10 +29,14 @@ MESSAGES: dict[Cause, str] = {
 
 
 class WorkspaceFailed(Exception):
-    """The workspace can't be used; `message` is written for the user, `detail` for the operator only."""
+    """The workspace can't be used; `message` is written for the user.
 
-    def __init__(self, cause: Cause, *, detail: str = "") -> None:
+    `detail` (a few words) and `output` (what the workspace last printed) are for the operator only.
+    """
+
+    def __init__(self, cause: Cause, *, detail: str = "", output: str = "") -> None:
         self.cause = cause
         self.message = MESSAGES[cause]
         self.detail = detail
+        self.output = output
         super().__init__(self.message)

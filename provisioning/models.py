@@ -1,6 +1,7 @@
 """The table of workspaces: one row a user that ever had one."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class State(models.TextChoices):
@@ -17,8 +18,8 @@ class Workspace(models.Model):
     """What the gateway knows of one user's workspace; its data live elsewhere and outlast the row.
 
     `holder` is the lease of the process that owns it: it does the work while `starting` and `stopping`, and keeps the
-    owner's heartbeat while `ready`. `generation` grows with every start and stop, and every write of the owner names
-    it. `facts` is what the backend needs to find the workspace again; no other code reads it.
+    owner's heartbeat while `ready`. `generation` grows with every start, stop and change of hands, and every write
+    of the owner names it. `facts` is what the backend needs to find the workspace again; no other code reads it.
     """
 
     name = models.CharField(max_length=63, primary_key=True)
@@ -26,21 +27,26 @@ class Workspace(models.Model):
     user_id = models.TextField()
     backend = models.CharField(max_length=32)
     state = models.CharField(max_length=16, choices=State.choices)
-    stage = models.CharField(max_length=16, blank=True, default="")
-    detail = models.TextField(blank=True, default="")
-    url = models.TextField(blank=True, default="")
-    facts = models.JSONField(default=dict)
+    stage = models.CharField(max_length=16, blank=True, db_default="")
+    url = models.TextField(blank=True, db_default="")
+    facts = models.JSONField(db_default={})
     holder = models.UUIDField(null=True, blank=True)
-    generation = models.BigIntegerField(default=0)
-    stage_ms = models.JSONField(default=dict, help_text="Milliseconds that each stage of the last start took.")
-    last_cause = models.CharField(max_length=32, blank=True, default="")
-    last_detail = models.TextField(blank=True, default="", help_text="For the operator: what the last failure was.")
-    since = models.DateTimeField(help_text="When the state was entered.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    generation = models.BigIntegerField(db_default=0)
+    stage_ms = models.JSONField(db_default={}, help_text="Milliseconds that each stage of the last start took.")
+    last_cause = models.CharField(max_length=32, blank=True, db_default="")
+    last_detail = models.TextField(blank=True, db_default="", help_text="For the operator: what the last failure was.")
+    since = models.DateTimeField(db_default=Now(), help_text="When the state was entered.")
+    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "workspaces"
-        indexes = [models.Index(fields=["holder"], name="workspaces_holder")]
+        indexes = [
+            models.Index(
+                fields=["name"],
+                name="workspaces_live",
+                condition=models.Q(state__in=["starting", "ready", "stopping"]),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"

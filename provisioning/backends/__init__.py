@@ -50,11 +50,12 @@ class Backend(Protocol):
     async def start(self, spec: Spec, *, report: Report, record: Record) -> Instance:
         """Start the workspace and return once it serves; what remains of an earlier instance is ended first.
 
-        `report` is awaited with each stage entered (queued, scheduling, pulling, starting), `record` with the instance as
-        soon as something of it exists. Raises WorkspaceFailed. A start that failed or was cancelled leaves nothing running.
+        `report` is awaited with each stage entered (queued, scheduling, pulling, starting), `record` with the instance
+        as soon as something of it exists, and again when it is complete; what they raise ends the start. Raises
+        WorkspaceFailed. A start that failed or was cancelled leaves nothing running.
         """
 
-    async def stop(self, name: str, instance: Instance) -> None:
+    async def stop(self, name: str) -> None:
         """End the workspace, with grace, and return when nothing of it runs; none running is no error. Data stay."""
 
     def alive(self, instance: Instance) -> bool:
@@ -66,8 +67,8 @@ class Backend(Protocol):
     async def heartbeat(self, names: Iterable[str]) -> None:
         """Tell these workspaces that their owner lives."""
 
-    async def delete_data(self, name: str) -> None:
-        """Remove the user's data of a stopped workspace; none is no error."""
+    async def delete_data(self, name: str) -> bool:
+        """Remove the user's data of a stopped workspace; False when there were none."""
 
 
 @cache

@@ -1,0 +1,249 @@
+"""Workspaces as processes of this machine: a sidecar per user that has the server as its child, on loopback.
+
+Of a user's folder `DATA_DIR/workspaces/<name>/` the server has `data`; beside it are the owner's heartbeat, the server's
+announcement of its ports and what both have printed.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import httpx
+from django.conf import settings
+
+from provisioning import processes, tokens
+from provisioning.backends import Instance, Record, Report, Spec
+from provisioning.errors import Cause, WorkspaceFailed
+
+# A server that may end cleanly takes up to 5 s for what is in flight; the sidecar kills it after that.
+SERVER_GRACE_S = 6
+GRACE_S = 8.0
+# The keeper touches the owner file each 5 s: six missed touches are no hiccup, and leave a restarted gateway time to adopt.
+OWNER_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 3.0
+POLL_S = 0.02
+LOG_CAP_BYTES = 1024 * 1024
+TAIL_BYTES, TAIL_LINES = 4096, 20
+# What a program needs to run; the gateway's own environment holds its secrets.
+INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+class ProcessBackend:
+    """Starts `python -m lifecycle_sidecar … -- python -m mcp_server …` in `code_dir`, with this process's Python."""
+
+    name = "process"
+
+    def __init__(self, code_dir: Path) -> None:
+        self.code_dir = code_dir
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    async def start(self, spec: Spec, *, report: Report, record: Record) -> Instance:
+        """See Backend. The boot, not the wait in the queue, may take WORKSPACE_START_TIMEOUT_S."""
+        await report("queued")
+        async with self._slot():
+            await report("starting")
+            await self.stop(spec.name)
+            async with AsyncExitStack() as unless_ready:
+                child, known_as = self._spawn(spec)
+                unless_ready.push_async_callback(processes.end, {child.pid: known_as}, grace_s=GRACE_S)
+                facts: dict[str, str | int] = {"pid": child.pid, "started": known_as}
+                await record(Instance(facts=facts))
+                instance = await self._ready(spec, child, facts)
+                await record(instance)
+                unless_ready.pop_all()
+            return instance
+
+    async def stop(self, name: str) -> None:
+        """See Backend. Ends whatever runs on the folder, also what a crash left unrecorded."""
+        running = await asyncio.to_thread(processes.started_with, _data_argument(name))
+        await processes.end(running, grace_s=GRACE_S)
+        self._reap()
+
+    def alive(self, instance: Instance) -> bool:
+        """See Backend. The sidecar, whose process this is, ends with its server."""
+        pid, known_as = instance.facts.get("pid"), instance.facts.get("started")
+        return isinstance(pid, int) and known_as is not None and processes.identity(pid) == known_as
+
+    async def serves(self, user_id: str, instance: Instance) -> bool:
+        """See Backend. An MCP ping with a token for the user: a stranger on that port answers otherwise."""
+        headers = {
+            "Authorization": f"Bearer {tokens.workspace_token(user_id)}",
+            "Accept": "application/json, text/event-stream",
+        }
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        try:
+            async with httpx.AsyncClient(verify=_no_tls(), trust_env=False, timeout=ANSWER_TIMEOUT_S) as client:
+                return (await client.post(instance.url, json=ping, headers=headers)).status_code == 200
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return False
+
+    async def heartbeat(self, names: Iterable[str]) -> None:
+        """See Backend. Also keeps the logs short and takes note of children that have ended."""
+        self._reap()
+        await asyncio.to_thread(_tend, [_folder(name) for name in names])
+
+    async def delete_data(self, name: str) -> bool:
+        """See Backend."""
+        try:
+            await asyncio.to_thread(shutil.rmtree, _folder(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _spawn(self, spec: Spec) -> tuple[subprocess.Popen[bytes], str]:
+        folder = _folder(spec.name)
+        with _os_errors_as_failures():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _ready_file(folder).unlink(missing_ok=True)
+            _owner_file(folder).touch(mode=0o600)
+            log = os.open(_log_file(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+            try:
+                child = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
+                    _command(spec, folder),
+                    cwd=self.code_dir,
+                    env=_environment(folder),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            finally:
+                os.close(log)
+        self._children[child.pid] = child
+        known_as = processes.identity(child.pid)
+        if known_as is None:
+            raise _exited(child, folder)
+        return child, known_as
+
+    async def _ready(self, spec: Spec, child: subprocess.Popen[bytes], facts: dict[str, str | int]) -> Instance:
+        """Wait until the server has announced its port and answers there."""
+        folder = _folder(spec.name)
+        try:
+            async with asyncio.timeout(settings.WORKSPACE_START_TIMEOUT_S):
+                while True:
+                    if child.poll() is not None:
+                        raise _exited(child, folder)
+                    _owner_file(folder).touch()
+                    port = _announced_port(folder)
+                    instance = Instance(url=f"http://127.0.0.1:{port}/mcp", facts={**facts, "port": port})
+                    if port and await self.serves(spec.user_id, instance):
+                        return instance
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError as error:
+            waited = f"not ready within {settings.WORKSPACE_START_TIMEOUT_S} s"
+            raise WorkspaceFailed(Cause.NEVER_READY, detail=waited, output=_tail(folder)) from error
+
+    def _slot(self) -> asyncio.Semaphore:
+        """One of as many starts at once as the machine has processors, and two at least: a start is a second of CPU."""
+        loop = asyncio.get_running_loop()
+        return self._slots.setdefault(loop, asyncio.Semaphore(max(2, os.cpu_count() or 2)))
+
+    def _reap(self) -> None:
+        for pid, child in list(self._children.items()):
+            if child.poll() is not None:
+                del self._children[pid]
+
+
+BACKEND = ProcessBackend(Path(settings.BASE_DIR) / "workspace")
+
+
+def _folder(name: str) -> Path:
+    return Path(settings.DATA_DIR) / "workspaces" / name
+
+
+def _ready_file(folder: Path) -> Path:
+    return folder / "ready.json"
+
+
+def _owner_file(folder: Path) -> Path:
+    return folder / "owner"
+
+
+def _log_file(folder: Path) -> Path:
+    return folder / "log"
+
+
+def _data_argument(name: str) -> str:
+    return f"--data={_folder(name) / 'data'}"
+
+
+def _command(spec: Spec, folder: Path) -> list[str]:
+    # `--option=value` throughout: a user id may begin with a dash.
+    server = [
+        *(sys.executable, "-m", "mcp_server", _data_argument(spec.name), "--port=0", "--activity-port=0"),
+        *(f"--user={spec.user_id}", f"--public-key={tokens.public_key_file()}", f"--tier={spec.tier}"),
+        f"--ready-file={_ready_file(folder)}",
+    ]
+    sidecar = [
+        *(sys.executable, "-m", "lifecycle_sidecar", f"--activity-file={_ready_file(folder)}"),
+        *(f"--idle-seconds={spec.idle_s}", f"--grace-seconds={SERVER_GRACE_S}"),
+        *(f"--owner-file={_owner_file(folder)}", f"--owner-timeout-seconds={OWNER_TIMEOUT_S}"),
+    ]
+    return [*sidecar, "--spawn", "--", *server]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | {"HOME": str(folder)}
+
+
+def _announced_port(folder: Path) -> int:
+    """The port that the server wrote down when it began to listen; 0 = not yet. The file appears whole."""
+    try:
+        return int(json.loads(_ready_file(folder).read_text(encoding="utf-8"))["port"])
+    except FileNotFoundError:
+        return 0
+    except (ValueError, TypeError, KeyError) as error:
+        raise WorkspaceFailed(Cause.NEVER_READY, detail="unreadable announcement", output=_tail(folder)) from error
+
+
+def _exited(child: subprocess.Popen[bytes], folder: Path) -> WorkspaceFailed:
+    output = _tail(folder)
+    cause = Cause.NOT_INSTALLED if "No module named" in output else Cause.EXITED
+    return WorkspaceFailed(cause, detail=f"exit code {child.wait()}", output=output)
+
+
+def _tail(folder: Path) -> str:
+    """The last lines that sidecar and server have printed."""
+    with _log_file(folder).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-TAIL_LINES:])
+
+
+def _tend(folders: list[Path]) -> None:
+    """Touch the owners' files and cut the logs that have grown too long; one older log is kept."""
+    for folder in folders:
+        # A folder may be deleted meanwhile.
+        with suppress(FileNotFoundError):
+            _owner_file(folder).touch()
+            log = _log_file(folder)
+            if log.stat().st_size > LOG_CAP_BYTES:
+                shutil.copyfile(log, log.with_name("log.1"))
+                # Its writers append, so they go on at the new end.
+                os.truncate(log, 0)
+
+
+@contextmanager
+def _os_errors_as_failures() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise WorkspaceFailed(Cause.NOT_INSTALLED, detail=f"missing: {error.filename}") from error
+    except OSError as error:
+        raise WorkspaceFailed(Cause.INTERNAL, detail=str(error)) from error
+
+
+@cache
+def _no_tls() -> ssl.SSLContext:
+    """For a client that speaks plain HTTP on loopback: httpx would read the system's certificates for each."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

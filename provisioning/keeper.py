@@ -1,0 +1,113 @@
+"""What a gateway process does for the workspaces that run: shows that their owner lives, adopts those that have none,
+tidies up after those that have ended, and at its own end hands them over or stops them.
+"""
+
+import asyncio
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from gateway.services import Services
+from gateway.wakeups import Signal
+from provisioning import backends, holding, launching, metrics, rows
+from provisioning.errors import Cause
+from provisioning.flights import flights
+from provisioning.models import State
+from provisioning.rows import Row
+
+# A sidecar gives up its owner after six of these.
+HEARTBEAT_S = 5.0
+# A gateway adopts within milliseconds of the notification; one that hasn't after this is about to end as well.
+ADOPTION_S = 2.0
+POLL_S = 0.05
+
+log = structlog.get_logger(__name__)
+
+
+async def run(services: Services) -> None:
+    """Keep this process's workspaces until `services.stopping`; then none is left that nobody owns.
+
+    Raises psycopg.Error when the database can't be reached at the end.
+    """
+    holder = services.lease.id
+    holding.hold_with(services.lease)
+    signal = services.wakeups.on(rows.WAKEUP)
+    try:
+        async with asyncio.TaskGroup() as group:
+            loops = [group.create_task(_beat(holder)), group.create_task(_reconcile(holder, signal))]
+            await services.stopping.wait()
+            for loop in loops:
+                loop.cancel()
+        await _leave(holder)
+    finally:
+        holding.hold_with(None)
+
+
+async def _beat(holder: UUID) -> None:
+    backend = backends.backend()
+    names: list[str] = []
+    while True:
+        try:
+            names = await rows.held_by(holder, backend=backend.name)
+        except psycopg.Error as error:
+            # Users' workspaces need not end because the database is away: those last known are kept.
+            log.warning("workspace_heartbeat_from_memory", error=type(error).__name__)
+        await backend.heartbeat(names)
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+async def _reconcile(holder: UUID, signal: Signal) -> None:
+    while True:
+        try:
+            await reconcile(holder)
+        except psycopg.Error as error:
+            log.warning("workspace_reconcile_failed", error=type(error).__name__)
+        await signal.wait(timeout_s=HEARTBEAT_S)
+
+
+async def reconcile(holder: UUID) -> None:
+    """Bring the rows of this process, and those that no live process holds, in line with what runs."""
+    launching.forget_ended()
+    found = await rows.kept_or_orphaned(holder, backend=backends.backend().name)
+    await asyncio.gather(*(_settle(row, holder) for row in found))
+    counts = await rows.count_by_state()
+    for state in State:
+        metrics.WORKSPACES.labels(state.value).set(counts.get(state.value, 0))
+
+
+async def _settle(row: Row, holder: UUID) -> None:
+    backend = backends.backend()
+    if row.state == State.READY and row.holder == holder:
+        if not backend.alive(row.instance) and await rows.note_ended(row):
+            log.info("workspace_ended_by_itself", workspace=row.name)
+    elif flights().lock(row.name).locked():
+        return
+    elif row.state == State.READY and backend.alive(row.instance) and await backend.serves(row.user_id, row.instance):
+        await launching.adopt(row, holder)
+    else:
+        # Half started or half stopped by a process that is dead, or ended while it had no owner.
+        async with launching.ending(row.name, seen=row):
+            pass
+
+
+async def _leave(holder: UUID) -> None:
+    flights().closing = True
+    await flights().cancel(cause=Cause.SHUTTING_DOWN)
+    names = await rows.hand_over(holder)
+    if names and await rows.another_process_lives(holder):
+        await _wait_for_adoption(names)
+    left = await rows.unadopted(names)
+    await asyncio.gather(*(_stop(row) for row in left))
+
+
+async def _wait_for_adoption(names: list[str]) -> None:
+    for _ in range(round(ADOPTION_S / POLL_S)):
+        if not await rows.unadopted(names):
+            return
+        await asyncio.sleep(POLL_S)
+
+
+async def _stop(row: Row) -> None:
+    async with launching.ending(row.name, seen=row):
+        pass

@@ -1,0 +1,189 @@
+"""Start, find again and stop a workspace, once at a time across tasks and processes.
+
+In this process a flight does the work for all who wait; across processes the claim on the row decides. Whoever takes a
+claim ends what runs under the one before it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from provisioning import backends, holding, metrics, rows
+from provisioning.backends import Instance, Spec
+from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.flights import Flight, flights
+from provisioning.models import State
+from provisioning.rows import Claim, ClaimLost, Row
+from provisioning.stages import OnStage, report_of
+
+# How often a process looks whether another has finished with a workspace: a start takes about a second.
+POLL_S = 0.1
+
+log = structlog.get_logger(__name__)
+_known: dict[str, Instance] = {}
+
+
+async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Instance:
+    """The workspace's running instance, started or adopted if need be; a `fresh` one has answered just now.
+
+    Raises WorkspaceFailed, and psycopg.Error when the database can't be reached.
+    """
+    known = _known.get(spec.name)
+    if known is not None and not fresh and backends.backend().alive(known):
+        return known
+    flight = flights().join(spec.name, fresh=fresh, work=partial(_bring_up, spec, fresh))
+    instance = await flight.follow(on_stage)
+    _known[spec.name] = instance
+    return instance
+
+
+@asynccontextmanager
+async def ending(name: str, *, seen: Row | None = None) -> AsyncIterator[Claim | None]:
+    """Stop a workspace, under a start if need be; inside the block nothing of it runs and nobody else may start it.
+
+    Gives None, having done nothing, when there is no row or it is no longer as `seen`. Afterwards the row says stopped.
+    """
+    await flights().cancel(cause=Cause.STOPPED, name=name)
+    async with flights().lock(name), holding.holder() as holder:
+        claim = await rows.claim_stop(name, holder=holder, seen=seen)
+        if claim is None:
+            yield None
+            return
+        _known.pop(name, None)
+        await backends.backends()[claim.backend].stop(name)
+        yield claim
+        with suppress(ClaimLost):
+            await rows.settle_stopped(claim)
+            log.info("workspace_stopped", workspace=name)
+
+
+def forget_ended() -> None:
+    """Let go of instances that have ended; what the next caller would notice for one, done for all."""
+    for name, instance in list(_known.items()):
+        if not backends.backend().alive(instance):
+            del _known[name]
+
+
+def forget_all() -> None:
+    """Forget every instance; the table knows them."""
+    _known.clear()
+
+
+async def _bring_up(spec: Spec, fresh: bool, flight: Flight) -> Instance:
+    while True:
+        row = await rows.find(spec.name)
+        if row is not None and row.user_id != spec.user_id:
+            raise WorkspaceFailed(Cause.INTERNAL, detail=f"{spec.name} is another user's")
+        if row is not None and row.busy_for(holding.process_holder()):
+            flight.publish(report_of(row.stage or "queued"))
+            await asyncio.sleep(POLL_S)
+            continue
+        instance = await _found(row, fresh=fresh) if row is not None else None
+        if instance is not None:
+            return instance
+        async with holding.holder() as holder:
+            claim = await rows.claim_start(spec, backend=backends.backend().name, holder=holder, seen=row)
+            if claim is not None:
+                return await _start(claim, spec, flight)
+
+
+async def _found(row: Row, *, fresh: bool) -> Instance | None:
+    """The instance of a row when it runs and can be used; adopted when its owner is dead."""
+    backend = backends.backend()
+    if row.state != State.READY or row.backend != backend.name or not backend.alive(row.instance):
+        return None
+    if row.held and not fresh:
+        return row.instance
+    if not await backend.serves(row.user_id, row.instance):
+        return None
+    own = holding.process_holder()
+    if own is not None and not row.held:
+        await adopt(row, own)
+    return row.instance
+
+
+async def adopt(row: Row, holder: UUID) -> None:
+    """Own a workspace whose owner is dead, unless another process was first."""
+    if await rows.adopt(row, holder=holder):
+        await backends.backend().heartbeat([row.name])
+        log.info("workspace_adopted", workspace=row.name)
+
+
+async def _start(claim: Claim, spec: Spec, flight: Flight) -> Instance:
+    clock = _StageClock()
+
+    async def report(stage: str) -> None:
+        clock.enter(stage)
+        await rows.enter_stage(claim, stage)
+        flight.publish(report_of(stage))
+
+    # Stays so only when something is raised that nobody foresaw.
+    failure: WorkspaceFailed | None = WorkspaceFailed(Cause.INTERNAL, detail="unexpected error")
+    try:
+        instance = await backends.backend().start(spec, report=report, record=partial(rows.record_instance, claim))
+        stage_ms = clock.finish()
+        await rows.settle_ready(claim, owner=holding.process_holder(), stage_ms=stage_ms)
+        failure = None
+    except WorkspaceFailed as error:
+        failure = error
+        raise
+    except asyncio.CancelledError:
+        failure = WorkspaceFailed(Cause.STOPPED)
+        raise
+    except ClaimLost as error:
+        failure = WorkspaceFailed(Cause.STOPPED, detail="taken over")
+        raise failure from error
+    finally:
+        if failure is not None:
+            await _note_failure(claim, failure)
+    _note_success(claim, stage_ms)
+    return instance
+
+
+def _note_success(claim: Claim, stage_ms: dict[str, int]) -> None:
+    metrics.STARTS.labels("ready").inc()
+    for stage, ms in stage_ms.items():
+        metrics.STAGE_SECONDS.labels(stage).observe(ms / 1000)
+    log.info("workspace_started", workspace=claim.name, **{f"{stage}_ms": ms for stage, ms in stage_ms.items()})
+
+
+async def _note_failure(claim: Claim, failure: WorkspaceFailed) -> None:
+    metrics.STARTS.labels(failure.cause.value).inc()
+    with suppress(ClaimLost):
+        if failure.cause == Cause.STOPPED:
+            await rows.settle_stopped(claim)
+        else:
+            await rows.settle_failed(claim, failure)
+            log.error(
+                "workspace_start_failed",
+                workspace=claim.name,
+                cause=failure.cause.value,
+                detail=failure.detail,
+                output=failure.output,
+            )
+
+
+class _StageClock:
+    """Measures the stages of one start, in whole milliseconds."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._entered = 0.0
+        self._ms: dict[str, int] = {}
+
+    def enter(self, stage: str) -> None:
+        """The stage before ends here."""
+        now = time.monotonic()
+        if self._stage:
+            self._ms[self._stage] = round((now - self._entered) * 1000)
+        self._stage, self._entered = stage, now
+
+    def finish(self) -> dict[str, int]:
+        """The time of each stage; the last one ends here."""
+        self.enter("")
+        return self._ms

@@ -1,0 +1,101 @@
+"""`manage.py workspace start|stop|status|list|render|delete`: a user's workspace from the command line."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.licences import NotLicensed, active_licence
+from provisioning import rows
+from provisioning.errors import WorkspaceFailed
+from provisioning.names import workspace_name
+from provisioning.stages import StageReport
+from provisioning.workspaces import (
+    delete_workspace,
+    ensure_workspace,
+    status_of,
+    stop_workspace,
+    workspace_status,
+)
+
+Answer = dict[str, Any] | list[dict[str, Any]]
+
+
+class Command(BaseCommand):
+    """Exits with 1 and the reason on standard error when it fails; stages go to standard error as they are entered."""
+
+    help = "Start, stop, show or delete a user's workspace."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One sub-command for each action; all but `list` name the user."""
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for name, text in (
+            ("start", "start the workspace, or find it running"),
+            ("stop", "end the workspace; its data stay"),
+            ("status", "show the workspace's state"),
+            ("list", "show every workspace"),
+            ("render", "print what would be applied for the user"),
+            ("delete", "end the workspace and forget it"),
+        ):
+            action = actions.add_parser(name, help=text, description=text)
+            action.add_argument("--json", action="store_true", help="print JSON")
+            if name == "delete":
+                action.add_argument("--with-data", action="store_true", help="delete the user's data too, for ever")
+            if name != "list":
+                action.add_argument("user", metavar="USER")
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        """Do the action and print its answer. Raises CommandError."""
+        action: Callable[[dict[str, Any]], Coroutine[Any, Any, Answer]] = getattr(self, f"_{options['action']}")
+        try:
+            answer = asyncio.run(action(options))
+        except (WorkspaceFailed, NotLicensed) as error:
+            raise CommandError(f"{options['user']}: {error}") from error
+        if options["json"]:
+            self.stdout.write(json.dumps(answer, indent=2, default=str))
+        else:
+            for item in answer if isinstance(answer, list) else [answer]:
+                self.stdout.write(_line(item))
+
+    async def _start(self, options: dict[str, Any]) -> Answer:
+        endpoint = await ensure_workspace(await active_licence(options["user"]), on_stage=self._say)
+        if not await rows.another_process_lives():
+            self.stderr.write("No gateway is running: a workspace without one ends within a minute.")
+        return {**await _status(options["user"]), "url": endpoint.url}
+
+    async def _stop(self, options: dict[str, Any]) -> Answer:
+        await stop_workspace(options["user"])
+        return await _status(options["user"])
+
+    async def _status(self, options: dict[str, Any]) -> Answer:
+        return await _status(options["user"])
+
+    async def _list(self, _options: dict[str, Any]) -> Answer:
+        return [_described(row.user_id, **asdict(status_of(row))) for row in await rows.listing()]
+
+    async def _render(self, _options: dict[str, Any]) -> Answer:
+        raise CommandError("render is not available with this provisioner yet.")
+
+    async def _delete(self, options: dict[str, Any]) -> Answer:
+        user, with_data = options["user"], options["with_data"]
+        deleted = await delete_workspace(user, with_data=with_data)
+        return _described(user, state="deleted" if deleted else "nothing to delete", with_data=with_data)
+
+    async def _say(self, report: StageReport) -> None:
+        self.stderr.write(report.detail)
+
+
+async def _status(user: str) -> dict[str, Any]:
+    return _described(user, **asdict(await workspace_status(user)))
+
+
+def _described(user: str, **facts: Any) -> dict[str, Any]:
+    return {"user_id": user, "name": workspace_name(user), **facts}
+
+
+def _line(item: dict[str, Any]) -> str:
+    parts = [item["name"], item["state"], item["user_id"], item.get("detail") or "", item.get("url") or ""]
+    return "  ".join(part for part in parts if part)

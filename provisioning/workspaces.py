@@ -1,0 +1,118 @@
+"""What the rest of the gateway asks of workspaces."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from accounts.licences import Licence
+from django.conf import settings
+
+from provisioning import backends, launching, rows
+from provisioning.backends import Spec
+from provisioning.endpoints import Endpoint, allowed_url
+from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.models import State
+from provisioning.names import workspace_name
+from provisioning.rows import Row
+from provisioning.stages import SENTENCES, OnStage, report_of
+from provisioning.tokens import workspace_token
+
+ASLEEP = "Your workspace is asleep. It starts when you need it."
+
+
+@dataclass(frozen=True)
+class WorkspaceStatus:
+    """A workspace as its user may see it: `detail` is a sentence; `last_cause` "" = the last start went well."""
+
+    state: str
+    stage: str
+    detail: str
+    since: datetime | None
+    last_cause: str
+
+
+async def ensure_workspace(licence: Licence, *, on_stage: OnStage | None = None, fresh: bool = False) -> Endpoint:
+    """Where the user's tools are, after starting the workspace if it does not run; as often as one likes, from anywhere.
+
+    `on_stage` is awaited with each stage of a start under way, and always at last with "ready". A caller that could not
+    reach the endpoint asks again with `fresh`: the workspace must then answer, and is replaced if it does not.
+
+    Raises WorkspaceFailed, with a message for the user.
+    """
+    if licence.mcp_server_url:
+        url = allowed_url(licence.mcp_server_url)
+    else:
+        url = (await launching.running(_spec(licence), fresh=fresh, on_stage=on_stage)).url
+    if on_stage is not None:
+        await on_stage(report_of("ready"))
+    return Endpoint(url=url, user_id=licence.user_id, token=partial(workspace_token, licence.user_id))
+
+
+async def stop_workspace(user_id: str) -> None:
+    """End the user's workspace, also one that is just starting; none running is no error. The data stay."""
+    row = await rows.find(workspace_name(user_id))
+    if row is None or row.state in {State.STOPPED, State.FAILED}:
+        return
+    async with launching.ending(row.name):
+        pass
+
+
+async def delete_workspace(user_id: str, *, with_data: bool) -> bool:
+    """End the user's workspace and forget it, its data only `with_data`; False when there was nothing to delete."""
+    name = workspace_name(user_id)
+    async with launching.ending(name) as claim:
+        backend = backends.backends()[claim.backend] if claim is not None else backends.backend()
+        had_data = with_data and await backend.delete_data(name)
+        if claim is not None:
+            await rows.forget(claim)
+    return claim is not None or had_data
+
+
+async def workspace_status(user_id: str) -> WorkspaceStatus:
+    """The state of the user's workspace; one that was never started is stopped, since never."""
+    row = await rows.find(workspace_name(user_id))
+    if row is None:
+        return WorkspaceStatus(state=State.STOPPED, stage="", detail=ASLEEP, since=None, last_cause="")
+    return status_of(row)
+
+
+def status_of(row: Row) -> WorkspaceStatus:
+    """What a row says; one whose process has ended unnoticed is stopped."""
+    backend = backends.backends().get(row.backend)
+    state = row.state
+    if state == State.READY and (backend is None or not backend.alive(row.instance)):
+        state = State.STOPPED
+    stage = row.stage if state == row.state else ""
+    return WorkspaceStatus(state, stage, _sentence(state, row), row.since, row.last_cause)
+
+
+def _sentence(state: str, row: Row) -> str:
+    if state == State.FAILED:
+        return MESSAGES[Cause(row.last_cause)]
+    if state == State.STOPPING:
+        return "Your workspace is stopping…"
+    if state == State.STOPPED:
+        return ASLEEP
+    return SENTENCES[row.stage]
+
+
+def _spec(licence: Licence) -> Spec:
+    user_id = licence.user_id
+    # What neither a command line nor a text column can hold.
+    if not user_id.strip() or "\x00" in user_id or not _is_unicode(user_id):
+        raise WorkspaceFailed(Cause.INVALID_USER)
+    return Spec(name=workspace_name(user_id), user_id=user_id, tier=licence.tier, idle_s=_idle_s(licence))
+
+
+def _idle_s(licence: Licence) -> int:
+    """Seconds without use after which the workspace stops, 0 = never: the operator's setting, else the licence's limit."""
+    setting = int(getattr(settings, f"IDLE_TIMEOUT_{licence.tier.upper()}_S"))
+    return setting if setting >= 0 else licence.limits.idle_s or 0
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
