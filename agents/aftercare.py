@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from accounts.licences import NotLicensed, active_licence
 
+from agents.brain import Brain
 from agents.errors import AgentFailed
 from agents.events import Cancelled, Done, Failed, Snapshot, Usage, UserMessage
-from agents.history import append_turn
 from agents.journal import journal
 from agents.queue import Claim
 from agents.settlement import Final, let_go
@@ -28,14 +28,14 @@ FINAL_TYPES = {event.type for event in (Done, Failed, Cancelled)}
 log = structlog.get_logger(__name__)
 
 
-async def care_for(claim: Claim, history: list[dict[str, Any]]) -> None:
+async def care_for(claim: Claim, history: list[dict[str, Any]], *, brain: Brain) -> None:
     """Store the messages of a turn that has just ended in the workspace, and free its conversation."""
     if not history:
         await let_go(claim, stored=True)
         return
     try:
         licence = await active_licence(claim.user_id)
-        await append_turn(licence, claim.conversation, claim.turn, history)
+        await brain.remember(licence, claim.conversation, claim.turn, history)
     except NotLicensed:
         await let_go(claim, stored=False, retry_after_s=UNLICENSED_RETRY_AFTER_S)
     except AgentFailed as error:
@@ -45,7 +45,7 @@ async def care_for(claim: Claim, history: list[dict[str, Any]]) -> None:
         await let_go(claim, stored=True)
 
 
-async def finish_for_another(claim: Claim) -> None:
+async def finish_for_another(claim: Claim, *, brain: Brain) -> None:
     """Do the aftercare that another worker did not end: write the turn's end where it is missing, store its messages."""
     if claim.abandoned and not await _has_ended(claim.turn):
         writer = TurnWriter(claim, journal())
@@ -55,7 +55,7 @@ async def finish_for_another(claim: Claim) -> None:
         if not isinstance(event, Failed):
             await writer.emit(Snapshot(content=event.content))
         await writer.finish(event)
-    await care_for(claim, claim.history or [])
+    await care_for(claim, claim.history or [], brain=brain)
 
 
 async def _has_ended(turn: str) -> bool:

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.licences import Licence
-from provisioning.workspaces import StageReport
+from provisioning.stages import OnStage, StageReport
 
 from agents.events import Event, Usage
 
 Emit = Callable[[Event], Awaitable[None]]
-OnStage = Callable[[StageReport], Awaitable[None]]
 
 
 async def ignore_stage(_report: StageReport) -> None:

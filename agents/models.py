@@ -98,6 +98,11 @@ class Turn(models.Model):
                 condition=models.Q(history_stored_at=None, history__isnull=False),
                 name="turn_unstored",
             ),
+            models.Index(
+                fields=["finished_at"],
+                condition=models.Q(history__isnull=True) & ~models.Q(content=""),
+                name="turn_text_left",
+            ),
             models.Index(fields=["user_id", "-accepted_at"], name="turn_of_user"),
             models.Index(fields=["dead"], condition=models.Q(dead=True), name="turn_dead"),
         ]

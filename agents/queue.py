@@ -66,7 +66,8 @@ class Claim:
     """A turn that this process may write, as long as no higher fence exists.
 
     `floor` is the number of the first event should the journal be gone; numbers from `reserved` on need a reservation.
-    `abandoned` = the turn had ended, and its worker died in the aftercare. `waited_s` is the time since the message was accepted, in seconds.
+    `abandoned` = the turn had ended, and its worker died in the aftercare. `waited_s` is the time since the message was
+    accepted, in seconds.
     """
 
     turn: str

@@ -2,25 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 import psycopg
 import structlog
 from accounts.licences import Licence, NotLicensed, active_licence
-from provisioning.workspaces import StageReport
+from provisioning.stages import StageReport
 
 from agents import metrics
 from agents.aftercare import care_for
+from agents.brain import Brain
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.harness_types import Answer, TurnRequest
 from agents.hints import hint_workspace
 from agents.journal import journal
 from agents.queue import MAX_ATTEMPTS, Claim, release
 from agents.settlement import Outcome, postpone, settle
 from agents.writer import TurnWriter
-
-RunAgent = Callable[[TurnRequest, Emit], Awaitable[Answer]]
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +26,9 @@ log = structlog.get_logger(__name__)
 class TurnRun:
     """One attempt at one turn. `cancel` stops it for its user, `drain` for a worker that is told to stop."""
 
-    def __init__(self, claim: Claim, run_agent: RunAgent) -> None:
+    def __init__(self, claim: Claim, brain: Brain) -> None:
         self.claim = claim
-        self._run_agent = run_agent
+        self._brain = brain
         self._writer = TurnWriter(claim, journal())
         self._agent: asyncio.Task[Answer] | None = None
         self._began = time.monotonic()
@@ -94,7 +92,7 @@ class TurnRun:
         if self._cancelled:
             return self._cancelled_outcome()
         licence = await self._licence()
-        self._agent = asyncio.create_task(self._run_agent(self._request(licence), self._writer.emit))
+        self._agent = asyncio.create_task(self._brain.run(self._request(licence), self._writer.emit))
         try:
             answer = await self._agent
         except asyncio.CancelledError:
@@ -128,7 +126,7 @@ class TurnRun:
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
         await self._writer.finish(outcome.event)
-        await care_for(self.claim, outcome.history)
+        await care_for(self.claim, outcome.history, brain=self._brain)
 
     async def _licence(self) -> Licence:
         try:

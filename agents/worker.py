@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from agents import metrics
 from agents.aftercare import finish_for_another
-from agents.harness import run_agent as run_harness
+from agents.brain import Brain, live_brain
 from agents.queue import cancellations, claim_next, claim_uncared
-from agents.runner import RunAgent, TurnRun
+from agents.runner import TurnRun
 from gateway.db import connection
 from gateway.services import Services
 
@@ -26,14 +25,14 @@ log = structlog.get_logger(__name__)
 
 async def run(services: Services) -> None:
     """Serve turns until `services.stopping` is set."""
-    await Worker(services).run()
+    await Worker(services, brain=live_brain()).run()
 
 
 class Worker:
     """The turns of one process, in one event loop."""
 
-    def __init__(self, services: Services, *, run_agent: RunAgent = run_harness) -> None:
-        self._services, self._run_agent = services, run_agent
+    def __init__(self, services: Services, *, brain: Brain) -> None:
+        self._services, self._brain = services, brain
         self._runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = {}
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
@@ -57,7 +56,7 @@ class Worker:
             claim = await claim_next(self._services.lease.id)
             if claim is None:
                 return
-            turn_run = TurnRun(claim, self._run_agent)
+            turn_run = TurnRun(claim, self._brain)
             task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}")
             self._runs[claim.turn] = (turn_run, task)
             metrics.turns_in_flight.inc()
@@ -86,7 +85,7 @@ class Worker:
 
     async def _finish_abandoned(self) -> None:
         while claim := await claim_uncared(self._services.lease.id):
-            await finish_for_another(claim)
+            await finish_for_another(claim, brain=self._brain)
         await _erase_old_texts()
 
     async def _drain(self) -> None:
@@ -104,7 +103,7 @@ async def _erase_old_texts() -> None:
     async with connection() as conn:
         await conn.execute(
             "UPDATE turns SET content = '', answer = '' WHERE state IN ('done', 'failed', 'cancelled') AND history IS NULL"
-            " AND (content <> '' OR answer <> '') AND finished_at < clock_timestamp() - interval '10 minutes'"
+            " AND content <> '' AND finished_at < clock_timestamp() - interval '10 minutes'"
         )
 
 
@@ -112,6 +111,6 @@ async def _shielded(step: Callable[[], Awaitable[None]]) -> None:
     """Do a step of a loop that must go on when the database is away for a moment."""
     try:
         await step()
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except psycopg.OperationalError as error:
         log.warning("database_away", error=type(error).__name__)
         await asyncio.sleep(1)

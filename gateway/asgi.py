@@ -13,8 +13,9 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()
 
-from channels_app.routing import websocket_urlpatterns  # noqa: E402
 from channels_app.webhooks import WebhookGuard  # noqa: E402
+
+from channels_app.routing import websocket_urlpatterns  # noqa: E402
 from gateway.db import open_pool  # noqa: E402
 
 router = ProtocolTypeRouter(

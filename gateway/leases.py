@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 def holder_alive(table: LiteralString) -> LiteralString:
     """The SQL condition that the holder of a row of `table` (a name of our own code) has a live lease."""
-    return f"EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = {table}.holder AND l.expires_at > clock_timestamp())"  # noqa: S608 - no user's text
+    return f"EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = {table}.holder AND l.expires_at > clock_timestamp())"
 
 
 class Lease:

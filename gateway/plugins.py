@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 
 def load_folder(package: str, *, constant: str, kind: type[T]) -> dict[str, T]:
-    """Each module's `constant` by its `name` attribute, e.g. `load_folder("agents.providers", constant="PROVIDER", kind=Provider)`.
+    """Each module's `constant`, by its `name` attribute: `load_folder("agents.providers", constant="PROVIDER", kind=Provider)`.
 
-    Modules whose name begins with `_`, and sub-packages named `tests`, are passed over. Whatever a module raises when imported
-    passes through, so that a broken plug-in fails the start. Raises TypeError for a module without the constant, or with one
-    of another kind, and ValueError for a name taken twice.
+    Modules whose name begins with `_`, and sub-packages named `tests`, are passed over. Whatever a module raises when
+    imported passes through, so that a broken plug-in fails the start. Raises TypeError for a module without the constant,
+    or with one of another kind, and ValueError for a name taken twice.
     """
     found: dict[str, T] = {}
     folder = importlib.import_module(package)

@@ -17,7 +17,7 @@ os.environ |= {
     "DJANGO_SETTINGS_MODULE": "gateway.settings",
 }
 # A key in .env would count as set: an empty value of the environment wins over it.
-os.environ |= {name: "" for name in ("REDIS_URL", "JWT_JWKS_URL", "DEFAULT_MODEL", "DEFAULT_MODEL_PROVIDER", "TELEGRAM_BOT_TOKEN")}
+os.environ |= dict.fromkeys(("REDIS_URL", "JWT_JWKS_URL", "DEFAULT_MODEL", "DEFAULT_MODEL_PROVIDER", "TELEGRAM_BOT_TOKEN"), "")
 
 if not os.environ.get("DATABASE_URL"):
     from gateway.embedded import ensure_database_url

@@ -1,0 +1,68 @@
+"""Licences and who is who on other platforms; tables and constraints only."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from gateway.ids import new_uuid
+
+TIERS = (("free", "Free"), ("pro", "Pro"), ("enterprise", "Enterprise"))
+
+
+def tier_choices() -> list[tuple[str, str]]:
+    """The tiers of accounts.tiers, for forms; a callable, so that a new tier makes no migration."""
+    return list(TIERS)
+
+
+class UserLicence(models.Model):
+    """What a user may do. `features` and `resource_limits` hold only what differs from the tier (accounts.tiers)."""
+
+    user_id = models.TextField(primary_key=True)
+    email = models.TextField(blank=True, default="")
+    license_type = models.TextField(choices=tier_choices)
+    features = models.JSONField(blank=True, default=dict)
+    resource_limits = models.JSONField(blank=True, default=dict)
+    mcp_server_url = models.TextField(blank=True, default="", help_text="blank = a workspace is provisioned")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
+    created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    class Meta:
+        db_table = "user_licenses"
+        verbose_name = "licence"
+        indexes = [models.Index(fields=["expires_at"], name="licence_expiry"), models.Index(fields=["email"], name="licence_email")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} ({self.license_type})"
+
+
+class ChannelLink(models.Model):
+    """An account of another platform that speaks for a user; `channel_user_id` of Slack is `team:user`."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user = models.ForeignKey(UserLicence, on_delete=models.CASCADE, db_column="user_id", related_name="links")
+    channel_type = models.TextField()
+    channel_user_id = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+
+    class Meta:
+        db_table = "user_channel_links"
+        constraints = [models.UniqueConstraint(fields=["channel_type", "channel_user_id"], name="channel_account_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel_type}:{self.channel_user_id}"
+
+
+class WsTicket(models.Model):
+    """A one-use ticket for a socket; only its SHA-256 is kept."""
+
+    digest = models.TextField(primary_key=True)
+    user_id = models.TextField()
+    origin = models.TextField()
+    identity_expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "ws_tickets"
+
+    def __str__(self) -> str:
+        return self.user_id

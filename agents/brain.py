@@ -1,0 +1,29 @@
+"""The seam between the turn engine and what thinks: run a turn, and store its messages."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.licences import Licence
+
+from agents.harness_types import Answer, Emit, TurnRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """What the engine needs of an agent.
+
+    `run` answers a turn, or raises AgentFailed. `remember` gives a finished turn's messages to the user's workspace
+    (licence, conversation, turn, messages), again and again without harm, or raises AgentFailed.
+    """
+
+    run: Callable[[TurnRequest, Emit], Awaitable[Answer]]
+    remember: Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
+
+
+def live_brain() -> Brain:
+    """The harness and the user's workspace."""
+    from agents.harness import run_agent  # noqa: PLC0415 - the agent libraries are slow to import
+    from agents.history import append_turn  # noqa: PLC0415
+
+    return Brain(run=run_agent, remember=append_turn)

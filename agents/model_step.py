@@ -1,0 +1,118 @@
+"""One call of a model: its answer streamed, checked to be whole, its tool calls read strictly."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCall
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.runnables import Runnable
+
+from agents.errors import AgentFailed
+from agents.events import Usage
+from agents.vendor_errors import BROKEN, GARBLED, agent_failure
+
+# Seconds without a sign of life, at the start (a long prompt is read first) and between two pieces.
+SILENCE_S = 60.0
+
+# Seconds for one call from beginning to end; some SDKs would retry for an hour.
+CALL_S = 300.0
+
+OnText = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundModel:
+    """A model with its tools bound. `label` is the provider's name for people, `errors` its package's exceptions."""
+
+    runnable: Runnable[Any, AIMessage]
+    label: str
+    errors: tuple[type[Exception], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A model's whole message. `malformed` says, by call id, which tool arguments were no JSON object."""
+
+    message: AIMessage
+    usage: Usage
+    malformed: dict[str, str]
+
+
+async def call_model(model: BoundModel, messages: Sequence[BaseMessage], *, on_text: OnText) -> Spoken:
+    """Ask the model; each piece of text goes to `on_text` as it comes.
+
+    Raises AgentFailed: for every error of the vendor, for silence, and for an answer that broke off (none of the
+    vendors' packages raises anything when a stream ends early: a missing finish reason tells).
+    """
+    chunks: list[AIMessageChunk] = []
+    deadline = asyncio.get_running_loop().time() + CALL_S
+    stream = cast("AsyncGenerator[AIMessageChunk, None]", model.runnable.astream(list(messages)))
+    async with aclosing(stream):
+        while (chunk := await _next(stream, model, deadline)) is not None:
+            chunks.append(chunk)
+            if text := str(chunk.text):
+                await on_text(text)
+    return _spoken(chunks, model)
+
+
+async def _next(
+    stream: AsyncGenerator[AIMessageChunk, None], model: BoundModel, deadline: float
+) -> AIMessageChunk | None:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout_at(min(deadline, loop.time() + SILENCE_S)):
+            return await anext(stream, None)
+    except (*model.errors, *BROKEN, *GARBLED) as error:
+        raise agent_failure(error, label=model.label) from error
+
+
+def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
+    whole = add_ai_message_chunks(*chunks) if chunks else AIMessageChunk(content="")
+    finish = whole.response_metadata.get("finish_reason") or whole.response_metadata.get("stop_reason")
+    if not finish:
+        raise AgentFailed("provider_unavailable", f"The answer from {model.label} broke off.", retryable=True)
+    calls, malformed = _tool_calls(whole)
+    if not calls and not whole.text:
+        raise AgentFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
+    message = AIMessage(
+        content=whole.content,
+        tool_calls=calls,
+        id=whole.id,
+        additional_kwargs=whole.additional_kwargs,
+        response_metadata=whole.response_metadata,
+        usage_metadata=whole.usage_metadata,
+    )
+    return Spoken(message, _usage(whole), malformed)
+
+
+def _tool_calls(whole: AIMessageChunk) -> tuple[list[ToolCall], dict[str, str]]:
+    """The calls with strictly parsed arguments: LangChain completes broken JSON silently, so that half a call would run."""
+    calls: list[ToolCall] = []
+    malformed: dict[str, str] = {}
+    for index, raw in enumerate(whole.tool_call_chunks):
+        call_id = raw["id"] or f"call-{index}"
+        arguments = _json_object(raw["args"] or "{}")
+        if arguments is None:
+            malformed[call_id] = "The arguments were not a JSON object. Send the whole call again."
+        calls.append(ToolCall(type="tool_call", name=raw["name"] or "", args=arguments or {}, id=call_id))
+    return calls, malformed
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _usage(whole: AIMessageChunk) -> Usage:
+    counted = whole.usage_metadata
+    if counted is None:
+        return Usage()
+    cached = counted.get("input_token_details", {}).get("cache_read") or 0
+    return Usage(counted["input_tokens"], cached, counted["output_tokens"])

@@ -1,0 +1,142 @@
+"""A turn engine under the test's control: workers as leases, and a brain that does what it is told."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from accounts.licences import Licence
+
+from agents.aftercare import finish_for_another
+from agents.brain import Brain
+from agents.errors import AgentFailed
+from agents.events import Started, Token, Usage
+from agents.harness_types import Answer, Emit, TurnRequest
+from agents.queue import claim_next, claim_uncared
+from agents.runner import TurnRun
+from agents.turns import Accepted, IncomingMessage, accept_message
+from gateway.db import connection
+from gateway.ids import new_uuid
+
+MODEL = "demo/demo"
+
+
+@dataclass
+class ScriptedBrain:
+    """Each turn waits for orders: text to say, then `finish`, `fail` or `break`. What it is given to store is kept."""
+
+    orders: dict[str, asyncio.Queue[tuple[str, str]]] = field(default_factory=lambda: defaultdict(asyncio.Queue))
+    stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    stored_order: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    storing: bool = True
+
+    def brain(self) -> Brain:
+        return Brain(run=self.run, remember=self.remember)
+
+    async def run(self, request: TurnRequest, emit: Emit) -> Answer:
+        self.started.append(request.turn)
+        await emit(Started(model=MODEL, reason="test", attempt=request.attempt))
+        said = ""
+        while True:
+            order, text = await self.orders[request.turn].get()
+            if order == "say":
+                said += text
+                await emit(Token(content=text))
+            elif order == "finish":
+                messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
+                return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
+            elif order == "fail":
+                raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
+            else:
+                raise ZeroDivisionError
+
+    async def remember(self, _licence: Licence, _conversation: str, turn: str, messages: list[dict[str, Any]]) -> None:
+        if not self.storing:
+            raise AgentFailed("workspace_failed", "The workspace is away.", retryable=True)
+        self.stored.setdefault(turn, messages)
+        self.stored_order.append(turn)
+
+
+@dataclass
+class TestWorker:
+    """A worker process as the database sees it: a lease, and the runs it holds."""
+
+    __test__ = False
+    brain: ScriptedBrain
+    id: UUID = field(default_factory=new_uuid)
+    runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = field(default_factory=dict)
+
+    async def begin(self) -> "TestWorker":
+        async with connection() as conn:
+            await conn.execute(
+                "INSERT INTO worker_leases (id, name, expires_at) VALUES (%s, 'test', clock_timestamp() + interval '1 hour')",
+                (self.id,),
+            )
+        return self
+
+    async def claim(self) -> str | None:
+        claim = await claim_next(self.id)
+        if claim is None:
+            return None
+        run = TurnRun(claim, self.brain.brain())
+        self.runs[claim.turn] = (run, asyncio.create_task(run.run()))
+        return claim.turn
+
+    async def care(self) -> bool:
+        claim = await claim_uncared(self.id)
+        if claim is not None:
+            await finish_for_another(claim, brain=self.brain.brain())
+        return claim is not None
+
+    async def order(self, turn: str, order: str, text: str = "") -> None:
+        await self.brain.orders[turn].put((order, text))
+
+    async def done(self, turn: str) -> None:
+        async with asyncio.timeout(10):
+            await self.runs[turn][1]
+
+    async def lose_lease(self) -> None:
+        async with connection() as conn:
+            await conn.execute("UPDATE worker_leases SET expires_at = '2000-01-01' WHERE id = %s", (self.id,))
+
+    async def die(self) -> None:
+        """As kill -9: nothing more is written, the lease runs out."""
+        tasks = [task for _, task in self.runs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.runs.clear()
+        await self.lose_lease()
+
+
+async def say(
+    content: str, *, user: str = "demo-pro", channel: str = "web", external: str = "", conversation: str | None = None
+) -> Accepted:
+    """Accept a message."""
+    return await accept_message(
+        IncomingMessage(
+            user_id=user,
+            channel=channel,
+            external_id=external or str(new_uuid()),
+            content=content,
+            conversation=conversation,
+            reply_to={} if channel == "web" else {"chat": "1"},
+        )
+    )
+
+
+async def let_retries_be_due() -> None:
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET run_after = clock_timestamp() WHERE run_after IS NOT NULL")
+
+
+async def row(turn: str, *columns: str) -> tuple[Any, ...]:
+    async with connection() as conn:
+        cursor = await conn.execute(f"SELECT {', '.join(columns)} FROM turns WHERE id = '{turn}'")  # type: ignore[arg-type]
+        found = await cursor.fetchone()
+    assert found is not None
+    return tuple(found)
+
+

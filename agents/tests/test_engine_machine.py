@@ -1,0 +1,210 @@
+"""Any history of messages, workers, deaths and cancels ends with each turn answered once. Source: DESIGN section 2."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from agents.errors import Refused
+from agents.journal import clear_memory, journal
+from agents.outbox import batch
+from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, say
+from agents.turns import cancel_turn
+from gateway.db import close_pool, connection, open_pool
+
+T = TypeVar("T")
+USERS = ("demo-pro", "demo-free")
+FINAL = {"done", "failed", "cancelled"}
+
+
+class Engine(RuleBasedStateMachine):
+    """Messages come, workers claim, answer, fail, die and sleep, in any order."""
+
+    turns = Bundle("turns")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.brain = ScriptedBrain()
+        self.workers: list[TestWorker] = []
+        self.accepted: dict[str, str] = {}
+        self.channels: dict[str, str] = {}
+        self.order: list[str] = []
+
+    def do(self, step: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(step)
+
+    @initialize()
+    def begin(self) -> None:
+        clear_memory()
+        self.do(open_pool())
+        self.do(self._empty())
+        self.workers = [self.do(TestWorker(self.brain).begin()) for _ in range(2)]
+
+    async def _empty(self) -> None:
+        async with connection() as conn:
+            await conn.execute("TRUNCATE worker_leases, conversations, turns, outbox CASCADE")
+
+    @rule(target=turns, user=st.sampled_from(USERS), channel=st.sampled_from(["web", "telegram"]), number=st.integers(0, 5))
+    def a_message_comes(self, user: str, channel: str, number: int) -> str:
+        accepted = self.do(say("Hello", user=user, channel=channel, external=str(number)))
+        assert accepted.duplicate == (accepted.turn in self.accepted)
+        if not accepted.duplicate:
+            self.accepted[accepted.turn] = user
+            self.channels[accepted.turn] = channel
+            self.order.append(accepted.turn)
+        return accepted.turn
+
+    @rule(which=st.integers(0, 1))
+    def a_worker_claims(self, which: int) -> None:
+        self.do(self.workers[which].claim())
+
+    @rule(which=st.integers(0, 1), order=st.sampled_from(["say", "finish", "fail", "give up", "break"]), pick=st.randoms())
+    def a_model_goes_on(self, which: int, order: str, pick: Any) -> None:
+        worker = self.workers[which]
+        running = [turn for turn, (_, task) in worker.runs.items() if not task.done()]
+        if running:
+            self.do(self._go_on(worker, pick.choice(running), order))
+
+    async def _go_on(self, worker: TestWorker, turn: str, order: str) -> None:
+        known = {"say": ("say", "word "), "fail": ("fail", "retryable"), "give up": ("fail", "")}
+        await worker.order(turn, *known.get(order, (order, "")))
+        if order == "say":
+            while not self.brain.orders[turn].empty() and not worker.runs[turn][1].done():
+                await asyncio.sleep(0)
+        else:
+            await asyncio.wait([worker.runs[turn][1]], timeout=10)
+            assert worker.runs[turn][1].done()
+
+    @rule(which=st.integers(0, 1))
+    def a_worker_is_killed(self, which: int) -> None:
+        self.do(self._replace(which))
+
+    async def _replace(self, which: int) -> None:
+        await self.workers[which].die()
+        self.workers[which] = await TestWorker(self.brain).begin()
+
+    @rule(which=st.integers(0, 1))
+    def a_worker_sleeps_through_its_lease(self, which: int) -> None:
+        self.do(self.workers[which].lose_lease())
+
+    @rule(turn=turns)
+    def a_user_cancels(self, turn: str) -> None:
+        self.do(self._cancel(turn))
+
+    async def _cancel(self, turn: str) -> None:
+        await cancel_turn(turn, user_id=self.accepted[turn])
+        for worker in self.workers:
+            run, task = worker.runs.get(turn, (None, None))
+            if run is not None and task is not None and not task.done():
+                run.cancel()
+                await asyncio.wait([task], timeout=10)
+
+    @rule(turn=turns)
+    def a_stranger_cancels(self, turn: str) -> None:
+        with pytest.raises(Refused):
+            self.do(cancel_turn(turn, user_id="stranger"))
+
+    @rule(storing=st.booleans())
+    def the_workspace_comes_and_goes(self, storing: bool) -> None:
+        self.brain.storing = storing
+
+    @rule(which=st.integers(0, 1))
+    def a_worker_cares_for_what_others_left(self, which: int) -> None:
+        self.do(self.workers[which].care())
+
+    @rule()
+    def time_passes(self) -> None:
+        self.do(let_retries_be_due())
+
+    @rule()
+    def the_journal_is_lost(self) -> None:
+        clear_memory()
+
+    def teardown(self) -> None:
+        try:
+            if self.workers:
+                self.do(self._bring_to_an_end())
+                self.do(self._check())
+        finally:
+            self.do(close_pool())
+            self.loop.close()
+
+    async def _bring_to_an_end(self) -> None:
+        self.brain.storing = True
+        for worker in self.workers:
+            await worker.die()
+        self.brain.orders.clear()
+        last = await TestWorker(self.brain).begin()
+        for _ in range(4 * len(self.accepted) + 4):
+            await let_retries_be_due()
+            while await last.care():
+                pass
+            turn = await last.claim()
+            if turn is None:
+                continue
+            await last.order(turn, "finish")
+            await last.done(turn)
+
+    async def _check(self) -> None:
+        async with connection() as conn:
+            rows = await (await conn.execute("SELECT id::text, state, attempts, holder, content, answer FROM turns")).fetchall()
+        assert {row[0] for row in rows} == set(self.accepted)
+        assert all(row[1] in FINAL and row[2] <= 4 and row[3] is None for row in rows), rows
+        assert all(row[4] == row[5] == "" for row in rows), "the workspace has all texts, so the gateway has none"
+        async with batch(limit=1000) as (_, told):
+            assert sorted(row.turn or "" for row in told) == sorted(
+                turn for turn, channel in self.channels.items() if channel != "web"
+            )
+        for turn in self.accepted:
+            await self._check_journal(turn)
+
+    async def _check_journal(self, turn: str) -> None:
+        found = await journal().read(turn, after=0)
+        if found is None:
+            return
+        frames = [json.loads(frame) for frame in found.frames]
+        assert [frame["seq"] for frame in frames] == list(range(found.first, found.next))
+        assert sum(frame["type"] in FINAL for frame in frames) <= 1
+        if frames and frames[-1]["type"] == "done":
+            assert frames[-1]["content"] == _shown(frames)
+
+
+def _shown(frames: list[dict[str, Any]]) -> str:
+    """What a client that follows the protocol shows at the end."""
+    text = ""
+    for frame in frames:
+        if frame["type"] == "snapshot":
+            text = frame["content"]
+        elif frame["type"] == "token":
+            text += frame["content"]
+    return text
+
+
+def _run(examples: int) -> None:
+    run_state_machine_as_test(
+        Engine,
+        settings=settings(
+            max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+        ),
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("users")
+def test_two_hundred_histories_of_the_engine_answer_each_turn_once() -> None:
+    """Source: DESIGN section 2: every accepted message ends answered, refused with a reason, or visibly dead-lettered."""
+    _run(200)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.usefixtures("users")
+def test_ten_thousand_histories_of_the_engine_answer_each_turn_once() -> None:
+    """The same, for long."""
+    _run(10_000)

@@ -1,0 +1,423 @@
+"""The life of a turn. Source: DESIGN section 2."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from agents.conversations import list_conversations
+from agents.errors import Refused
+from agents.journal import clear_memory, journal
+from agents.outbox import batch
+from agents.queue import MAX_ATTEMPTS
+from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, row, say
+from agents.turns import QUEUE_CAP, cancel_turn, open_turns
+from gateway.db import connection
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
+
+
+@pytest.fixture
+def brain() -> ScriptedBrain:
+    return ScriptedBrain()
+
+
+@pytest.fixture
+async def worker(brain: ScriptedBrain, users: dict[str, str], pool: None) -> TestWorker:
+    return await TestWorker(brain).begin()
+
+
+async def frames(turn: str) -> list[dict[str, Any]]:
+    found = await journal().read(turn, after=0)
+    assert found is not None
+    return [json.loads(frame) for frame in found.frames]
+
+
+async def types(turn: str) -> list[str]:
+    return [frame["type"] for frame in await frames(turn)]
+
+
+async def answer(worker: TestWorker, *texts: str) -> str:
+    turn = await worker.claim()
+    assert turn is not None
+    for text in texts:
+        await worker.order(turn, "say", text)
+    await worker.order(turn, "finish")
+    await worker.done(turn)
+    return turn
+
+
+async def test_a_message_is_answered_and_its_events_stand_in_the_journal(worker: TestWorker) -> None:
+    accepted = await say("Hello")
+
+    await answer(worker, "Hi", " there")
+
+    found = await frames(accepted.turn)
+    assert [frame["type"] for frame in found][:2] == ["user_message", "started"]
+    assert [frame["seq"] for frame in found] == list(range(1, len(found) + 1))
+    assert "".join(frame["content"] for frame in found if frame["type"] == "token") == "Hi there"
+    assert found[-1]["type"] == "done"
+    assert found[-1]["content"] == "Hi there"
+    assert found[-1]["model"] == "demo/demo"
+
+
+async def test_a_message_sent_fifty_times_at_once_is_one_turn(worker: TestWorker) -> None:
+    results = await asyncio.gather(*(say("Hello", channel="telegram", external="7:1") for _ in range(50)))
+
+    assert len({accepted.turn for accepted in results}) == 1
+    assert sum(not accepted.duplicate for accepted in results) == 1
+    await answer(worker, "Hi")
+    assert await worker.claim() is None
+
+
+async def test_the_same_id_with_other_content_is_a_conflict() -> None:
+    await say("Hello", external="1")
+
+    with pytest.raises(Refused) as refused:
+        await say("Goodbye", external="1")
+
+    assert refused.value.code == "conflict"
+
+
+@pytest.mark.parametrize(("user", "code"), [("demo-expired", "licence_expired"), ("demo-unlicensed", "no_licence")])
+async def test_without_a_licence_nothing_is_stored(user: str, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await say("Hello", user=user)
+
+    assert refused.value.code == code
+    assert await open_turns(user) == []
+
+
+@pytest.mark.parametrize("content", ["", "  \n", "a\0b", "\ud800", "x" * 32_001])
+async def test_a_message_that_cannot_be_stored_is_refused(content: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await say(content)
+
+    assert refused.value.code == "invalid"
+
+
+async def test_another_users_conversation_looks_like_a_missing_one() -> None:
+    theirs = await say("Hello", user="demo-free")
+
+    with pytest.raises(Refused) as refused:
+        await say("Hello", user="demo-pro", conversation=theirs.conversation)
+
+    assert refused.value.code == "not_found"
+
+
+async def test_turns_of_a_conversation_run_one_after_the_other(worker: TestWorker) -> None:
+    first, second = await say("one"), await say("two")
+    assert (first.position, second.position) == (0, 1)
+    assert "queued" in await types(second.turn)
+
+    assert await worker.claim() == first.turn
+    assert await worker.claim() is None
+    await worker.order(first.turn, "finish")
+    await worker.done(first.turn)
+
+    assert await worker.claim() == second.turn
+
+
+async def test_conversations_do_not_wait_for_each_other(worker: TestWorker) -> None:
+    mine, theirs = await say("one"), await say("two", user="demo-free")
+
+    assert {await worker.claim(), await worker.claim()} == {mine.turn, theirs.turn}
+
+
+async def test_the_queue_of_a_conversation_is_bounded(worker: TestWorker) -> None:
+    for number in range(QUEUE_CAP + 1):
+        await say(f"message {number}")
+
+    with pytest.raises(Refused) as refused:
+        await say("one too many")
+
+    assert refused.value.code == "queue_full"
+
+
+async def test_a_dead_workers_turn_is_taken_over_and_its_text_is_replaced(brain: ScriptedBrain, worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "say", "Half an ans")
+    await asyncio.sleep(0)
+    other = await TestWorker(brain).begin()
+    assert await other.claim() is None
+
+    await worker.die()
+    await answer(other, "The whole answer")
+
+    found = await frames(accepted.turn)
+    after_snapshot = found[[frame["type"] for frame in found].index("snapshot") :]
+    assert after_snapshot[0]["content"] == ""
+    assert "".join(frame["content"] for frame in after_snapshot if frame["type"] == "token") == "The whole answer"
+    assert [frame["seq"] for frame in found] == list(range(1, len(found) + 1))
+
+
+async def test_a_worker_that_slept_through_its_lease_can_write_no_more(brain: ScriptedBrain, worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "say", "old")
+    await worker.lose_lease()
+    other = await TestWorker(brain).begin()
+    sleeper, task = worker.runs[accepted.turn]
+    assert await other.claim() == accepted.turn
+
+    brain.orders[accepted.turn].put_nowait(("finish", ""))
+    brain.orders[accepted.turn].put_nowait(("finish", ""))
+    await asyncio.gather(task, other.runs[accepted.turn][1])
+
+    assert (await types(accepted.turn)).count("done") == 1
+    assert await row(accepted.turn, "state", "attempts") == ("done", 2)
+    assert sleeper.claim.fence < other.runs[accepted.turn][0].claim.fence
+
+
+async def test_a_journal_lost_with_its_process_goes_on_above_every_number_it_gave(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "say", "Half")
+    await asyncio.sleep(0)
+    await worker.die()
+    seen = max(frame["seq"] for frame in await frames(accepted.turn))
+    clear_memory()
+
+    await answer(await TestWorker(brain).begin(), "Whole")
+
+    found = await frames(accepted.turn)
+    assert found[0]["seq"] > seen
+    assert [frame["type"] for frame in found[:3]] == ["user_message", "snapshot", "started"]
+
+
+async def test_a_journal_lost_in_the_middle_of_a_run_is_replaced_by_a_snapshot(worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "say", "first ")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    clear_memory()
+    await worker.order(accepted.turn, "say", "second")
+    await worker.order(accepted.turn, "finish")
+    await worker.done(accepted.turn)
+
+    found = await frames(accepted.turn)
+    assert found[0]["type"] == "snapshot"
+    assert found[-1] | {"content": "first second"} == found[-1]
+
+
+async def test_a_failure_that_may_pass_is_tried_again_and_given_up_after_three_attempts(worker: TestWorker) -> None:
+    accepted = await say("Hello")
+
+    for _ in range(MAX_ATTEMPTS):
+        await let_retries_be_due()
+        assert await worker.claim() == accepted.turn
+        await worker.order(accepted.turn, "fail", "retryable")
+        await worker.done(accepted.turn)
+
+    assert await row(accepted.turn, "state", "dead", "error_code") == ("failed", True, "provider_unavailable")
+    found = await types(accepted.turn)
+    assert found.count("failed") == 1
+    assert found.count("notice") == MAX_ATTEMPTS - 1
+
+
+async def test_a_retry_holds_back_its_own_conversation_only(worker: TestWorker) -> None:
+    first, second, other = await say("one"), await say("two"), await say("three", user="demo-free")
+    assert await worker.claim() == first.turn
+    await worker.order(first.turn, "fail", "retryable")
+    await worker.done(first.turn)
+
+    assert await worker.claim() == other.turn
+    assert await worker.claim() is None
+    await let_retries_be_due()
+    assert await worker.claim() == first.turn
+    assert second.position == 1
+
+
+async def test_a_failure_that_will_not_pass_ends_the_turn_at_once(worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "fail", "for good")
+    await worker.done(accepted.turn)
+
+    assert await row(accepted.turn, "state", "dead", "attempts") == ("failed", False, 1)
+
+
+async def test_a_turn_that_kills_its_worker_is_given_up_after_three_attempts(brain: ScriptedBrain) -> None:
+    accepted = await say("Hello")
+    for _ in range(MAX_ATTEMPTS):
+        victim = await TestWorker(brain).begin()
+        assert await victim.claim() == accepted.turn
+        await victim.die()
+
+    last = await TestWorker(brain).begin()
+    await last.claim()
+    await last.done(accepted.turn)
+
+    assert await row(accepted.turn, "state", "dead", "error_code") == ("failed", True, "dead_letter")
+
+
+async def test_a_bug_in_the_agent_reaches_the_user_as_a_sentence(
+    worker: TestWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepted = await say("Hello")
+    for _ in range(MAX_ATTEMPTS):
+        await let_retries_be_due()
+        await worker.claim()
+        await worker.order(accepted.turn, "break")
+        await worker.done(accepted.turn)
+
+    last = (await frames(accepted.turn))[-1]
+    assert (last["code"], last["message"]) == ("internal", "Something went wrong on our side.")
+
+
+async def test_cancel_stops_a_running_turn_and_keeps_what_was_written(brain: ScriptedBrain, worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "say", "Half")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    await cancel_turn(accepted.turn, user_id="demo-pro")
+    worker.runs[accepted.turn][0].cancel()
+    await worker.done(accepted.turn)
+
+    assert (await frames(accepted.turn))[-1] | {"type": "cancelled", "content": "Half"} == (await frames(accepted.turn))[-1]
+    assert brain.stored[accepted.turn][-1] == {"role": "assistant", "content": "Half"}
+
+
+async def test_cancel_ends_a_waiting_turn_at_once(worker: TestWorker) -> None:
+    await say("one")
+    waiting = await say("two")
+
+    await cancel_turn(waiting.turn, user_id="demo-pro")
+
+    assert (await types(waiting.turn))[-1] == "cancelled"
+    await answer(worker)
+    assert await worker.claim() is None
+
+
+async def test_a_cancelled_turn_whose_worker_died_ends_cancelled(brain: ScriptedBrain, worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await cancel_turn(accepted.turn, user_id="demo-pro")
+    await worker.die()
+
+    other = await TestWorker(brain).begin()
+    await other.claim()
+    await other.done(accepted.turn)
+
+    assert await row(accepted.turn, "state") == ("cancelled",)
+    assert brain.started == [accepted.turn]
+
+
+async def test_another_users_turn_cannot_be_cancelled(worker: TestWorker) -> None:
+    accepted = await say("Hello")
+
+    with pytest.raises(Refused) as refused:
+        await cancel_turn(accepted.turn, user_id="stranger")
+
+    assert refused.value.code == "not_found"
+    assert await worker.claim() == accepted.turn
+
+
+async def test_the_next_turn_waits_until_the_workspace_has_the_last_one(brain: ScriptedBrain, worker: TestWorker) -> None:
+    first = await say("one")
+    second = await say("two")
+    await answer(worker, "1")
+
+    assert brain.stored_order == [first.turn]
+    assert await row(first.turn, "content", "answer", "history") == ("", "", None)
+    assert await worker.claim() == second.turn
+
+
+async def test_messages_that_could_not_be_stored_are_stored_later(brain: ScriptedBrain, worker: TestWorker) -> None:
+    brain.storing = False
+    accepted = await say("one")
+    await answer(worker, "1")
+    assert (await row(accepted.turn, "content", "answer")) == ("one", "1")
+
+    brain.storing = True
+    await let_retries_be_due()
+    assert await worker.care()
+
+    assert brain.stored[accepted.turn][-1]["content"] == "1"
+    assert await row(accepted.turn, "content", "answer", "history") == ("", "", None)
+    assert (await types(accepted.turn)).count("done") == 1
+    assert not await worker.care()
+
+
+async def test_the_end_of_a_turn_whose_worker_died_after_settling_is_written_by_another(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
+    accepted = await say("one")
+    await answer(worker, "1")
+    clear_memory()
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE turns SET holder = %s, answer = '1', content = 'one', history = '[]' WHERE id = %s",
+            (worker.id, accepted.turn),
+        )
+    await worker.lose_lease()
+
+    other = await TestWorker(brain).begin()
+    assert await other.care()
+
+    assert await types(accepted.turn) == ["user_message", "snapshot", "done"]
+
+
+async def test_a_finished_turn_of_a_chat_channel_stands_once_in_the_outbox(worker: TestWorker) -> None:
+    await say("Hello", channel="telegram")
+    await answer(worker, "Hi")
+    await say("Hello", channel="web")
+    await answer(worker, "Hi")
+
+    async with batch() as (_, rows):
+        taken = [(taken.channel, taken.kind, taken.payload, taken.reply_to) for taken in rows]
+    async with batch() as (_, rows):
+        again = rows
+
+    assert taken == [("telegram", "done", {"content": "Hi"}, {"chat": "1"})]
+    assert again == []
+
+
+@pytest.mark.parametrize(
+    ("command", "starts"),
+    [("/help", "Ask"), ("/start", "Hello!"), ("/stop", "Nothing"), ("/status", "Workspace:"), ("/what", "I don't know")],
+)
+async def test_a_command_is_answered_at_once_without_a_model(command: str, starts: str, worker: TestWorker) -> None:
+    accepted = await say(command)
+
+    found = await frames(accepted.turn)
+    assert [frame["type"] for frame in found] == ["user_message", "done"]
+    assert found[-1]["content"].startswith(starts)
+    assert found[-1]["model"] is None
+    assert await worker.claim() is None
+
+
+async def test_stop_ends_what_runs_and_what_waits_in_the_conversation(worker: TestWorker) -> None:
+    running, waiting = await say("one"), await say("two")
+    await worker.claim()
+
+    stopped = await say("/stop", channel="telegram")
+
+    assert (await frames(stopped.turn))[-1]["content"] == "Stopped."
+    assert await row(running.turn, "cancel_requested") == (True,)
+    assert await row(waiting.turn, "state") == ("cancelled",)
+
+
+async def test_new_begins_a_conversation_that_all_channels_share(worker: TestWorker) -> None:
+    before = await say("one")
+    await say("/new", channel="telegram")
+
+    after = await say("two")
+
+    assert after.conversation != before.conversation
+    assert (await say("three", channel="telegram")).conversation == after.conversation
+    assert len(await list_conversations("demo-pro")) == 2
+
+
+async def test_a_conversation_is_titled_by_its_first_message(worker: TestWorker) -> None:
+    await say("What is\n the RSI of SPX?")
+    await answer(worker, "50")
+
+    assert [item.title for item in await list_conversations("demo-pro")] == ["What is the RSI of SPX?"]

@@ -1,0 +1,123 @@
+"""Messages as the workspace stores them, and as LangChain's models take them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
+
+from agents.mcp.limits import capped
+from agents.mcp.tools import NAMESPACE
+
+JSON = dict[str, Any]
+
+# A tool's result of an earlier turn is a reminder of what was looked at, not the material itself.
+STORED_RESULT_BYTES = 4 * 1024
+
+# An argument may be a whole CSV file; what it was is seen from its beginning.
+STORED_ARGUMENT_CHARACTERS = 500
+
+# What earlier messages may take of the model's window: about 30,000 tokens, which the smallest listed model holds.
+HISTORY_CHARACTERS = 96 * 1024
+
+INTERRUPTED = "[This call was interrupted; its result is not known.]"
+
+
+def recalled(stored: Sequence[JSON]) -> list[AnyMessage]:
+    """Stored messages, oldest first, as the beginning of a model's input: whole, in order, within the budget."""
+    return repaired(_newest(map(_message, stored)))
+
+
+def repaired(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
+    """The messages so that every provider takes them: it begins with the user's, each tool call is followed by its
+    one result (made up as interrupted where it is missing), and no result stands without its call."""
+    result: list[AnyMessage] = []
+    open_calls: dict[str, str] = {}
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            if open_calls.pop(message.tool_call_id, None) is not None:
+                result.append(message)
+            continue
+        result += _interrupted(open_calls)
+        open_calls = {}
+        if not result and not isinstance(message, HumanMessage):
+            continue
+        if isinstance(message, AIMessage):
+            if not message.tool_calls and not message.text:
+                continue
+            open_calls = {call["id"] or "": call["name"] for call in message.tool_calls}
+        result.append(message)
+    return result + _interrupted(open_calls)
+
+
+def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
+    """The agent's messages of a turn in stored form; `model` is who wrote them."""
+    found: list[JSON] = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            found.append(
+                {
+                    "role": "tool",
+                    "content": capped(message.text, limit_bytes=STORED_RESULT_BYTES),
+                    "tool_call_id": message.tool_call_id,
+                    "name": plain_name(message.name or ""),
+                }
+            )
+        elif isinstance(message, AIMessage):
+            calls = [
+                {"id": call["id"], "name": plain_name(call["name"]), "arguments": shortened(call["args"])}
+                for call in message.tool_calls
+            ]
+            found.append(
+                {
+                    "role": "assistant",
+                    "content": message.text,
+                    "model": model,
+                    **({"tool_calls": calls} if calls else {}),
+                }
+            )
+    return found
+
+
+def plain_name(model_name: str) -> str:
+    """A tool's own name."""
+    return model_name.removeprefix(NAMESPACE)
+
+
+def shortened(arguments: JSON) -> JSON:
+    """A tool's arguments to show or store: long texts are cut."""
+    return {
+        name: f"{value[:STORED_ARGUMENT_CHARACTERS]}…"
+        if isinstance(value, str) and len(value) > STORED_ARGUMENT_CHARACTERS
+        else value
+        for name, value in arguments.items()
+    }
+
+
+def _message(stored_message: JSON) -> AnyMessage:
+    role, content = stored_message.get("role"), str(stored_message.get("content") or "")
+    if role == "tool":
+        name = NAMESPACE + str(stored_message.get("name", ""))
+        return ToolMessage(content, tool_call_id=str(stored_message.get("tool_call_id", "")), name=name)
+    if role == "assistant":
+        calls = [
+            {"type": "tool_call", "id": str(call["id"]), "name": NAMESPACE + call["name"], "args": call["arguments"]}
+            for call in stored_message.get("tool_calls") or ()
+        ]
+        return AIMessage(content, tool_calls=calls)
+    return HumanMessage(content)
+
+
+def _newest(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
+    """As many of the newest messages as the budget holds."""
+    kept: list[AnyMessage] = []
+    left = HISTORY_CHARACTERS
+    for message in reversed(list(messages)):
+        left -= len(message.text)
+        if left < 0:
+            break
+        kept.append(message)
+    return kept[::-1]
+
+
+def _interrupted(open_calls: dict[str, str]) -> list[AnyMessage]:
+    return [ToolMessage(INTERRUPTED, tool_call_id=call, name=name, status="error") for call, name in open_calls.items()]

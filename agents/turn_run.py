@@ -1,0 +1,129 @@
+"""A turn from its request to its answer: workspace, context, model, agent."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from langchain_core.messages import HumanMessage, SystemMessage
+
+from agents.agent_loop import Run, run_loop
+from agents.catalogue import catalogue, configured_default
+from agents.errors import AgentFailed
+from agents.events import Started
+from agents.harness_types import Answer, Emit, TurnRequest
+from agents.mcp.errors import CallFailed, Reason, workspace_failure
+from agents.mcp.history import read_page
+from agents.mcp.pool import pool
+from agents.mcp.session import Session
+from agents.mcp.tools import ToolSet
+from agents.model_pool import model_pool
+from agents.model_step import BoundModel
+from agents.prompts import UserContext, system_text
+from agents.providers import switched_on
+from agents.routing import Choice, Offer, Wishes, choose
+from agents.tool_step import Toolbox
+from agents.transcript import recalled, stored
+
+log = structlog.get_logger(__name__)
+JSON = dict[str, Any]
+
+# Messages of earlier turns that are read; how many the model sees is a matter of their length.
+HISTORY_MESSAGES = 50
+
+
+async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
+    """See `agents.harness.run_agent`."""
+    session = pool().session(request.licence, on_stage=request.on_stage)
+    try:
+        tools = await session.tools()
+        history, context = await _together(
+            read_page(session, tools, request.conversation, limit=HISTORY_MESSAGES), _context(session)
+        )
+    except CallFailed as error:
+        raise workspace_failure(error) from error
+    choice = choose(_wishes(request, context), offer_for(request.licence.features.models))
+    await emit(Started(choice.model.spec, choice.reason, request.attempt))
+    run = Run(
+        model=await _bound(choice, tools),
+        toolbox=Toolbox(session, tools, emit),
+        system=SystemMessage(system_text(context, today=datetime.now(UTC).date())),
+    )
+    added = await run_loop(run, [*recalled(history.items), HumanMessage(request.content)])
+    usage = run.usage
+    cost = choice.model.cost_usd(usage)
+    return Answer(
+        content=run.text,
+        model=choice.model.spec,
+        usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
+        messages=[_asked(request), *stored(added, model=choice.model.spec)],
+    )
+
+
+def offer_for(licensed: list[str] | tuple[str, ...] | frozenset[str]) -> Offer:
+    """What a licence for the models `licensed` may choose from by the present settings."""
+    models = catalogue()
+    return Offer(
+        catalogue=models,
+        providers=frozenset(switched_on()),
+        licensed=licensed,
+        default=configured_default(models),
+        default_provider=settings.DEFAULT_MODEL_PROVIDER,
+    )
+
+
+def _wishes(request: TurnRequest, context: UserContext) -> Wishes:
+    return Wishes(request.model, request.preferred_model, _preferred_model(context.preferences))
+
+
+def _preferred_model(preferences: str) -> str | None:
+    try:
+        values = json.loads(preferences or "{}")
+    except ValueError:
+        return None
+    model = values.get("model") if isinstance(values, dict) else None
+    return model if isinstance(model, str) else None
+
+
+def _asked(request: TurnRequest) -> JSON:
+    return {"role": "user", "content": request.content, "channel": request.channel}
+
+
+async def _bound(choice: Choice, tools: ToolSet) -> BoundModel:
+    provider = switched_on()[choice.model.provider]
+    endpoint = provider.endpoint()
+    if endpoint is None:
+        raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
+    built = await model_pool().get(provider, choice.model.name, endpoint)
+    runnable = model_pool().with_tools(built, tools)
+    return BoundModel(runnable, provider.label, built.errors)
+
+
+async def _context(session: Session) -> UserContext:
+    return UserContext(
+        *await _together(_optional(session, "context://profile"), _optional(session, "context://preferences"))
+    )
+
+
+async def _optional(session: Session, uri: str) -> str:
+    """A resource's text, blank where the server does not have it: a server set by staff need not be a workspace."""
+    try:
+        return await session.read_resource(uri)
+    except CallFailed as error:
+        if error.reason is not Reason.REFUSED:
+            raise
+        log.info("context_missing", uri=uri)
+        return ""
+
+
+async def _together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """The results of `work`, done at once; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    return [task.result() for task in tasks]

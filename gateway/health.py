@@ -1,0 +1,56 @@
+"""Whether this process can serve: `/health` for readiness, `/health/live` for liveness."""
+
+import psycopg
+import redis.asyncio
+from channels_app.channels import channel_states
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from redis.exceptions import RedisError
+
+from agents.providers import provider_states
+from gateway.db import connection
+
+# A probe that waits longer tells as much as one that fails.
+REDIS_TIMEOUT_S = 2.0
+
+
+async def live(_request: HttpRequest) -> JsonResponse:
+    """200 as long as the process answers at all."""
+    return JsonResponse({"status": "ok"})
+
+
+async def ready(_request: HttpRequest) -> JsonResponse:
+    """200 when PostgreSQL, Redis (if set) and a live worker are there, 503 otherwise; the rest is for information."""
+    checks = await _database_checks()
+    if settings.REDIS_URL:
+        checks["redis"] = await _redis_answers()
+    up = all(checks.values())
+    body = {
+        "status": "ok" if up else "unavailable",
+        "checks": {name: "ok" if good else "down" for name, good in checks.items()},
+        "channels": channel_states(),
+        "providers": provider_states(),
+    }
+    return JsonResponse(body, status=200 if up else 503)
+
+
+async def _database_checks() -> dict[str, bool]:
+    try:
+        async with connection() as conn:
+            cursor = await conn.execute("SELECT EXISTS (SELECT 1 FROM worker_leases WHERE expires_at > clock_timestamp())")
+            row = await cursor.fetchone()
+    except psycopg.Error:
+        return {"postgresql": False, "worker": False}
+    return {"postgresql": True, "worker": bool(row and row[0])}
+
+
+async def _redis_answers() -> bool:
+    client = redis.asyncio.from_url(
+        settings.REDIS_URL, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+    )
+    try:
+        return bool(await client.ping())
+    except (RedisError, OSError):
+        return False
+    finally:
+        await client.aclose()

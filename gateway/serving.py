@@ -1,0 +1,151 @@
+"""Run the gateway: the web server, the background services beside it, or these alone."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import structlog
+import uvicorn
+from django.conf import settings
+
+from agents import worker as agents_worker
+from agents.model_pool import warm_up
+from channels_app import deliveries
+from gateway.db import close_pool, conninfo, open_pool
+from gateway.leases import Lease
+from gateway.services import Services
+from gateway.wakeups import Wakeups
+from provisioning import keeper
+
+Service = Callable[[Services], Awaitable[None]]
+
+SERVICES: tuple[Service, ...] = (agents_worker.run, deliveries.run, keeper.run)
+# The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
+MAX_FRAME_BYTES = 64 * 1024
+PING_EVERY_S = 20.0
+PONG_WITHIN_S = 40.0
+# What runs when the process is told to stop may take this long to end.
+GRACEFUL_S = 5
+RESTART_AFTER_S = 1.0
+# Any number, as long as nothing else in the database uses it for an advisory lock.
+_ALONE_LOCK = 0x6465786F
+
+log = structlog.get_logger(__name__)
+
+
+class NotAlone(Exception):
+    """Another process of the gateway runs on this database. Set REDIS_URL, so that they can share the work."""
+
+
+def hold_alone() -> psycopg.Connection | None:
+    """Without REDIS_URL, hold the lock of the only process; it lasts as long as the connection that is returned.
+
+    A lock of the session, so that a killed process is never in the way. Raises NotAlone, and psycopg.Error.
+    """
+    if settings.REDIS_URL:
+        return None
+    conn = psycopg.connect(conninfo(direct=True), autocommit=True)
+    row = conn.execute("SELECT pg_try_advisory_lock(%s)", (_ALONE_LOCK,)).fetchone()
+    if row is None or not row[0]:
+        conn.close()
+        raise NotAlone
+    return conn
+
+
+async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], None]) -> None:
+    """Serve HTTP and WebSocket until SIGTERM or SIGINT, with the background services beside it if `worker`."""
+    await open_pool()
+    stopping = asyncio.Event()
+    background = asyncio.create_task(run_services(stopping)) if worker else None
+    warming = asyncio.create_task(warm_up())
+    server = _Server(_config(host, port), on_ready)
+    try:
+        await server.serve()
+    finally:
+        stopping.set()
+        warming.cancel()
+        if background is not None:
+            await background
+        await close_pool()
+
+
+async def run_alone() -> None:
+    """Run the background services until SIGTERM or SIGINT."""
+    await open_pool()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    warming = asyncio.create_task(warm_up())
+    try:
+        await run_services(stopping)
+    finally:
+        warming.cancel()
+        await close_pool()
+
+
+async def run_services(stopping: asyncio.Event) -> None:
+    """Run the background services under a lease until `stopping`; when it is lost, all begin again under a new one."""
+    while not stopping.is_set():
+        try:
+            await _one_lease(stopping)
+        except psycopg.OperationalError as error:
+            log.warning("database_away", error=type(error).__name__)
+            await asyncio.sleep(RESTART_AFTER_S)
+
+
+async def _one_lease(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    lease = Lease()
+    services = Services(lease, Wakeups())
+    await asyncio.to_thread(lease.acquire)
+    lease.on_lost(lambda: loop.call_soon_threadsafe(services.stopping.set))
+    running = [asyncio.create_task(service(services)) for service in SERVICES]
+    listening = asyncio.create_task(services.wakeups.run())
+    told = asyncio.create_task(stopping.wait())
+    lost = asyncio.create_task(services.stopping.wait())
+    try:
+        # A service that ends before it was told to has failed: gather below raises what it raised.
+        await asyncio.wait([told, lost, *running], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        services.stopping.set()
+        services.wakeups.wake_all()
+        results = await asyncio.gather(*running, return_exceptions=True)
+        for task in (told, lost, listening):
+            task.cancel()
+        await asyncio.to_thread(lease.release)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # a wider type is enough
+        """Begin to listen."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            self._on_ready()
+
+
+def _config(host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        "gateway.asgi:application",
+        host=host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
+        timeout_graceful_shutdown=GRACEFUL_S,
+    )

@@ -1,0 +1,33 @@
+"""No secret reaches a log."""
+
+import pytest
+
+from gateway.logs import REDACTED, redact
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/sendMessage",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJkZW1vLXBybyJ9.c2lnbmF0dXJl",
+        "Authorization: Bearer abcdefghijklmnop",
+        "sk-ant-api03-abcdefghijkl",
+        "postgresql://gateway:hunter2@db/dexorder",
+    ],
+)
+def test_what_has_the_shape_of_a_secret_is_redacted(text: str) -> None:
+    event = redact(None, "info", {"event": "x", "detail": text})
+
+    assert REDACTED in event["detail"]
+    assert not any(secret in event["detail"] for secret in ("AAHdq", "c2lnbmF", "abcdefghijkl", "hunter2"))
+
+
+@pytest.mark.parametrize("key", ["token", "bot_token", "api_key", "password", "Authorization", "ticket"])
+def test_what_is_named_like_a_secret_is_redacted(key: str) -> None:
+    assert redact(None, "info", {key: "anything"})[key] == REDACTED
+
+
+def test_counts_of_tokens_and_ordinary_words_stay() -> None:
+    event = {"input_tokens": 12, "event": "turn_done", "turn": "019aaf6e-0000-7000-8000-000000000000"}
+
+    assert redact(None, "info", dict(event)) == event
