@@ -7,12 +7,13 @@ run's context, and two hooks do the work: so nothing is compiled or bound anew f
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse, ToolCallRequest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from agents.errors import AgentFailed
@@ -81,8 +82,7 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
         request: ToolCallRequest,
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],  # noqa: ARG002 - replaced
     ) -> ToolMessage:
-        run: Run = request.runtime.context
-        return await run.tool_step(request)
+        return await cast("Run", request.runtime.context).tool_step(request)
 
 
 @cache
@@ -95,6 +95,6 @@ def compiled_agent() -> "CompiledStateGraph[Any, Run, Any, Any]":
 async def run_loop(run: Run, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """Let the agent work on `messages` and give the messages that it added. Raises AgentFailed."""
     # Each step is a model node and a node for its tools; ours ends the turn first, with a sentence.
-    config = {"recursion_limit": 2 * MOST_STEPS + 2}
-    state = await compiled_agent().ainvoke({"messages": list(messages)}, config, context=run)  # type: ignore[arg-type]
+    config = RunnableConfig(recursion_limit=2 * MOST_STEPS + 2)
+    state = await compiled_agent().ainvoke({"messages": list(messages)}, config, context=run)
     return list(state["messages"][len(messages) :])

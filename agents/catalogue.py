@@ -15,9 +15,6 @@ from agents.events import Usage
 
 SHIPPED = Path(__file__).with_name("catalogue.toml")
 
-# The licence's word for every model.
-ALL_MODELS = "all"
-
 _PER_MILLION = 1_000_000
 
 
@@ -59,9 +56,9 @@ class Model(BaseModel):
         total = fresh * self.input + usage.cached_tokens * self.cached + usage.output_tokens * self.output
         return total / _PER_MILLION
 
-    def licensed(self, models: Collection[str]) -> bool:
-        """Whether a licence for `models` covers it: "all", its size, its provider as `provider/*`, or its spec."""
-        return self.default or bool({ALL_MODELS, self.size, f"{self.provider}/*", self.spec} & set(models))
+    def licensed(self, sizes: Collection[str] | None) -> bool:
+        """Whether a licence for models of these sizes (None = all models) covers it."""
+        return self.default or sizes is None or self.size in sizes
 
 
 class _File(BaseModel):

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.licences import Licence
-from provisioning.stages import OnStage, StageReport
-
 from agents.events import Event, Usage
+from provisioning.stages import OnStage, StageReport
 
 Emit = Callable[[Event], Awaitable[None]]
 

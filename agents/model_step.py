@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable
 
 from agents.errors import AgentFailed
 from agents.events import Usage
-from agents.vendor_errors import BROKEN, GARBLED, agent_failure
+from agents.vendor_errors import VENDOR_ERRORS, agent_failure
 
 # Seconds without a sign of life, at the start (a long prompt is read first) and between two pieces.
 SILENCE_S = 60.0
@@ -26,11 +26,11 @@ OnText = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class BoundModel:
-    """A model with its tools bound. `label` is the provider's name for people, `errors` its package's exceptions."""
+    """A model with its tools bound. `label` is the provider's name for people, `errors` what asking it may raise."""
 
     runnable: Runnable[Any, AIMessage]
     label: str
-    errors: tuple[type[Exception], ...] = ()
+    errors: tuple[type[Exception], ...] = VENDOR_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def _next(
     try:
         async with asyncio.timeout_at(min(deadline, loop.time() + SILENCE_S)):
             return await anext(stream, None)
-    except (*model.errors, *BROKEN, *GARBLED) as error:
+    except model.errors as error:
         raise agent_failure(error, label=model.label) from error
 
 

@@ -9,14 +9,14 @@ from agents.errors import AgentFailed
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What may be chosen: the catalogue, the providers that are on, and what the licence covers.
+    """What may be chosen: the catalogue, the providers that are on, and the sizes that the licence covers (None = all).
 
     `default` is the operator's model for every tier; with `default_provider` alone its first licensed model is meant.
     """
 
     catalogue: Catalogue
     providers: Collection[str]
-    licensed: Collection[str]
+    licensed: Collection[str] | None
     default: Model | None = None
     default_provider: str = ""
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import structlog
 from langchain_core.messages import ToolCall as Call
 from langchain_core.messages import ToolMessage
+from mcp.shared.dispatcher import ProgressFnT
 
 from agents.events import ToolCall, ToolProgress, ToolResult
 from agents.harness_types import Emit
 from agents.mcp.errors import CallFailed
 from agents.mcp.results import ToolOutcome
-from agents.mcp.session import OnProgress, Session
+from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
 from agents.transcript import plain_name, shortened
 
@@ -62,7 +63,7 @@ async def _outcome(box: Toolbox, call: Call, malformed: str | None) -> ToolOutco
     return replace(outcome, text=outcome.text.removeprefix(f"Error executing tool {tool.name}: "))
 
 
-def _progress(box: Toolbox, call_id: str) -> OnProgress:
+def _progress(box: Toolbox, call_id: str) -> ProgressFnT:
     shown_at = 0.0
 
     async def show(progress: float, total: float | None, message: str | None) -> None:

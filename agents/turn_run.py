@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from accounts.licences import Licence
 from agents.agent_loop import Run, run_loop
 from agents.catalogue import catalogue, configured_default
 from agents.errors import AgentFailed
@@ -27,6 +28,7 @@ from agents.providers import switched_on
 from agents.routing import Choice, Offer, Wishes, choose
 from agents.tool_step import Toolbox
 from agents.transcript import recalled, stored
+from agents.vendor_errors import VENDOR_ERRORS
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
@@ -45,7 +47,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         )
     except CallFailed as error:
         raise workspace_failure(error) from error
-    choice = choose(_wishes(request, context), offer_for(request.licence.features.models))
+    choice = choose(_wishes(request, context), offer_for(request.licence))
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
     run = Run(
         model=await _bound(choice, tools),
@@ -63,13 +65,13 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
     )
 
 
-def offer_for(licensed: list[str] | tuple[str, ...] | frozenset[str]) -> Offer:
-    """What a licence for the models `licensed` may choose from by the present settings."""
+def offer_for(licence: Licence) -> Offer:
+    """What a licence's user may choose from by the present settings."""
     models = catalogue()
     return Offer(
         catalogue=models,
         providers=frozenset(switched_on()),
-        licensed=licensed,
+        licensed=licence.features.models,
         default=configured_default(models),
         default_provider=settings.DEFAULT_MODEL_PROVIDER,
     )
@@ -99,7 +101,7 @@ async def _bound(choice: Choice, tools: ToolSet) -> BoundModel:
         raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
     built = await model_pool().get(provider, choice.model.name, endpoint)
     runnable = model_pool().with_tools(built, tools)
-    return BoundModel(runnable, provider.label, built.errors)
+    return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))
 
 
 async def _context(session: Session) -> UserContext:

@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 # or JSON error, and a reply of another shape as whatever the parsing trips over.
 BROKEN = (ModelError, httpx.HTTPError, httpx2.HTTPError, OSError, EOFError)
 GARBLED = (ValueError, TypeError, LookupError, AttributeError)
+VENDOR_ERRORS: tuple[type[Exception], ...] = (*BROKEN, *GARBLED)
 
 _OVERLOADED = 529
 

@@ -7,21 +7,21 @@ from any task.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from mcp.client.client import Client
 from mcp.client.session import IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import Implementation, ServerNotification, ToolListChangedNotification
-from provisioning.workspaces import Endpoint
+from mcp_types import CONNECTION_CLOSED, Implementation, ToolListChangedNotification
 from pydantic import ValidationError
 
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import HANDSHAKE_S, MOST_TOOLS, READ_S, RESPONSE_BYTES
 from agents.mcp.tools import ToolSet, tool_set
 from agents.mcp.wire import Exchange, exchange, http_client
+from provisioning.endpoints import Endpoint
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -62,7 +62,8 @@ class Connection:
     async def opened(self) -> None:
         """Wait until client and server have agreed on the protocol. Raises CallFailed; then the connection is closed."""
         try:
-            await asyncio.wait({self._client, self._owner}, timeout=HANDSHAKE_S, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {self._client, self._owner}
+            await asyncio.wait(either, timeout=HANDSHAKE_S, return_when=asyncio.FIRST_COMPLETED)
             if not self._client.done():
                 raise _failure(self._seen, Reason.UNREACHABLE)
         finally:
@@ -78,11 +79,12 @@ class Connection:
         """Close now. Requests in flight fail with BROKEN."""
         self._retired = True
         self._owner.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({self._owner})
+        await asyncio.wait({self._owner})
 
     async def request(self, send: Callable[[Client], Awaitable[T]], *, deadline_s: float) -> T:
         """Send one request within `deadline_s` seconds. Cancelling it tells the server to stop. Raises CallFailed."""
+        if self._owner.done():
+            raise _failure(Exchange(), Reason.BROKEN)
         seen = Exchange()
         token = exchange.set(seen)
         try:
@@ -92,7 +94,8 @@ class Connection:
         except TimeoutError as error:
             raise CallFailed(Reason.TIMEOUT, f"It did not finish within {deadline_s:g} s and was stopped.") from error
         except MCPError as error:
-            raise _failure(seen, Reason.REFUSED if self.usable else Reason.BROKEN, error.message) from error
+            closed = error.code == CONNECTION_CLOSED
+            raise _failure(seen, Reason.BROKEN if closed else Reason.REFUSED, error.message) from error
         except (RuntimeError, ValidationError) as error:
             raise CallFailed(Reason.REFUSED, "The workspace's answer is not in the form it promised.") from error
         finally:
@@ -137,7 +140,7 @@ class Connection:
                 self._changed.set()
 
     async def _on_message(self, message: IncomingMessage) -> None:
-        if isinstance(message, ServerNotification) and isinstance(message.root, ToolListChangedNotification):
+        if isinstance(message, ToolListChangedNotification):
             self._tools = None
 
     def _ended(self, owner: "asyncio.Task[None]") -> None:

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from agents.errors import AgentFailed
+
 
 class Reason(StrEnum):
     """What went wrong with a call."""
@@ -24,3 +26,8 @@ class CallFailed(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+def workspace_failure(error: CallFailed) -> AgentFailed:
+    """What a failed call means for a turn that can't go on without it."""
+    return AgentFailed("workspace_unreachable", f"Your workspace did not do its part. {error.message}", retryable=True)

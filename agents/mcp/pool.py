@@ -5,21 +5,22 @@ from collections import defaultdict
 from weakref import WeakKeyDictionary
 
 from accounts.licences import Licence
-from provisioning.workspaces import Endpoint, ensure_workspace
-
 from agents.errors import AgentFailed
-from agents.harness_types import OnStage, ignore_stage
+from agents.harness_types import ignore_stage
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.session import Session
 from agents.mcp.wire import tls_context
+from provisioning.endpoints import Endpoint
 from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.stages import OnStage
+from provisioning.workspaces import ensure_workspace
 
 # Seconds: long enough for a thoughtful pause in a talk, short enough that a thousand idle users hold no sockets.
 IDLE_S = 300.0
 
-# With these another start of the workspace may go better.
-_PASSING = {Cause.EXITED, Cause.PORT_TAKEN, Cause.STOPPED, Cause.SHUTTING_DOWN, Cause.INTERNAL}
+# With these no other start of the workspace can go better, or the user has waited long enough.
+_LASTING = {Cause.NEVER_READY, Cause.NOT_INSTALLED, Cause.NOT_ALLOWED, Cause.INVALID_USER}
 
 # With these the workspace at this address is not the user's any more: it was stopped, or another's took its port.
 _STALE = {Reason.UNREACHABLE, Reason.DENIED}
@@ -84,7 +85,7 @@ async def _ensure(licence: Licence, on_stage: OnStage, *, fresh: bool) -> Endpoi
     try:
         return await ensure_workspace(licence, on_stage=on_stage, fresh=fresh)
     except WorkspaceFailed as error:
-        raise AgentFailed("workspace_failed", error.message, retryable=error.cause in _PASSING) from error
+        raise AgentFailed("workspace_failed", error.message, retryable=error.cause not in _LASTING) from error
 
 
 _pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, Pool]" = WeakKeyDictionary()

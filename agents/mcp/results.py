@@ -29,7 +29,8 @@ class ToolOutcome:
 
     def summary(self) -> str:
         """One line of at most 160 characters."""
-        line = _brief(self.structured) if self.structured and not self.failed else " ".join(self.text.split())
+        brief = _brief(self.structured) if self.structured and not self.failed else ""
+        line = brief or " ".join(self.text.split()) or "done"
         return line if len(line) <= SUMMARY_CHARACTERS else line[: SUMMARY_CHARACTERS - 1] + "…"
 
 

@@ -3,21 +3,21 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from accounts.licences import Licence
 from mcp.client.client import Client
+from mcp.shared.dispatcher import ProgressFnT
 
-from agents.harness_types import OnStage
+from accounts.licences import Licence
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import READ_S, TOOL_S
 from agents.mcp.results import ToolOutcome, outcome_of, resource_text
 from agents.mcp.tools import ToolSet
+from provisioning.stages import OnStage
 
 if TYPE_CHECKING:
     from agents.mcp.pool import Pool
 
 T = TypeVar("T")
-OnProgress = Callable[[float, float | None, str | None], Awaitable[None]]
 
 # With these the workspace never began the call, so that sending it again can't repeat an effect.
 _NEVER_BEGAN = {Reason.UNREACHABLE, Reason.DENIED}
@@ -40,7 +40,7 @@ class Session:
         name: str,
         arguments: dict[str, Any],
         *,
-        on_progress: OnProgress | None = None,
+        on_progress: ProgressFnT | None = None,
         deadline_s: float = TOOL_S,
     ) -> ToolOutcome:
         """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception."""

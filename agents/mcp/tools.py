@@ -91,6 +91,10 @@ class ToolSet:
         """The offered tool that a model means."""
         return next((tool for tool in self.offered() if tool.model_name == name), None)
 
+    def has(self, name: str) -> bool:
+        """Whether the server has the tool `name`."""
+        return any(tool.name == name for tool in self.tools)
+
     def repeatable(self, name: str) -> bool:
         """Whether a lost call of the tool `name` can be sent again."""
         return any(tool.repeatable for tool in self.tools if tool.name == name)

@@ -23,9 +23,7 @@ class Anthropic:
 
         base_url = endpoint.base_url or VENDOR_URL
         http = httpx2.AsyncClient(timeout=httpx2.Timeout(**TIMEOUTS), limits=httpx2.Limits(**LIMITS))
-        chat = ChatAnthropic(
-            model_name=model, api_key=endpoint.key, base_url=base_url, max_retries=0, stream_usage=True
-        )
+        chat = ChatAnthropic(model=model, api_key=endpoint.key, base_url=base_url, max_retries=0, stream_usage=True)
         # ChatAnthropic takes no HTTP client; its async SDK client is a cached property, read first when used.
         chat.__dict__["_async_client"] = anthropic.AsyncAnthropic(
             api_key=endpoint.key, base_url=base_url, max_retries=0, http_client=http

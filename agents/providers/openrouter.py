@@ -30,7 +30,7 @@ class OpenRouter:
             # Left unset, the SDK retries 5xx for up to an hour.
             retry_config=None,
         )
-        chat = ChatOpenRouter(model=model, api_key=endpoint.key, client=sdk, max_retries=0, stream_usage=True)
+        chat = ChatOpenRouter(model_name=model, api_key=endpoint.key, client=sdk, max_retries=0, stream_usage=True)
         return ChatModel(chat=chat, close=http.aclose, errors=(OpenRouterError,))
 
 
