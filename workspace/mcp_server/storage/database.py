@@ -27,6 +27,7 @@ PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
 PRAGMA secure_delete = ON;
 PRAGMA cache_size = -2048;
+PRAGMA temp_store = MEMORY;
 """
 
 # One script per version of the file, applied in order; a published one is never edited.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -39,7 +40,8 @@ async def client(server: RunningServer) -> AsyncIterator[Client]:
             await leaving.wait()
 
     owner = asyncio.create_task(own())
-    await asyncio.wait({owner, connected}, return_when=asyncio.FIRST_COMPLETED)
+    waited: set[asyncio.Future[Any]] = {owner, connected}
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     yield connected.result()
     leaving.set()
     await owner

@@ -115,7 +115,8 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     assert not result.is_error, text
     assert result.structured_content is not None
     assert json.loads(text) == result.structured_content
-    return result.structured_content
+    structured: dict[str, Any] = result.structured_content
+    return structured
 
 
 async def refusal(client: Client, tool: str, **arguments: Any) -> str:

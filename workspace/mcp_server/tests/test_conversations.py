@@ -55,7 +55,7 @@ async def test_the_same_turn_at_once_from_many_is_stored_once(client: Client) ->
 
 async def test_small_keys_of_a_message_are_kept(client: Client) -> None:
     calls = [{"id": "c1", "name": "get_bars", "args": {"symbol": "SPX"}}]
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "SPX?", "channel": "telegram", "at": "2026-01-01T00:00:00Z"},
         {"role": "assistant", "content": "", "tool_calls": calls, "model": "demo/demo"},
         {"role": "tool", "content": "2506.85", "name": "get_bars", "tool_call_id": "c1"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, timedelta
 
 import pytest
@@ -57,21 +58,16 @@ def test_rows_in_any_order_give_the_same_bars_and_a_note(bars: Bars, chance: obj
 
 @given(st.text())
 def test_no_text_does_worse_than_be_rejected(text: str) -> None:
-    try:
+    with suppress(CsvRejected):
         parse_bars(text)
-    except CsvRejected as error:
-        assert str(error)
 
 
 @given(st.text(), st.sampled_from(HEADING.split(",")))
 def test_no_cell_does_worse_than_be_rejected(cell: str, column: str) -> None:
-    try:
-        bars = parse_bars(text_of(changed(column, cell))).bars
-    except CsvRejected as error:
-        assert error.line is None or error.line >= 1
-    else:
-        assert bars.low[0] > 0
-        assert bars.high[0] < float("inf")
+    with suppress(CsvRejected):
+        (bar,) = parse_bars(text_of(changed(column, cell))).bars.rows()
+
+        assert 0 < bar.low <= bar.high < float("inf")
 
 
 @pytest.mark.parametrize(

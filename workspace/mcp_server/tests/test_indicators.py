@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from mcp.client import Client
 
@@ -15,7 +17,7 @@ def closes(symbol: str, last: int) -> list[float]:
 
 def wilder_rsi(prices: list[float], period: int) -> float:
     """RSI as J. Welles Wilder wrote it down in 1978: the first averages are means, later ones smoothed by 1/period."""
-    changes = [later - earlier for earlier, later in zip(prices, prices[1:], strict=False)]
+    changes = [later - earlier for earlier, later in pairwise(prices)]
     gain = sum(max(change, 0) for change in changes[:period]) / period
     loss = sum(max(-change, 0) for change in changes[:period]) / period
     for change in changes[period:]:

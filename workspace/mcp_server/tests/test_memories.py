@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,8 @@ def test_the_same_content_is_kept_once_and_gains_tags(database: Database) -> Non
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text())
 def test_no_query_does_worse_than_be_refused(database: Database, query: str) -> None:
-    try:
-        Memories(database).search(query, limit=5)
-    except BadQuery as error:
-        assert "Give one or more words" in str(error)
+    with suppress(BadQuery):
+        assert Memories(database).search(query, limit=5) == []
 
 
 def test_a_forgotten_memory_leaves_no_trace_in_the_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp_types import Tool
+from mcp_types import Resource, ResourceTemplate, Tool
 
 from mcp_server.server import offers
 from mcp_server.tests.harness import RunningServer
@@ -105,7 +105,10 @@ async def test_the_resources_are_those_of_the_contract(server: RunningServer) ->
 
     assert {each.uri for each in fixed} == {"context://profile", "context://preferences"}
     assert {each.uri_template for each in templates} == {"conversation://{conversation}"}
-    assert all(each.description and each.mime_type == "application/json" for each in [*fixed, *templates])
+    described: list[Resource | ResourceTemplate] = [*fixed, *templates]
+    for each in described:
+        assert each.description
+        assert each.mime_type == "application/json"
 
 
 def test_the_documentation_names_every_tool_with_every_argument(tmp_path: Path) -> None:
