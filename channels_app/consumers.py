@@ -8,9 +8,9 @@ import structlog
 from redis.exceptions import RedisError
 
 from accounts.licences import Licence, NotLicensed, active_licence
-from agents.conversations import main_conversation
-from agents.model_choice import model_now
+from agents.conversations import get_conversation, main_conversation
 from agents.turns import open_turns
+from channels_app.offers import model_now
 from channels_app.protocol.server import Error, Ready
 from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event
 from channels_app.socket.closing import BAD_TICKET, TRY_LATER, not_licensed
@@ -66,11 +66,11 @@ async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
 
 
 async def _ready(licence: Licence, running: list[str]) -> Ready:
-    conversation = await main_conversation(licence.user_id)
+    conversation = await get_conversation(licence.user_id, await main_conversation(licence.user_id))
     return Ready(
         user_id=licence.user_id,
         licence=licence.tier,
-        model=await model_now(licence, conversation),
-        conversation=conversation,
+        model=model_now(licence, used=conversation.model),
+        conversation=conversation.id,
         running=running,
     )

@@ -20,7 +20,7 @@ def _integral(value: Any) -> Any:
 # PostgreSQL stores no NUL, and a message must hold more than white space.
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00]+$")]
 Content = Annotated[str, Field(max_length=MAX_CONTENT_CHARS, pattern=r"^[^\x00]*[^\x00\t\n\r ][^\x00]*$")]
-Seq = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=MAX_SEQ)]
+Seq = Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(_integral)]
 
 
 class ClientFrame(BaseModel):
@@ -82,7 +82,7 @@ class History(ClientFrame):
 
     type: Literal["history"]
     conversation: Id
-    before: Id | None = None
+    before: Seq | None = None
 
 
 class Authenticate(ClientFrame):

@@ -3,6 +3,7 @@
 Each carries `turn`, `conversation` and `seq`, a number that grows by one and never restarts within a turn.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -174,3 +175,8 @@ EVENT_FRAMES: tuple[type[EventFrame], ...] = (
     Approval, ApprovalSettled, Question, Snapshot, Notice, Done, Failed, Cancelled,
 )  # fmt: skip
 FINAL_TYPES = frozenset({"done", "failed", "cancelled"})
+
+
+def is_final(frame: str) -> bool:
+    """Whether an event's frame, as text, is the last of its turn."""
+    return json.loads(frame)["type"] in FINAL_TYPES

@@ -54,7 +54,7 @@ class HistoryPage(ServerFrame):
     type: Literal["history"] = "history"
     conversation: str
     items: list[dict[str, Any]]
-    before: str | None
+    before: int | None
 
 
 class Error(ServerFrame):

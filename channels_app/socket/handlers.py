@@ -9,14 +9,13 @@ from accounts.tokens import TokenInvalid, verify_token
 from agents.conversations import get_conversation
 from agents.errors import Refused
 from agents.history import read_history
-from agents.turns import IncomingMessage, accept_message, cancel_turn, find_turn
+from agents.turns import accept_message, cancel_turn, find_turn
+from channels_app.incoming import message_of
 from channels_app.problems import EXPECTED
 from channels_app.protocol import client
 from channels_app.protocol.server import Accepted, HistoryPage, Pong
 from channels_app.socket.session import Session
-from gateway.ids import new_id
 
-CHANNEL = "web"
 HISTORY_ITEMS = 50
 
 
@@ -28,27 +27,13 @@ async def handle(session: Session, frame: client.AnyClientFrame) -> None:
         await session.refuse(error, frame_id=frame.id)
 
 
-def incoming(frame: client.Message, *, user_id: str) -> IncomingMessage:
-    """The message that a frame is, from the socket or from `POST turns`."""
-    return IncomingMessage(
-        user_id=user_id,
-        channel=CHANNEL,
-        external_id=frame.id or new_id(),
-        content=frame.content,
-        conversation=frame.conversation,
-        model=frame.model,
-        when_busy=frame.when_busy,
-        attachments=tuple(frame.attachments or ()),
-    )
-
-
 async def _message(session: Session, frame: client.Message) -> None:
     with session.tails.held():
-        accepted = await accept_message(incoming(frame, user_id=session.user_id))
+        accepted = await accept_message(message_of(frame, user_id=session.user_id))
         await session.outlet.put(
             Accepted(id=frame.id, turn=accepted.turn, conversation=accepted.conversation, position=accepted.position)
         )
-        session.follow(accepted.turn, after=0)
+        session.follow(accepted.turn, after=0, asked=frame.id)
 
 
 async def _cancel(session: Session, frame: client.Cancel) -> None:
@@ -57,7 +42,7 @@ async def _cancel(session: Session, frame: client.Cancel) -> None:
 
 async def _resume(session: Session, frame: client.Resume) -> None:
     view = await find_turn(frame.turn, user_id=session.user_id)
-    session.follow(view.turn, after=frame.after)
+    session.follow(view.turn, after=frame.after, asked=frame.id)
 
 
 async def _history(session: Session, frame: client.History) -> None:
@@ -72,7 +57,7 @@ async def _history(session: Session, frame: client.History) -> None:
             return
         await session.outlet.put(HistoryPage(conversation=conversation.id, items=page.items, before=page.before))
 
-    if not session.lane.offer(f"history {conversation.id} {frame.before}", read):
+    if not session.lane.offer(read):
         raise Refused("busy", "Wait for the answers to your last requests.", retry_after_s=1)
 
 

@@ -10,17 +10,15 @@ LANE_LENGTH = 8
 
 
 class Lane:
-    """A short queue of slow work; a piece is known by its key and waits only once."""
+    """A short queue of slow work."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[tuple[str, Work]] = asyncio.Queue(LANE_LENGTH)
-        self._keys: set[str] = set()
+        self._queue: asyncio.Queue[tuple[str | None, Work]] = asyncio.Queue(LANE_LENGTH)
+        self._keys: set[str | None] = set()
 
-    def offer(self, key: str, work: Work) -> bool:
-        """Do `work` when its turn comes; False when too much waits already."""
-        if key in self._keys:
-            return True
-        if self._queue.full():
+    def offer(self, work: Work, *, key: str | None = None) -> bool:
+        """Do `work` when its turn comes; False when too much waits already, or the same `key` does."""
+        if self._queue.full() or (key is not None and key in self._keys):
             return False
         self._keys.add(key)
         self._queue.put_nowait((key, work))

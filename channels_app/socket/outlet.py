@@ -1,14 +1,13 @@
 """The one sender of a socket: its own frames in order, and between them the events of the turns that it follows."""
 
 import asyncio
-import json
 from collections.abc import Callable
 
 import structlog
 from redis.exceptions import RedisError
 
 from agents.journal import journal
-from channels_app.protocol.events import FINAL_TYPES
+from channels_app.protocol.events import is_final
 from channels_app.protocol.server import ServerFrame
 from channels_app.socket.asgi import Event, Send, close_event, text_event
 from channels_app.socket.closing import Close
@@ -90,13 +89,9 @@ class Outlet:
             await self._send(text_event(frame))
             tail.sent = seq
         if found.frames and self._tails.is_current(tail) and is_final(found.frames[-1]):
-            self._tails.end(tail.turn)
+            self._tails.end(tail.turn, last=tail.sent)
 
     async def _send(self, event: Event) -> None:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             await self._send_event(event)
 
-
-def is_final(frame: str) -> bool:
-    """Whether an event's frame is the last of its turn."""
-    return json.loads(frame)["type"] in FINAL_TYPES

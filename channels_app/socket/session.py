@@ -57,9 +57,9 @@ class Session:
         self._warmup: asyncio.Task[None] | None = None
         self._warmed_at = float("-inf")
 
-    def follow(self, turn: str, *, after: int) -> None:
-        """Send the events of a turn of this user past `after`, and go on live."""
-        self.tails.follow(turn, after=after)
+    def follow(self, turn: str, *, after: int, asked: str | None = None) -> None:
+        """Send the events of a turn of this user past `after`, and go on live; `asked` is the frame that asked for it."""
+        self.tails.follow(turn, after=after, asked=asked)
         self.outlet.wake()
 
     async def refuse(self, error: Exception, *, frame_id: str | None) -> None:
@@ -105,7 +105,7 @@ class Session:
             self.tails.adopt(turn)
         else:
             # Its last hint was under way when this socket opened.
-            self.tails.end(turn)
+            self.tails.end(turn, last=seq)
         self.outlet.wake()
 
     async def _is_open(self, turn: str) -> bool:
@@ -129,17 +129,17 @@ class Session:
             await self.outlet.put(Status(state=state, detail=detail))
 
     def _recover_later(self, tail: Tail) -> None:
-        self.lane.offer(f"recover {tail.turn}", lambda: self._recover(tail))
+        self.lane.offer(lambda: self._recover(tail), key=tail.turn)
 
     async def _recover(self, tail: Tail) -> None:
         """Send how a turn ended whose journal is no more; one that is open gets its journal back."""
         try:
             frames = await frames_past_journal(tail.turn, user_id=self.user_id, after=tail.sent)
         except EXPECTED as error:
-            self.tails.end(tail.turn)
-            await self.refuse(error, frame_id=None)
+            self.tails.end(tail.turn, last=tail.sent)
+            await self.refuse(error, frame_id=tail.asked)
             return
         if frames and self.tails.is_current(tail):
-            self.tails.end(tail.turn)
+            self.tails.end(tail.turn, last=tail.sent)
             for frame in frames:
                 await self.outlet.put(frame)

@@ -15,10 +15,11 @@ CLOCK_SKEW_S = 5.0
 
 @dataclass(slots=True, eq=False)
 class Tail:
-    """A turn that is followed; `sent` is the number of the last event that went out."""
+    """A turn that is followed; `sent` is the number of the last event that went out, `asked` the id of the frame that asked."""
 
     turn: str
     sent: int
+    asked: str | None = None
 
 
 class Tails:
@@ -31,7 +32,7 @@ class Tails:
     def __init__(self, running: Iterable[str] = ()) -> None:
         self._tails: dict[str, Tail] = {}
         self._unasked = set(running)
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._ended: OrderedDict[str, int] = OrderedDict()
         self._due: dict[str, None] = {}
         self._parked: list[str] | None = None
         self._since_s = time.time()
@@ -45,9 +46,10 @@ class Tails:
         return (uuid.UUID(turn).int >> 80) / 1000 > self._since_s - CLOCK_SKEW_S
 
     def hint(self, turn: str, seq: int) -> None:
-        """The turn's journal has events up to `seq`; of a turn that is not followed nothing is due."""
-        tail = self._tails.get(turn)
-        if tail is not None and seq > tail.sent:
+        """The turn's journal has events up to `seq`. One that had ended goes on when staff had it tried again."""
+        if seq > self._ended.get(turn, seq):
+            self.follow(turn, after=self._ended[turn])
+        elif turn in self._tails and seq > self._tails[turn].sent:
             self._due[turn] = None
 
     def adopt(self, turn: str) -> None:
@@ -57,11 +59,11 @@ class Tails:
         elif not self.knows(turn):
             self.follow(turn, after=0)
 
-    def follow(self, turn: str, *, after: int) -> None:
+    def follow(self, turn: str, *, after: int, asked: str | None = None) -> None:
         """Send the turn's events past `after`, whatever was sent of it before."""
         self._unasked.discard(turn)
         self._ended.pop(turn, None)
-        self._tails[turn] = Tail(turn, after)
+        self._tails[turn] = Tail(turn, after, asked)
         self._due[turn] = None
 
     @contextmanager
@@ -75,11 +77,11 @@ class Tails:
             for turn in parked:
                 self.adopt(turn)
 
-    def end(self, turn: str) -> None:
-        """The turn's last event was sent, or is not to be."""
+    def end(self, turn: str, *, last: int) -> None:
+        """The turn's last event, numbered `last`, was sent or is not to be."""
         self._tails.pop(turn, None)
         self._due.pop(turn, None)
-        self._ended[turn] = None
+        self._ended[turn] = last
         if len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
 

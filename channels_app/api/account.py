@@ -1,0 +1,80 @@
+"""Who the user is: tickets, the browser session, licence, models."""
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import BearerAuthentication
+from accounts.licences import Licence, NotLicensed, active_licence
+from accounts.sessions import sign_in, sign_out
+from accounts.tickets import issue_ticket
+from channels_app.api.base import ApiView, user_of
+from channels_app.api.serializers import model_json
+from channels_app.offers import model_now, offer
+
+
+class TicketView(ApiView):
+    """A one-use ticket for a WebSocket of a browser, which can't send a header; 30 s."""
+
+    def post(self, request: Request) -> Response:
+        """201 {ticket, expires_at}; the ticket is good for the Origin that asked for it."""
+        ticket = async_to_sync(issue_ticket)(request.auth, origin=request.headers.get("Origin", ""))
+        return Response({"ticket": ticket.ticket, "expires_at": ticket.expires_at}, status=201)
+
+
+class SessionView(ApiView):
+    """The browser session of a page: an embedding site exchanges its user's token for it."""
+
+    def get_authenticators(self) -> list[Any]:
+        """A session is opened with a token only: a session must not prolong itself."""
+        return [BearerAuthentication()] if self.request.method == "POST" else super().get_authenticators()
+
+    def post(self, request: Request) -> Response:
+        """201 {user_id, expires_at} and the session's cookie."""
+        sign_in(_django(request), request.auth)
+        return Response({"user_id": request.auth.user_id, "expires_at": request.auth.expires_at}, status=201)
+
+    def delete(self, request: Request) -> Response:
+        """204; the cookie opens nothing any more."""
+        sign_out(_django(request))
+        return Response(status=204)
+
+
+class MeView(ApiView):
+    """The user and their licence."""
+
+    def get(self, request: Request) -> Response:
+        """200 {user_id, licence, problem}: one of licence and problem is null."""
+        user_id = user_of(request)
+        try:
+            licence = async_to_sync(active_licence)(user_id)
+        except NotLicensed as error:
+            return Response({"user_id": user_id, "licence": None, "problem": {"code": error.code, "message": str(error)}})
+        return Response({"user_id": user_id, "licence": _licence_json(licence), "problem": None})
+
+
+class ModelsView(ApiView):
+    """The models that the licence allows."""
+
+    def get(self, request: Request) -> Response:
+        """200 {models, default}: the default is what answers unless somebody chooses (null when there is none)."""
+        licence = async_to_sync(active_licence)(user_of(request))
+        listed = [model_json(model) for model in offer(licence).models()]
+        return Response({"models": listed, "default": model_now(licence) or None})
+
+
+def _licence_json(licence: Licence) -> dict[str, Any]:
+    return {
+        "tier": licence.tier,
+        "expires_at": licence.expires_at,
+        "features": licence.features.model_dump(mode="json"),
+        "limits": licence.limits.model_dump(mode="json"),
+    }
+
+
+def _django(request: Request) -> HttpRequest:
+    inner: HttpRequest = request._request  # noqa: SLF001 - the documented way to Django's own request
+    return inner

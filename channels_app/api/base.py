@@ -1,0 +1,40 @@
+"""What every view of the API shares."""
+
+from typing import Any
+
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from channels_app.api.parsers import StrictJSONParser
+
+
+class ApiView(APIView):
+    """A view for a signed-in user that reads strict JSON and answers JSON."""
+
+    parser_classes = [StrictJSONParser]
+    metadata_class = None
+
+
+class MissingView(APIView):
+    """What is not there, under any method and for anybody."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse before the method is looked at."""
+        raise Http404
+
+
+def user_of(request: Request) -> str:
+    """The id of the user who asks."""
+    return str(request.user.user_id)
+
+
+def validated(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    """A request's data as the serializer reads them. Raises rest_framework's ValidationError."""
+    bound = serializer(data=data)
+    bound.is_valid(raise_exception=True)
+    return dict(bound.validated_data)

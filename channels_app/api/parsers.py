@@ -1,0 +1,24 @@
+"""Read request bodies as strictly as the socket reads its frames."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+from channels_app import strict_json
+
+
+class StrictJSONParser(BaseParser):
+    """JSON in UTF-8 that a database can hold; see strict_json.py."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The body's value. Raises ParseError."""
+        try:
+            return strict_json.loads(stream.read())
+        except strict_json.BadJSON as error:
+            raise ParseError(str(error)) from error

@@ -1,0 +1,62 @@
+"""The bodies that the API reads, and the objects that it answers with."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rest_framework import serializers
+
+from agents.catalogue import Model
+from agents.conversations import MAX_TITLE, ConversationItem
+from agents.turns import TurnView
+from provisioning.workspaces import WorkspaceStatus
+
+JSON = dict[str, Any]
+
+
+class TitleBody(serializers.Serializer[Any]):
+    """A conversation's title."""
+
+    title = serializers.CharField(max_length=MAX_TITLE, allow_blank=True)
+
+
+class NewConversationBody(serializers.Serializer[Any]):
+    """A new conversation; its title may come later."""
+
+    title = serializers.CharField(max_length=MAX_TITLE, allow_blank=True, default="")
+
+
+class WorkspaceBody(serializers.Serializer[Any]):
+    """What to do with the workspace."""
+
+    action = serializers.ChoiceField(choices=["start", "stop"])
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """Which page of a history."""
+
+    before = serializers.IntegerField(min_value=0, default=None)
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=50)
+
+
+def conversation_json(item: ConversationItem) -> JSON:
+    """A conversation; `model` is null before the first answer."""
+    return asdict(item) | {"model": item.model or None}
+
+
+def turn_json(view: TurnView) -> JSON:
+    """A turn; `answer` is empty once only the workspace holds it, `error` null unless it failed."""
+    error = {"code": view.error_code, "message": view.error_message} if view.error_code else None
+    fields = asdict(view)
+    del fields["error_code"], fields["error_message"]
+    return fields | {"model": view.model or None, "error": error}
+
+
+def model_json(model: Model) -> JSON:
+    """A model; prices in USD per million tokens, null = unknown."""
+    prices = {"input": model.input, "cached": model.cached, "output": model.output}
+    return {"id": model.spec, "size": model.size, "context_tokens": model.context, "usd_per_million_tokens": prices}
+
+
+def workspace_json(status: WorkspaceStatus) -> JSON:
+    """A workspace; `last_cause` is null when its last start went well."""
+    return asdict(status) | {"last_cause": status.last_cause or None}

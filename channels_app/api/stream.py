@@ -1,0 +1,108 @@
+"""A turn's events over HTTP (server-sent events), for clients without a WebSocket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import APIException, MethodNotAllowed, NotAuthenticated, ValidationError
+from rest_framework.request import Request
+
+from accounts.tokens import Identity
+from agents.journal import journal
+from agents.turns import find_turn
+from channels_app.api.base import ApiView
+from channels_app.api.problems import error_response
+from channels_app.problems import EXPECTED, explain
+from channels_app.protocol.events import is_final
+from channels_app.protocol.server import Error
+from channels_app.replay import frames_past_journal
+from channels_app.socket.hints import Subscription, subscribed
+
+# The backstop for a lost hint, as for sockets.
+POLL_S = 2.0
+# A comment keeps proxies from closing a stream that has nothing to tell (30 s is a common limit).
+QUIET_POLLS = 7
+MAX_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Who reads which turn, until when."""
+
+    turn: str
+    user_id: str
+    until: datetime
+
+    async def read(self, after: int) -> tuple[list[str], int]:
+        """Frames past `after` and the number of the first. Raises one of EXPECTED."""
+        found = await journal().read(self.turn, after=after)
+        if found is not None:
+            return found.frames, found.first
+        return await frames_past_journal(self.turn, user_id=self.user_id, after=after), after + 1
+
+
+async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
+    """The events of a turn past `?after=` (or Last-Event-ID), then the live tail; ends with the turn."""
+    try:
+        identity = await sync_to_async(_authenticate)(request)
+        after = _after(request)
+        await find_turn(turn, user_id=identity.user_id)
+        reader = _Reader(turn, identity.user_id, identity.expires_at)
+        await reader.read(after)
+    except (*EXPECTED, APIException) as error:
+        return error_response(error, request)
+    stream = StreamingHttpResponse(_events(reader, after), content_type="text/event-stream")
+    stream["Cache-Control"] = "no-cache"
+    # nginx would hold the events back.
+    stream["X-Accel-Buffering"] = "no"
+    return stream
+
+
+async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:
+    quiet = 0
+    try:
+        async with subscribed(reader.user_id) as hints:
+            while datetime.now(UTC) < reader.until:
+                frames, first = await reader.read(after)
+                for after, frame in enumerate(frames, start=first):  # noqa: B020, PLR1704 - the last number sent
+                    yield f"id: {after}\ndata: {frame}\n\n"
+                if frames and is_final(frames[-1]):
+                    return
+                quiet = 0 if frames else quiet + 1
+                if quiet % QUIET_POLLS == QUIET_POLLS - 1:
+                    yield ": still here\n\n"
+                await _hinted(hints, reader.turn)
+    except EXPECTED as error:
+        problem = explain(error)
+        yield f"event: error\ndata: {Error(code=problem.code, message=problem.message).text()}\n\n"
+
+
+async def _hinted(hints: Subscription, turn: str) -> None:
+    """Wait for a hint about the turn, at most until it is time to look anyway."""
+    try:
+        async with asyncio.timeout(POLL_S):
+            while (await hints.next()).get("turn") != turn:
+                pass
+    except TimeoutError:
+        return
+
+
+def _authenticate(request: HttpRequest) -> Identity:
+    """Who asks, by the means of the whole API. Raises rest_framework's NotAuthenticated or AuthenticationFailed."""
+    if request.method != "GET":
+        raise MethodNotAllowed(request.method or "")
+    identity = Request(request, authenticators=ApiView().get_authenticators()).auth
+    if not isinstance(identity, Identity):
+        raise NotAuthenticated
+    return identity
+
+
+def _after(request: HttpRequest) -> int:
+    given = request.GET.get("after") or request.headers.get("Last-Event-ID") or "0"
+    if not (given.isascii() and given.isdigit() and len(given) <= MAX_DIGITS):
+        raise ValidationError("after is a number from 0 on.")
+    return int(given)

@@ -1,0 +1,56 @@
+"""Messages over HTTP: sent, looked at, cancelled."""
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents import turns
+from channels_app.api.base import ApiView, user_of
+from channels_app.api.serializers import turn_json
+from channels_app.frames import BadFrame, parse_object
+from channels_app.incoming import message_of
+from channels_app.protocol.client import Message
+from channels_app.protocol.server import Accepted
+
+
+class TurnsView(ApiView):
+    """New messages."""
+
+    def post(self, request: Request) -> Response:
+        """202 with the `accepted` frame of a `message` frame, whose `type` may be left out."""
+        frame = _message_frame(request.data)
+        accepted = async_to_sync(turns.accept_message)(message_of(frame, user_id=user_of(request)))
+        answer = Accepted(
+            id=frame.id, turn=accepted.turn, conversation=accepted.conversation, position=accepted.position
+        )
+        return Response(answer.model_dump(), status=202)
+
+
+class TurnView(ApiView):
+    """One message and its answer."""
+
+    def get(self, request: Request, turn: str) -> Response:
+        """200 with the turn."""
+        return Response(turn_json(async_to_sync(turns.find_turn)(turn, user_id=user_of(request))))
+
+
+class CancelView(ApiView):
+    """Stop a turn."""
+
+    def post(self, request: Request, turn: str) -> Response:
+        """202 with the turn, which ends soon; one that has ended stays as it is."""
+        async_to_sync(turns.cancel_turn)(turn, user_id=user_of(request))
+        return Response(turn_json(async_to_sync(turns.find_turn)(turn, user_id=user_of(request))), status=202)
+
+
+def _message_frame(data: Any) -> Message:
+    try:
+        frame = parse_object({"type": "message", **data} if isinstance(data, dict) else data)
+    except BadFrame as error:
+        raise ValidationError(error.message) from error
+    if not isinstance(frame, Message):
+        raise ValidationError("Only a message can be sent here.")
+    return frame

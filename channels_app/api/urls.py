@@ -1,0 +1,25 @@
+"""The addresses under /api/v1/."""
+
+from django.urls import path, re_path
+
+from channels_app.api.account import MeView, ModelsView, SessionView, TicketView
+from channels_app.api.base import MissingView
+from channels_app.api.conversations import ConversationsView, ConversationView
+from channels_app.api.stream import turn_events
+from channels_app.api.turns import CancelView, TurnsView, TurnView
+from channels_app.api.workspace import WorkspaceView
+
+urlpatterns = [
+    path("ws-ticket", TicketView.as_view()),
+    path("session", SessionView.as_view()),
+    path("me", MeView.as_view()),
+    path("models", ModelsView.as_view()),
+    path("conversations", ConversationsView.as_view()),
+    path("conversations/<str:conversation>", ConversationView.as_view()),
+    path("turns", TurnsView.as_view()),
+    path("turns/<str:turn>", TurnView.as_view()),
+    path("turns/<str:turn>/cancel", CancelView.as_view()),
+    path("turns/<str:turn>/events", turn_events),
+    path("workspace", WorkspaceView.as_view()),
+    re_path("", MissingView.as_view()),
+]

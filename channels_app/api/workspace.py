@@ -1,0 +1,33 @@
+"""The user's workspace: how it is, start, stop."""
+
+from asgiref.sync import async_to_sync
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.licences import active_licence
+from agents.hints import hint_workspace
+from channels_app import warmup
+from channels_app.api.base import ApiView, user_of, validated
+from channels_app.api.serializers import WorkspaceBody, workspace_json
+from provisioning.workspaces import stop_workspace, workspace_status
+
+
+class WorkspaceView(ApiView):
+    """The user's workspace."""
+
+    def get(self, request: Request) -> Response:
+        """200 {state, stage, detail, since, last_cause}."""
+        return Response(workspace_json(async_to_sync(workspace_status)(user_of(request))))
+
+    def post(self, request: Request) -> Response:
+        """202 with the status after {"action": "start"|"stop"}; a start goes on by itself, its stages go to open sockets."""
+        act = {"start": _start, "stop": stop_workspace}[validated(WorkspaceBody, request.data)["action"]]
+        async_to_sync(act)(user_of(request))
+        return Response(workspace_json(async_to_sync(workspace_status)(user_of(request))), status=202)
+
+
+async def _start(user_id: str) -> None:
+    async def tell(state: str, detail: str) -> None:
+        await hint_workspace(user_id, state=state, detail=detail)
+
+    warmup.begin(await active_licence(user_id), tell=tell)
