@@ -1,0 +1,158 @@
+"""The keys that tokens are verified with: fetched from JWT_JWKS_URL, or the development issuer's own."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import httpx
+import jwt
+import structlog
+from django.conf import settings
+
+from accounts import issuer
+
+FETCH_TIMEOUT_S = 3.0
+MAX_BODY_BYTES = 256 * 1024
+MAX_KEYS = 100
+# Keys are read again this often, so that one that the issuer withdrew stops counting.
+REFRESH_AFTER_S = 300.0
+# An unknown key id leads to one fetch in this time, however many tokens name one; a rotation is accepted within it.
+COOL_DOWN_S = 10.0
+# With the issuer down its last keys serve this long.
+MAX_AGE_S = 24 * 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A public key; `family` is RSA, EC or OKP."""
+
+    key: Any
+    family: str
+
+
+class KeySource(Protocol):
+    """Where keys come from. `default_issuer` is who signs when JWT_ISSUER is not set."""
+
+    default_issuer: str
+
+    async def find(self, kid: str) -> SigningKey | None:
+        """The key of that id; with an empty one the only key there is. None when there is none."""
+
+
+class RemoteKeys:
+    """The keys at a JWKS URL (RFC 7517), kept in memory."""
+
+    default_issuer = ""
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url = url
+        self._clock = clock
+        self._keys: dict[str, SigningKey] = {}
+        self._fetched_at = self._tried_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, kid: str) -> SigningKey | None:
+        """See KeySource.find."""
+        if self._must_fetch(kid):
+            async with self._lock:
+                if self._must_fetch(kid):
+                    await self._fetch()
+        if self._clock() - self._fetched_at > MAX_AGE_S:
+            return None
+        return _pick(self._keys, kid)
+
+    def _must_fetch(self, kid: str) -> bool:
+        now = self._clock()
+        if now - self._tried_at < COOL_DOWN_S:
+            return False
+        return now - self._fetched_at > REFRESH_AFTER_S or _pick(self._keys, kid) is None
+
+    async def _fetch(self) -> None:
+        self._tried_at = self._clock()
+        try:
+            document = await _download(self.url)
+            keys = parse_jwks(document)
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
+            log.warning("jwks_not_fetched", error=type(error).__name__)
+            return
+        self._keys, self._fetched_at = keys, self._clock()
+
+
+class DevelopmentKeys:
+    """The development issuer's own key, without a request to itself."""
+
+    @property
+    def default_issuer(self) -> str:
+        """The issuer's own URL."""
+        return issuer.issuer_url()
+
+    async def find(self, kid: str) -> SigningKey | None:
+        """See KeySource.find."""
+        keys = await asyncio.to_thread(lambda: parse_jwks(issuer.jwks()))
+        return _pick(keys, kid)
+
+
+class NoKeys:
+    """Neither a JWKS URL nor a development issuer: no token is valid."""
+
+    default_issuer = ""
+
+    async def find(self, kid: str) -> SigningKey | None:  # noqa: ARG002 - the protocol's
+        """Never a key."""
+        return None
+
+
+_remote: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RemoteKeys]]" = WeakKeyDictionary()
+
+
+def key_source() -> KeySource:
+    """The source that the settings name; remote keys are kept for each URL and event loop."""
+    if not settings.JWT_JWKS_URL:
+        return DevelopmentKeys() if issuer.is_on() else NoKeys()
+    of_loop = _remote.setdefault(asyncio.get_running_loop(), {})
+    return of_loop.setdefault(settings.JWT_JWKS_URL, RemoteKeys(settings.JWT_JWKS_URL))
+
+
+def parse_jwks(document: Any) -> dict[str, SigningKey]:
+    """The signing keys of a JWKS document by their ids; keys of other kinds and uses are passed over.
+
+    Raises ValueError when it is no JWKS.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+        raise ValueError("no JWKS")
+    keys: dict[str, SigningKey] = {}
+    for entry in document["keys"][:MAX_KEYS]:
+        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") not in {"RSA", "EC", "OKP"}:
+            continue
+        try:
+            keys[str(entry.get("kid", ""))] = SigningKey(jwt.PyJWK(entry).key, entry["kty"])
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
+            log.warning("jwk_passed_over", error=type(error).__name__)
+    return keys
+
+
+def _pick(keys: dict[str, SigningKey], kid: str) -> SigningKey | None:
+    if kid:
+        return keys.get(kid)
+    return next(iter(keys.values())) if len(keys) == 1 else None
+
+
+async def _download(url: str) -> Any:
+    """The JSON at `url`. Raises httpx.HTTPError, and ValueError for what is too large or no JSON."""
+    async with (
+        asyncio.timeout(FETCH_TIMEOUT_S),
+        httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, trust_env=False) as client,
+        client.stream("GET", url, headers={"Accept": "application/json"}) as response,
+    ):
+        response.raise_for_status()
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise ValueError("the JWKS is too large")
+        return httpx.Response(200, content=bytes(body)).json()

@@ -1,0 +1,88 @@
+"""Verify a JWT: signature by a known key, issuer, audience, life, subject (RFC 7519, RFC 8725)."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+from django.conf import settings
+
+from accounts.jwks import KeySource, SigningKey, key_source
+
+# A token of an identity provider is 1-2 KiB; what is longer is not read.
+MAX_TOKEN_BYTES = 8 * 1024
+MAX_USER_ID_CHARS = 255
+REQUIRED = ["exp", "iat", "aud", "iss", "sub"]
+# A header that says where the key is would let the sender choose it.
+FORBIDDEN_HEADERS = frozenset({"jku", "x5u", "x5c", "jwk", "crit"})
+FAMILIES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class TokenInvalid(Exception):
+    """The token is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who speaks, and until when that was vouched for."""
+
+    user_id: str
+    expires_at: datetime
+
+
+async def verify_token(token: str, *, keys: KeySource | None = None) -> Identity:
+    """The identity that `token` proves, by the keys of JWT_JWKS_URL or of the development issuer.
+
+    Raises TokenInvalid, whatever is wrong with it: the caller's answer is the same.
+    """
+    header = _header(token)
+    source = keys or key_source()
+    key = await source.find(str(header.get("kid", "")))
+    if key is None or key.family != FAMILIES.get(str(header["alg"])[:2]):
+        raise TokenInvalid
+    claims = _claims(token, key, default_issuer=source.default_issuer)
+    subject, expires = claims["sub"], claims["exp"]
+    if not isinstance(subject, str) or not is_user_id(subject):
+        raise TokenInvalid
+    try:
+        return Identity(subject, datetime.fromtimestamp(expires, tz=UTC))
+    except (OverflowError, OSError, ValueError) as error:
+        raise TokenInvalid from error
+
+
+def is_user_id(value: str) -> bool:
+    """Whether `value` may be a user's id: 1 to 255 printable characters that PostgreSQL and logs can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return 0 < len(value) <= MAX_USER_ID_CHARS and not _CONTROL.search(value) and value.strip() == value
+
+
+def _header(token: str) -> dict[str, Any]:
+    if not token or len(token) > MAX_TOKEN_BYTES or not token.isascii():
+        raise TokenInvalid
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise TokenInvalid from error
+    algorithm = header.get("alg")
+    if algorithm not in settings.JWT_ALGORITHMS or str(algorithm)[:2] not in FAMILIES or FORBIDDEN_HEADERS & header.keys():
+        raise TokenInvalid
+    return header
+
+
+def _claims(token: str, key: SigningKey, *, default_issuer: str) -> dict[str, Any]:
+    try:
+        return jwt.decode(
+            token,
+            key.key,
+            algorithms=[name for name in settings.JWT_ALGORITHMS if FAMILIES.get(name[:2]) == key.family],
+            audience=settings.JWT_AUDIENCE,
+            issuer=settings.JWT_ISSUER or default_issuer,
+            options={"require": REQUIRED},
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError, TypeError) as error:
+        raise TokenInvalid from error
