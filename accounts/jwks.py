@@ -124,10 +124,14 @@ def parse_jwks(document: Any) -> dict[str, SigningKey]:
     Raises ValueError when it is no JWKS.
     """
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
-        raise ValueError("no JWKS")
+        raise ValueError("no JWKS")  # noqa: TRY004 - the document's value is at fault, not the caller's type
     keys: dict[str, SigningKey] = {}
     for entry in document["keys"][:MAX_KEYS]:
-        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") not in {"RSA", "EC", "OKP"}:
+        if (
+            not isinstance(entry, dict)
+            or entry.get("use", "sig") != "sig"
+            or entry.get("kty") not in {"RSA", "EC", "OKP"}
+        ):
             continue
         try:
             keys[str(entry.get("kid", ""))] = SigningKey(jwt.PyJWK(entry).key, entry["kty"])

@@ -29,7 +29,10 @@ class UserLicence(models.Model):
     class Meta:
         db_table = "user_licenses"
         verbose_name = "licence"
-        indexes = [models.Index(fields=["expires_at"], name="licence_expiry"), models.Index(fields=["email"], name="licence_email")]
+        indexes = [
+            models.Index(fields=["expires_at"], name="licence_expiry"),
+            models.Index(fields=["email"], name="licence_email"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} ({self.license_type})"

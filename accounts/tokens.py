@@ -69,7 +69,11 @@ def _header(token: str) -> dict[str, Any]:
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise TokenInvalid from error
     algorithm = header.get("alg")
-    if algorithm not in settings.JWT_ALGORITHMS or str(algorithm)[:2] not in FAMILIES or FORBIDDEN_HEADERS & header.keys():
+    if (
+        algorithm not in settings.JWT_ALGORITHMS
+        or str(algorithm)[:2] not in FAMILIES
+        or FORBIDDEN_HEADERS & header.keys()
+    ):
         raise TokenInvalid
     return header
 
