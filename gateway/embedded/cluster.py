@@ -59,9 +59,14 @@ HOST_BASED_AUTHENTICATION = f"host all all {LOOPBACK}/32 scram-sha-256\n"
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster in `root / "data"`. One that is not `durable` is quicker and breaks in a power cut."""
+    """The cluster in `root / "data"`. One that is not `durable` is quicker and breaks in a power cut.
+
+    `gate_fd` is the lock under which it is made: the programs that make it inherit it, so that nobody else gets the lock
+    before they have ended, even when our process is killed.
+    """
 
     root: Path
+    gate_fd: int
     durable: bool = True
 
     @property
@@ -152,7 +157,7 @@ class Cluster:
         return [*self._prefix, str(_package() / "pginstall/bin" / program), *arguments]
 
     def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
-        result = run(self._command(program, *arguments), stdin=stdin.encode())
+        result = run(self._command(program, *arguments), stdin=stdin.encode(), keep=[self.gate_fd])
         if result.returncode:
             said = result.stdout.decode(errors="replace").strip()[-COMPLAINT_CHARS:]
             raise EmbeddedServerError(f"PostgreSQL's {program} failed in {self.root}: {said}")

@@ -46,7 +46,6 @@ class Credentials:
 class Membership:
     """This process's share in a server: the open users.lock."""
 
-    cluster: Cluster
     users_fd: int
     pid: int
 
@@ -67,8 +66,8 @@ def ensure_database_url(data_dir: Path, *, durable: bool = True) -> str:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.mkdir(mode=0o711, exist_ok=True)
-        with _gate(root):
-            return _join(Cluster(root, durable))
+        with _gate(root) as gate_fd:
+            return _join(Cluster(root, gate_fd, durable))
     except PermissionError as error:
         raise EmbeddedServerError(
             f"{error.filename or root} belongs to another user: run as its owner, set another DATA_DIR, "
@@ -79,7 +78,7 @@ def ensure_database_url(data_dir: Path, *, durable: bool = True) -> str:
 def _join(cluster: Cluster) -> str:
     """Become a user of the running server, or the one who starts it; the gate is held."""
     if cluster.root not in _memberships:
-        _become_user(cluster)
+        _become_user(cluster.root)
     url_file = cluster.root / "url"
     server = cluster.wait_until(
         lambda found: found is None or found.state == "ready", timeout_s=START_TIMEOUT_S + STOP_TIMEOUT_S
@@ -123,11 +122,11 @@ def _start_on_a_free_port(cluster: Cluster, url_file: Path, wanted: Credentials)
     raise EmbeddedServerError(f"The embedded PostgreSQL found no free port: see {cluster.log}")
 
 
-def _become_user(cluster: Cluster) -> None:
-    users_fd = _open_lock(cluster.root / "users.lock")
+def _become_user(root: Path) -> None:
+    users_fd = _open_lock(root / "users.lock")
     fcntl.flock(users_fd, fcntl.LOCK_SH)
-    _memberships[cluster.root] = Membership(cluster, users_fd, os.getpid())
-    atexit.register(_leave, cluster.root)
+    _memberships[root] = Membership(users_fd, os.getpid())
+    atexit.register(_leave, root)
     _leave_in_order_on(signal.SIGTERM, signal.SIGHUP)
 
 
@@ -136,9 +135,9 @@ def _leave(root: Path) -> None:
     member = _memberships.pop(root)
     if member.pid != os.getpid():
         return
-    with _gate(root):
+    with _gate(root) as gate_fd:
         if _is_last(member):
-            member.cluster.stop()
+            Cluster(root, gate_fd).stop()
         os.close(member.users_fd)
 
 
@@ -165,12 +164,12 @@ def _exit_as_signalled(number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _gate(root: Path) -> Iterator[None]:
-    """Let one process at a time join or leave."""
+def _gate(root: Path) -> Iterator[int]:
+    """Let one process at a time join or leave; give the descriptor of the lock."""
     fd = _open_lock(root / "gate.lock")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield fd
     finally:
         os.close(fd)
 

@@ -14,14 +14,18 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def run(
-    command: Sequence[str], *, stdin: bytes = b"", output: IO[bytes] | int = subprocess.PIPE
+    command: Sequence[str], *, stdin: bytes = b"", output: IO[bytes] | int = subprocess.PIPE, keep: Sequence[int] = ()
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end in a session of its own, where no Ctrl-C reaches it; both streams go to `output`."""
+    """Run a command to its end in a session of its own, where no Ctrl-C reaches it; both streams go to `output`.
+
+    `keep` are the file descriptors that it inherits.
+    """
     return subprocess.run(  # noqa: S603 - the callers build the words, no user does
         command,
         input=stdin,
         stdout=output,
         stderr=subprocess.STDOUT,
+        pass_fds=keep,
         cwd="/",
         env=ENVIRONMENT,
         start_new_session=True,
