@@ -16,11 +16,23 @@ const CONVERSATIONS_URL = "/api/v1/conversations";
 
 const config = JSON.parse(byId("config").textContent);
 const banner = new Banner(byId("banner"));
-const header = new Header({ line: byId("line"), lineText: byId("line-text"), back: byId("back"), model: byId("model") });
+const header = new Header({
+  line: byId("line"),
+  lineText: byId("line-text"),
+  back: byId("back"),
+  model: byId("model"),
+});
 const progress = new Progress({ box: byId("progress"), bar: byId("progress-bar"), text: byId("progress-text") });
 const scroller = new Scroller({ box: byId("scroll"), content: byId("thread"), button: byId("latest") });
 const thread = new Thread(
-  { list: byId("turns"), empty: byId("empty"), older: byId("older"), loading: byId("loading"), spoken: byId("spoken"), scroller },
+  {
+    list: byId("turns"),
+    empty: byId("empty"),
+    older: byId("older"),
+    loading: byId("loading"),
+    spoken: byId("spoken"),
+    scroller,
+  },
   { retry, earlier: (before) => session.earlier(before) },
 );
 const composer = new Composer(

@@ -42,7 +42,8 @@ export class Composer {
 
   #submit(event) {
     event.preventDefault();
-    const content = this.input.value.trim();
+    // Half a surrogate pair or a NUL, which a paste may bring, can be stored nowhere.
+    const content = this.input.value.toWellFormed().replaceAll("\0", "").trim();
     if (!content || this.input.disabled) return;
     const reason = this.actions.say(content);
     this.note.textContent = reason;

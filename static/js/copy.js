@@ -4,7 +4,10 @@ const THANKS_MS = 1500;
 
 const SOURCES = {
   code: (button) => button.closest(".code").querySelector("code").textContent,
-  answer: (button) => [...button.closest(".answer").querySelectorAll(".text")].map((node) => node.innerText).join("\n\n"),
+  answer: (button) => {
+    const texts = button.closest(".answer").querySelectorAll(".text");
+    return Array.from(texts, (node) => node.innerText).join("\n\n");
+  },
 };
 
 /** Serve every `[data-copy]` button inside `root`, those still to come included. */

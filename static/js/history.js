@@ -10,8 +10,9 @@
 export function historyTurns(messages) {
   const turns = new Map();
   for (const message of messages) {
-    if (!turns.has(message.turn)) turns.set(message.turn, { turn: message.turn, question: null, model: null, steps: [] });
-    READERS[message.role]?.(turns.get(message.turn), message);
+    const turn = turns.get(message.turn) ?? { turn: message.turn, question: null, model: null, steps: [] };
+    turns.set(message.turn, turn);
+    READERS[message.role]?.(turn, message);
   }
   return [...turns.values()];
 }

@@ -24,7 +24,7 @@ async function send(url, body) {
   const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken() };
   const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
-    return await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin", signal });
+    return await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal });
   } catch (error) {
     throw new RequestError("later", "The server does not answer.", 0, { cause: error });
   }

@@ -71,7 +71,9 @@ export class MarkdownStream {
   /** Code, which can be long, grows in place; any other block is made anew. */
   #show(block, index, live) {
     const before = index === 0 ? this.#tail[0] : undefined;
-    if (block.kind !== "code" || before?.kind !== "code") return { kind: block.kind, node: renderBlock(block, { live }) };
+    if (block.kind !== "code" || before?.kind !== "code") {
+      return { kind: block.kind, node: renderBlock(block, { live }) };
+    }
     before.node.querySelector("code").textContent = block.text;
     return before;
   }
@@ -87,7 +89,7 @@ export class MarkdownStream {
 
 const RENDERERS = {
   paragraph: (block, options) => el("p", { dir: "auto" }, renderInline(block.text, options)),
-  heading: (block, options) => el(`h${Math.min(block.level + 2, 6)}`, { dir: "auto" }, renderInline(block.text, options)),
+  heading: renderHeading,
   rule: () => el("hr"),
   code: renderCode,
   quote: (block) => el("blockquote", {}, ...block.blocks.map((inner) => renderBlock(inner))),
@@ -99,8 +101,14 @@ function renderBlock(block, options = {}) {
   return RENDERERS[block.kind](block, options);
 }
 
+/** The page's own headings are the first two levels. */
+function renderHeading(block, options) {
+  return el(`h${Math.min(block.level + 2, 6)}`, { dir: "auto" }, renderInline(block.text, options));
+}
+
 function renderCode(block) {
-  const copy = el("button", { type: "button", class: "copy", "data-copy": "code", "aria-label": "Copy code" }, icon("copy"));
+  const button = { type: "button", class: "copy", "data-copy": "code", "aria-label": "Copy code" };
+  const copy = el("button", button, icon("copy"));
   const bar = el("div", { class: "code-bar" }, el("span", {}, block.language), copy);
   return el("div", { class: "code" }, bar, el("pre", { tabindex: "0" }, el("code", {}, block.text)));
 }
@@ -133,5 +141,6 @@ function renderTable(block) {
   )));
   const head = el("thead", {}, row("th", block.head));
   const body = el("tbody", {}, ...block.rows.map((texts) => row("td", texts)));
-  return el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, el("table", {}, head, body));
+  const box = { class: "table", tabindex: "0", role: "group", "aria-label": "Table" };
+  return el("div", box, el("table", {}, head, body));
 }

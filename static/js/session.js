@@ -6,10 +6,15 @@
  */
 
 import { historyTurns } from "./history.js";
+import { newId } from "./ids.js";
 import { Ledger } from "./ledger.js";
 
-// The gateway closes the socket on a frame over 64 KiB; the rest of the frame needs a little.
+// The gateway takes this many characters, and closes the socket on a frame over 64 KiB, of which the rest of the
+// frame needs a little.
+const LONGEST_CONTENT_CHARACTERS = 32_000;
 const LONGEST_CONTENT_BYTES = 60 * 1024;
+// After an error that names no time.
+const AGAIN_AFTER_S = 2;
 
 export class Session {
   #handlers = {
@@ -51,9 +56,8 @@ export class Session {
 
   /** Send `content` as the user's message. Returns why not, or "". */
   say(content) {
-    const bytes = new TextEncoder().encode(JSON.stringify(content)).length;
-    if (bytes > LONGEST_CONTENT_BYTES) return "This message is too long to send. Please shorten it or split it up.";
-    const message = { id: crypto.randomUUID(), content, conversation: this.conversation };
+    if (isTooLong(content)) return "This message is too long to send. Shorten it or split it up.";
+    const message = { id: newId(), content, conversation: this.conversation };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
     if (this.#greeted) this.#transmit(message);
@@ -64,7 +68,8 @@ export class Session {
   cancel(turn) {
     this.#cancels.add(turn);
     this.views.thread.stopping(turn);
-    this.#send({ type: "cancel", turn });
+    this.#busy();
+    this.#stop(turn);
   }
 
   /** Ask for the part of the conversation before what is shown. */
@@ -101,7 +106,7 @@ export class Session {
     this.views.thread.connected(true);
     for (const turn of frame.running ?? []) this.#ledger.watch(turn);
     this.#catchUp();
-    this.#cancels.forEach((turn) => this.#send({ type: "cancel", turn }));
+    this.#cancels.forEach((turn) => this.#stop(turn));
   }
 
   /** Everything of this conversation that is not shown yet: its history, its open turns, unacknowledged messages. */
@@ -115,14 +120,19 @@ export class Session {
     }
   }
 
+  // An error about a frame carries its id: "resume:<turn>" says what was refused.
   #resume(turn) {
-    this.#send({ type: "resume", turn, after: this.#ledger.last(turn) });
+    this.#send({ type: "resume", id: `resume:${turn}`, turn, after: this.#ledger.last(turn) });
+  }
+
+  #stop(turn) {
+    this.#send({ type: "cancel", id: `cancel:${turn}`, turn });
   }
 
   #askHistory(before) {
     this.#asked = before ?? "";
     this.views.thread.setLoading(true);
-    this.#send({ type: "history", conversation: this.conversation, ...(before ? { before } : {}) });
+    this.#send({ type: "history", id: "history:", conversation: this.conversation, ...(before ? { before } : {}) });
   }
 
   #status(frame) {
@@ -154,27 +164,40 @@ export class Session {
   #error(frame) {
     if (frame.id && this.outbox.settle(frame.id)) {
       this.views.thread.refuse(frame.id, frame);
-    } else if (frame.code === "gone") {
-      this.#gone(frame.turn);
-    } else {
-      if (this.#asked !== null) this.#historyFailed();
-      this.views.banner.error(frame);
+      return;
     }
+    const [kind, turn] = (frame.id ?? "").split(":");
+    const refused = { history: this.#historyRefused, resume: this.#resumeRefused, cancel: this.#cancelRefused }[kind];
+    if (refused) refused.call(this, frame, turn);
+    else this.views.banner.error(frame);
   }
 
-  /** The gateway no longer has the events of an open turn: what came of it stands in the history. */
-  #gone(turn) {
-    for (const lost of turn ? [turn] : this.#ledger.open(this.conversation)) {
-      this.#ledger.close(lost);
-      this.views.thread.remove(lost);
-    }
-    this.#askHistory(null);
-  }
-
-  #historyFailed() {
+  #historyRefused(frame) {
     this.#asked = null;
     this.#stale = true;
-    this.views.thread.setLoading(false);
+    this.views.thread.historyFailed();
+    // The progress line tells already why the workspace did not start.
+    if (frame.code !== "workspace") this.views.banner.error(frame);
+  }
+
+  /** The gateway has no events of the turn any more: what came of it stands in the history. */
+  #resumeRefused(frame, turn) {
+    if (frame.code !== "gone" && frame.code !== "not_found") {
+      setTimeout(() => this.#resume(turn), (frame.retry_after_s ?? AGAIN_AFTER_S) * 1000);
+      return;
+    }
+    this.#ledger.close(turn);
+    this.views.thread.remove(turn);
+    this.#askHistory(null);
+    this.#busy();
+  }
+
+  /** A turn that cannot be stopped has mostly ended: its own events say how. */
+  #cancelRefused(frame, turn) {
+    this.#cancels.delete(turn);
+    if (frame.code === "not_found") this.#resume(turn);
+    else this.views.banner.error(frame);
+    this.#busy();
   }
 
   #event(frame) {
@@ -192,4 +215,9 @@ export class Session {
     const [turn] = this.#ledger.open(this.conversation).filter((open) => this.views.thread.has(open));
     this.views.composer.running(turn ?? null, this.#cancels.has(turn));
   }
+}
+
+function isTooLong(content) {
+  const bytes = new TextEncoder().encode(JSON.stringify(content)).length;
+  return bytes > LONGEST_CONTENT_BYTES || Array.from(content).length > LONGEST_CONTENT_CHARACTERS;
 }

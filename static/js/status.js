@@ -127,12 +127,14 @@ export class Banner {
   }
 
   #dismiss() {
-    return el("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.clear() }, icon("close"));
+    const button = { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.clear() };
+    return el("button", button, icon("close"));
   }
 
   #show(kind, text, action) {
     this.box.dataset.kind = kind;
-    this.box.replaceChildren(icon(kind === "error" ? "alert" : "info"), el("p", {}, clean(text)), ...(action ? [action] : []));
+    const sign = icon(kind === "error" ? "alert" : "info");
+    this.box.replaceChildren(sign, el("p", {}, clean(text)), ...(action ? [action] : []));
     this.box.hidden = false;
   }
 }

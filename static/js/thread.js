@@ -41,6 +41,12 @@ export class Thread {
     this.older.disabled = yes;
   }
 
+  /** Offer to ask again when nothing could be loaded. */
+  historyFailed() {
+    this.setLoading(false);
+    this.#offerOlder("Load the conversation", this.#before !== null);
+  }
+
   addPending({ id, content }, connected) {
     const view = this.#pending.get(id) ?? this.#make();
     view.pend(content, connected);
@@ -96,8 +102,13 @@ export class Thread {
     this.setLoading(false);
     if (older || this.#before === undefined) this.#before = before;
     this.scroller.keep(() => turns.forEach((turn) => this.#restore(turn, older)));
-    this.older.hidden = !this.#before;
+    this.#offerOlder("Show earlier messages", Boolean(this.#before));
     this.#refresh();
+  }
+
+  #offerOlder(label, shown) {
+    this.older.textContent = label;
+    this.older.hidden = !shown;
   }
 
   #restore(turn, replace) {
@@ -127,9 +138,10 @@ export class Thread {
     this.#turns.set(turn, view);
     view.turn = turn;
     view.node.dataset.turn = turn;
-    const next = [...this.list.children].find((node) => node !== view.node && (node.dataset.turn ?? "~") > turn);
+    const isLater = (node) => node !== view.node && (node.dataset.turn ?? "~") > turn;
+    const next = Array.from(this.list.children).find(isLater);
     if (next) next.before(view.node);
-    else if (view.node.parentNode !== this.list || view.node !== this.list.lastElementChild) this.list.append(view.node);
+    else if (view.node !== this.list.lastElementChild) this.list.append(view.node);
   }
 
   #spokenOutcome(view, frame) {

@@ -43,8 +43,7 @@ export class TurnView {
     this.#tried = content;
     this.asked.hidden = false;
     this.#question.textContent = clean(content);
-    const from = channel === "web" ? [] : [el("span", { class: "channel" }, `from ${CHANNELS[channel] ?? clean(channel)}`)];
-    this.#badge.replaceChildren(...from);
+    this.#badge.textContent = channel === "web" ? "" : `from ${CHANNELS[channel] ?? clean(channel)}`;
   }
 
   /** The gateway has it, behind `position` others. */
@@ -88,9 +87,9 @@ export class TurnView {
     if (!this.settled) this.#say("Stopping…");
   }
 
-  /** All that the agent has said, as plain text. */
+  /** What the agent has said, as it is read. */
   get text() {
-    return this.#texts.map((stream) => stream.text).filter(Boolean).join("\n\n");
+    return [...this.#steps.querySelectorAll(":scope > .text")].map((node) => node.innerText).join("\n\n");
   }
 
   #handlers = {
@@ -103,7 +102,7 @@ export class TurnView {
     tool_progress: (frame) => this.#tools.get(frame.call)?.progress(frame),
     tool_result: (frame) => this.#toolResult(frame),
     image: (frame) => this.#image(frame),
-    notice: ({ text }) => this.#add(el("p", { class: "notice" }, icon("info"), clean(text))),
+    notice: ({ text }) => this.#remark("info", clean(text)),
     done: (frame) => this.#done(frame),
     failed: (frame) => this.#failed(frame),
     cancelled: (frame) => this.#cancelled(frame),
@@ -115,7 +114,8 @@ export class TurnView {
   }
 
   #say(text) {
-    this.#waiting.replaceChildren(el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")), text);
+    const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+    this.#waiting.replaceChildren(dots, text);
   }
 
   #started({ model, reason, attempt }) {
@@ -152,6 +152,10 @@ export class TurnView {
     this.#steps.append(node);
   }
 
+  #remark(sign, text) {
+    this.#add(el("p", { class: "notice" }, icon(sign), text));
+  }
+
   #callTool(frame) {
     const view = new ToolView(frame);
     this.#tools.set(frame.call, view);
@@ -173,7 +177,7 @@ export class TurnView {
   #image({ url, alt }) {
     const address = ownImage(url);
     if (address) this.#add(el("figure", {}, el("img", { src: address, alt: clean(alt), loading: "lazy" })));
-    else this.#add(el("p", { class: "notice" }, icon("info"), `An image from elsewhere is not shown: ${clean(alt)}`));
+    else this.#remark("info", `An image from elsewhere is not shown: ${clean(alt)}`);
   }
 
   #done({ content, model, usage, ms }) {
@@ -190,21 +194,23 @@ export class TurnView {
   }
 
   #cancelled({ content }) {
-    if (content && !this.text) this.#rewrite(content);
+    if (content && !this.#texts.length) this.#rewrite(content);
     this.#outcome.replaceChildren(el("p", { class: "notice" }, icon("stop"), "Stopped."));
     this.#settle("cancelled");
   }
 
   #end({ usage, ms }) {
     const at = timeOfId(this.turn ?? "");
-    const parts = [at ? clock(at) : "", this.#model, ms ? duration(ms) : "", tokens(usage), cost(usage)].filter(Boolean);
-    const facts = el("span", { class: "facts", title: this.#reason || null }, parts.join(" · "));
-    this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...(this.text ? [copyButton()] : [])));
+    const parts = [at && clock(at), this.#model, ms && duration(ms), tokens(usage), cost(usage)];
+    const facts = el("span", { class: "facts", title: this.#reason || null }, parts.filter(Boolean).join(" · "));
+    const copy = this.#texts.length ? [copyButton()] : [];
+    this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...copy));
     this.#settle("done");
   }
 
   #fail(message, seconds) {
-    const again = el("button", { type: "button", class: "button small", onclick: () => this.actions.retry(this.#tried, this) });
+    const retry = () => this.actions.retry(this.#tried, this);
+    const again = el("button", { type: "button", class: "button small", onclick: retry });
     const words = el("p", {}, icon("alert"), clean(message));
     this.#outcome.replaceChildren(el("div", { class: "failure", role: "alert" }, words, again));
     countDown(again, seconds);
@@ -233,7 +239,8 @@ function countDown(button, seconds) {
 }
 
 function copyButton() {
-  return el("button", { type: "button", class: "copy", "data-copy": "answer", "aria-label": "Copy answer" }, icon("copy"));
+  const button = { type: "button", class: "copy", "data-copy": "answer", "aria-label": "Copy answer" };
+  return el("button", button, icon("copy"));
 }
 
 function clock(date) {

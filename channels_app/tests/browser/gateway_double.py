@@ -68,9 +68,13 @@ class Socket:
             self._aside.append(self._received.get_nowait())
         return any(frame["type"] == kind for frame in self._aside)
 
-    async def greet(self, *, running: tuple[str, ...] = (), items: tuple[JSON, ...] = (), before: int | None = None) -> Self:
+    async def greet(
+        self, *, running: tuple[str, ...] = (), items: tuple[JSON, ...] = (), before: str | None = None
+    ) -> Self:
         """`ready`, then the history that the page asks for."""
-        await self.send("ready", user_id=USER, licence="pro", model="demo/demo", conversation=MAIN, running=list(running))
+        await self.send(
+            "ready", user_id=USER, licence="pro", model="demo/demo", conversation=MAIN, running=list(running)
+        )
         asked = await self.receive("history")
         await self.send("history", conversation=asked["conversation"], items=list(items), before=before)
         return self
@@ -127,7 +131,7 @@ class GatewayDouble:
 
     def __init__(self) -> None:
         self._sockets: asyncio.Queue[Socket] = asyncio.Queue()
-        self._runner = web.AppRunner(self._application())
+        self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
         self._tickets: set[str] = set()
         self.url = ""
         self.ticket_status = 200
@@ -136,7 +140,7 @@ class GatewayDouble:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
@@ -166,7 +170,7 @@ class GatewayDouble:
         return application
 
     async def _seal(self, request: web.Request, response: web.StreamResponse) -> None:
-        self.requests.append(request.path)
+        self.requests.append(request.path_qs)
         response.headers["Content-Security-Policy"] = POLICY + TRUSTED_TYPES
 
     async def _page(self, _: web.Request) -> web.Response:
