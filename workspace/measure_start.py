@@ -11,16 +11,15 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from mcp_server.tests.harness import running_server
+from mcp_server.tests.harness import get, running_server
 
 
 def measure(folder: Path) -> tuple[float, float]:
     """Seconds from the start to a healthy answer, and the resident memory then in MB."""
     begun = time.perf_counter()
     with running_server(folder, Ed25519PrivateKey.generate()) as server:
-        httpx2.get(f"{server.url}/healthz").raise_for_status()
+        get(f"{server.url}/healthz").raise_for_status()
         healthy_s = time.perf_counter() - begun
         status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
     return healthy_s, next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024

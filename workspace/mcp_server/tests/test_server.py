@@ -21,7 +21,18 @@ from mcp_server.activity import Activity
 from mcp_server.options import parse_options
 from mcp_server.server import build_server
 from mcp_server.serving import _listen
-from mcp_server.tests.harness import USER, WORKSPACE, RunningServer, call, pem_of, running_server, signed
+from mcp_server.tests.harness import (
+    TLS,
+    USER,
+    WORKSPACE,
+    RunningServer,
+    call,
+    get,
+    pem_of,
+    post,
+    running_server,
+    signed,
+)
 from mcp_server.tokens import KeyRing, Verifier
 from mcp_server.web import WorkspaceApp, mcp_app
 from mcp_server.workspace import open_workspace
@@ -30,35 +41,35 @@ ARGUMENTS = ["--data", "d", "--port", "1", "--activity-port", "2", "--user", "u"
 
 
 def test_health_is_open_and_says_nothing_else(server: RunningServer) -> None:
-    answer = httpx2.get(f"{server.url}/healthz")
+    answer = get(f"{server.url}/healthz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize("path", ["/", "/activity", "/mcp/", "/docs", "/healthz/"])
 def test_everything_else_needs_a_token(server: RunningServer, path: str) -> None:
-    assert httpx2.get(server.url + path).status_code == 401
+    assert get(server.url + path).status_code == 401
 
 
 def test_activity_stands_on_its_own_port_only(server: RunningServer) -> None:
-    assert httpx2.get(f"{server.url}/activity", headers=server.bearer()).status_code == 404
-    assert set(httpx2.get(server.activity_url).json()) == {"in_flight", "last_useful", "started"}
+    assert get(f"{server.url}/activity", headers=server.bearer()).status_code == 404
+    assert set(get(server.activity_url).json()) == {"in_flight", "last_useful", "started"}
     other = f"http://127.0.0.1:{server.activity_port}/mcp"
-    assert httpx2.post(other, headers=server.bearer(), json={}).status_code == 404
+    assert post(other, headers=server.bearer(), json={}).status_code == 404
 
 
 async def test_only_useful_requests_count_as_activity(server: RunningServer) -> None:
     async with server.client() as client:
-        start = httpx2.get(server.activity_url).json()
+        start = get(server.activity_url).json()
         await client.list_tools()
         await client.list_resources()
-        httpx2.get(f"{server.url}/healthz")
-        assert httpx2.get(server.activity_url).json() == start
+        get(f"{server.url}/healthz")
+        assert get(server.activity_url).json() == start
 
         await call(client, "get_preferences")
-        called = httpx2.get(server.activity_url).json()
+        called = get(server.activity_url).json()
         await client.read_resource("context://profile")
-        read = httpx2.get(server.activity_url).json()
+        read = get(server.activity_url).json()
 
     assert start["last_useful"] < called["last_useful"] < read["last_useful"]
     assert read["in_flight"] == 0
@@ -69,12 +80,10 @@ def test_a_body_over_four_megabytes_is_refused(server: RunningServer, declared: 
     size = 4 * 1024 * 1024 + 1
     body = b"x" * size if declared else (b"x" * 65536 for _ in range(size // 65536 + 1))
 
-    answer = httpx2.post(
-        f"{server.url}/mcp", headers={**server.bearer(), "content-type": "application/json"}, content=body
-    )
+    answer = post(f"{server.url}/mcp", headers={**server.bearer(), "content-type": "application/json"}, content=body)
 
     assert answer.status_code == 413
-    assert httpx2.get(f"{server.url}/healthz").status_code == 200
+    assert get(f"{server.url}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b'{"a": "\\ud800"}', b"\xff\xfe", b"null"])
@@ -84,7 +93,7 @@ def test_a_body_that_is_no_request_is_answered_without_a_crash(server: RunningSe
         "content-type": "application/json",
         "accept": "application/json, text/event-stream",
     }
-    answer = httpx2.post(f"{server.url}/mcp", headers=headers, content=body)
+    answer = post(f"{server.url}/mcp", headers=headers, content=body)
 
     assert 400 <= answer.status_code < 500
     assert "Traceback" not in answer.text
@@ -94,7 +103,7 @@ def test_a_foreign_host_or_origin_is_refused_on_loopback(server: RunningServer) 
     """Source: DNS rebinding, MCP specification on transports."""
     for header in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
         headers = {**server.bearer(), "content-type": "application/json", **header}
-        assert httpx2.post(f"{server.url}/mcp", headers=headers, json={}).status_code in (403, 421)
+        assert post(f"{server.url}/mcp", headers=headers, json={}).status_code in (403, 421)
 
 
 async def test_progress_reaches_the_client_and_the_call_counts_as_in_flight(tmp_path: Path) -> None:
@@ -125,7 +134,7 @@ async def test_progress_reaches_the_client_and_the_call_counts_as_in_flight(tmp_
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
     headers = {"Authorization": f"Bearer {signed(key)}"}
     async with (
-        httpx2.AsyncClient(headers=headers) as http,
+        httpx2.AsyncClient(headers=headers, verify=TLS) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         result = await client.call_tool("work", {}, progress_callback=hear, read_timeout_seconds=30)

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -21,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_server.errors import UnusableKeys
-from mcp_server.tests.harness import USER, RunningServer, claims, pem_of, signed
+from mcp_server.tests.harness import USER, RunningServer, claims, pem_of, post, signed
 from mcp_server.tokens import KeyRing, TokenRefused, Verifier, thumbprint
 
 KEY = Ed25519PrivateKey.generate()
@@ -121,7 +120,7 @@ def test_a_forged_token_is_refused(verifier: Verifier, token: str) -> None:
 )
 def test_every_refusal_over_http_is_the_same_401(server: RunningServer, token: str) -> None:
     """Source: a refusal tells an attacker nothing."""
-    answer = httpx2.post(f"{server.url}/mcp", headers={"Authorization": f"Bearer {token}"}, json={})
+    answer = post(f"{server.url}/mcp", headers={"Authorization": f"Bearer {token}"}, json={})
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="dexorder-workspace"'
@@ -138,8 +137,8 @@ def test_a_request_without_a_single_bearer_token_is_refused(server: RunningServe
         [("Authorization", token), ("Authorization", token)],
         [("X-Authorization", token)],
     ):
-        assert httpx2.post(f"{server.url}/mcp", headers=headers, json={}).status_code == 401
-    assert httpx2.post(f"{server.url}/mcp?access_token={token.removeprefix('Bearer ')}", json={}).status_code == 401
+        assert post(f"{server.url}/mcp", headers=headers, json={}).status_code == 401
+    assert post(f"{server.url}/mcp?access_token={token.removeprefix('Bearer ')}", json={}).status_code == 401
 
 
 parts = st.one_of(

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mcp_server.tests.harness import USER, WORKSPACE, pem_of
+from mcp_server.tests.harness import USER, WORKSPACE, get, pem_of
 
 
 @pytest.mark.parametrize("reason", ["nobody used it", "its owner is gone"])
@@ -58,5 +57,5 @@ def test_the_pair_starts_and_ends_and_leaves_the_folder_whole(tmp_path: Path, re
 def _seen(line: str, ready: Path) -> str:
     if "Listening" in line:
         port = json.loads(ready.read_text())["port"]
-        assert httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert get(f"http://127.0.0.1:{port}/healthz").status_code == 200
     return line
