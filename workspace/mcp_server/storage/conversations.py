@@ -141,7 +141,7 @@ def _fitting(rows: Iterable[tuple[int, str, str]]) -> int:
     """How many of the rows, newest first, fit in a page; one always does."""
     size = count = 0
     for _, _, body in rows:
-        size += len(body)
+        size += len(body.encode("utf-8"))
         if count and size > PAGE_BYTES:
             break
         count += 1
