@@ -7,8 +7,9 @@ export function safeLink(address) {
   return url && (url.protocol === "https:" || url.protocol === "http:") && url.hostname ? url.href : null;
 }
 
-/** The address of an image that this server itself serves, else null: the page asks nobody else for anything. */
+/** The address of an image that this server serves or that is its own data, else null: nobody else is asked. */
 export function ownImage(address) {
+  if (/^data:image\/(?:png|jpeg|webp);base64,/.test(address)) return address;
   const url = parse(address, location.href);
   return url && url.origin === location.origin ? url.href : null;
 }

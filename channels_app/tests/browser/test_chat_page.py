@@ -13,6 +13,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # Compressed, as production serves it: a second on a slow phone line (400 kbit/s).
 MOST_BYTES = 50_000
+# A PNG of one pixel.
+DOT = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 async def test_the_socket_is_opened_with_a_ticket_and_no_token_in_the_address(chat: Chat) -> None:
@@ -274,15 +276,20 @@ async def test_the_newest_text_stays_in_sight_unless_the_user_scrolled_up(chat: 
     await expect(latest).to_be_hidden()
 
 
-async def test_only_this_servers_images_are_loaded(chat: Chat) -> None:
+async def test_only_this_servers_images_and_those_in_the_frame_are_loaded(chat: Chat) -> None:
     socket = await chat.open()
     turn = socket.turn(1)
     await turn.emit("image", url="https://evil.test/track.png", alt="a chart")
+    await turn.emit("image", url="data:image/svg+xml,<svg/>", alt="a drawing")
+    await turn.emit("image", url=DOT, alt="a dot")
     await turn.emit("image", url="/static/favicon.svg", alt="a mark")
 
     await expect(chat.page.get_by_alt_text("a mark")).to_have_js_property("complete", value=True)
-    await expect(chat.turn()).to_contain_text("An image from elsewhere is not shown: a chart")
-    assert await chat.page.locator("#turns img").count() == 1
+    await expect(chat.page.get_by_alt_text("a dot")).to_have_js_property("naturalWidth", 1)
+    await expect(chat.turn().locator(".notice")).to_have_text(
+        ["An image from elsewhere is not shown: a chart", "An image from elsewhere is not shown: a drawing"]
+    )
+    assert await chat.page.locator("#turns img").count() == 2
 
 
 async def test_hostile_frames_show_as_text_everywhere(chat: Chat) -> None:
