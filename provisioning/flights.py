@@ -27,13 +27,15 @@ class Flight:
             self._reports.append(report)
             self._wake()
 
-    async def follow(self, on_stage: OnStage | None) -> Instance:
-        """Wait for the end, awaiting `on_stage` with each stage, for a late comer from the present one.
+    def follow(self, on_stage: OnStage | None) -> Coroutine[Any, Any, Instance]:
+        """Wait for the end, awaiting `on_stage` with each stage, beginning with the one it is in at this call.
 
         Raises what the start raised, WorkspaceFailed when it was cancelled, and whatever `on_stage` raises; the start
         itself goes on without this waiter.
         """
-        told = max(len(self._reports) - 1, 0)
+        return self._follow(on_stage, told=max(len(self._reports) - 1, 0))
+
+    async def _follow(self, on_stage: OnStage | None, *, told: int) -> Instance:
         while on_stage is not None:
             moved, done = self._moved, self.task.done()
             for report in self._reports[told:]:

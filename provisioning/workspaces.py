@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from accounts.licences import Licence
 from django.conf import settings
 
+from accounts.licences import Licence
 from provisioning import backends, launching, rows
 from provisioning.backends import Spec
 from provisioning.endpoints import Endpoint, allowed_url
@@ -107,7 +107,7 @@ def _spec(licence: Licence) -> Spec:
 def _idle_s(licence: Licence) -> int:
     """Seconds without use after which the workspace stops, 0 = never: the operator's setting, else the licence's limit."""
     setting = int(getattr(settings, f"IDLE_TIMEOUT_{licence.tier.upper()}_S"))
-    return setting if setting >= 0 else licence.limits.idle_s or 0
+    return setting if setting >= 0 else licence.limits.idle_s
 
 
 def _is_unicode(text: str) -> bool:

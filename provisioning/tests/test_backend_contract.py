@@ -1,0 +1,165 @@
+"""What every backend must do, tried on each module of `provisioning/backends/` with the project's own workspace server."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from provisioning import tokens
+from provisioning.backends import Backend, Instance, Spec, backends
+from provisioning.names import workspace_name
+
+SPEC = Spec(name=workspace_name("demo-pro"), user_id="demo-pro", tier="pro", idle_s=0)
+
+
+class Notes:
+    """What a backend told its caller during a start."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.instances: list[Instance] = []
+
+    async def report(self, stage: str) -> None:
+        self.stages.append(stage)
+
+    async def record(self, instance: Instance) -> None:
+        self.instances.append(instance)
+
+
+@pytest.fixture(params=sorted(backends()))
+def backend(request: pytest.FixtureRequest, data_dir: Path) -> Backend:
+    return backends()[request.param]
+
+
+async def started(backend: Backend, spec: Spec = SPEC) -> Instance:
+    notes = Notes()
+    return await backend.start(spec, report=notes.report, record=notes.record)
+
+
+async def test_a_started_workspace_serves_its_user_and_nobody_else(backend: Backend) -> None:
+    instance = await started(backend)
+
+    assert backend.alive(instance)
+    assert await backend.serves("demo-pro", instance)
+    assert not await backend.serves("demo-free", instance)
+    await backend.stop(SPEC.name)
+
+
+async def test_a_start_tells_its_stages_and_records_the_instance_early_and_late(backend: Backend) -> None:
+    notes = Notes()
+    instance = await backend.start(SPEC, report=notes.report, record=notes.record)
+
+    assert notes.stages[0] == "queued"
+    assert notes.stages[-1] == "starting"
+    assert len(notes.instances) >= 2
+    assert notes.instances[-1] == instance
+    await backend.stop(SPEC.name)
+
+
+async def test_a_stopped_workspace_is_gone_and_may_be_stopped_again(backend: Backend) -> None:
+    instance = await started(backend)
+    await backend.stop(SPEC.name)
+    await backend.stop(SPEC.name)
+
+    assert not backend.alive(instance)
+    assert not await backend.serves("demo-pro", instance)
+
+
+async def test_a_second_start_replaces_the_first_instance(backend: Backend) -> None:
+    first = await started(backend)
+    second = await started(backend)
+
+    assert not backend.alive(first)
+    assert backend.alive(second)
+    await backend.stop(SPEC.name)
+
+
+async def test_what_record_raises_ends_the_start_and_what_was_started(backend: Backend) -> None:
+    seen: list[Instance] = []
+
+    async def refuse(instance: Instance) -> None:
+        seen.append(instance)
+        raise LookupError
+
+    async def report(stage: str) -> None:
+        pass
+
+    with pytest.raises(LookupError):
+        await backend.start(SPEC, report=report, record=refuse)
+
+    assert not backend.alive(seen[0])
+
+
+async def test_a_cancelled_start_leaves_nothing_running(backend: Backend) -> None:
+    begun = asyncio.Event()
+    notes = Notes()
+
+    async def record(instance: Instance) -> None:
+        await notes.record(instance)
+        begun.set()
+
+    start = asyncio.create_task(backend.start(SPEC, report=notes.report, record=record))
+    await begun.wait()
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+
+    assert not backend.alive(notes.instances[-1])
+
+
+async def test_data_outlast_a_stop_and_not_their_deletion(backend: Backend) -> None:
+    async with Notebook(backend) as notebook:
+        await notebook.call("remember", content="prefers weekly charts")
+    async with Notebook(backend) as notebook:
+        assert "weekly" in await notebook.call("list_memories")
+
+    assert await backend.delete_data(SPEC.name)
+    assert not await backend.delete_data(SPEC.name)
+    async with Notebook(backend) as notebook:
+        assert "weekly" not in await notebook.call("list_memories")
+
+
+async def test_an_unknown_instance_is_not_alive(backend: Backend) -> None:
+    assert not backend.alive(Instance())
+    assert not await backend.serves("demo-pro", Instance())
+
+
+async def test_a_heartbeat_for_workspaces_that_are_not_there_is_no_error(backend: Backend) -> None:
+    await backend.heartbeat([workspace_name("stranger")])
+
+
+async def test_two_users_workspaces_are_apart(backend: Backend) -> None:
+    free = replace(SPEC, name=workspace_name("demo-free"), user_id="demo-free", tier="free")
+    instances = await asyncio.gather(started(backend), started(backend, free))
+    await backend.stop(SPEC.name)
+
+    assert [backend.alive(instance) for instance in instances] == [False, True]
+    await backend.stop(free.name)
+
+
+class Notebook:
+    """Tool calls to the user's workspace, running inside the block."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def __aenter__(self) -> "Notebook":
+        self._instance = await started(self._backend)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._backend.stop(SPEC.name)
+
+    async def call(self, tool: str, **arguments: object) -> str:
+        request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        headers = {
+            "Authorization": f"Bearer {tokens.workspace_token('demo-pro')}",
+            "Accept": "application/json, text/event-stream",
+        }
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(self._instance.url, json=request, headers=headers)
+        assert answer.status_code == 200
+        assert '"isError":true' not in answer.text
+        return answer.text

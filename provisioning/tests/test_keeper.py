@@ -1,0 +1,198 @@
+"""The keeper: DESIGN, section 7, on owners. Each keeper here stands for one gateway process."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from accounts.licences import Licence
+from gateway import db
+from gateway.ids import new_uuid
+from provisioning import holding, launching, metrics, processes, rows
+from provisioning.backends.process import BACKEND
+from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.models import State
+from provisioning.names import workspace_name
+from provisioning.tests import stand_in
+from provisioning.tests.gateways import gateway_keeper, until
+from provisioning.workspaces import ensure_workspace
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("pool")]
+NAME = workspace_name("demo-pro")
+
+
+async def row() -> rows.Row:
+    found = await rows.find(NAME)
+    assert found is not None
+    return found
+
+
+async def disown() -> None:
+    """As a gateway leaves its workspace that was killed, once its lease has run out."""
+    async with db.connection() as conn:
+        await conn.execute("UPDATE workspaces SET holder = %s", (new_uuid(),))
+
+
+async def alive() -> bool:
+    return BACKEND.alive((await row()).instance)
+
+
+async def test_a_gateway_that_stops_ends_what_it_started(code: Path, pro: Licence) -> None:
+    async with gateway_keeper():
+        await ensure_workspace(pro)
+        instance = (await row()).instance
+
+    assert not BACKEND.alive(instance)
+    assert (await row()).state == State.STOPPED
+
+
+async def test_a_gateway_that_stops_during_a_start_ends_it(code: Path, pro: Licence) -> None:
+    stand_in.write_code(code, stand_in.NEVER_READY)
+
+    async def begun() -> bool:
+        found = await rows.find(NAME)
+        return found is not None and "pid" in found.facts
+
+    async with gateway_keeper():
+        starting = asyncio.create_task(ensure_workspace(pro))
+        await until(begun)
+        pid = int((await row()).facts["pid"])
+
+    with pytest.raises(WorkspaceFailed) as failure:
+        await starting
+    assert failure.value.cause == Cause.SHUTTING_DOWN
+    assert processes.identity(pid) is None
+    assert (await row()).state == State.STOPPED
+
+
+async def test_the_owners_heartbeat_reaches_the_sidecar(code: Path, pro: Licence, data_dir: Path) -> None:
+    await _started_by_nobody(pro)
+    owner = data_dir / "workspaces" / NAME / "owner"
+    os.utime(owner, (0, 0))
+
+    async def touched() -> bool:
+        return owner.stat().st_mtime > 0
+
+    async with gateway_keeper():
+        await until(touched)
+
+
+async def test_a_workspace_without_a_living_owner_is_adopted_and_goes_on(code: Path, pro: Licence) -> None:
+    await _started_by_nobody(pro)
+    await disown()
+    pid = (await row()).facts["pid"]
+
+    async with gateway_keeper() as services:
+
+        async def adopted() -> bool:
+            return (await row()).holder == services.lease.id
+
+        await until(adopted)
+        assert (await row()).facts["pid"] == pid
+        assert stand_in.starts(code) == ["demo-pro"]
+
+
+async def test_a_call_adopts_a_running_workspace_too(code: Path, pro: Licence, lease: object) -> None:
+    first = await ensure_workspace(pro)
+    await disown()
+    launching.forget_all()
+
+    assert (await ensure_workspace(pro)).url == first.url
+    assert (await row()).holder == holding.process_holder()
+
+
+async def test_an_adopted_workspace_must_serve_its_user(code: Path, pro: Licence, lease: object) -> None:
+    """Source: another server may listen on the port by now."""
+    await ensure_workspace(pro)
+    await disown()
+    launching.forget_all()
+    async with db.connection() as conn:
+        await conn.execute("UPDATE workspaces SET url = 'http://127.0.0.1:1/mcp'")
+
+    assert (await ensure_workspace(pro)).url != "http://127.0.0.1:1/mcp"
+    assert stand_in.starts(code) == ["demo-pro"] * 2
+
+
+async def test_one_that_died_with_its_owner_is_tidied_up(code: Path, pro: Licence) -> None:
+    await _started_by_nobody(pro)
+    await disown()
+    os.kill(int((await row()).facts["pid"]), signal.SIGKILL)
+
+    async def tidy() -> bool:
+        return (await row()).state == State.STOPPED
+
+    async with gateway_keeper():
+        await until(tidy)
+    assert (await row()).facts == {}
+
+
+@pytest.mark.parametrize("state", [State.STARTING, State.STOPPING])
+async def test_work_that_a_dead_gateway_left_half_done_is_ended(state: State, code: Path, pro: Licence) -> None:
+    await _started_by_nobody(pro)
+    await disown()
+    instance = (await row()).instance
+    async with db.connection() as conn:
+        await conn.execute("UPDATE workspaces SET state = %s", (state,))
+
+    async def ended() -> bool:
+        return (await row()).state == State.STOPPED
+
+    async with gateway_keeper():
+        await until(ended)
+    assert not BACKEND.alive(instance)
+
+
+async def test_an_idle_stop_is_noted(code: Path, pro: Licence) -> None:
+    async with gateway_keeper() as services:
+        await ensure_workspace(pro)
+        os.kill(int((await row()).facts["pid"]), signal.SIGTERM)
+
+        async def noted() -> bool:
+            services.wakeups.wake_all()
+            return (await row()).state == State.STOPPED
+
+        await until(noted)
+        assert metrics.WORKSPACES.labels("stopped")._value.get() == 1
+
+
+async def test_of_two_gateways_the_one_that_stays_takes_over(code: Path, pro: Licence) -> None:
+    async with gateway_keeper() as staying:
+        async with gateway_keeper() as leaving:
+            await ensure_workspace(pro)
+            assert (await row()).holder == leaving.lease.id
+            holding.hold_with(staying.lease)
+
+        assert (await row()).holder == staying.lease.id
+        assert await alive()
+        assert stand_in.starts(code) == ["demo-pro"]
+    assert (await row()).state == State.STOPPED
+
+
+async def test_a_living_lease_that_adopts_nothing_saves_no_workspace(code: Path, pro: Licence, lease: object) -> None:
+    """Source: the other process may be a command, or a gateway that stops as well."""
+    async with gateway_keeper():
+        await ensure_workspace(pro)
+        instance = (await row()).instance
+
+    assert not BACKEND.alive(instance)
+
+
+async def test_a_process_without_a_lease_leaves_its_workspace_to_a_gateway(code: Path, pro: Licence) -> None:
+    async with gateway_keeper() as services:
+        holding.hold_with(None)
+        await ensure_workspace(pro)
+
+        async def adopted() -> bool:
+            # This one event loop stands for two processes, and the keeper lets go of what its own is busy with.
+            services.wakeups.wake_all()
+            return (await row()).holder == services.lease.id
+
+        await until(adopted)
+        holding.hold_with(services.lease)
+
+
+async def _started_by_nobody(licence: Licence) -> None:
+    await ensure_workspace(licence)
+    assert (await row()).holder is None
