@@ -1,10 +1,12 @@
 """Fixtures that every app's tests share: the named users, a real Valkey, the async pool."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.utils import timezone
 
 DEMO_TIERS = {"demo-free": "free", "demo-pro": "pro", "demo-enterprise": "enterprise"}
@@ -43,6 +45,8 @@ async def pool(transactional_db: None) -> AsyncIterator[None]:
     await db.open_pool()
     yield
     await db.close_pool()
+    # The ORM's async half works in a thread of its own, whose connection would outlive the test database.
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture
@@ -50,14 +54,3 @@ def data_dir(tmp_path: Path, settings: object) -> Path:
     """A DATA_DIR of the test's own."""
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    """Whatever a process keeps in memory is emptied after each test."""
-    yield
-    for clear in CACHE_CLEARERS:
-        clear()
-
-
-CACHE_CLEARERS: list[Callable[[], None]] = []

@@ -10,7 +10,7 @@ from accounts.licences import LicenceInvalid, check_licence
 from accounts.models import ChannelLink, UserLicence
 
 
-class LicenceForm(forms.ModelForm[UserLicence]):
+class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A licence whose overrides must fit the typed model."""
 
     class Meta:

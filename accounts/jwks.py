@@ -1,9 +1,12 @@
 """The keys that tokens are verified with: fetched from JWT_JWKS_URL, or the development issuer's own."""
 
 import asyncio
+import json
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -29,10 +32,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A public key; `family` is RSA, EC or OKP."""
+    """A public key; `family` is RSA, EC or OKP. `algorithm` is the only one that its issuer allows, if it names one."""
 
     key: Any
     family: str
+    algorithm: str = ""
 
 
 class KeySource(Protocol):
@@ -58,7 +62,9 @@ class RemoteKeys:
 
     async def find(self, kid: str) -> SigningKey | None:
         """See KeySource.find."""
-        if self._must_fetch(kid):
+        known = _pick(self._keys, kid) is not None
+        # A token of a known key never waits for a fetch that another one began; any other waits for what it brings.
+        if not (known and self._lock.locked()) and (self._lock.locked() or self._must_fetch(kid)):
             async with self._lock:
                 if self._must_fetch(kid):
                     await self._fetch()
@@ -79,6 +85,9 @@ class RemoteKeys:
             keys = parse_jwks(document)
         except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             log.warning("jwks_not_fetched", error=type(error).__name__)
+            return
+        if not keys:
+            log.warning("jwks_without_a_usable_key")
             return
         self._keys, self._fetched_at = keys, self._clock()
 
@@ -131,10 +140,11 @@ def parse_jwks(document: Any) -> dict[str, SigningKey]:
             not isinstance(entry, dict)
             or entry.get("use", "sig") != "sig"
             or entry.get("kty") not in {"RSA", "EC", "OKP"}
+            or "d" in entry  # a private key that was published verifies nothing
         ):
             continue
         try:
-            keys[str(entry.get("kid", ""))] = SigningKey(jwt.PyJWK(entry).key, entry["kty"])
+            keys[str(entry.get("kid", ""))] = SigningKey(jwt.PyJWK(entry).key, entry["kty"], entry.get("alg") or "")
         except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
             log.warning("jwk_passed_over", error=type(error).__name__)
     return keys
@@ -148,15 +158,24 @@ def _pick(keys: dict[str, SigningKey], kid: str) -> SigningKey | None:
 
 async def _download(url: str) -> Any:
     """The JSON at `url`. Raises httpx.HTTPError, and ValueError for what is too large or no JSON."""
+    # 80 ms of work the first time, during which no token of the process would be streamed.
+    tls = await asyncio.to_thread(_tls_context)
+    # Unpacked, a small answer could fill the memory: none may be packed, and what is all the same is no JSON.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     async with (
         asyncio.timeout(FETCH_TIMEOUT_S),
-        httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, trust_env=False) as client,
-        client.stream("GET", url, headers={"Accept": "application/json"}) as response,
+        httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, trust_env=False, verify=tls) as client,
+        client.stream("GET", url, headers=headers) as response,
     ):
         response.raise_for_status()
         body = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 raise ValueError("the JWKS is too large")
-        return httpx.Response(200, content=bytes(body)).json()
+        return json.loads(body)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)

@@ -137,7 +137,10 @@ def check_licence(row: UserLicence) -> None:
 
 def is_allowed_url(url: str) -> bool:
     """Whether `url` lies under an entry of MCP_SERVER_URL_ALLOWLIST: same scheme, host and port, and below its path."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     if parts.scheme not in {"http", "https"} or parts.username or parts.password or ".." in parts.path.split("/"):
         return False
     return any(_is_below(url, entry) for entry in settings.MCP_SERVER_URL_ALLOWLIST)

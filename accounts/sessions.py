@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
@@ -11,7 +12,7 @@ _USER, _EXPIRES = "dexorder_user", "dexorder_expires"
 
 
 def sign_in(request: HttpRequest, identity: Identity) -> None:
-    """Begin a session under a new id; it ends when the identity expires."""
+    """Begin or renew a session, under a new id (an old one may be known to others); it ends when the identity expires."""
     session: SessionBase = request.session
     session.cycle_key()
     session[_USER] = identity.user_id
@@ -20,9 +21,13 @@ def sign_in(request: HttpRequest, identity: Identity) -> None:
 
 
 def sign_out(request: HttpRequest) -> None:
-    """End the chat's session; one of the admin in the same browser goes on."""
+    """End the chat's session; one of the admin in the same browser goes on, under a new id."""
     for key in (_USER, _EXPIRES):
         request.session.pop(key, None)
+    if SESSION_KEY not in request.session:
+        request.session.flush()
+        return
+    request.session.set_expiry(None)
     request.session.cycle_key()
 
 

@@ -16,8 +16,12 @@ class TicketInvalid(Exception):
 async def issue_ticket(identity: Identity, *, origin: str) -> str:
     """A ticket of 128 random bits for `identity`, bound to the page's origin; good for 30 s and one use."""
     ticket = secrets.token_urlsafe(16)
-    async with connection() as conn, conn.transaction():
-        await conn.execute("DELETE FROM ws_tickets WHERE expires_at < clock_timestamp()")
+    async with connection() as conn:
+        # Rows that another process is removing are left to it: two such removals could wait for each other.
+        await conn.execute(
+            "DELETE FROM ws_tickets WHERE digest IN (SELECT digest FROM ws_tickets"
+            " WHERE expires_at < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED)"
+        )
         await conn.execute(
             "INSERT INTO ws_tickets (digest, user_id, origin, identity_expires_at, expires_at)"
             " VALUES (%s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')",
@@ -31,7 +35,8 @@ async def redeem_ticket(ticket: str, *, origin: str) -> Identity:
     async with connection() as conn:
         cursor = await conn.execute(
             "DELETE FROM ws_tickets WHERE digest = %s"
-            " RETURNING user_id, identity_expires_at, origin = %s AND expires_at > clock_timestamp()",
+            " RETURNING user_id, identity_expires_at,"
+            " origin = %s AND clock_timestamp() < LEAST(expires_at, identity_expires_at)",
             (_digest(ticket), origin),
         )
         row = await cursor.fetchone()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import psycopg
 import structlog
@@ -60,10 +61,11 @@ class Worker:
             task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}")
             self._runs[claim.turn] = (turn_run, task)
             metrics.turns_in_flight.inc()
-            task.add_done_callback(lambda _task, turn=claim.turn: self._ended(turn))
+            task.add_done_callback(partial(self._ended, claim.turn))
 
-    def _ended(self, turn: str) -> None:
-        del self._runs[turn]
+    def _ended(self, turn: str, task: "asyncio.Task[None]") -> None:
+        if self._runs[turn][1] is task:
+            del self._runs[turn]
         metrics.turns_in_flight.dec()
         # There may be room again, or a conversation free.
         self._runnable.put("")
@@ -71,7 +73,7 @@ class Worker:
     async def _watch_cancels(self) -> None:
         while True:
             payloads = await self._cancels.wait()
-            await _shielded(lambda payloads=payloads: self._cancel(payloads))  # type: ignore[misc]  # bound now
+            await _shielded(partial(self._cancel, payloads))
 
     async def _cancel(self, payloads: list[str]) -> None:
         for turn in payloads or (await cancellations(self._services.lease.id) if self._runs else []):

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import structlog
@@ -28,6 +29,7 @@ PONG_WITHIN_S = 40.0
 # What runs when the process is told to stop may take this long to end.
 GRACEFUL_S = 5
 RESTART_AFTER_S = 1.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Any number, as long as nothing else in the database uses it for an advisory lock.
 _ALONE_LOCK = 0x6465786F
 
@@ -75,7 +77,7 @@ async def run_alone() -> None:
     await open_pool()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
     warming = asyncio.create_task(warm_up())
     try:
@@ -126,6 +128,17 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT, without raising them again afterwards as uvicorn does: there is more to end than it."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in STOP_SIGNALS:
+            # From here on the process is stopping anyway; a second Ctrl-C must not cut that short.
+            loop.add_signal_handler(number, log.info, "stopping")
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # a wider type is enough
         """Begin to listen."""

@@ -67,6 +67,7 @@ class TestWorker:
     brain: ScriptedBrain
     id: UUID = field(default_factory=new_uuid)
     runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = field(default_factory=dict)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def begin(self) -> "TestWorker":
         async with connection() as conn:
@@ -81,7 +82,8 @@ class TestWorker:
         if claim is None:
             return None
         run = TurnRun(claim, self.brain.brain())
-        self.runs[claim.turn] = (run, asyncio.create_task(run.run()))
+        self.tasks.append(asyncio.create_task(run.run()))
+        self.runs[claim.turn] = (run, self.tasks[-1])
         return claim.turn
 
     async def care(self) -> bool:
@@ -103,10 +105,9 @@ class TestWorker:
 
     async def die(self) -> None:
         """As kill -9: nothing more is written, the lease runs out."""
-        tasks = [task for _, task in self.runs.values()]
-        for task in tasks:
+        for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         self.runs.clear()
         await self.lose_lease()
 

@@ -156,7 +156,9 @@ class Engine(RuleBasedStateMachine):
             rows = await (await conn.execute("SELECT id::text, state, attempts, holder, content, answer FROM turns")).fetchall()
         assert {row[0] for row in rows} == set(self.accepted)
         assert all(row[1] in FINAL and row[2] <= 4 and row[3] is None for row in rows), rows
-        assert all(row[4] == row[5] == "" for row in rows), "the workspace has all texts, so the gateway has none"
+        withdrawn = {row[0] for row in rows if row[1] == "cancelled" and row[2] == 0}
+        assert set(self.brain.stored) == set(self.accepted) - withdrawn
+        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn), "what is stored there is erased here"
         async with batch(limit=1000) as (_, told):
             assert sorted(row.turn or "" for row in told) == sorted(
                 turn for turn, channel in self.channels.items() if channel != "web"

@@ -1,0 +1,158 @@
+"""Who a token proves. Source: DESIGN section 3 and 4, RFC 8725."""
+
+import base64
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts import issuer
+from accounts.tokens import TokenInvalid, is_user_id, verify_token
+
+
+@pytest.fixture(autouse=True)
+def _own_key(data_dir: Path) -> None:
+    """Each test has an issuer of its own."""
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    base = {
+        "iss": issuer.issuer_url(),
+        "aud": "dexorder",
+        "sub": "demo-pro",
+        "iat": now,
+        "exp": now + timedelta(hours=1),
+    }
+    return {name: value for name, value in (base | changes).items() if value is not None}
+
+
+def sign(
+    payload: dict[str, Any], *, algorithm: str = "RS256", headers: dict[str, Any] | None = None, key: Any = None
+) -> str:
+    kid = issuer.jwks()["keys"][0]["kid"]
+    return jwt.encode(payload, key or issuer._key(), algorithm=algorithm, headers={"kid": kid, **(headers or {})})
+
+
+async def test_a_token_of_the_issuer_proves_its_subject() -> None:
+    identity = await verify_token(issuer.issue_token("demo-pro", ttl=timedelta(minutes=5)))
+
+    assert identity.user_id == "demo-pro"
+    assert identity.expires_at > datetime.now(UTC)
+
+
+@pytest.mark.parametrize("missing", ["exp", "iat", "aud", "iss", "sub"])
+async def test_a_token_without_a_required_claim_is_refused(missing: str) -> None:
+    with pytest.raises(TokenInvalid):
+        await verify_token(sign(claims(**{missing: None})))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exp": datetime.now(UTC) - timedelta(seconds=1)},
+        {"iat": datetime.now(UTC) + timedelta(hours=1)},
+        {"aud": "someone-else"},
+        {"iss": "https://evil.example"},
+        {"sub": ""},
+        {"sub": "a\0b"},
+        {"sub": "x" * 256},
+        {"exp": 10**18},
+    ],
+)
+async def test_a_token_with_a_wrong_claim_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(TokenInvalid):
+        await verify_token(sign(claims(**change)))
+
+
+async def test_an_unsigned_token_is_refused() -> None:
+    with pytest.raises(TokenInvalid):
+        await verify_token(jwt.encode(claims(), None, algorithm="none"))  # type: ignore[arg-type]
+
+
+async def test_a_token_signed_with_the_public_key_as_a_secret_is_refused() -> None:
+    public = (
+        issuer._key()
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    header = {"alg": "HS256", "typ": "JWT", "kid": issuer.jwks()["keys"][0]["kid"]}
+    body = claims() | {name: int(claims()[name].timestamp()) for name in ("iat", "exp")}
+    signed = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, body))
+    mac = base64.urlsafe_b64encode(hmac.digest(public, signed, "sha256")).rstrip(b"=")
+
+    with pytest.raises(TokenInvalid):
+        await verify_token((signed + b"." + mac).decode())
+
+
+@pytest.mark.parametrize("header", ["jku", "x5u", "x5c", "jwk", "crit"])
+async def test_a_header_that_says_where_the_key_is_is_refused(header: str) -> None:
+    with pytest.raises(TokenInvalid):
+        await verify_token(sign(claims(), headers={header: "https://evil.example"}))
+
+
+async def test_a_token_of_another_key_is_refused() -> None:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    with pytest.raises(TokenInvalid):
+        await verify_token(sign(claims(), key=stranger))
+
+
+async def test_without_debug_no_token_of_the_development_issuer_is_valid(settings: Any) -> None:
+    token = issuer.issue_token("demo-pro")
+    settings.DEBUG = False
+
+    with pytest.raises(TokenInvalid):
+        await verify_token(token)
+    with pytest.raises(issuer.IssuerOff):
+        issuer.issue_token("demo-pro")
+
+
+@given(st.text(max_size=200) | st.text('ey.J0-_{}"', max_size=9000))
+async def test_what_is_no_token_is_refused_whatever_it_is(token: str) -> None:
+    with pytest.raises(TokenInvalid):
+        await verify_token(token)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["alg", "kid", "typ", "b64", "crit"]),
+        st.none() | st.integers() | st.text() | st.lists(st.text()),
+    )
+)
+async def test_a_header_of_any_kind_never_breaks_the_verifier(header: dict[str, Any]) -> None:
+    parts = [json.dumps(header), json.dumps({"sub": "demo-pro"})]
+    token = ".".join(base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts) + ".c2ln"
+
+    with pytest.raises(TokenInvalid):
+        await verify_token(token)
+
+
+def test_two_processes_that_make_the_key_at_once_end_with_one(data_dir: Path) -> None:
+    file = data_dir / "issuer" / "key.pem"
+    issuer._make(file)
+    first = file.read_bytes()
+
+    issuer._make(file)
+
+    assert file.read_bytes() == first
+    assert file.stat().st_mode & 0o077 == 0
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("user", "good"),
+    [("demo-pro", True), ("ü@x|y/z", True), ("", False), (" a", False), ("a\n", False), ("\ud800", False)],
+    ids=range(6),
+)
+def test_a_user_id_is_printable_text(user: str, good: bool) -> None:
+    assert is_user_id(user) is good
