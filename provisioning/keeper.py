@@ -28,10 +28,12 @@ log = structlog.get_logger(__name__)
 async def run(services: Services) -> None:
     """Keep this process's workspaces until `services.stopping`; then none is left that nobody owns.
 
-    Raises psycopg.Error when the database can't be reached at the end.
+    When it stops because the lease is lost, nothing is ended: whoever is there first adopts the workspaces, another process
+    or this one under its next lease. Raises psycopg.Error when the database can't be reached at the end.
     """
     holder = services.lease.id
     holding.hold_with(services.lease)
+    flights().closing = False
     signal = services.wakeups.on(rows.WAKEUP)
     try:
         async with asyncio.TaskGroup() as group:
@@ -39,7 +41,8 @@ async def run(services: Services) -> None:
             await services.stopping.wait()
             for loop in loops:
                 loop.cancel()
-        await _leave(holder)
+        if not services.lease.lost.is_set():
+            await _leave(holder)
     finally:
         holding.hold_with(None)
 

@@ -12,12 +12,13 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import httpx
+import structlog
 from django.conf import settings
 
 from provisioning import processes, tokens
@@ -35,6 +36,8 @@ LOG_CAP_BYTES = 1024 * 1024
 TAIL_BYTES, TAIL_LINES = 4096, 20
 # What a program needs to run; the gateway's own environment holds its secrets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+
+log = structlog.get_logger(__name__)
 
 
 class ProcessBackend:
@@ -106,19 +109,19 @@ class ProcessBackend:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _ready_file(folder).unlink(missing_ok=True)
             _owner_file(folder).touch(mode=0o600)
-            log = os.open(_log_file(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+            printed = os.open(_log_file(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
             try:
                 child = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
                     _command(spec, folder),
                     cwd=self.code_dir,
                     env=_environment(folder),
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=printed,
+                    stderr=printed,
                     start_new_session=True,
                 )
             finally:
-                os.close(log)
+                os.close(printed)
         self._children[child.pid] = child
         known_as = processes.identity(child.pid)
         if known_as is None:
@@ -223,14 +226,20 @@ def _tail(folder: Path) -> str:
 def _tend(folders: list[Path]) -> None:
     """Touch the owners' files and cut the logs that have grown too long; one older log is kept."""
     for folder in folders:
-        # A folder may be deleted meanwhile.
-        with suppress(FileNotFoundError):
+        try:
             _owner_file(folder).touch()
-            log = _log_file(folder)
-            if log.stat().st_size > LOG_CAP_BYTES:
-                shutil.copyfile(log, log.with_name("log.1"))
-                # Its writers append, so they go on at the new end.
-                os.truncate(log, 0)
+            _cut(_log_file(folder))
+        except FileNotFoundError:
+            log.debug("workspace_folder_gone", workspace=folder.name)
+        except OSError as error:
+            log.warning("workspace_not_tended", workspace=folder.name, error=str(error))
+
+
+def _cut(file: Path) -> None:
+    if file.stat().st_size > LOG_CAP_BYTES:
+        shutil.copyfile(file, file.with_name("log.1"))
+        # Its writers append, so they go on at the new end.
+        os.truncate(file, 0)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ async def test_everyone_gets_the_one_result_and_the_stages() -> None:
     await settle()
     work.go.set()
 
-    assert await asyncio.gather(first, second) == [READY, READY]
+    assert (await first, await second) == (READY, READY)
     assert work.done == 1
     assert (early.told, late.told) == (["queued", "starting"], ["starting"])
 

@@ -179,6 +179,36 @@ async def test_a_living_lease_that_adopts_nothing_saves_no_workspace(code: Path,
     assert not BACKEND.alive(instance)
 
 
+async def test_a_lost_lease_ends_no_workspace_and_the_next_one_keeps_it(code: Path, pro: Licence) -> None:
+    """Source: a laptop that slept through its lease."""
+    async with gateway_keeper() as services:
+        await ensure_workspace(pro)
+        services.lease.lost.set()
+    assert await alive()
+
+    async with gateway_keeper() as again:
+
+        async def adopted() -> bool:
+            return (await row()).holder == again.lease.id
+
+        await until(adopted)
+        await ensure_workspace(pro)
+    assert stand_in.starts(code) == ["demo-pro"]
+    assert not await alive()
+
+
+async def test_a_folder_that_cannot_be_tended_hinders_no_other(
+    code: Path, pro: Licence, data_dir: Path, lease: object
+) -> None:
+    await ensure_workspace(pro)
+    owner = data_dir / "workspaces" / NAME / "owner"
+    os.utime(owner, (0, 0))
+    (data_dir / "workspaces" / "ws-file").write_text("no folder")
+    await BACKEND.heartbeat(["ws-gone", "ws-file", NAME])
+
+    assert owner.stat().st_mtime > 0
+
+
 async def test_a_process_without_a_lease_leaves_its_workspace_to_a_gateway(code: Path, pro: Licence) -> None:
     async with gateway_keeper() as services:
         holding.hold_with(None)

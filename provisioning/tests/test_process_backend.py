@@ -97,6 +97,7 @@ async def test_a_hostile_user_id_is_a_hashed_folder_and_one_argument(user_id: st
         (stand_in.DEAF, Cause.NEVER_READY, "not ready within 1 s", ""),
         (stand_in.ANNOUNCES_NONSENSE, Cause.NEVER_READY, "unreadable announcement", ""),
     ],
+    ids=["exits", "lacks a module", "never ready", "deaf", "announces nonsense"],
 )
 async def test_a_failed_start_tells_its_true_cause_and_leaves_nothing(
     program: str, cause: Cause, detail: str, output: str, code: Path, data_dir: Path, settings: Settings
