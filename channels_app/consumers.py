@@ -11,6 +11,7 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from agents.conversations import get_conversation, main_conversation
 from agents.turns import open_turns
 from channels_app.offers import model_now
+from channels_app.problems import UNAVAILABLE
 from channels_app.protocol.server import Error, Ready
 from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event
 from channels_app.socket.closing import BAD_TICKET, TRY_LATER, not_licensed
@@ -31,6 +32,9 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
         admitted = await admit(scope)
     except Denied as denied:
         await deny(scope, send, denied)
+    except psycopg.OperationalError as error:
+        log.warning("socket_not_served", error=type(error).__name__)
+        await deny(scope, send, Denied(503, UNAVAILABLE.code, UNAVAILABLE.message))
     except TicketInvalid:
         await send(accept_event(SUBPROTOCOL))
         await send(close_event(BAD_TICKET))

@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from accounts.licences import Licence
-from agents.catalogue import ALL_MODELS, catalogue, configured_default
+from agents.catalogue import catalogue, configured_default
 from agents.errors import AgentFailed
 from agents.providers import switched_on
 from agents.routing import Offer, Wishes, choose
@@ -11,11 +11,11 @@ from agents.routing import Offer, Wishes, choose
 
 def offer(licence: Licence) -> Offer:
     """What the licence allows of the models that are on. Raises ImproperlyConfigured for a broken catalogue."""
-    models, licensed = catalogue(), licence.features.models
+    models = catalogue()
     return Offer(
         catalogue=models,
         providers=frozenset(switched_on()),
-        licensed=(ALL_MODELS,) if licensed is None else licensed,
+        licensed=licence.features.models,
         default=configured_default(models),
         default_provider=settings.DEFAULT_MODEL_PROVIDER,
     )

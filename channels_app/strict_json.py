@@ -30,9 +30,7 @@ def loads(text: str | bytes) -> Any:
             parse_constant=_constant,
         )
         for string in _strings(value):
-            if "\0" in string:
-                raise BadJSON("A text holds a NUL character.")
-            string.encode("utf-8")
+            _check(string)
     except BadJSON:
         raise
     except UnicodeError as error:
@@ -42,6 +40,13 @@ def loads(text: str | bytes) -> Any:
     except ValueError as error:
         raise BadJSON("This is not valid JSON.") from error
     return value
+
+
+def _check(string: str) -> None:
+    """Raises BadJSON for a NUL, UnicodeError for a lone surrogate."""
+    if "\0" in string:
+        raise BadJSON("A text holds a NUL character.")
+    string.encode("utf-8")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

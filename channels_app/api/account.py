@@ -1,16 +1,18 @@
 """Who the user is: tickets, the browser session, licence, models."""
 
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import BearerAuthentication
 from accounts.licences import Licence, NotLicensed, active_licence
 from accounts.sessions import sign_in, sign_out
-from accounts.tickets import issue_ticket
+from accounts.tickets import TICKET_S, issue_ticket
 from channels_app.api.base import ApiView, user_of
 from channels_app.api.serializers import model_json
 from channels_app.offers import model_now, offer
@@ -22,7 +24,7 @@ class TicketView(ApiView):
     def post(self, request: Request) -> Response:
         """201 {ticket, expires_at}; the ticket is good for the Origin that asked for it."""
         ticket = async_to_sync(issue_ticket)(request.auth, origin=request.headers.get("Origin", ""))
-        return Response({"ticket": ticket.ticket, "expires_at": ticket.expires_at}, status=201)
+        return Response({"ticket": ticket, "expires_at": timezone.now() + timedelta(seconds=TICKET_S)}, status=201)
 
 
 class SessionView(ApiView):
@@ -52,7 +54,8 @@ class MeView(ApiView):
         try:
             licence = async_to_sync(active_licence)(user_id)
         except NotLicensed as error:
-            return Response({"user_id": user_id, "licence": None, "problem": {"code": error.code, "message": str(error)}})
+            problem = {"code": error.code, "message": str(error)}
+            return Response({"user_id": user_id, "licence": None, "problem": problem})
         return Response({"user_id": user_id, "licence": _licence_json(licence), "problem": None})
 
 
@@ -76,5 +79,5 @@ def _licence_json(licence: Licence) -> dict[str, Any]:
 
 
 def _django(request: Request) -> HttpRequest:
-    inner: HttpRequest = request._request  # noqa: SLF001 - the documented way to Django's own request
+    inner: HttpRequest = request._request
     return inner

@@ -1,6 +1,5 @@
 """Read request bodies as strictly as the socket reads its frames."""
 
-from collections.abc import Mapping
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
@@ -14,9 +13,7 @@ class StrictJSONParser(BaseParser):
 
     media_type = "application/json"
 
-    def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> Any:
+    def parse(self, stream: IO[bytes], *_framework: Any, **_context: Any) -> Any:
         """The body's value. Raises ParseError."""
         try:
             return strict_json.loads(stream.read())

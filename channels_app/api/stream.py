@@ -68,7 +68,7 @@ async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:
         async with subscribed(reader.user_id) as hints:
             while datetime.now(UTC) < reader.until:
                 frames, first = await reader.read(after)
-                for after, frame in enumerate(frames, start=first):  # noqa: B020, PLR1704 - the last number sent
+                for after, frame in enumerate(frames, start=first):  # noqa: PLR1704 - the last number sent
                     yield f"id: {after}\ndata: {frame}\n\n"
                 if frames and is_final(frames[-1]):
                     return

@@ -16,7 +16,9 @@ def document() -> dict[str, Any]:
     """One schema (draft 2020-12): `#/$defs/ClientFrame` and `#/$defs/ServerFrame` are the two directions."""
     client: tuple[type[BaseModel], ...] = get_args(get_args(AnyClientFrame)[0])
     server: tuple[type[BaseModel], ...] = (*SERVER_FRAMES, *EVENT_FRAMES)
-    _, made = models_json_schema([(model, "validation") for model in (*client, *server)], ref_template="#/$defs/{model}")
+    _, made = models_json_schema(
+        [(model, "validation") for model in (*client, *server)], ref_template="#/$defs/{model}"
+    )
     definitions: dict[str, Any] = made["$defs"]
     for model in (*client, *server):
         _tidy(definitions[model.__name__])

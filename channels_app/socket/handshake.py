@@ -14,7 +14,9 @@ from gateway.ids import new_id
 SUBPROTOCOL = "dexorder.v1"
 TICKET_PREFIX = "dexorder.ticket."
 # A URL is written to logs and histories: nothing that opens a door belongs there.
-CREDENTIAL_NAMES = frozenset({"access_token", "api_key", "auth", "authorization", "bearer", "id_token", "jwt", "ticket", "token"})
+CREDENTIAL_NAMES = frozenset(
+    {"access_token", "api_key", "auth", "authorization", "bearer", "id_token", "jwt", "ticket", "token"}
+)
 JWT_START = "eyJ"
 
 
@@ -41,7 +43,9 @@ async def admit(scope: Scope) -> Admitted:
     `dexorder.ticket.<ticket>` as subprotocols. Raises Denied, or TicketInvalid for a ticket that is not (any more) good.
     """
     if _credential_in_query(scope):
-        raise Denied(401, "token_in_query", "A token does not belong into the address. Send it in the Authorization header.")
+        raise Denied(
+            401, "token_in_query", "A token does not belong in the address. Send it in the Authorization header."
+        )
     origins = header_values(scope, b"origin")
     if len(origins) > 1 or any(origin not in settings.ALLOWED_ORIGINS for origin in origins):
         raise Denied(403, "origin", "Pages of this origin may not connect.")

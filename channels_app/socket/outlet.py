@@ -94,4 +94,3 @@ class Outlet:
     async def _send(self, event: Event) -> None:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             await self._send_event(event)
-

@@ -1,0 +1,209 @@
+"""The parts of a socket that need no server: what is followed, how much is taken, what waits."""
+
+import asyncio
+import time
+import uuid
+
+import pytest
+
+from channels_app.protocol.server import Pong
+from channels_app.socket.closing import TRY_LATER
+from channels_app.socket.lane import LANE_LENGTH, Lane
+from channels_app.socket.limits import FrameLimits
+from channels_app.socket.outlet import WAITING_FRAMES, Outlet
+from channels_app.socket.tails import ENDED_KEPT, Tails
+from channels_app.socket.together import run_together
+from gateway.ids import new_id
+
+
+def _due(tails):
+    return [(tail.turn, tail.sent) for tail in tails.take_due()]
+
+
+def test_a_new_turn_is_followed_from_its_first_event():
+    tails = Tails()
+    tails.adopt("a")
+
+    assert _due(tails) == [("a", 0)]
+    assert _due(tails) == []
+
+
+def test_a_turn_that_was_running_is_left_alone_until_it_is_asked_for():
+    tails = Tails(["a"])
+    tails.hint("a", 9)
+    tails.adopt("a")
+    tails.poll()
+    assert _due(tails) == []
+
+    tails.follow("a", after=4)
+    assert _due(tails) == [("a", 4)]
+
+
+def test_a_hint_of_what_was_sent_makes_nothing_due():
+    tails = Tails()
+    tails.follow("a", after=5)
+    tails.take_due()
+
+    tails.hint("a", 5)
+    assert _due(tails) == []
+    tails.hint("a", 6)
+    assert _due(tails) == [("a", 5)]
+
+
+def test_a_late_hint_does_not_begin_an_ended_turn_again():
+    tails = Tails()
+    tails.follow("a", after=5)
+    tails.end("a", last=7)
+
+    tails.hint("a", 7)
+    tails.adopt("a")
+    tails.poll()
+    assert _due(tails) == []
+
+
+def test_an_ended_turn_that_staff_had_tried_again_goes_on_where_it_ended():
+    tails = Tails()
+    tails.end("a", last=7)
+
+    tails.hint("a", 8)
+    assert _due(tails) == [("a", 7)]
+
+
+def test_no_new_turn_is_followed_while_a_message_is_being_accepted():
+    tails = Tails()
+    with tails.held():
+        tails.adopt("a")
+        assert _due(tails) == []
+        tails.follow("a", after=0)
+
+    assert _due(tails) == [("a", 0)]
+
+
+def test_a_second_resume_replaces_the_first():
+    tails = Tails()
+    tails.follow("a", after=0)
+    (first,) = tails.take_due()
+    tails.follow("a", after=3)
+
+    assert not tails.is_current(first)
+    assert _due(tails) == [("a", 3)]
+
+
+def test_an_old_turns_id_tells_its_age():
+    tails = Tails()
+    old = uuid.UUID(int=(int((time.time() - 60) * 1000) << 80) | (7 << 76) | (2 << 62))
+
+    assert tails.may_be_new(new_id())
+    assert not tails.may_be_new(str(old))
+
+
+def test_a_socket_of_many_days_does_not_remember_every_turn():
+    tails = Tails()
+    for number in range(ENDED_KEPT + 5):
+        tails.end(str(number), last=1)
+
+    assert not tails.knows("4")
+    assert tails.knows("5")
+
+
+def test_frames_spread_over_time_are_no_flood():
+    now = [0.0]
+    limits = FrameLimits(clock=lambda: now[0])
+
+    for _ in range(500):
+        now[0] += 0.1
+        assert not limits.flooding()
+
+
+def test_the_hundred_and_first_frame_within_ten_seconds_is_a_flood():
+    now = [0.0]
+    limits = FrameLimits(clock=lambda: now[0])
+    assert not any(limits.flooding() for _ in range(100))
+
+    now[0] = 9.9
+    assert limits.flooding()
+    now[0] = 30.0
+    assert not limits.flooding()
+
+
+async def test_a_client_that_takes_nothing_is_read_from_no_more():
+    """Backpressure: the reader waits in `put` once enough frames wait to be sent."""
+    stuck = asyncio.Event()
+
+    async def send(_event):
+        await stuck.wait()
+
+    outlet = Outlet(send, tails=Tails(), on_lost=lambda _tail: None)
+    running = asyncio.create_task(outlet.run())
+    for _ in range(WAITING_FRAMES):
+        await outlet.put(Pong())
+    await asyncio.sleep(0)
+    await outlet.put(Pong())
+    waiting = asyncio.create_task(outlet.put(Pong()))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    stuck.set()
+    await waiting
+    running.cancel()
+
+
+async def test_frames_that_wait_are_sent_before_the_close():
+    sent = []
+
+    async def send(event):
+        sent.append(event["type"])
+
+    outlet = Outlet(send, tails=Tails(), on_lost=lambda _tail: None)
+    await outlet.put(Pong())
+    await outlet.close(TRY_LATER)
+    await outlet.close(TRY_LATER)
+    await outlet.run()
+
+    assert sent == ["websocket.send", "websocket.close"]
+
+
+async def test_a_client_that_is_gone_ends_the_sending():
+    async def send(_event):
+        raise ConnectionResetError
+
+    outlet = Outlet(send, tails=Tails(), on_lost=lambda _tail: None)
+    await outlet.put(Pong())
+
+    await outlet.run()
+
+
+async def test_slow_work_waits_in_a_short_lane():
+    lane, release = Lane(), asyncio.Event()
+    offered = [lane.offer(release.wait) for _ in range(LANE_LENGTH + 1)]
+
+    assert offered == [True] * LANE_LENGTH + [False]
+
+
+async def test_the_same_work_waits_only_once():
+    lane, done = Lane(), []
+
+    async def work():
+        done.append(1)
+
+    assert lane.offer(work, key="a")
+    assert not lane.offer(work, key="a")
+    running = asyncio.create_task(lane.run())
+    while not done:
+        await asyncio.sleep(0)
+    assert lane.offer(work, key="a")
+    running.cancel()
+
+
+async def test_when_one_loop_breaks_all_end():
+    forever = asyncio.create_task(asyncio.Event().wait())
+
+    async def waiting():
+        await asyncio.shield(forever)
+
+    async def broken():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await run_together([waiting()], beside=[broken()])
+    forever.cancel()

@@ -1,0 +1,104 @@
+"""Source: DESIGN.md, section 3: sessions end with their token unless renewed; a licence that ends closes the socket."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from accounts.models import UserLicence
+from channels_app.socket.expiry import WARN_S
+from channels_app.tests.live import client_of, ready_client, token_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHORT = timedelta(seconds=2)
+
+
+async def test_a_token_that_runs_out_is_announced_and_closes_with_4401(gateway):
+    async with ready_client(gateway, "demo-pro", ttl=SHORT) as client:
+        code, _reason = await client.closed()
+
+    expiring = next(frame for frame in client.frames if frame["type"] == "expiring")
+    assert 0 <= expiring["seconds"] <= 2
+    assert code == 4401
+
+
+async def test_a_long_token_is_not_announced(gateway):
+    async with ready_client(gateway, "demo-pro", ttl=timedelta(seconds=WARN_S + 30)) as client:
+        await client.quiet()
+
+    assert "expiring" not in [frame["type"] for frame in client.frames]
+
+
+async def test_a_fresh_token_in_band_keeps_the_socket(gateway):
+    async with client_of(gateway, "demo-pro", ttl=SHORT) as client:
+        await client.until("expiring")
+        await client.send("authenticate", token=await token_of("demo-pro"))
+        await asyncio.sleep(SHORT.total_seconds() + 0.2)
+
+        await client.send("ping")
+        await client.until("pong")
+
+
+@pytest.mark.parametrize(("user", "code"), [("demo-free", "forbidden"), (None, "unauthorized")])
+async def test_a_token_of_another_or_a_bad_one_renews_nothing(gateway, user, code):
+    token = await token_of(user) if user else "nonsense"
+    async with client_of(gateway, "demo-pro", ttl=SHORT) as client:
+        await client.send("authenticate", token=token, id="a1")
+        error = await client.until("error")
+        closed, _reason = await client.closed()
+
+    assert (error["code"], error["id"]) == (code, "a1")
+    assert closed == 4401
+
+
+async def test_a_licence_that_ends_is_told_at_the_next_message_and_closes(gateway):
+    async with ready_client(gateway, "demo-pro") as client:
+        expired = UserLicence.objects.filter(user_id="demo-pro").update
+        await sync_to_async(expired)(expires_at=timezone.now())
+        await client.send("message", content="Hello", id="m1")
+        error = await client.until("error")
+        closed, _reason = await client.closed()
+
+    assert (error["code"], error["id"]) == ("licence_expired", "m1")
+    assert closed == 4403
+
+
+async def test_a_workspace_that_can_not_start_is_told_and_the_socket_stays(gateway, settings):
+    settings.MCP_SERVER_URL_ALLOWLIST = []
+    async with client_of(gateway, "demo-pro") as client:
+        await client.until("ready")
+        status = await client.until("status")
+
+        assert status["state"] == "failed"
+        assert status["detail"]
+        await client.quiet()
+
+
+async def test_typing_is_taken_in_silence(gateway):
+    async with ready_client(gateway, "demo-pro") as client:
+        await client.send("typing")
+
+        await client.quiet()
+
+
+async def test_a_server_that_stops_says_1012(licensed, pool, data_dir, settings):
+    """Clients come back and resume; uvicorn sends this code by itself."""
+    from contextlib import AsyncExitStack
+
+    from channels.routing import URLRouter
+
+    from channels_app.routing import websocket_urlpatterns
+    from channels_app.tests.live import serving
+
+    settings.DEBUG = True
+    async with AsyncExitStack() as server:
+        host = await server.enter_async_context(serving(URLRouter(websocket_urlpatterns)))
+        async with ready_client(host, "demo-pro") as client:
+            closing = asyncio.create_task(server.aclose())
+            code, _reason = await client.closed()
+            await closing
+
+    assert code == 1012
