@@ -1,0 +1,91 @@
+"""Rows of what leaves for the chat apps. Only tables: the use cases write them with SQL (see deliveries/rows.py, inbound.py)."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class ChatLane(models.Model):
+    """A chat, in which messages leave one after another; `not_before` is the pause that all of its senders share."""
+
+    key = models.TextField(primary_key=True, help_text="channel:chat")
+    not_before = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "chat_lanes"
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class DeliveryState(models.TextChoices):
+    """Where a delivery stands; the last three are final.
+
+    `ambiguous`: the platform may or may not have shown the message, so it is not sent again. `failed`: it was not shown.
+    """
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"
+
+
+class Delivery(models.Model):
+    """One message of a channel: the intent to send it, and what became of that.
+
+    The database's own sequence is the order within a lane, whatever the clocks of the processes say. `holder` and `fence`
+    say which worker's claim may write (gateway.leases). `body` is erased once the delivery is settled; `digest` stays.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    origin = models.TextField(help_text="what the message tells of; told once")
+    part = models.PositiveIntegerField(help_text="position among the messages of one text, from 0")
+    turn = models.UUIDField(null=True, blank=True, db_column="turn_id")
+    user_id = models.TextField(blank=True, help_text="blank for an account that is linked to nobody")
+    channel = models.TextField()
+    lane = models.ForeignKey(ChatLane, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
+    target = models.JSONField(help_text="the channel's own address of the chat")
+    kind = models.TextField()
+    body = models.JSONField(null=True, blank=True)
+    digest = models.TextField(help_text="SHA-256 of the body, for audit")
+    state = models.TextField(choices=DeliveryState.choices, db_default=DeliveryState.PENDING)
+    attempts = models.PositiveIntegerField(db_default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    run_after = models.DateTimeField(db_default=Now())
+    holder = models.UUIDField(null=True, blank=True)
+    fence = models.BigIntegerField(db_default=0)
+    started_at = models.DateTimeField(null=True, blank=True, help_text="when the last attempt began to send")
+    settled_at = models.DateTimeField(null=True, blank=True)
+    receipt = models.TextField(blank=True, db_default="", help_text="the platform's own id of the message")
+    error = models.TextField(blank=True, db_default="", help_text="why the last attempt was not enough")
+
+    class Meta:
+        db_table = "deliveries"
+        verbose_name_plural = "deliveries"
+        constraints = [models.UniqueConstraint(fields=["origin", "part"], name="delivery_once")]
+        indexes = [
+            models.Index(
+                fields=["lane", "id"], condition=models.Q(state__in=["pending", "sending"]), name="delivery_open"
+            ),
+            models.Index(fields=["id"], condition=models.Q(state="pending"), name="delivery_pending"),
+            models.Index(fields=["turn"], name="delivery_of_turn"),
+            models.Index(fields=["state", "-id"], name="delivery_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.lane_id} ({self.state})"
+
+
+class UnlinkedSender(models.Model):
+    """An account that wrote without being linked to a user; it is told how to link once an hour."""
+
+    channel = models.TextField()
+    sender = models.TextField()
+    hinted_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "unlinked_senders"
+        constraints = [models.UniqueConstraint(fields=["channel", "sender"], name="unlinked_sender_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.sender}"
