@@ -3,7 +3,6 @@
 import { foldAway } from "./account_menu.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
-import { copyButtons } from "./copy.js";
 import { byId } from "./dom.js";
 import { post, RequestError } from "./http.js";
 import { Outbox } from "./outbox.js";
@@ -91,7 +90,6 @@ byId("empty").addEventListener("click", (event) => {
   session.say(example.textContent.trim());
   composer.focus();
 });
-copyButtons(document.body);
 foldAway(document.querySelector(".account"));
 if (matchMedia("(hover: hover)").matches) composer.focus();
 connection.start();

@@ -1,6 +1,7 @@
 /** Markdown of a model as DOM nodes, and the same for text that is still arriving. */
 
-import { el, icon } from "./dom.js";
+import { copyButton } from "./copy.js";
+import { el } from "./dom.js";
 import { parseBlocks } from "./markdown_blocks.js";
 import { renderInline } from "./markdown_inline.js";
 import { clean } from "./text.js";
@@ -107,10 +108,10 @@ function renderHeading(block, options) {
 }
 
 function renderCode(block) {
-  const button = { type: "button", class: "copy", "data-copy": "code", "aria-label": "Copy code" };
-  const copy = el("button", button, icon("copy"));
+  const code = el("code", {}, block.text);
+  const copy = copyButton("Copy code", () => code.textContent);
   const bar = el("div", { class: "code-bar" }, el("span", {}, block.language), copy);
-  return el("div", { class: "code" }, bar, el("pre", { tabindex: "0" }, el("code", {}, block.text)));
+  return el("div", { class: "code" }, bar, el("pre", { tabindex: "0" }, code));
 }
 
 function renderList(block, options) {

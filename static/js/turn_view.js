@@ -1,5 +1,6 @@
 /** One turn on the page: the user's words, then what the agent does and says, in the order it came. */
 
+import { copyButton } from "./copy.js";
 import { el, icon } from "./dom.js";
 import { ownImage } from "./links.js";
 import { MarkdownStream } from "./markdown.js";
@@ -36,7 +37,8 @@ export class TurnView {
   /** A message of this page that has no turn yet. */
   pend(content, connected) {
     this.ask({ content, channel: "web" });
-    this.#badge.replaceChildren(connected ? "Sending…" : "Waiting for the connection…");
+    this.#badge.textContent = connected ? "Sending…" : "Waiting for the connection…";
+    this.node.dataset.state = "sending";
   }
 
   ask({ content, channel }) {
@@ -50,7 +52,10 @@ export class TurnView {
   accept(turn, position) {
     this.turn = turn;
     this.node.dataset.turn = turn;
-    if (this.#badge.textContent.endsWith("…")) this.#badge.replaceChildren();
+    if (this.node.dataset.state === "sending") {
+      this.#badge.textContent = "";
+      delete this.node.dataset.state;
+    }
     if (!this.settled && !this.#steps.hasChildNodes()) this.#wait(position);
   }
 
@@ -72,7 +77,7 @@ export class TurnView {
 
   /** The gateway did not take the message. */
   refuse({ message, retry_after_s: seconds }) {
-    this.#badge.replaceChildren();
+    this.#badge.textContent = "";
     this.#fail(message, seconds ?? 0);
     this.#settle("failed");
   }
@@ -203,7 +208,8 @@ export class TurnView {
     const at = timeOfId(this.turn ?? "");
     const parts = [at && clock(at), this.#model, ms && duration(ms), tokens(usage), cost(usage)];
     const facts = el("span", { class: "facts", title: this.#reason || null }, parts.filter(Boolean).join(" · "));
-    const copy = this.#texts.length ? [copyButton()] : [];
+    const source = () => this.#texts.map((stream) => clean(stream.text)).join("\n\n");
+    const copy = this.#texts.length ? [copyButton("Copy answer", source)] : [];
     this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...copy));
     this.#settle("done");
   }
@@ -236,11 +242,6 @@ function countDown(button, seconds) {
   button.disabled = seconds > 0;
   button.textContent = seconds > 0 ? `Try again in ${Math.ceil(seconds)} s` : "Try again";
   if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), Math.min(1, seconds) * 1000);
-}
-
-function copyButton() {
-  const button = { type: "button", class: "copy", "data-copy": "answer", "aria-label": "Copy answer" };
-  return el("button", button, icon("copy"));
 }
 
 function clock(date) {

@@ -328,6 +328,37 @@ async def test_signing_out_is_a_form_with_its_token(chat: Chat) -> None:
     assert chat.gateway.signed_out == {"csrfmiddlewaretoken": ["page-token"]}
 
 
+async def test_the_account_menu_closes_when_the_user_goes_elsewhere(chat: Chat) -> None:
+    await chat.open()
+    account, menu = chat.page.get_by_label(f"Account of {USER}"), chat.page.locator(".menu")
+    await account.click()
+    await expect(menu).to_be_visible()
+    await chat.page.keyboard.press("Escape")
+    await expect(menu).to_be_hidden()
+    await expect(account).to_be_focused()
+    await account.click()
+    await chat.page.locator("#empty").click(position={"x": 1, "y": 1})
+
+    await expect(menu).to_be_hidden()
+
+
+async def test_code_and_answers_can_be_copied(chat: Chat) -> None:
+    await chat.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    socket = await chat.open()
+    turn = socket.turn(1)
+    await turn.emit("user_message", channel="web", content="q")
+    await turn.done("Use **this**:\n\n```python\nx = 1\n```")
+    copied = "navigator.clipboard.readText()"
+    await chat.turn().get_by_role("button", name="Copy code").click()
+    await expect(chat.turn().locator("[data-copied]")).to_have_count(1)
+    assert await chat.page.evaluate(copied) == "x = 1"
+    await expect(chat.turn().locator("[data-copied]")).to_have_count(0)
+    await chat.turn().get_by_role("button", name="Copy answer").click()
+    await expect(chat.turn().locator("[data-copied]")).to_have_count(1)
+
+    assert await chat.page.evaluate(copied) == "Use **this**:\n\n```python\nx = 1\n```"
+
+
 async def test_the_page_fits_a_phone_and_every_target_a_thumb(chat: Chat) -> None:
     await chat.page.set_viewport_size(PHONE)
     socket = await chat.open()
