@@ -76,12 +76,14 @@ class Catalogue:
     def find(self, spec: str) -> Model | None:
         """The model `provider/name`, by its own entry or its provider's wildcard."""
         provider, _, name = spec.partition("/")
-        of_provider = [model for model in self.models if model.provider == provider and name]
+        if not name or name == "*":
+            return None
+        of_provider = [model for model in self.models if model.provider == provider]
         exact = next((model for model in of_provider if model.name == name), None)
         if exact is not None:
             return exact
         wildcard = next((model for model in of_provider if model.name == "*"), None)
-        return wildcard.model_copy(update={"name": name}) if wildcard and name != "*" else None
+        return wildcard.model_copy(update={"name": name}) if wildcard else None
 
     def named(self, wanted: str) -> Model | None:
         """The model that a person means by `provider/name` or by the bare name."""

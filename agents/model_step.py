@@ -26,11 +26,16 @@ OnText = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class BoundModel:
-    """A model with its tools bound. `label` is the provider's name for people, `errors` what asking it may raise."""
+    """A model with its tools bound. `label` is the provider's name for people, `errors` what asking it may raise.
+
+    `silence_s` and `call_s`: seconds without a sign of life, and for the whole call, after which it is given up.
+    """
 
     runnable: Runnable[Any, AIMessage]
     label: str
     errors: tuple[type[Exception], ...] = VENDOR_ERRORS
+    silence_s: float = SILENCE_S
+    call_s: float = CALL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ async def call_model(model: BoundModel, messages: Sequence[BaseMessage], *, on_t
     vendors' packages raises anything when a stream ends early: a missing finish reason tells).
     """
     chunks: list[AIMessageChunk] = []
-    deadline = asyncio.get_running_loop().time() + CALL_S
+    deadline = asyncio.get_running_loop().time() + model.call_s
     stream = cast("AsyncGenerator[AIMessageChunk, None]", model.runnable.astream(list(messages)))
     async with aclosing(stream):
         while (chunk := await _next(stream, model, deadline)) is not None:
@@ -64,7 +69,7 @@ async def _next(
 ) -> AIMessageChunk | None:
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout_at(min(deadline, loop.time() + SILENCE_S)):
+        async with asyncio.timeout_at(min(deadline, loop.time() + model.silence_s)):
             return await anext(stream, None)
     except model.errors as error:
         raise agent_failure(error, label=model.label) from error

@@ -5,6 +5,7 @@ from any task.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -24,6 +25,10 @@ from agents.mcp.wire import Exchange, exchange, http_client
 from provisioning.endpoints import Endpoint
 
 log = structlog.get_logger(__name__)
+
+# It logs a whole traceback for each failed response; what it was about is in the CallFailed that comes of it.
+logging.getLogger("mcp.client.streamable_http").setLevel(logging.CRITICAL)
+
 T = TypeVar("T")
 
 _CLIENT_INFO = Implementation(name="dexorder-gateway", version="1")

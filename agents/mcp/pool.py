@@ -66,6 +66,7 @@ class Pool:
 
     async def _connect(self, licence: Licence, endpoint: Endpoint, on_stage: OnStage) -> Connection:
         await asyncio.to_thread(tls_context)
+        endpoint.token()  # a signing key that is missing is told here, not from inside the SDK's tasks
         former = self._kept.pop(licence.user_id, None)
         if former is not None:
             former.retire()

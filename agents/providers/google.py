@@ -1,5 +1,7 @@
 """Gemini, by Google's Generative Language API."""
 
+import logging
+
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
 from agents.providers._http import LIMITS, TIMEOUTS
 
@@ -20,6 +22,10 @@ class Google:
         from google.genai.errors import APIError  # noqa: PLC0415
         from google.genai.types import HttpOptions  # noqa: PLC0415
         from langchain_google_genai import ChatGoogleGenerativeAI  # noqa: PLC0415
+        from langchain_google_genai.chat_models import ChatGoogleGenerativeAIError  # noqa: PLC0415
+
+        # It warns of each keyword that Gemini's schemas lack, for every tool, and leaves it out rightly.
+        logging.getLogger("langchain_google_genai._function_utils").setLevel(logging.ERROR)
 
         http = httpx2.AsyncClient(timeout=httpx2.Timeout(**TIMEOUTS), limits=httpx2.Limits(**LIMITS))
         chat = ChatGoogleGenerativeAI(model=model, api_key=endpoint.key, max_retries=1)  # 1 = one request, no retry
@@ -29,7 +35,7 @@ class Google:
             vertexai=False,
             http_options=HttpOptions(base_url=endpoint.base_url or None, httpx_async_client=http),
         )
-        return ChatModel(chat=chat, close=http.aclose, errors=(APIError,))
+        return ChatModel(chat=chat, close=http.aclose, errors=(APIError, ChatGoogleGenerativeAIError))
 
 
 PROVIDER = Google()

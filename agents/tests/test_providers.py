@@ -1,0 +1,268 @@
+"""Every provider of the folder, against servers that speak its real wire format.
+
+Source: DESIGN.md, Agent: Providers; the traps of each vendor's package that are written down in PLATFORMS.md.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
+
+from agents.errors import AgentFailed
+from agents.events import Usage
+from agents.mcp.tools import Tool, ToolSet
+from agents.model_pool import ModelPool
+from agents.model_step import BoundModel, Spoken, call_model
+from agents.providers import NO_KEY, ApiEndpoint, ChatModel, providers, switched_on
+from agents.tests.doubles.http_server import Reply, scripted_server, sse
+from agents.tests.doubles.vendors import Spoken as Wire
+from agents.tests.doubles.vendors import events, tool_results, tool_schemas
+from agents.vendor_errors import VENDOR_ERRORS
+
+VENDORS = ["anthropic", "google", "openai", "openrouter"]
+KEY = "sk-secret-key-of-the-operator"
+QUESTION = [SystemMessage("Be brief."), HumanMessage("RSI of SPX?")]
+TOOL = Tool(
+    name="compute_indicators",
+    description="Compute indicators.",
+    schema={
+        "type": "object",
+        "properties": {
+            "symbol": {"type": "string", "maxLength": 64},
+            "indicators": {"type": "array", "items": {"$ref": "#/$defs/Wanted"}, "minItems": 1},
+            "start": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}], "default": None},
+        },
+        "required": ["symbol", "indicators"],
+        "additionalProperties": False,
+        "$defs": {"Wanted": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
+    },
+    repeatable=True,
+)
+TOOLS = ToolSet((TOOL,), digest="one")
+
+Ask = Callable[..., Awaitable[Spoken]]
+
+
+@pytest.fixture(params=VENDORS)
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def models() -> AsyncIterator[ModelPool]:
+    pool = ModelPool()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def ask(vendor: str, models: ModelPool) -> Ask:
+    """Ask the vendor's model at a server; gives what it said, its text pieces in `said`."""
+
+    async def asking(
+        url: str, messages: list[Any] = QUESTION, *, said: list[str] | None = None, **limits: float
+    ) -> Spoken:
+        endpoint = ApiEndpoint(base_url=base_url(vendor, url), key=KEY)
+        built = await models.get(providers()[vendor], "scripted", endpoint)
+        bound = BoundModel(models.with_tools(built, TOOLS), "The vendor", (*VENDOR_ERRORS, *built.errors), **limits)
+
+        async def on_text(piece: str) -> None:
+            if said is not None:
+                said.append(piece)
+
+        return await call_model(bound, messages, on_text=on_text)
+
+    return asking
+
+
+def base_url(vendor: str, url: str) -> str:
+    return url if vendor in {"anthropic", "google"} else f"{url}/v1"
+
+
+async def test_text_streams_piece_by_piece_and_its_usage_is_counted(vendor: str, ask: Ask) -> None:
+    """Source: DESIGN.md, Protocol: usage {input_tokens, cached_tokens, output_tokens}."""
+    said: list[str] = []
+    async with scripted_server(sse(*events(vendor, Wire(text=("The RSI ", "is ", "41."))))) as server:
+        spoken = await ask(server.url, said=said)
+
+    assert said == ["The RSI ", "is ", "41."]
+    assert spoken.message.text == "The RSI is 41."
+    assert spoken.usage == Usage(input_tokens=100, cached_tokens=60, output_tokens=5)
+
+
+async def test_the_key_goes_to_the_configured_server(vendor: str, ask: Ask) -> None:
+    async with scripted_server(sse(*events(vendor, Wire(text=("Hi",))))) as server:
+        await ask(server.url)
+
+    assert any(KEY in value for value in server.asked[0].headers.values())
+
+
+async def test_a_tool_call_comes_with_its_arguments_and_its_result_goes_back(vendor: str, ask: Ask) -> None:
+    arguments = {"symbol": "SPX", "indicators": [{"name": "RSI"}]}
+    text = json.dumps(arguments)
+    call = Wire(text=("Let me see. ",), tool=TOOL.model_name, arguments=(text[:9], text[9:20], text[20:]))
+    async with scripted_server(sse(*events(vendor, call)), sse(*events(vendor, Wire(text=("41.",))))) as server:
+        first = await ask(server.url)
+        (made,) = first.message.tool_calls
+        result = ToolMessage('{"RSI": 41.2}', tool_call_id=made["id"] or "", name=made["name"])
+        second = await ask(server.url, [*QUESTION, first.message, result])
+
+    assert (made["name"], made["args"], first.malformed) == (TOOL.model_name, arguments, {})
+    assert second.message.text == "41."
+    assert ["41.2" in text for text in tool_results(vendor, server.asked[1].body)] == [True]
+
+
+async def test_the_offered_schema_has_no_reference(vendor: str, ask: Ask) -> None:
+    """Gemini refuses references, and some compatible servers ignore them."""
+    async with scripted_server(sse(*events(vendor, Wire(text=("Hi",))))) as server:
+        await ask(server.url)
+
+    schemas = tool_schemas(vendor, server.asked[0].body)
+    assert list(schemas) == [TOOL.model_name]
+    assert "$ref" not in json.dumps(schemas)
+    assert "symbol" in json.dumps(schemas)
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "openai", "openrouter"], indirect=True)
+async def test_half_a_tool_call_is_not_run_as_a_whole_one(vendor: str, ask: Ask) -> None:
+    """LangChain completes broken JSON; Gemini's arguments are no text and can't be broken."""
+    broken = Wire(tool=TOOL.model_name, arguments=('{"symbol": "SP',))
+    async with scripted_server(sse(*events(vendor, broken))) as server:
+        spoken = await ask(server.url)
+
+    (call,) = spoken.message.tool_calls
+    assert call["args"] == {}
+    assert list(spoken.malformed) == [call["id"]]
+
+
+async def test_a_stream_that_ends_early_is_a_failure(vendor: str, ask: Ask) -> None:
+    async with scripted_server(sse(*events(vendor, Wire(text=("The RSI ", "is"), finished=False)))) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
+
+
+async def test_a_connection_cut_in_the_middle_is_a_failure(vendor: str, ask: Ask) -> None:
+    cut = sse(*events(vendor, Wire(text=("The RSI ", "is"), finished=False)), cut=True)
+    async with scripted_server(cut) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retryable"),
+    [
+        (400, "provider_rejected", False),
+        (401, "provider_rejected", False),
+        (402, "provider_rejected", False),
+        (403, "provider_rejected", False),
+        (404, "provider_rejected", False),
+        (429, "rate_limited", True),
+        (500, "provider_unavailable", True),
+        (503, "provider_unavailable", True),
+        (529, "provider_unavailable", True),
+    ],
+)
+async def test_an_error_status_is_one_request_and_a_sentence_without_secrets(
+    ask: Ask, status: int, code: str, retryable: bool
+) -> None:
+    message = f"Incorrect API key provided: {KEY} at http://internal.example/v1"
+    body = json.dumps({"type": "error", "error": {"type": "x", "code": status, "message": message, "status": "X"}})
+    async with scripted_server(Reply(status, body.encode())) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert (failed.value.code, failed.value.retryable) == (code, retryable)
+    assert len(server.asked) == 1
+    assert KEY not in failed.value.message
+    assert "http" not in failed.value.message
+
+
+async def test_a_server_that_is_not_there_is_a_failure(ask: Ask) -> None:
+    async with scripted_server(Reply()) as server:
+        url = server.url
+
+    with pytest.raises(AgentFailed) as failed:
+        await ask(url)
+
+    assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
+    assert url not in failed.value.message
+
+
+async def test_a_silent_server_is_given_up(ask: Ask) -> None:
+    async with scripted_server(Reply(held=True)) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url, silence_s=0.3)
+
+    assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b"", b'{"candidates": 1, "choices": {}}'])
+async def test_an_answer_of_another_shape_is_a_failure(ask: Ask, body: bytes) -> None:
+    async with scripted_server(Reply(body=body)) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert failed.value.retryable
+
+
+@pytest.mark.parametrize("event", [b"data: {\n\n", b"data: 7\n\n", b'data: {"error": {"message": "overloaded"}}\n\n'])
+async def test_events_of_another_shape_are_a_failure(ask: Ask, event: bytes) -> None:
+    async with scripted_server(sse(event)) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert failed.value.retryable
+
+
+async def test_one_model_object_serves_all_who_ask_at_once(vendor: str, models: ModelPool) -> None:
+    endpoint = ApiEndpoint(base_url="http://127.0.0.1:9", key=KEY)
+    built: list[ChatModel] = [await models.get(providers()[vendor], "scripted", endpoint) for _ in range(3)]
+
+    assert built[0] is built[1] is built[2]
+
+
+async def test_a_model_that_calls_no_tool_and_says_nothing_is_a_failure(vendor: str, ask: Ask) -> None:
+    async with scripted_server(sse(*events(vendor, Wire()))) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert failed.value.code == "empty_answer"
+
+
+def test_every_provider_has_a_name_for_people() -> None:
+    assert {name: bool(provider.label) for name, provider in providers().items()} == dict.fromkeys(
+        [*VENDORS, "demo"], True
+    )
+
+
+def test_without_settings_only_the_demo_answers() -> None:
+    """Source: DESIGN.md, Agent: with none configured the built-in demo provider answers."""
+    assert list(switched_on()) == ["demo"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_key_or_a_base_url_switches_a_provider_on(vendor: str, settings: Any) -> None:
+    setattr(settings, f"{vendor.upper()}_API_KEY", KEY)
+    assert switched_on()[vendor].endpoint() == ApiEndpoint(base_url="", key=KEY)
+    assert list(switched_on()) == [vendor]
+
+    setattr(settings, f"{vendor.upper()}_API_KEY", "")
+    setattr(settings, f"{vendor.upper()}_BASE_URL", "http://localhost:1/v1/")
+    assert switched_on()[vendor].endpoint() == ApiEndpoint(base_url="http://localhost:1/v1", key=NO_KEY)
+
+
+def test_the_demo_stays_on_beside_others_when_it_is_the_default(settings: Any) -> None:
+    settings.OPENAI_API_KEY = KEY
+    settings.DEFAULT_MODEL_PROVIDER = "demo"
+
+    assert set(switched_on()) == {"demo", "openai"}
+
+
+def test_a_key_is_not_shown() -> None:
+    assert KEY not in repr(ApiEndpoint(base_url="", key=KEY))
