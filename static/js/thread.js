@@ -32,7 +32,7 @@ export class Thread {
   }
 
   connected(yes) {
-    this.list.dataset.connected = yes;
+    this.#pending.forEach((view) => view.sending(yes));
     if (!yes) this.loading.hidden = true;
   }
 
@@ -48,13 +48,13 @@ export class Thread {
   }
 
   addPending({ id, content }, connected) {
-    const view = this.#pending.get(id) ?? this.#make();
-    view.pend(content, connected);
-    if (!this.#pending.has(id)) {
-      this.#pending.set(id, view);
-      this.list.append(view.node);
-      this.scroller.toEnd();
-    }
+    if (this.#pending.has(id)) return;
+    const view = this.#make();
+    view.ask({ content, channel: "web" });
+    view.sending(connected);
+    this.#pending.set(id, view);
+    this.list.append(view.node);
+    this.scroller.toEnd();
     this.#refresh();
   }
 

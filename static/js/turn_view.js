@@ -35,8 +35,7 @@ export class TurnView {
   }
 
   /** A message of this page that has no turn yet. */
-  pend(content, connected) {
-    this.ask({ content, channel: "web" });
+  sending(connected) {
     this.#badge.textContent = connected ? "Sending…" : "Waiting for the connection…";
     this.node.dataset.state = "sending";
   }

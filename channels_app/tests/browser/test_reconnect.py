@@ -62,7 +62,11 @@ async def test_a_message_without_an_answer_is_sent_again_under_its_id(chat: Chat
     socket = await chat.open()
     await chat.ask("hello")
     first = await socket.receive("message")
+    await expect(chat.turn()).to_contain_text("Sending…")
+    chat.gateway.ticket_status = 503
     await socket.close(1012)
+    await expect(chat.turn()).to_contain_text("Waiting for the connection…")
+    chat.gateway.ticket_status = 200
 
     socket = await (await chat.gateway.socket()).greet()
     second = await socket.receive("message")
