@@ -14,8 +14,6 @@ RETRY_AFTER_S = 2
 # Everything else is a fault of ours: it is logged with its traceback and told as `internal`.
 EXPECTED = (Refused, NotLicensed, AgentFailed, WorkspaceFailed, psycopg.OperationalError, RedisError)
 
-Expected = Refused | NotLicensed | AgentFailed | WorkspaceFailed | psycopg.OperationalError | RedisError
-
 UNLICENSED_CODES = frozenset({"no_licence", "licence_expired"})
 
 
@@ -32,8 +30,8 @@ UNAVAILABLE = Problem("unavailable", "The service is not available. Try again in
 INTERNAL = Problem("internal", "Something went wrong on our side.")
 
 
-def explain(error: Expected) -> Problem:
-    """The problem that an expected error is; nothing of a database's or a server's own message is in it."""
+def explain(error: Exception) -> Problem:
+    """The problem that one of EXPECTED is; nothing of a database's or a server's own message is in it."""
     if isinstance(error, Refused):
         return Problem(error.code, error.message, error.retry_after_s)
     if isinstance(error, NotLicensed):

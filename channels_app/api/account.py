@@ -13,7 +13,7 @@ from accounts.authentication import BearerAuthentication
 from accounts.licences import Licence, NotLicensed, active_licence
 from accounts.sessions import sign_in, sign_out
 from accounts.tickets import TICKET_S, issue_ticket
-from channels_app.api.base import ApiView, user_of
+from channels_app.api.base import ApiView, identity_of, user_of
 from channels_app.api.serializers import model_json
 from channels_app.offers import model_now, offer
 
@@ -23,7 +23,7 @@ class TicketView(ApiView):
 
     def post(self, request: Request) -> Response:
         """201 {ticket, expires_at}; the ticket is good for the Origin that asked for it."""
-        ticket = async_to_sync(issue_ticket)(request.auth, origin=request.headers.get("Origin", ""))
+        ticket = async_to_sync(issue_ticket)(identity_of(request), origin=request.headers.get("Origin", ""))
         return Response({"ticket": ticket, "expires_at": timezone.now() + timedelta(seconds=TICKET_S)}, status=201)
 
 
@@ -36,8 +36,9 @@ class SessionView(ApiView):
 
     def post(self, request: Request) -> Response:
         """201 {user_id, expires_at} and the session's cookie."""
-        sign_in(_django(request), request.auth)
-        return Response({"user_id": request.auth.user_id, "expires_at": request.auth.expires_at}, status=201)
+        identity = identity_of(request)
+        sign_in(_django(request), identity)
+        return Response({"user_id": identity.user_id, "expires_at": identity.expires_at}, status=201)
 
     def delete(self, request: Request) -> Response:
         """204; the cookie opens nothing any more."""

@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.http import Http404
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from accounts.tokens import Identity
 from channels_app.api.parsers import StrictJSONParser
 
 
@@ -28,9 +30,16 @@ class MissingView(APIView):
         raise Http404
 
 
+def identity_of(request: Request) -> Identity:
+    """Who asks. Raises NotAuthenticated for nobody."""
+    if not isinstance(request.auth, Identity):
+        raise NotAuthenticated
+    return request.auth
+
+
 def user_of(request: Request) -> str:
     """The id of the user who asks."""
-    return str(request.user.user_id)
+    return identity_of(request).user_id
 
 
 def validated(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import APIException, MethodNotAllowed, NotAuthenticated, ValidationError
+from rest_framework.exceptions import APIException, MethodNotAllowed, ValidationError
 from rest_framework.request import Request
 
 from accounts.tokens import Identity
 from agents.journal import journal
 from agents.turns import find_turn
-from channels_app.api.base import ApiView
+from channels_app.api.base import ApiView, identity_of
 from channels_app.api.problems import error_response
 from channels_app.problems import EXPECTED, explain
 from channels_app.protocol.events import is_final
@@ -95,10 +95,7 @@ def _authenticate(request: HttpRequest) -> Identity:
     """Who asks, by the means of the whole API. Raises rest_framework's NotAuthenticated or AuthenticationFailed."""
     if request.method != "GET":
         raise MethodNotAllowed(request.method or "")
-    identity = Request(request, authenticators=ApiView().get_authenticators()).auth
-    if not isinstance(identity, Identity):
-        raise NotAuthenticated
-    return identity
+    return identity_of(Request(request, authenticators=ApiView().get_authenticators()))
 
 
 def _after(request: HttpRequest) -> int:

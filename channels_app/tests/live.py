@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import uvicorn
 from asgiref.sync import sync_to_async
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,12 +27,14 @@ HOUR = timedelta(hours=1)
 async def serving(app: Any, **options: Any) -> AsyncIterator[str]:
     """Serve an ASGI app on a free port of loopback; yields `127.0.0.1:<port>`."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2, **options)
+    config = uvicorn.Config(
+        app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2, **options
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
@@ -79,12 +82,14 @@ class Client:
 
     async def closed(self) -> tuple[int, str]:
         """Code and reason of the server's close; frames before it stand in `frames`."""
-        try:
-            while True:
-                await self.next()
-        except ConnectionClosed as end:
-            assert end.rcvd is not None
-            return end.rcvd.code, end.rcvd.reason
+        with pytest.raises(ConnectionClosed) as end:
+            await self._drain()
+        assert end.value.rcvd is not None
+        return end.value.rcvd.code, end.value.rcvd.reason
+
+    async def _drain(self) -> None:
+        while True:
+            await self.next()
 
     def events(self, turn: str) -> list[dict[str, Any]]:
         """The events of a turn that have come."""

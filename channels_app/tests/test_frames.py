@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,13 +13,13 @@ from channels_app.frames import BadFrame, parse_frame, parse_object
 from channels_app.protocol import client
 
 
-def test_a_type_and_a_content_are_a_message():
+def test_a_type_and_a_content_are_a_message() -> None:
     frame = parse_frame('{"type":"message","content":"Hello, AI!"}')
 
     assert frame == client.Message(type="message", content="Hello, AI!")
 
 
-def test_a_message_may_say_everything_else_too():
+def test_a_message_may_say_everything_else_too() -> None:
     frame = parse_frame(
         '{"type":"message","content":"x","id":"1","conversation":"c","model":"m","when_busy":"steer","attachments":["u"]}'
     )
@@ -28,7 +29,7 @@ def test_a_message_may_say_everything_else_too():
     assert (frame.when_busy, frame.attachments) == ("steer", ["u"])
 
 
-def test_null_is_the_same_as_absent():
+def test_null_is_the_same_as_absent() -> None:
     frame = parse_frame(
         '{"type":"message","content":"x","id":null,"conversation":null,"model":null,"attachments":null}'
     )
@@ -36,11 +37,11 @@ def test_null_is_the_same_as_absent():
     assert frame == client.Message(type="message", content="x")
 
 
-def test_fields_of_a_newer_client_are_ignored():
+def test_fields_of_a_newer_client_are_ignored() -> None:
     assert parse_frame('{"type":"ping","mood":"good"}') == client.Ping(type="ping")
 
 
-def test_a_whole_number_may_be_written_with_a_point():
+def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert parse_frame('{"type":"resume","turn":"t","after":3.0}') == client.Resume(type="resume", turn="t", after=3)
 
 
@@ -71,14 +72,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD.keys())
-def test_a_frame_that_is_none_is_refused_with_a_reason(text):
+def test_a_frame_that_is_none_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(BadFrame) as refusal:
         parse_frame(text)
 
     assert refusal.value.message.endswith(".")
 
 
-def test_the_refusal_names_the_field_and_carries_the_clients_id():
+def test_the_refusal_names_the_field_and_carries_the_clients_id() -> None:
     with pytest.raises(BadFrame) as refusal:
         parse_frame('{"type":"resume","id":"r1","turn":"t","after":-1}')
 
@@ -86,7 +87,7 @@ def test_the_refusal_names_the_field_and_carries_the_clients_id():
     assert refusal.value.id == "r1"
 
 
-def test_the_refusal_never_repeats_a_value():
+def test_the_refusal_never_repeats_a_value() -> None:
     """A token could stand there."""
     with pytest.raises(BadFrame) as refusal:
         parse_frame('{"type":"authenticate","token":["secret-secret"]}')
@@ -94,12 +95,12 @@ def test_the_refusal_never_repeats_a_value():
     assert "secret" not in refusal.value.message
 
 
-def test_the_longest_content_is_the_engines_own():
+def test_the_longest_content_is_the_engines_own() -> None:
     assert client.MAX_CONTENT_CHARS == MAX_CONTENT_CHARS
 
 
 @given(st.text())
-def test_any_text_is_a_frame_or_refused(text):
+def test_any_text_is_a_frame_or_refused(text: str) -> None:
     with suppress(BadFrame):
         parse_frame(text)
 
@@ -116,6 +117,6 @@ FIELDS = st.sampled_from(["id", "content", "conversation", "turn", "after", "bef
 
 
 @given(st.builds(lambda kind, rest: rest | {"type": kind}, TYPES, st.dictionaries(FIELDS, JSON_VALUES)))
-def test_any_object_is_a_frame_or_refused(value):
+def test_any_object_is_a_frame_or_refused(value: Any) -> None:
     with suppress(BadFrame):
         parse_object(value)

@@ -1,6 +1,7 @@
 """Source: DESIGN.md, section 3: a JSON Schema of all frames that tests check both ways."""
 
 import json
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from channels_app.protocol.events import EVENT_FRAMES, FINAL_TYPES
 from channels_app.tests.schemas import PUBLISHED, check_server_frame, is_client_frame
 from channels_app.tests.test_frames import BAD, JSON_VALUES
 
-GOOD = [
+GOOD: list[dict[str, Any]] = [
     {"type": "message", "content": "Hello, AI!"},
     {"type": "message", "content": "x", "id": "1", "conversation": "c", "model": "m", "attachments": ["u"]},
     {"type": "message", "content": "x", "id": None, "when_busy": "interrupt"},
@@ -63,41 +64,41 @@ EVENTS = [
 ]
 
 
-def test_the_published_schema_is_the_one_of_the_code():
+def test_the_published_schema_is_the_one_of_the_code() -> None:
     """Make it anew with `python -m channels_app.protocol > docs/protocol.schema.json`."""
     assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == schema.document()
 
 
 @pytest.mark.parametrize("frame", SERVER, ids=lambda frame: frame.type)
-def test_a_frame_of_the_socket_is_in_the_schema(frame):
+def test_a_frame_of_the_socket_is_in_the_schema(frame: Any) -> None:
     check_server_frame(json.loads(frame.text()))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
-def test_an_event_of_the_engine_is_in_the_schema(event):
+def test_an_event_of_the_engine_is_in_the_schema(event: Any) -> None:
     check_server_frame(json.loads(slice_of([encode(event, "t", "c")], first=1).frames[0]))
 
 
-def test_every_event_of_the_engine_was_tried_and_no_other_is_in_the_schema():
-    kinds = {kind.model_fields["type"].annotation.__args__[0] for kind in EVENT_FRAMES}
+def test_every_event_of_the_engine_was_tried_and_no_other_is_in_the_schema() -> None:
+    kinds = {get_args(kind.model_fields["type"].annotation)[0] for kind in EVENT_FRAMES}
 
     assert {event.type for event in EVENTS} == kinds == {kind.type for kind in events.Event.__subclasses__()}
     assert {kind.type for kind in events.Event.__subclasses__() if kind.final} == FINAL_TYPES
 
 
 @pytest.mark.parametrize("frame", GOOD, ids=lambda frame: frame["type"])
-def test_a_good_frame_is_good_for_both(frame):
+def test_a_good_frame_is_good_for_both(frame: Any) -> None:
     parse_object(frame)
 
     assert is_client_frame(frame)
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD.keys())
-def test_a_bad_frame_is_bad_for_both(text):
+def test_a_bad_frame_is_bad_for_both(text: str) -> None:
     assert not is_client_frame(json.loads(text))
 
 
-def _mutated(frame, changes, dropped):
+def _mutated(frame: Any, changes: dict[str, Any], dropped: set[str]) -> dict[str, Any]:
     return {key: value for key, value in (frame | changes).items() if key not in dropped}
 
 
@@ -114,7 +115,7 @@ VALUES = JSON_VALUES | st.sampled_from(EDGES)
         st.sets(st.sampled_from(FIELD_NAMES), max_size=2),
     )
 )
-def test_the_schema_and_the_server_agree_on_every_frame(value):
+def test_the_schema_and_the_server_agree_on_every_frame(value: Any) -> None:
     try:
         parse_object(value)
     except BadFrame:

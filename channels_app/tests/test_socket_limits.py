@@ -1,6 +1,7 @@
 """Source: DESIGN.md, section 3: close codes; a bad frame is an `error`, and the server goes on."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,21 +12,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LARGEST = 64 * 1024
 
 
-async def test_a_ping_is_answered(gateway):
+async def test_a_ping_is_answered(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("ping", id="1")
 
         assert await client.next() == {"type": "pong"}
 
 
-async def test_a_binary_frame_closes_with_1003(gateway):
+async def test_a_binary_frame_closes_with_1003(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.connection.send(b'{"type":"ping"}')
 
         assert (await client.closed())[0] == 1003
 
 
-async def test_a_frame_of_64_kib_is_taken_and_a_larger_one_closes_with_1009(gateway):
+async def test_a_frame_of_64_kib_is_taken_and_a_larger_one_closes_with_1009(gateway: str) -> None:
     frame = json.dumps({"type": "ping", "pad": ""})
     async with ready_client(gateway, "demo-pro") as client:
         await client.connection.send(frame.replace('""', '"' + "x" * (LARGEST - len(frame)) + '"'))
@@ -35,7 +36,7 @@ async def test_a_frame_of_64_kib_is_taken_and_a_larger_one_closes_with_1009(gate
         assert (await client.closed())[0] == 1009
 
 
-async def test_64_kib_are_bytes_not_characters(gateway):
+async def test_64_kib_are_bytes_not_characters(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.connection.send(json.dumps({"type": "ping", "pad": "é" * (LARGEST // 2)}, ensure_ascii=False))
 
@@ -55,7 +56,7 @@ async def test_64_kib_are_bytes_not_characters(gateway):
         "[" * 30_000 + "]" * 30_000,
     ],
 )
-async def test_hostile_json_is_an_error_and_the_socket_stays_open(gateway, text):
+async def test_hostile_json_is_an_error_and_the_socket_stays_open(gateway: str, text: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.connection.send(text)
 
@@ -63,7 +64,7 @@ async def test_hostile_json_is_an_error_and_the_socket_stays_open(gateway, text)
         await client.quiet()
 
 
-async def test_ten_bad_frames_close_with_1008(gateway):
+async def test_ten_bad_frames_close_with_1008(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         for _ in range(10):
             await client.connection.send("nonsense")
@@ -72,7 +73,7 @@ async def test_ten_bad_frames_close_with_1008(gateway):
     assert [frame["code"] for frame in client.frames if frame["type"] == "error"] == ["invalid"] * 10
 
 
-async def test_more_than_100_frames_in_10_s_close_with_4429(gateway):
+async def test_more_than_100_frames_in_10_s_close_with_4429(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         for _ in range(101):
             await client.send("ping")
@@ -90,7 +91,7 @@ async def test_more_than_100_frames_in_10_s_close_with_4429(gateway):
         {"type": "answer", "question": "q", "values": {}},
     ],
 )
-async def test_what_this_gateway_can_not_do_yet_is_said_so(gateway, frame):
+async def test_what_this_gateway_can_not_do_yet_is_said_so(gateway: str, frame: Any) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send(**({"kind": frame.pop("type"), "id": "mine"} | frame))
 

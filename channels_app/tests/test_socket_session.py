@@ -1,22 +1,27 @@
 """Source: DESIGN.md, section 3: sessions end with their token unless renewed; a licence that ends closes the socket."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.routing import URLRouter
 from django.utils import timezone
 
 from accounts.models import UserLicence
+from channels_app.routing import websocket_urlpatterns
 from channels_app.socket.expiry import WARN_S
-from channels_app.tests.live import client_of, ready_client, token_of
+from channels_app.tests.live import client_of, ready_client, serving, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT = timedelta(seconds=2)
 
 
-async def test_a_token_that_runs_out_is_announced_and_closes_with_4401(gateway):
+async def test_a_token_that_runs_out_is_announced_and_closes_with_4401(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro", ttl=SHORT) as client:
         code, _reason = await client.closed()
 
@@ -25,14 +30,14 @@ async def test_a_token_that_runs_out_is_announced_and_closes_with_4401(gateway):
     assert code == 4401
 
 
-async def test_a_long_token_is_not_announced(gateway):
+async def test_a_long_token_is_not_announced(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro", ttl=timedelta(seconds=WARN_S + 30)) as client:
         await client.quiet()
 
     assert "expiring" not in [frame["type"] for frame in client.frames]
 
 
-async def test_a_fresh_token_in_band_keeps_the_socket(gateway):
+async def test_a_fresh_token_in_band_keeps_the_socket(gateway: str) -> None:
     async with client_of(gateway, "demo-pro", ttl=SHORT) as client:
         await client.until("expiring")
         await client.send("authenticate", token=await token_of("demo-pro"))
@@ -43,7 +48,7 @@ async def test_a_fresh_token_in_band_keeps_the_socket(gateway):
 
 
 @pytest.mark.parametrize(("user", "code"), [("demo-free", "forbidden"), (None, "unauthorized")])
-async def test_a_token_of_another_or_a_bad_one_renews_nothing(gateway, user, code):
+async def test_a_token_of_another_or_a_bad_one_renews_nothing(gateway: str, user: str | None, code: str) -> None:
     token = await token_of(user) if user else "nonsense"
     async with client_of(gateway, "demo-pro", ttl=SHORT) as client:
         await client.send("authenticate", token=token, id="a1")
@@ -54,7 +59,7 @@ async def test_a_token_of_another_or_a_bad_one_renews_nothing(gateway, user, cod
     assert closed == 4401
 
 
-async def test_a_licence_that_ends_is_told_at_the_next_message_and_closes(gateway):
+async def test_a_licence_that_ends_is_told_at_the_next_message_and_closes(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         expired = UserLicence.objects.filter(user_id="demo-pro").update
         await sync_to_async(expired)(expires_at=timezone.now())
@@ -66,7 +71,7 @@ async def test_a_licence_that_ends_is_told_at_the_next_message_and_closes(gatewa
     assert closed == 4403
 
 
-async def test_a_workspace_that_can_not_start_is_told_and_the_socket_stays(gateway, settings):
+async def test_a_workspace_that_can_not_start_is_told_and_the_socket_stays(gateway: str, settings: Any) -> None:
     settings.MCP_SERVER_URL_ALLOWLIST = []
     async with client_of(gateway, "demo-pro") as client:
         await client.until("ready")
@@ -77,22 +82,17 @@ async def test_a_workspace_that_can_not_start_is_told_and_the_socket_stays(gatew
         await client.quiet()
 
 
-async def test_typing_is_taken_in_silence(gateway):
+async def test_typing_is_taken_in_silence(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("typing")
 
         await client.quiet()
 
 
-async def test_a_server_that_stops_says_1012(licensed, pool, data_dir, settings):
+async def test_a_server_that_stops_says_1012(
+    licensed: dict[str, str], pool: None, data_dir: Path, settings: Any
+) -> None:
     """Clients come back and resume; uvicorn sends this code by itself."""
-    from contextlib import AsyncExitStack
-
-    from channels.routing import URLRouter
-
-    from channels_app.routing import websocket_urlpatterns
-    from channels_app.tests.live import serving
-
     settings.DEBUG = True
     async with AsyncExitStack() as server:
         host = await server.enter_async_context(serving(URLRouter(websocket_urlpatterns)))

@@ -1,19 +1,21 @@
 """Source: DESIGN.md, sections 2 and 3: what a socket is sent of its user's turns, in order and once."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
 
+from agents.hints import hint_workspace
 from agents.journal import clear_memory
-from agents.tests.engine import say
+from agents.tests.engine import TestWorker, say
 from channels_app.tests.live import ready_client
 from gateway.ids import new_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def _answered(worker, turn, *texts):
+async def _answered(worker: TestWorker, turn: str, *texts: str) -> None:
     """Have the worker answer a turn with these texts."""
     await worker.claim()
     for text in texts:
@@ -22,15 +24,15 @@ async def _answered(worker, turn, *texts):
     await worker.done(turn)
 
 
-def _kinds(frames):
+def _kinds(frames: list[dict[str, Any]]) -> list[str]:
     return [frame["type"] for frame in frames]
 
 
-def _numbers(frames):
+def _numbers(frames: list[dict[str, Any]]) -> list[int]:
     return [frame["seq"] for frame in frames]
 
 
-async def test_a_message_is_accepted_and_its_events_follow_in_order(gateway, worker):
+async def test_a_message_is_accepted_and_its_events_follow_in_order(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello, AI!", id="m1")
         accepted = await client.next()
@@ -46,14 +48,14 @@ async def test_a_message_is_accepted_and_its_events_follow_in_order(gateway, wor
     assert _numbers(events) == list(range(1, len(events) + 1))
 
 
-async def test_a_message_without_an_id_is_accepted_with_none(gateway):
+async def test_a_message_without_an_id_is_accepted_with_none(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello, AI!")
 
         assert (await client.next())["id"] is None
 
 
-async def test_every_tab_sees_the_question_and_the_answer(gateway, worker):
+async def test_every_tab_sees_the_question_and_the_answer(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as one, ready_client(gateway, "demo-pro") as other:
         await one.send("message", content="Hello")
         turn = (await one.until("accepted"))["turn"]
@@ -65,7 +67,7 @@ async def test_every_tab_sees_the_question_and_the_answer(gateway, worker):
     assert one.events(turn) == other.events(turn)
 
 
-async def test_another_user_sees_nothing(gateway, worker):
+async def test_another_user_sees_nothing(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as one, ready_client(gateway, "demo-free") as other:
         await one.send("message", content="Hello")
         await _answered(worker, (await one.until("accepted"))["turn"], "Hi")
@@ -74,16 +76,21 @@ async def test_another_user_sees_nothing(gateway, worker):
         await other.quiet()
 
 
-async def test_a_message_from_a_chat_app_shows_on_the_page(gateway, worker):
+async def test_a_message_from_a_chat_app_shows_on_the_page(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         accepted = await say("from my phone", channel="telegram")
         await _answered(worker, accepted.turn, "Hi")
         await client.until("done")
 
-    assert client.events(accepted.turn)[0] | {"channel": "telegram", "content": "from my phone"} == client.events(accepted.turn)[0]
+    assert (
+        client.events(accepted.turn)[0] | {"channel": "telegram", "content": "from my phone"}
+        == client.events(accepted.turn)[0]
+    )
 
 
-async def test_a_running_turn_is_named_at_the_start_and_sent_only_when_asked_for(gateway, worker):
+async def test_a_running_turn_is_named_at_the_start_and_sent_only_when_asked_for(
+    gateway: str, worker: TestWorker
+) -> None:
     accepted = await say("a long question")
     await worker.claim()
     async with ready_client(gateway, "demo-pro") as client:
@@ -101,7 +108,7 @@ async def test_a_running_turn_is_named_at_the_start_and_sent_only_when_asked_for
     assert _numbers(events) == list(range(2, 2 + len(events)))
 
 
-async def test_a_client_that_was_away_misses_nothing_and_gets_nothing_twice(gateway, worker):
+async def test_a_client_that_was_away_misses_nothing_and_gets_nothing_twice(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello")
         turn = (await client.until("accepted"))["turn"]
@@ -120,7 +127,7 @@ async def test_a_client_that_was_away_misses_nothing_and_gets_nothing_twice(gate
     assert "".join(frame["content"] for frame in events if frame["type"] == "token") == "one two three"
 
 
-async def test_a_disconnect_does_not_stop_the_turn(gateway, worker):
+async def test_a_disconnect_does_not_stop_the_turn(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello")
         turn = (await client.until("accepted"))["turn"]
@@ -132,7 +139,7 @@ async def test_a_disconnect_does_not_stop_the_turn(gateway, worker):
         assert (await again.until("done"))["content"] == "Hi"
 
 
-async def test_the_same_id_and_content_repeat_accepted_and_replay(gateway, worker):
+async def test_the_same_id_and_content_repeat_accepted_and_replay(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello", id="m1")
         accepted = await client.until("accepted")
@@ -147,7 +154,7 @@ async def test_the_same_id_and_content_repeat_accepted_and_replay(gateway, worke
     assert client.events(accepted["turn"]) == first
 
 
-async def test_the_same_id_with_other_content_is_a_conflict(gateway):
+async def test_the_same_id_with_other_content_is_a_conflict(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello", id="m1")
         await client.send("message", content="Goodbye", id="m1")
@@ -156,7 +163,7 @@ async def test_the_same_id_with_other_content_is_a_conflict(gateway):
     assert (error["code"], error["id"]) == ("conflict", "m1")
 
 
-async def test_a_second_message_waits_for_the_first(gateway):
+async def test_a_second_message_waits_for_the_first(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="one")
         await client.send("message", content="two", id="m2")
@@ -167,7 +174,7 @@ async def test_a_second_message_waits_for_the_first(gateway):
     assert accepted["position"] == queued["position"] == 1
 
 
-async def test_a_turn_is_cancelled_from_any_tab(gateway, worker):
+async def test_a_turn_is_cancelled_from_any_tab(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as one, ready_client(gateway, "demo-pro") as other:
         await one.send("message", content="Hello")
         turn = (await one.until("accepted"))["turn"]
@@ -178,7 +185,7 @@ async def test_a_turn_is_cancelled_from_any_tab(gateway, worker):
 
 
 @pytest.mark.parametrize("kind", ["cancel", "resume"])
-async def test_another_users_turn_is_missing(gateway, kind):
+async def test_another_users_turn_is_missing(gateway: str, kind: str) -> None:
     theirs = (await say("mine", user="demo-free")).turn
     async with ready_client(gateway, "demo-pro") as client:
         for turn in (theirs, new_id(), "no-such-turn", "a/b"):
@@ -188,7 +195,7 @@ async def test_another_users_turn_is_missing(gateway, kind):
 
 
 @pytest.mark.parametrize("frame", [{"kind": "history"}, {"kind": "message", "content": "Hello"}])
-async def test_another_users_conversation_is_missing(gateway, frame):
+async def test_another_users_conversation_is_missing(gateway: str, frame: Any) -> None:
     theirs = (await say("mine", user="demo-free")).conversation
     async with ready_client(gateway, "demo-pro") as client:
         for conversation in (theirs, new_id(), "no-such-conversation"):
@@ -197,7 +204,7 @@ async def test_another_users_conversation_is_missing(gateway, frame):
             assert (error["code"], error["id"]) == ("not_found", "1")
 
 
-async def test_a_command_is_answered_at_once(gateway):
+async def test_a_command_is_answered_at_once(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="/help")
         done = await client.until("done")
@@ -206,7 +213,7 @@ async def test_a_command_is_answered_at_once(gateway):
     assert done["model"] is None
 
 
-async def test_lost_hints_lose_nothing(gateway, worker):
+async def test_lost_hints_lose_nothing(gateway: str, worker: TestWorker) -> None:
     """The journal is looked at every 2 s, whatever the channel layer dropped."""
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello")
@@ -219,7 +226,7 @@ async def test_lost_hints_lose_nothing(gateway, worker):
     assert _numbers(events) == list(range(1, len(events) + 1))
 
 
-async def test_a_failed_turn_ends_with_its_reason(gateway, worker):
+async def test_a_failed_turn_ends_with_its_reason(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello")
         turn = (await client.until("accepted"))["turn"]
@@ -230,7 +237,7 @@ async def test_a_failed_turn_ends_with_its_reason(gateway, worker):
     assert failed["code"] == "provider_unavailable"
 
 
-async def test_past_the_journal_a_turn_is_told_by_its_row(gateway, worker):
+async def test_past_the_journal_a_turn_is_told_by_its_row(gateway: str, worker: TestWorker) -> None:
     worker.brain.storing = False
     accepted = await say("Hello")
     await _answered(worker, accepted.turn, "Hi ", "there")
@@ -244,7 +251,9 @@ async def test_past_the_journal_a_turn_is_told_by_its_row(gateway, worker):
     assert (done["content"], done["seq"]) == ("Hi there", 9)
 
 
-async def test_past_the_journal_an_unreachable_history_is_an_error_with_the_frames_id(gateway, worker):
+async def test_past_the_journal_an_unreachable_history_is_an_error_with_the_frames_id(
+    gateway: str, worker: TestWorker
+) -> None:
     accepted = await say("Hello")
     await _answered(worker, accepted.turn, "Hi")
     clear_memory()
@@ -255,7 +264,7 @@ async def test_past_the_journal_an_unreachable_history_is_an_error_with_the_fram
     assert error["id"] == "r1"
 
 
-async def test_a_journal_that_comes_back_after_a_crash_begins_with_a_snapshot(gateway, worker):
+async def test_a_journal_that_comes_back_after_a_crash_begins_with_a_snapshot(gateway: str, worker: TestWorker) -> None:
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "half an ")
@@ -275,7 +284,7 @@ async def test_a_journal_that_comes_back_after_a_crash_begins_with_a_snapshot(ga
     assert _numbers(events) == sorted(set(_numbers(events)))
 
 
-async def test_a_slow_history_holds_nothing_up(gateway):
+async def test_a_slow_history_holds_nothing_up(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as client:
         conversation = client.frames[0]["conversation"]
         await client.send("history", conversation=conversation, id="h1")
@@ -285,9 +294,7 @@ async def test_a_slow_history_holds_nothing_up(gateway):
     assert "pong" in seen
 
 
-async def test_what_the_group_is_told_of_the_workspace_reaches_every_tab(gateway):
-    from agents.hints import hint_workspace
-
+async def test_what_the_group_is_told_of_the_workspace_reaches_every_tab(gateway: str) -> None:
     async with ready_client(gateway, "demo-pro") as one, ready_client(gateway, "demo-pro") as other:
         await hint_workspace("demo-pro", state="starting", detail="Starting…")
         await hint_workspace("demo-pro", state="starting", detail="Starting…")
@@ -297,14 +304,14 @@ async def test_what_the_group_is_told_of_the_workspace_reaches_every_tab(gateway
             await client.quiet()
 
 
-async def test_many_tabs_see_the_same_stream(gateway, worker):
+async def test_many_tabs_see_the_same_stream(gateway: str, worker: TestWorker) -> None:
     async with ready_client(gateway, "demo-pro") as first:
         await first.send("message", content="Hello")
         turn = (await first.until("accepted"))["turn"]
         await worker.claim()
         async with ready_client(gateway, "demo-pro") as second:
             await second.send("resume", turn=turn, after=0)
-            for word in "a b c d e f".split():
+            for word in "abcdef":
                 await worker.order(turn, "say", word)
             await worker.order(turn, "finish")
             await asyncio.gather(first.until("done"), second.until("done"))

@@ -33,14 +33,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_what_no_database_or_peer_could_hold_is_refused(text):
+def test_what_no_database_or_peer_could_hold_is_refused(text: str) -> None:
     with pytest.raises(BadJSON) as refusal:
         loads(text)
 
     assert str(refusal.value).endswith(".")
 
 
-def test_ordinary_json_is_read_as_it_is():
+def test_ordinary_json_is_read_as_it_is() -> None:
     value = {"type": "message", "content": "Grüße 👋", "n": [1, 2.5, None, True], "o": {"a": {"b": []}}}
 
     assert loads(json.dumps(value)) == value
@@ -48,12 +48,12 @@ def test_ordinary_json_is_read_as_it_is():
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(BadJSON):
         loads(text)
 
 
 @given(st.binary())
-def test_any_bytes_are_read_or_refused(data):
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with suppress(BadJSON):
         loads(data)
