@@ -1,6 +1,7 @@
 """`manage.py workspace …`: DESIGN, section 10."""
 
 import json
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def test_status_list_stop_and_delete_tell_the_state(code: Path, users: dict[str,
     run("start", "demo-pro")
 
     assert answer("status", "demo-pro")["state"] == "ready"
-    assert [item["user_id"] for item in answer("list")] == ["demo-pro"]
+    [listed] = answer("list")
+    assert listed["user_id"] == "demo-pro"
+    assert datetime.fromisoformat(listed["since"]).tzinfo is not None
     assert answer("stop", "demo-pro")["state"] == "stopped"
     assert processes.started_with(f"--data={data_dir / 'workspaces' / NAME / 'data'}") == {}
     assert answer("delete", "--with-data", "demo-pro") == {

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 
 from accounts.licences import NotLicensed, active_licence
 from provisioning import rows
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         except (WorkspaceFailed, NotLicensed) as error:
             raise CommandError(f"{options['user']}: {error}") from error
         if options["json"]:
-            self.stdout.write(json.dumps(answer, indent=2, default=str))
+            self.stdout.write(json.dumps(answer, indent=2, cls=DjangoJSONEncoder))
         else:
             for item in answer if isinstance(answer, list) else [answer]:
                 self.stdout.write(_line(item))
