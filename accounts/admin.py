@@ -1,35 +1,62 @@
 """Licences and channel links for staff."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.licences import LicenceInvalid, check_licence
-from accounts.models import ChannelLink, UserLicence
+from accounts.licence_rules import LicenceInvalid, check_licence
+from accounts.models import ChannelLink, LicenceQuerySet, UserLicence
+from accounts.tiers import Features, Limits
+
+SOON = timedelta(days=30)
 
 
 class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A licence whose overrides must fit the typed model."""
+    """A licence whose overrides must fit the typed model; the faults stand at their fields."""
 
     class Meta:
         model = UserLicence
         fields = ["user_id", "email", "license_type", "expires_at", "features", "resource_limits", "mcp_server_url"]
-        widgets = {"user_id": forms.TextInput, "email": forms.TextInput, "mcp_server_url": forms.TextInput}
+        widgets = dict.fromkeys(("user_id", "email", "mcp_server_url"), UnfoldAdminTextInputWidget)
+        help_texts = {
+            "features": f"What differs from the tier, as JSON. Keys: {', '.join(Features.model_fields)}.",
+            "resource_limits": f"The same. Keys: {', '.join(Limits.model_fields)}; null = no limit.",
+        }
 
-    def clean(self) -> dict[str, Any] | None:
-        """Check the overrides against the tier."""
-        cleaned = super().clean()
+    def _post_clean(self) -> None:
+        """Check the instance as a whole, once Django has put the fields' values into it."""
+        super()._post_clean()  # type: ignore[misc]  # Django's hook for this; the stubs leave it out
         if self.errors:
-            return cleaned
-        values = {name: self.cleaned_data.get(name) for name in self.Meta.fields}
-        values |= {name: values[name] or {} for name in ("features", "resource_limits")}
+            return
         try:
-            check_licence(UserLicence(**values))
+            check_licence(self.instance)
         except LicenceInvalid as error:
-            raise forms.ValidationError(str(error)) from error
-        return self.cleaned_data | {name: values[name] for name in ("features", "resource_limits")}
+            for column, fault in error.faults.items():
+                self.add_error(column if column in self.fields else None, f"This {fault}")
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Licences by whether they are in force, by the database's clock."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
+        """The choices."""
+        return [("active", "In force"), ("soon", "Expires within 30 days"), ("expired", "Expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UserLicence]) -> QuerySet[UserLicence]:  # noqa: ARG002
+        """The licences of the choice."""
+        licences = LicenceQuerySet(UserLicence, query=queryset.query, using=queryset.db)
+        if self.value() == "soon":
+            return licences.expiring_within(SOON)
+        return {"active": licences.active, "expired": licences.expired}.get(self.value() or "", licences.all)()
 
 
 @admin.register(UserLicence)
@@ -38,12 +65,13 @@ class LicenceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     form = LicenceForm
     list_display = ("user_id", "email", "license_type", "expires_at", "updated_at")
-    list_filter = ("license_type",)
+    list_filter = ("license_type", StateFilter)
     search_fields = ("user_id", "email")
+    search_help_text = "User id or e-mail address"
     ordering = ("user_id",)
     show_full_result_count = False
 
-    def get_readonly_fields(self, request: Any, obj: UserLicence | None = None) -> tuple[str, ...]:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: UserLicence | None = None) -> tuple[str, ...]:  # noqa: ARG002
         """A user id never changes: links and turns stand under it."""
         return ("user_id",) if obj else ()
 
@@ -52,7 +80,9 @@ class LicenceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 class ChannelLinkAdmin(ModelAdmin):  # type: ignore[misc]
     """Who speaks through which account of another platform."""
 
+    fields = ("user", "channel_type", "channel_user_id")
     list_display = ("channel_type", "channel_user_id", "user", "created_at")
+    list_select_related = ("user",)
     list_filter = ("channel_type",)
     search_fields = ("channel_user_id", "user__user_id")
     autocomplete_fields = ("user",)

@@ -1,7 +1,7 @@
 """The named users of a laptop: each shows what one kind of user sees. With DEBUG only."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -57,9 +57,7 @@ def make_demo_users() -> DemoReport:
 def _make(user: DemoUser) -> bool:
     if user.change is None or UserLicence.objects.filter(user_id=user.user_id).exists():
         return False
-    row = set_licence(user.user_id, user.change)
-    row.email = f"{user.user_id}@example.com"
-    row.save(update_fields=["email"])
+    set_licence(user.user_id, replace(user.change, email=f"{user.user_id}@example.com"))
     return True
 
 

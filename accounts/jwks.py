@@ -40,9 +40,11 @@ class SigningKey:
 
 
 class KeySource(Protocol):
-    """Where keys come from. `default_issuer` is who signs when JWT_ISSUER is not set."""
+    """Where keys come from."""
 
-    default_issuer: str
+    @property
+    def default_issuer(self) -> str:
+        """Who signs when JWT_ISSUER is not set."""
 
     async def find(self, kid: str) -> SigningKey | None:
         """The key of that id; with an empty one the only key there is. None when there is none."""
@@ -62,15 +64,17 @@ class RemoteKeys:
 
     async def find(self, kid: str) -> SigningKey | None:
         """See KeySource.find."""
-        known = _pick(self._keys, kid) is not None
-        # A token of a known key never waits for a fetch that another one began; any other waits for what it brings.
-        if not (known and self._lock.locked()) and (self._lock.locked() or self._must_fetch(kid)):
+        if self._must_wait(kid):
             async with self._lock:
                 if self._must_fetch(kid):
                     await self._fetch()
         if self._clock() - self._fetched_at > MAX_AGE_S:
             return None
         return _pick(self._keys, kid)
+
+    def _must_wait(self, kid: str) -> bool:
+        """A known key serves while another task fetches; for an unknown one that fetch may bring it."""
+        return _pick(self._keys, kid) is None if self._lock.locked() else self._must_fetch(kid)
 
     def _must_fetch(self, kid: str) -> bool:
         now = self._clock()

@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
-from django.conf import settings
+import structlog
 from django.db import transaction
 from psycopg.rows import dict_row
 from pydantic import ValidationError
 
+from accounts.licence_rules import USER_ID_FAULT, LicenceInvalid, check_licence
 from accounts.models import UserLicence
-from accounts.tiers import FEATURES, Features, Limits, Tier, features_of, limits_of
+from accounts.tiers import Features, Limits, Tier, features_of, limits_of
 from accounts.tokens import is_user_id
 from gateway.db import Connection, connection
+
+log = structlog.get_logger(__name__)
 
 
 class NotLicensed(Exception):
@@ -35,6 +37,10 @@ class LicenceExpired(NotLicensed):
     code = "licence_expired"
 
 
+class LicenceUnreadable(NotLicensed):
+    """Your Dexorder licence has a setting that can't be read. Ask your administrator to correct it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Licence:
     """A licence with its tier's defaults filled in; `expires_at` None = never."""
@@ -49,7 +55,7 @@ class Licence:
 
 
 async def active_licence(user_id: str) -> Licence:
-    """The user's licence, by the database's clock. Raises LicenceMissing, LicenceExpired."""
+    """The user's licence, by the database's clock. Raises LicenceMissing, LicenceExpired, LicenceUnreadable."""
     async with connection() as conn:
         return await active_licence_on(conn, user_id)
 
@@ -71,13 +77,19 @@ async def active_licence_on(conn: Connection, user_id: str) -> Licence:
 
 
 def _licence(row: dict[str, Any]) -> Licence:
-    tier = cast("Tier", row["license_type"])
+    tier: Tier = row["license_type"]
+    try:
+        features, limits = features_of(tier, row["features"]), limits_of(tier, row["resource_limits"])
+    except (ValidationError, KeyError, TypeError) as error:
+        # Only plain SQL can write what the typed model refuses. A licence that can't be read allows nothing.
+        log.warning("licence_unreadable", user_id=row["user_id"], error=type(error).__name__)
+        raise LicenceUnreadable from error
     return Licence(
         user_id=row["user_id"],
         email=row["email"],
         tier=tier,
-        features=features_of(tier, row["features"]),
-        limits=limits_of(tier, row["resource_limits"]),
+        features=features,
+        limits=limits,
         mcp_server_url=row["mcp_server_url"],
         expires_at=row["expires_at"],
     )
@@ -96,64 +108,21 @@ class LicenceChange:
     mcp_server_url: str | None = None
 
 
-class LicenceInvalid(Exception):
-    """The licence can't be set so; the text says why."""
-
-
 def set_licence(user_id: str, change: LicenceChange) -> UserLicence:
     """Make or change a licence; what `change` does not name is kept.
 
     Raises LicenceInvalid for a user id, value or key that can't be, and for a new licence without a tier.
     """
     if not is_user_id(user_id):
-        raise LicenceInvalid("A user id has 1 to 255 printable characters.")
+        raise LicenceInvalid({"user_id": USER_ID_FAULT})
     with transaction.atomic():
-        row = UserLicence.objects.select_for_update().filter(user_id=user_id).first() or UserLicence(user_id=user_id)
+        row, _ = UserLicence.objects.select_for_update().get_or_create(
+            user_id=user_id, defaults={"license_type": change.tier or ""}
+        )
         _apply(row, change)
         check_licence(row)
         row.save()
     return row
-
-
-def check_licence(row: UserLicence) -> None:
-    """Raise LicenceInvalid, with the fields and their faults, unless the row's values fit the typed model."""
-    if row.license_type not in FEATURES:
-        raise LicenceInvalid(f"The tier is one of {', '.join(FEATURES)}.")
-    tier = cast("Tier", row.license_type)
-    for name, overrides, model in (
-        ("features", row.features, features_of),
-        ("resource_limits", row.resource_limits, limits_of),
-    ):
-        if not isinstance(overrides, dict):
-            raise LicenceInvalid(f"{name} must be an object.")
-        try:
-            model(tier, overrides)
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            raise LicenceInvalid(f"{name}: {faults}") from error
-    if row.mcp_server_url and not is_allowed_url(row.mcp_server_url):
-        raise LicenceInvalid("mcp_server_url is not among MCP_SERVER_URL_ALLOWLIST.")
-
-
-def is_allowed_url(url: str) -> bool:
-    """Whether `url` lies under an entry of MCP_SERVER_URL_ALLOWLIST: same scheme, host and port, and below its path."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    if parts.scheme not in {"http", "https"} or parts.username or parts.password or ".." in parts.path.split("/"):
-        return False
-    return any(_is_below(url, entry) for entry in settings.MCP_SERVER_URL_ALLOWLIST)
-
-
-def _is_below(url: str, entry: str) -> bool:
-    try:
-        ours, theirs = urlsplit(entry), urlsplit(url)
-        same = (ours.scheme, ours.hostname, ours.port) == (theirs.scheme, theirs.hostname, theirs.port)
-    except ValueError:
-        return False
-    root = ours.path.rstrip("/")
-    return same and (theirs.path == root or theirs.path.startswith(root + "/"))
 
 
 def _apply(row: UserLicence, change: LicenceChange) -> None:

@@ -1,5 +1,7 @@
 """Licences and who is who on other platforms; tables and constraints only."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -11,6 +13,22 @@ TIERS = (("free", "Free"), ("pro", "Pro"), ("enterprise", "Enterprise"))
 def tier_choices() -> list[tuple[str, str]]:
     """The tiers of accounts.tiers, for forms; a callable, so that a new tier makes no migration."""
     return list(TIERS)
+
+
+class LicenceQuerySet(models.QuerySet["UserLicence"]):
+    """Licences by their expiry; the clock is the database's."""
+
+    def active(self) -> "LicenceQuerySet":
+        """Those in force."""
+        return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
+
+    def expired(self) -> "LicenceQuerySet":
+        """Those that have run out."""
+        return self.filter(expires_at__lte=Now())
+
+    def expiring_within(self, period: timedelta) -> "LicenceQuerySet":
+        """Those in force that will have run out after `period`."""
+        return self.filter(expires_at__gt=Now(), expires_at__lte=Now() + period)
 
 
 class UserLicence(models.Model):
@@ -25,6 +43,8 @@ class UserLicence(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = LicenceQuerySet.as_manager()
 
     class Meta:
         db_table = "user_licenses"

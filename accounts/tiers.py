@@ -29,6 +29,8 @@ def _cpu_quantity(value: str) -> str:
 Bytes = Annotated[str, AfterValidator(_bytes_quantity)]
 Cpu = Annotated[str, AfterValidator(_cpu_quantity)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
+# What a file in channels_app/channels/ or agents/workflows/ may be called.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class _Strict(BaseModel):
@@ -38,9 +40,9 @@ class _Strict(BaseModel):
 class Features(_Strict):
     """What a licence opens. `channels` and `workflows` None = all; `models` = sizes of the catalogue, None = all models."""
 
-    channels: tuple[str, ...] | None = None
+    channels: tuple[Name, ...] | None = None
     models: tuple[ModelSize, ...] | None = None
-    workflows: tuple[str, ...] | None = None
+    workflows: tuple[Name, ...] | None = None
     deploy: bool = True
     schedules: bool = True
 

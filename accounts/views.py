@@ -4,7 +4,8 @@ from asgiref.sync import async_to_sync
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -13,9 +14,11 @@ from rest_framework.views import APIView
 
 from accounts import issuer, sessions
 from accounts.demo import demo_users
-from accounts.tokens import verify_token
+from accounts.tokens import is_user_id, verify_token
 
 
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 def signin(request: HttpRequest) -> HttpResponse:
     """The page with the demo users (GET), and signing in as one of them (POST `user`, `next`)."""
     if not issuer.is_on():
@@ -39,7 +42,7 @@ def signout(request: HttpRequest) -> HttpResponse:
     return redirect("/")
 
 
-@require_GET
+@require_safe
 def jwks(_request: HttpRequest) -> HttpResponse:
     """The development issuer's public key."""
     if not issuer.is_on():
@@ -48,7 +51,7 @@ def jwks(_request: HttpRequest) -> HttpResponse:
 
 
 class TokenView(APIView):
-    """`POST /api/v1/token {user}`: a token of the development issuer for a demo user."""
+    """`POST /api/v1/token {"user": "demo-pro"}`: a token of the development issuer for anybody."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -56,7 +59,7 @@ class TokenView(APIView):
     class Form(serializers.Serializer[None]):
         """The request."""
 
-        user = serializers.CharField(max_length=255)
+        user = serializers.CharField(trim_whitespace=False)
 
     def post(self, request: Request) -> Response:
         """The token and when it expires."""
@@ -65,11 +68,12 @@ class TokenView(APIView):
         form = self.Form(data=request.data)
         form.is_valid(raise_exception=True)
         user = form.validated_data["user"]
-        if user not in {known.user_id for known in demo_users()}:
-            raise NotFound("There is no such demo user.")
+        if not is_user_id(user):
+            raise serializers.ValidationError({"user": "That is no user id."})
         token = issuer.issue_token(user)
         identity = async_to_sync(verify_token)(token)
-        return Response({"token": token, "expires_at": identity.expires_at.isoformat()})
+        answer = {"token": token, "expires_at": identity.expires_at.isoformat()}
+        return Response(answer, headers={"Cache-Control": "no-store"})
 
 
 def _next(request: HttpRequest, wanted: str) -> str:

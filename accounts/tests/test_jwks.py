@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,10 +27,13 @@ class Issuer:
     requests: int = 0
     url: str = ""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
+        self.asked.set()
         await self.gate.wait()
         body = self.body if self.body is not None else json.dumps({"keys": list(map(self._public, self.keys))}).encode()
         head = f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -60,14 +64,15 @@ class Issuer:
             "exp": now + timedelta(hours=1),
         }
         algorithm = "ES256" if isinstance(key, ec.EllipticCurvePrivateKey) else "RS256"
-        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": kid, **changes})
+        headers = {name: value for name, value in ({"kid": kid} | changes).items() if value is not None}
+        return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
 
     def _public(self, kid: str) -> dict[str, Any]:
         key = self.keys[kid]
         kind = (
             jwt.algorithms.ECAlgorithm if isinstance(key, ec.EllipticCurvePrivateKey) else jwt.algorithms.RSAAlgorithm
         )
-        return {**kind.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"}
+        return {**kind.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig", **self.extra}
 
 
 @pytest.fixture
@@ -94,6 +99,88 @@ async def test_a_token_of_a_remote_issuer_is_valid_and_its_keys_are_fetched_once
         assert (await verify_token(remote.token())).user_id == "ada"
 
     assert remote.requests == 1
+
+
+async def test_twenty_first_tokens_at_once_are_valid_by_one_fetch(remote: Issuer) -> None:
+    remote.gate.clear()
+    tasks = [asyncio.create_task(verify_token(remote.token())) for _ in range(20)]
+    await remote.asked.wait()
+    remote.gate.set()
+
+    assert {identity.user_id for identity in await asyncio.gather(*tasks)} == {"ada"}
+    assert remote.requests == 1
+
+
+async def test_a_token_of_a_known_key_does_not_wait_for_a_fetch(remote: Issuer) -> None:
+    clock = Clock()
+    keys = RemoteKeys(remote.url, clock=clock)
+    await keys.find("one")
+    clock.now += jwks.COOL_DOWN_S
+    remote.gate.clear()
+    remote.asked.clear()
+    stranger = asyncio.create_task(keys.find("unknown"))
+    await remote.asked.wait()
+
+    assert (await verify_token(remote.token(), keys=keys)).user_id == "ada"
+    assert not stranger.done()
+    remote.gate.set()
+    assert await stranger is None
+
+
+async def test_a_key_that_the_issuer_withdrew_stops_counting(remote: Issuer) -> None:
+    clock = Clock()
+    keys = RemoteKeys(remote.url, clock=clock)
+    token = remote.token()
+    await verify_token(token, keys=keys)
+
+    remote.rotate("two")
+    clock.now += jwks.REFRESH_AFTER_S + 1
+    with pytest.raises(TokenInvalid):
+        await verify_token(token, keys=keys)
+
+
+@pytest.mark.parametrize("body", [b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'])
+async def test_a_set_without_a_usable_key_leaves_the_last_ones(body: bytes, remote: Issuer) -> None:
+    clock = Clock()
+    keys = RemoteKeys(remote.url, clock=clock)
+    await keys.find("one")
+
+    remote.body = body
+    clock.now += jwks.REFRESH_AFTER_S + 1
+    assert (await verify_token(remote.token(), keys=keys)).user_id == "ada"
+
+
+async def test_a_token_without_a_key_id_is_valid_by_the_only_key(remote: Issuer) -> None:
+    assert (await verify_token(remote.token(kid=None))).user_id == "ada"
+
+    remote.keys |= {"two": rsa.generate_private_key(public_exponent=65537, key_size=2048)}
+    with pytest.raises(TokenInvalid):
+        await verify_token(remote.token(kid=None), keys=RemoteKeys(remote.url))
+
+
+async def test_a_key_is_good_for_the_algorithm_that_its_issuer_names_only(remote: Issuer, settings: Any) -> None:
+    settings.JWT_ALGORITHMS = ["RS256", "PS256"]
+    remote.extra = {"alg": "PS256"}
+
+    with pytest.raises(TokenInvalid):
+        await verify_token(remote.token())
+
+
+async def test_a_short_rsa_key_verifies_nothing(remote: Issuer) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
+        remote.keys = {"one": rsa.generate_private_key(public_exponent=65537, key_size=1024)}  # noqa: S505 - that is the point
+        token = remote.token()
+
+    with pytest.raises(TokenInvalid):
+        await verify_token(token)
+
+
+async def test_a_redirect_is_not_followed(remote: Issuer) -> None:
+    remote.status = 302
+
+    with pytest.raises(TokenInvalid):
+        await verify_token(remote.token())
 
 
 async def test_a_rotated_key_is_accepted_after_the_cool_down(remote: Issuer) -> None:
@@ -168,6 +255,13 @@ async def test_a_key_of_another_kind_than_the_algorithm_is_refused(remote: Issue
 
     with pytest.raises(TokenInvalid):
         await verify_token(token)
+
+
+def test_a_private_key_that_was_published_is_passed_over() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True)
+
+    assert parse_jwks({"keys": [{**private, "kid": "leaked"}]}) == {}
 
 
 def test_keys_for_encryption_are_passed_over() -> None:

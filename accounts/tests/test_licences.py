@@ -1,25 +1,28 @@
 """Licences and tiers. Source: DESIGN section 5."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from accounts.licence_rules import LicenceInvalid
 from accounts.licences import (
     LicenceChange,
     LicenceExpired,
-    LicenceInvalid,
     LicenceMissing,
+    LicenceUnreadable,
     active_licence,
-    is_allowed_url,
     set_licence,
 )
 from accounts.models import UserLicence
 from accounts.tiers import LIMITS, Limits, features_of, limits_of
+from gateway.db import connection
 
 
 @pytest.mark.django_db(transaction=True)
@@ -42,6 +45,26 @@ class TestActiveLicence:
     async def test_one_that_has_run_out_is_no_licence(self) -> None:
         with pytest.raises(LicenceExpired):
             await active_licence("demo-expired")
+
+    @pytest.mark.parametrize(
+        "damage",
+        [{"features": {"modles": ["small"]}}, {"resource_limits": [1]}, {"license_type": "platinum"}],
+    )
+    async def test_one_that_cannot_be_read_allows_nothing(self, damage: dict[str, Any]) -> None:
+        await UserLicence.objects.filter(user_id="demo-pro").aupdate(**damage)
+
+        with pytest.raises(LicenceUnreadable, match="administrator"):
+            await active_licence("demo-pro")
+
+    async def test_any_change_is_told_to_every_process(self) -> None:
+        async with connection() as listener:
+            await listener.execute("LISTEN licences")
+            await UserLicence.objects.filter(user_id="demo-pro").aupdate(expires_at=timezone.now())
+            await UserLicence.objects.filter(user_id="demo-free").adelete()
+
+            told = [note.payload async for note in listener.notifies(timeout=5, stop_after=2)]
+
+        assert told == ["demo-pro", "demo-free"]
 
     async def test_a_stranger_has_none(self) -> None:
         with pytest.raises(LicenceMissing):
@@ -73,6 +96,8 @@ class TestSetLicence:
             LicenceChange(tier="pro", limits={"turns_at_once": -1}),
             LicenceChange(tier="pro", limits={"turns_at_once": True}),
             LicenceChange(tier="pro", features={"models": ["huge"]}),
+            LicenceChange(tier="pro", features={"channels": ["\0"]}),
+            LicenceChange(tier="pro", email="nobody"),
             LicenceChange(tier="pro", mcp_server_url="http://169.254.169.254/"),
         ],
     )
@@ -82,26 +107,45 @@ class TestSetLicence:
 
         assert not UserLicence.objects.filter(user_id="ada").exists()
 
+    def test_a_fault_is_told_in_words_at_its_column(self) -> None:
+        change = LicenceChange(tier="pro", features={"modles": []}, limits={"memory": "lots", "turns_at_once": -1})
 
-@pytest.mark.parametrize(
-    ("url", "allowed"),
-    [
-        ("https://mcp.example/users/ada", True),
-        ("https://mcp.example/users", True),
-        ("https://mcp.example/users-evil", False),
-        ("https://mcp.example.evil/users/ada", False),
-        ("https://mcp.example@evil.example/users/", False),
-        ("http://mcp.example/users/ada", False),
-        ("https://mcp.example:8443/users/ada", False),
-        ("https://mcp.example/users/../admin", False),
-        ("file:///etc/passwd", False),
-        ("https://[bad/users", False),
-    ],
-)
-def test_a_server_url_lies_below_an_entry_of_the_allow_list(url: str, allowed: bool, settings: Any) -> None:
-    settings.MCP_SERVER_URL_ALLOWLIST = ["https://mcp.example/users/"]
+        with pytest.raises(LicenceInvalid) as refused:
+            set_licence("ada", change)
 
-    assert is_allowed_url(url) is allowed
+        assert refused.value.faults == {
+            "features": "modles is no key of it; the keys are channels, models, workflows, deploy, schedules.",
+            "resource_limits": "memory must be a whole number of Mi, Gi or Ti, such as 512Mi."
+            " turns_at_once must be greater than or equal to 0.",
+        }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_new_licence_set_by_four_at_once_is_one_licence() -> None:
+    def change(key: str) -> None:
+        set_licence("ada", LicenceChange(tier="pro", limits={key: 1}))
+        connections.close_all()
+
+    keys = ["turns_at_once", "messages_per_day", "messages_per_minute", "tokens_per_month"]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(change, keys))
+
+    assert UserLicence.objects.get(user_id="ada").resource_limits == dict.fromkeys(keys, 1)
+
+
+@pytest.mark.django_db
+def test_licences_are_found_by_their_expiry() -> None:
+    now = timezone.now()
+    for user, expires in (("gone", -1), ("soon", 1), ("later", 90), ("never", None)):
+        expires_at = None if expires is None else now + timedelta(days=expires)
+        UserLicence.objects.create(user_id=user, license_type="pro", expires_at=expires_at)
+
+    def users(found: Any) -> set[str]:
+        return set(found.values_list("user_id", flat=True))
+
+    assert users(UserLicence.objects.active()) == {"soon", "later", "never"}
+    assert users(UserLicence.objects.expired()) == {"gone"}
+    assert users(UserLicence.objects.expiring_within(timedelta(days=30))) == {"soon"}
 
 
 JSON = st.recursive(

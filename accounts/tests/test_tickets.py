@@ -41,6 +41,23 @@ async def test_a_ticket_expires() -> None:
         await redeem_ticket(ticket, origin=ORIGIN)
 
 
+async def test_a_ticket_outlives_no_identity() -> None:
+    ticket = await issue_ticket(Identity("demo-pro", datetime.now(UTC)), origin=ORIGIN)
+
+    with pytest.raises(TicketInvalid):
+        await redeem_ticket(ticket, origin=ORIGIN)
+
+
+async def test_expired_tickets_are_removed_when_a_new_one_is_made() -> None:
+    await issue_ticket(IDENTITY, origin=ORIGIN)
+    async with connection() as conn:
+        await conn.execute("UPDATE ws_tickets SET expires_at = clock_timestamp()")
+
+    await asyncio.gather(*(issue_ticket(IDENTITY, origin=ORIGIN) for _ in range(4)))
+
+    assert await WsTicket.objects.acount() == 4
+
+
 @pytest.mark.parametrize("ticket", ["", "unknown", "\ud800", "x" * 10_000])
 async def test_what_is_no_ticket_is_refused(ticket: str) -> None:
     with pytest.raises(TicketInvalid):

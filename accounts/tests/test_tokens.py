@@ -65,11 +65,22 @@ async def test_a_token_without_a_required_claim_is_refused(missing: str) -> None
         {"sub": "a\0b"},
         {"sub": "x" * 256},
         {"exp": 10**18},
+        {"exp": "4102444800"},
+        {"exp": float("nan")},
+        {"sub": 7},
+        {"nbf": datetime.now(UTC) + timedelta(hours=1)},
+        {"aud": ["someone", "else"]},
     ],
 )
 async def test_a_token_with_a_wrong_claim_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(TokenInvalid):
         await verify_token(sign(claims(**change)))
+
+
+async def test_an_issuers_clock_may_be_a_moment_ahead() -> None:
+    token = sign(claims(iat=datetime.now(UTC) + timedelta(seconds=3), aud=["another", "dexorder"]))
+
+    assert (await verify_token(token)).user_id == "demo-pro"
 
 
 async def test_an_unsigned_token_is_refused() -> None:

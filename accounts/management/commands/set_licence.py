@@ -7,8 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.licences import LicenceChange, LicenceInvalid, set_licence
+from accounts.licence_rules import LicenceInvalid
+from accounts.licences import LicenceChange, set_licence
 from accounts.tiers import FEATURES
+
+LISTS = ("channels", "models", "workflows")
 
 
 class Command(BaseCommand):
@@ -22,7 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--tier", choices=list(FEATURES))
         parser.add_argument("--email")
         parser.add_argument("--expires", help="ISO 8601 date and time (UTC unless it says), or `never`")
-        parser.add_argument("--feature", action="append", default=[], metavar="KEY=JSON", help='e.g. models=["small"]')
+        parser.add_argument(
+            "--feature", action="append", default=[], metavar="KEY=JSON", help="e.g. models=small,large or deploy=false"
+        )
         parser.add_argument(
             "--limit", action="append", default=[], metavar="KEY=JSON", help="e.g. turns_at_once=2, or null"
         )
@@ -30,13 +35,13 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Set and show the licence."""
+        """Set and show the licence, its own settings and not its tier's."""
         change = LicenceChange(
             tier=options["tier"],
             email=options["email"],
             expires_at=_moment(options["expires"]),
             never_expires=options["expires"] == "never",
-            features=_pairs(options["feature"]),
+            features={key: _listed(key, value) for key, value in _pairs(options["feature"]).items()},
             limits=_pairs(options["limit"]),
             mcp_server_url=options["mcp_server_url"],
         )
@@ -74,3 +79,8 @@ def _pairs(items: list[str]) -> dict[str, Any]:
         except ValueError:
             pairs[key] = value
     return pairs
+
+
+def _listed(key: str, value: Any) -> Any:
+    """A feature that is a list may be given as words with commas between them."""
+    return [word.strip() for word in value.split(",")] if isinstance(value, str) and key in LISTS else value
