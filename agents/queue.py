@@ -17,6 +17,8 @@ from gateway.leases import holder_alive
 JOURNAL_BLOCK = 1000
 MAX_ATTEMPTS = 3
 
+# A process whose lease has run out takes nothing new, even before it knows.
+_LEASED = "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
 _HEAD = f"""
     t.state IN ('queued', 'running')
     AND (t.state = 'running' OR t.run_after IS NULL OR t.run_after <= clock_timestamp())
@@ -30,7 +32,7 @@ _HEAD = f"""
 """
 _LOCK_CONVERSATION = f"""
     SELECT c.id FROM turns t JOIN conversations c ON c.id = t.conversation_id
-    WHERE {_HEAD} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED
+    WHERE {_HEAD} AND {_LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED
 """
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
@@ -52,7 +54,7 @@ _CLAIM_UNCARED = f"""
         journal_floor = t.journal_floor + {JOURNAL_BLOCK}
     FROM conversations c, (
         SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
-        WHERE f.state IN ('done', 'failed', 'cancelled')
+        WHERE f.state IN ('done', 'failed', 'cancelled') AND {_LEASED}
           AND (f.holder IS NOT NULL AND NOT {holder_alive("f")}
                OR f.holder IS NULL AND f.history IS NOT NULL AND f.run_after <= clock_timestamp())
         ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED) picked
@@ -97,7 +99,7 @@ class Claim:
 async def claim_next(holder: UUID) -> Claim | None:
     """Take the next turn that may run, or None. Raises psycopg.Error when the database fails."""
     async with connection() as conn, conn.transaction():
-        row = await (await conn.execute(_LOCK_CONVERSATION)).fetchone()
+        row = await (await conn.execute(_LOCK_CONVERSATION, {"holder": holder})).fetchone()
         if row is None:
             return None
         return await _claim(conn, _CLAIM_HEAD, {"holder": holder, "conversation": row[0]})

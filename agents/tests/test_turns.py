@@ -307,7 +307,7 @@ async def test_a_cancelled_turn_whose_worker_died_ends_cancelled(brain: Scripted
     await other.done(accepted.turn)
 
     assert await row(accepted.turn, "state") == ("cancelled",)
-    assert brain.started == [accepted.turn]
+    assert len(brain.started) <= 1, "it is not run again"
 
 
 async def test_another_users_turn_cannot_be_cancelled(worker: TestWorker) -> None:
