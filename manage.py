@@ -11,8 +11,12 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     from gateway.database_url import provide_database_url
+    from gateway.embedded import EmbeddedServerError
 
-    provide_database_url()
+    try:
+        provide_database_url()
+    except EmbeddedServerError as error:
+        sys.exit(f"The embedded PostgreSQL can't be used: {error}")
     execute_from_command_line(sys.argv)
 
 

@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import structlog
-from accounts.licences import NotLicensed, active_licence
 
+from accounts.licences import NotLicensed, active_licence
 from agents.brain import Brain
 from agents.errors import AgentFailed
 from agents.events import Cancelled, Done, Failed, Snapshot, Usage, UserMessage
@@ -60,7 +60,9 @@ async def finish_for_another(claim: Claim, *, brain: Brain) -> None:
 
 async def _has_ended(turn: str) -> bool:
     written = await journal().read(turn, after=0)
-    return bool(written and written.frames) and json.loads(written.frames[-1])["type"] in FINAL_TYPES
+    if written is None or not written.frames:
+        return False
+    return json.loads(written.frames[-1])["type"] in FINAL_TYPES
 
 
 def _last_event(claim: Claim) -> Final:

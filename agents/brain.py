@@ -1,11 +1,10 @@
 """The seam between the turn engine and what thinks: run a turn, and store its messages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from accounts.licences import Licence
-
 from agents.harness_types import Answer, Emit, TurnRequest
 
 
@@ -17,7 +16,7 @@ class Brain:
     (licence, conversation, turn, messages), again and again without harm, or raises AgentFailed.
     """
 
-    run: Callable[[TurnRequest, Emit], Awaitable[Answer]]
+    run: Callable[[TurnRequest, Emit], Coroutine[Any, Any, Answer]]
     remember: Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 

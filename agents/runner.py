@@ -5,9 +5,8 @@ import time
 
 import psycopg
 import structlog
-from accounts.licences import Licence, NotLicensed, active_licence
-from provisioning.stages import StageReport
 
+from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
 from agents.aftercare import care_for
 from agents.brain import Brain
@@ -19,6 +18,7 @@ from agents.journal import journal
 from agents.queue import MAX_ATTEMPTS, Claim, release
 from agents.settlement import Outcome, postpone, settle
 from agents.writer import TurnWriter
+from provisioning.stages import StageReport
 
 log = structlog.get_logger(__name__)
 
@@ -89,18 +89,18 @@ class TurnRun:
 
     async def _outcome(self) -> Outcome | None:
         """Run the agent; None when this process ends before it does. Raises AgentFailed."""
+        licence = await self._licence()
+        if self._draining:
+            return None
         if self._cancelled:
             return self._cancelled_outcome()
-        licence = await self._licence()
         self._agent = asyncio.create_task(self._brain.run(self._request(licence), self._writer.emit))
         try:
             answer = await self._agent
         except asyncio.CancelledError:
-            if self._cancelled:
-                return self._cancelled_outcome()
-            if self._draining:
-                return None
-            raise
+            if not (self._cancelled or self._draining):
+                raise
+            return self._cancelled_outcome() if self._cancelled else None
         except (AgentFailed, FenceLost, psycopg.Error):
             raise
         except Exception as error:  # the boundary of a turn: whatever broke in it must not end the worker

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import structlog
@@ -19,7 +20,7 @@ from gateway.services import Services
 from gateway.wakeups import Wakeups
 from provisioning import keeper
 
-Service = Callable[[Services], Awaitable[None]]
+Service = Callable[[Services], Coroutine[Any, Any, None]]
 
 SERVICES: tuple[Service, ...] = (agents_worker.run, deliveries.run, keeper.run)
 # The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
@@ -102,8 +103,12 @@ async def _one_lease(stopping: asyncio.Event) -> None:
     lease = Lease()
     services = Services(lease, Wakeups())
     await asyncio.to_thread(lease.acquire)
-    lease.on_lost(lambda: loop.call_soon_threadsafe(services.stopping.set))
-    running = [asyncio.create_task(service(services)) for service in SERVICES]
+
+    def give_up() -> None:
+        loop.call_soon_threadsafe(services.stopping.set)
+
+    lease.on_lost(give_up)
+    running: list[asyncio.Task[None]] = [asyncio.create_task(service(services)) for service in SERVICES]
     listening = asyncio.create_task(services.wakeups.run())
     told = asyncio.create_task(stopping.wait())
     lost = asyncio.create_task(services.stopping.wait())

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from accounts.licences import Licence
-
 from agents.aftercare import finish_for_another
 from agents.brain import Brain
 from agents.errors import AgentFailed
@@ -135,7 +134,7 @@ async def let_retries_be_due() -> None:
 
 async def row(turn: str, *columns: str) -> tuple[Any, ...]:
     async with connection() as conn:
-        cursor = await conn.execute(f"SELECT {', '.join(columns)} FROM turns WHERE id = '{turn}'")  # type: ignore[arg-type]
+        cursor = await conn.execute(f"SELECT {', '.join(columns)} FROM turns WHERE id = '{turn}'")
         found = await cursor.fetchone()
     assert found is not None
     return tuple(found)

@@ -16,12 +16,12 @@ os.environ |= {
     "LOG_LEVEL": "WARNING",
     "DJANGO_SETTINGS_MODULE": "gateway.settings",
 }
-# Nothing of a test must outlive a power cut: no commit waits for the disk.
-os.environ.setdefault("PGOPTIONS", "-c synchronous_commit=off")
 # A key in .env would count as set: an empty value of the environment wins over it.
-os.environ |= dict.fromkeys(("REDIS_URL", "JWT_JWKS_URL", "DEFAULT_MODEL", "DEFAULT_MODEL_PROVIDER", "TELEGRAM_BOT_TOKEN"), "")
+os.environ |= dict.fromkeys(
+    ("REDIS_URL", "JWT_JWKS_URL", "DEFAULT_MODEL", "DEFAULT_MODEL_PROVIDER", "TELEGRAM_BOT_TOKEN"), ""
+)
 
 if not os.environ.get("DATABASE_URL"):
     from gateway.embedded import ensure_database_url
 
-    os.environ["DATABASE_URL"] = ensure_database_url(Path(os.environ["DATA_DIR"]))
+    os.environ["DATABASE_URL"] = ensure_database_url(Path(os.environ["DATA_DIR"]), durable=False)
