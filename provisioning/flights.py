@@ -51,8 +51,10 @@ class Flight:
 
     async def cancel(self, cause: Cause) -> None:
         """End the start; those who wait get WorkspaceFailed with `cause`."""
-        self._ended_by = cause
-        self.task.cancel()
+        # A second cancellation would break off the tidying up after the first.
+        if not self.task.cancelling():
+            self._ended_by = cause
+            self.task.cancel()
         await asyncio.wait([self.task])
 
     def _done(self, task: "asyncio.Task[Instance]") -> None:

@@ -107,6 +107,26 @@ async def test_a_cancelled_flight_is_a_failure_and_no_cancellation_for_those_who
     assert failure.value.cause == Cause.SHUTTING_DOWN
 
 
+async def test_a_flight_that_is_cancelled_twice_tidies_up_undisturbed() -> None:
+    tidied = False
+
+    async def work(_: Flight) -> Instance:
+        nonlocal tidied
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await settle()
+            tidied = True
+        return READY
+
+    flights = Flights()
+    flights.join("ws", fresh=False, work=work)
+    await settle()
+    await asyncio.gather(flights.cancel(cause=Cause.STOPPED), flights.cancel(cause=Cause.STOPPED))
+
+    assert tidied
+
+
 async def test_a_process_that_ends_begins_nothing() -> None:
     flights = Flights(closing=True)
 
