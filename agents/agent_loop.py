@@ -58,7 +58,7 @@ class Run:
 
         spoken = await call_model(self.model, [self.system, *repaired(messages)], on_text=on_text)
         self.usage += spoken.usage
-        self.malformed.update(spoken.malformed)
+        self.malformed = spoken.malformed
         return spoken.message
 
     async def tool_step(self, request: ToolCallRequest) -> ToolMessage:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from accounts.licences import Licence
-
 from agents.lazy import load
 
 JSON = dict[str, Any]

@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable
 from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.vendor_errors import VENDOR_ERRORS, agent_failure
+from gateway.ids import new_id
 
 # Seconds without a sign of life, at the start (a long prompt is read first) and between two pieces.
 SILENCE_S = 60.0
@@ -98,8 +99,8 @@ def _tool_calls(whole: AIMessageChunk) -> tuple[list[ToolCall], dict[str, str]]:
     """The calls with strictly parsed arguments: LangChain completes broken JSON silently, so that half a call would run."""
     calls: list[ToolCall] = []
     malformed: dict[str, str] = {}
-    for index, raw in enumerate(whole.tool_call_chunks):
-        call_id = raw["id"] or f"call-{index}"
+    for raw in whole.tool_call_chunks:
+        call_id = raw["id"] or new_id()
         arguments = _json_object(raw["args"] or "{}")
         if arguments is None:
             malformed[call_id] = "The arguments were not a JSON object. Send the whole call again."

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import structlog
 from langchain_core.messages import ToolCall as Call
 from langchain_core.messages import ToolMessage
-from mcp.shared.dispatcher import ProgressFnT
 
 from agents.events import ToolCall, ToolProgress, ToolResult
 from agents.harness_types import Emit
 from agents.mcp.errors import CallFailed
+from agents.mcp.limits import cleaned
 from agents.mcp.results import ToolOutcome
 from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
@@ -39,7 +39,8 @@ async def call_tool(box: Toolbox, call: Call, *, malformed: str | None = None) -
     call_id, tool_name = call["id"] or "", plain_name(call["name"])
     await box.emit(ToolCall(call_id, tool_name, shortened(call["args"])))
     began = time.monotonic()
-    outcome = await _outcome(box, call, malformed)
+    complaint = malformed or _complaint(box.tools, call)
+    outcome = ToolOutcome(complaint, failed=True) if complaint else await _run(box, call)
     ms = round((time.monotonic() - began) * 1000)
     error = outcome.summary() if outcome.failed else None
     await box.emit(ToolResult(call_id, tool_name, outcome.summary(), ms, error))
@@ -48,30 +49,37 @@ async def call_tool(box: Toolbox, call: Call, *, malformed: str | None = None) -
     return ToolMessage(outcome.text, tool_call_id=call_id, name=call["name"], status=status)
 
 
-async def _outcome(box: Toolbox, call: Call, malformed: str | None) -> ToolOutcome:
-    tool = box.tools.by_model_name(call["name"])
+def _complaint(tools: ToolSet, call: Call) -> str | None:
+    tool = tools.by_model_name(call["name"])
     if tool is None:
-        return ToolOutcome(f"There is no tool named {call['name'][:80]!r}.", failed=True)
-    complaint = malformed or tool.complaint(call["args"])
-    if complaint:
-        return ToolOutcome(complaint, failed=True)
+        return f"There is no tool named {call['name'][:80]!r}."
+    return tool.complaint(call["args"])
+
+
+async def _run(box: Toolbox, call: Call) -> ToolOutcome:
+    name, progress = plain_name(call["name"]), _Progress(box.emit, call["id"] or "")
     try:
-        outcome = await box.session.call_tool(tool.name, call["args"], on_progress=_progress(box, call["id"] or ""))
+        outcome = await box.session.call_tool(name, call["args"], on_progress=progress.show)
     except CallFailed as error:
         return ToolOutcome(error.message, failed=True)
+    finally:
+        progress.over = True
     # The MCP SDK's servers put this before every error; the call's name stands beside it anyway.
-    return replace(outcome, text=outcome.text.removeprefix(f"Error executing tool {tool.name}: "))
+    return replace(outcome, text=outcome.text.removeprefix(f"Error executing tool {name}: "))
 
 
-def _progress(box: Toolbox, call_id: str) -> ProgressFnT:
-    shown_at = 0.0
+@dataclass(slots=True)
+class _Progress:
+    """A call's progress on its way to the user. The SDK reports it from tasks of its own, some of which come late."""
 
-    async def show(progress: float, total: float | None, message: str | None) -> None:
-        nonlocal shown_at
+    emit: Emit
+    call: str
+    over: bool = False
+    shown_at: float = 0.0
+
+    async def show(self, progress: float, total: float | None, message: str | None) -> None:
         now = time.monotonic()
-        if now - shown_at < PROGRESS_EVERY_S and progress != total:
+        if self.over or (now - self.shown_at < PROGRESS_EVERY_S and progress != total):
             return
-        shown_at = now
-        await box.emit(ToolProgress(call_id, progress, total, message))
-
-    return show
+        self.shown_at = now
+        await self.emit(ToolProgress(self.call, progress, total, cleaned(message)[:200] if message else None))

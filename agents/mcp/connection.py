@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import Any, TypeVar
 
 import structlog
@@ -56,13 +57,18 @@ class Connection:
         self._retired = False
         self._last_used = self._loop.time()
         self._seen = Exchange()
-        self._owner = asyncio.create_task(self._own(), name="mcp connection")
+        # A context of its own: the connection outlives the turn that made it, and must not hold on to what is its.
+        self._owner = asyncio.create_task(self._own(), name="mcp connection", context=Context())
         self._owner.add_done_callback(self._ended)
 
     @property
     def usable(self) -> bool:
         """Whether new requests may be sent on it."""
         return not self._retired and not self._owner.done()
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Call back once it is closed, for whatever reason."""
+        self._owner.add_done_callback(lambda _owner: callback())
 
     async def opened(self) -> None:
         """Wait until client and server have agreed on the protocol. Raises CallFailed; then the connection is closed."""
@@ -108,6 +114,10 @@ class Connection:
 
     async def tools(self) -> ToolSet:
         """The server's tools, listed once and again after it says that they changed. Raises CallFailed."""
+        with self._in_use():
+            return await self._listed()
+
+    async def _listed(self) -> ToolSet:
         async with self._listing:
             if self._tools is None:
                 self._tools = await self.request(_list_tools, deadline_s=READ_S)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from accounts.licences import Licence
-
 from agents.history import JSON, HistoryPage
 from agents.mcp.errors import CallFailed, Reason, workspace_failure
 from agents.mcp.limits import READ_S

@@ -1,8 +1,7 @@
 """Connections to workspaces: one kept for each active user, made again when it is gone."""
 
 import asyncio
-from collections import defaultdict
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from accounts.licences import Licence
 from agents.errors import AgentFailed
@@ -26,13 +25,16 @@ _LASTING = {Cause.NEVER_READY, Cause.NOT_INSTALLED, Cause.NOT_ALLOWED, Cause.INV
 _STALE = {Reason.UNREACHABLE, Reason.DENIED}
 
 
+_Key = tuple[str, str]
+
+
 class Pool:
     """The connections of one event loop."""
 
     def __init__(self, *, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
-        self._kept: dict[str, Connection] = {}
-        self._connecting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._kept: dict[_Key, Connection] = {}
+        self._connecting: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
 
     def session(self, licence: Licence, *, on_stage: OnStage = ignore_stage) -> Session:
         """The user's workspace for one turn; it is started when the first request needs it."""
@@ -45,40 +47,60 @@ class Pool:
 
         Raises AgentFailed when the workspace can't be started, CallFailed when it can't be reached.
         """
-        kept = self._usable(licence.user_id)
-        if kept is not None and kept is not instead_of:
+        key = (licence.user_id, licence.mcp_server_url)
+        kept = self._usable(key, instead_of)
+        if kept is not None:
             return kept
         endpoint = await _ensure(licence, on_stage, fresh=instead_of is not None)
-        async with self._connecting[licence.user_id]:
-            kept = self._usable(licence.user_id)
-            if kept is not None and kept is not instead_of:
-                return kept
-            return await self._connect(licence, endpoint, on_stage)
+        lock = self._connecting.setdefault(key, asyncio.Lock())
+        async with lock:
+            kept = self._usable(key, instead_of)
+            if kept is None:
+                kept = await self._connect(endpoint) or await self._connect_anew(licence, on_stage)
+                self._keep(key, kept)
+            return kept
+
+    @property
+    def size(self) -> int:
+        """How many connections there are."""
+        return len(self._kept)
 
     async def close(self) -> None:
         """Close every connection."""
-        kept, self._kept = list(self._kept.values()), {}
-        await asyncio.gather(*(connection.close() for connection in kept))
+        await asyncio.gather(*(connection.close() for connection in list(self._kept.values())))
 
-    def _usable(self, user_id: str) -> Connection | None:
-        kept = self._kept.get(user_id)
-        return kept if kept is not None and kept.usable else None
+    def _usable(self, key: _Key, instead_of: Connection | None) -> Connection | None:
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.usable and kept is not instead_of else None
 
-    async def _connect(self, licence: Licence, endpoint: Endpoint, on_stage: OnStage) -> Connection:
-        await asyncio.to_thread(tls_context)
-        endpoint.token()  # a signing key that is missing is told here, not from inside the SDK's tasks
-        former = self._kept.pop(licence.user_id, None)
+    def _keep(self, key: _Key, connection: Connection) -> None:
+        former = self._kept.get(key)
         if former is not None:
             former.retire()
+        self._kept[key] = connection
+
+        def forget() -> None:
+            if self._kept.get(key) is connection:
+                del self._kept[key]
+
+        connection.when_ended(forget)
+
+    async def _connect(self, endpoint: Endpoint) -> Connection | None:
+        """A connection to the endpoint; None when the user's workspace is not there any more. Raises CallFailed."""
+        await asyncio.to_thread(tls_context)
+        endpoint.token()  # a signing key that is missing is told here, not from inside the SDK's tasks
         connection = Connection(endpoint, idle_s=self._idle_s)
         try:
             await connection.opened()
         except CallFailed as error:
-            if error.reason not in _STALE:
-                raise
-            connection = Connection(await _ensure(licence, on_stage, fresh=True), idle_s=self._idle_s)
-            await connection.opened()
-        self._kept[licence.user_id] = connection
+            if error.reason in _STALE:
+                return None
+            raise
+        return connection
+
+    async def _connect_anew(self, licence: Licence, on_stage: OnStage) -> Connection:
+        connection = Connection(await _ensure(licence, on_stage, fresh=True), idle_s=self._idle_s)
+        await connection.opened()
         return connection
 
 

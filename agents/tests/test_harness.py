@@ -4,6 +4,8 @@ Source: DESIGN.md, section 6; the order of events of section 3.
 """
 
 import asyncio
+import csv
+import gzip
 import json
 import os
 import subprocess
@@ -45,14 +47,14 @@ class Talk:
     events: list[Event] = field(default_factory=list)
     first_token: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def say(self, content: str, *, channel: str = "web", **choices: str) -> Answer:
+    async def say(self, content: str, *, channel: str = "web", **choices: Any) -> Answer:
         turn = new_id()
         self.events.clear()
         answer = await harness.run_agent(self.request(content, turn=turn, channel=channel, **choices), self.emit)
         await append_turn(self.licence, self.conversation, turn, answer.messages)
         return answer
 
-    def request(self, content: str, *, turn: str = "", channel: str = "web", **choices: str) -> TurnRequest:
+    def request(self, content: str, *, turn: str = "", channel: str = "web", **choices: Any) -> TurnRequest:
         return TurnRequest(
             turn=turn or new_id(),
             conversation=self.conversation,
@@ -122,16 +124,17 @@ def calls(name: str, arguments: JSON | str, *, saying: str = "") -> Reply:
     )
 
 
-async def closes(talk: Talk) -> numpy.ndarray[Any, numpy.dtype[numpy.float64]]:
+def closes() -> "numpy.ndarray[Any, numpy.dtype[numpy.float64]]":
     """The closes of SPX as the shipped data has them."""
     path = Path(__file__).parents[2] / "workspace/mcp_server/market/shipped/SPX.csv.gz"
-    return numpy.genfromtxt(path, delimiter=",", skip_header=1, usecols=4)
+    with gzip.open(path, "rt") as file:
+        return numpy.array([float(row["close"]) for row in csv.DictReader(file)])
 
 
 async def test_the_demo_computes_on_real_data_and_says_what_it_rests_on(talk: Talk) -> None:
     """Source: the figure equals the one computed directly from the data, and the answer states its dates."""
     answer = await talk.say("RSI of SPX over the last 252 bars?")
-    expected = talib.RSI((await closes(talk))[-252:], 14)[-1]
+    expected = talib.RSI(closes()[-252:], 14)[-1]
 
     assert f"**{expected:,.2f}**" in answer.content
     assert "252 daily bars from 2017-12-29 to 2018-12-31" in answer.content

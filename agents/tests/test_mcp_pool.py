@@ -215,7 +215,7 @@ async def test_progress_is_passed_on(pool: Pool, licence_for: LicenceFor) -> Non
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         seen.append((progress, total, message))
 
-    steps = [{"progress": 1, "total": 2, "message": "half"}, {"progress": 2, "total": 2}]
+    steps: list[dict[str, Any]] = [{"progress": 1, "total": 2, "message": "half"}, {"progress": 2, "total": 2}]
     async with mcp_double(call=lambda asked: progress_then(asked, steps, text("done"))) as double:
         await pool.session(licence_for(double)).call_tool("look", {}, on_progress=on_progress)
 
@@ -224,7 +224,7 @@ async def test_progress_is_passed_on(pool: Pool, licence_for: LicenceFor) -> Non
 
 async def test_a_server_that_refuses_our_token_is_named_as_the_cause(pool: Pool, licence_for: LicenceFor) -> None:
     async with mcp_double() as double:
-        double.answer = lambda _asked: Reply(401, b'{"error": "invalid_token"}')  # type: ignore[method-assign]
+        double.instead = lambda _asked: Reply(401, b'{"error": "invalid_token"}')
         with pytest.raises(CallFailed) as failed:
             await pool.session(licence_for(double)).tools()
 
@@ -234,7 +234,7 @@ async def test_a_server_that_refuses_our_token_is_named_as_the_cause(pool: Pool,
 async def test_the_token_does_not_follow_a_redirect_to_another_server(pool: Pool, licence_for: LicenceFor) -> None:
     async with answering_server(lambda _asked: Reply()) as thief, mcp_double() as double:
         elsewhere = Reply(307, headers=(("Location", f"{thief.url}/mcp"),))
-        double.answer = lambda _asked: elsewhere  # type: ignore[method-assign]
+        double.instead = lambda _asked: elsewhere
         with pytest.raises(CallFailed):
             await pool.session(licence_for(double)).tools()
 
@@ -279,6 +279,23 @@ async def test_an_idle_connection_is_closed_and_leaves_nothing_behind(licence_fo
     await _no_tasks()
 
 
+async def test_a_pool_forgets_the_users_who_left(licence_for: LicenceFor) -> None:
+    """Thousands of users come and go in a process's life."""
+    pool = Pool(idle_s=0.05)
+    async with mcp_double() as double:
+        await asyncio.gather(*(pool.session(licence_for(double, f"user-{n}")).call_tool("look", {}) for n in range(20)))
+        await soon(double.server.empty)
+        await _no_tasks()
+
+    assert pool.size == 0
+
+
+async def test_a_server_set_anew_by_staff_is_used_at_once(pool: Pool, licence_for: LicenceFor) -> None:
+    async with mcp_double() as old, mcp_double(tool("added")) as new:
+        assert (await pool.session(licence_for(old)).tools()).has("look")
+        assert (await pool.session(licence_for(new)).tools()).has("added")
+
+
 async def test_a_call_longer_than_the_idle_time_keeps_its_connection(licence_for: LicenceFor) -> None:
     pool = Pool(idle_s=0.05)
     async with mcp_double(call=lambda _asked: Reply(held=True)) as double:
@@ -314,7 +331,7 @@ async def test_a_caller_who_gives_up_while_connecting_leaves_nothing_behind(lice
             asked.set()
             return Reply(held=True)
 
-        double.answer = hang  # type: ignore[method-assign]
+        double.instead = hang
         running = asyncio.create_task(pool.session(licence_for(double)).tools())
         await soon(asked)
         running.cancel()

@@ -49,12 +49,13 @@ def progress_then(asked: Asked, steps: list[JSON], value: JSON) -> Reply:
 
 @dataclass
 class McpDouble:
-    """`call` answers tools/call; `calls` are the names and arguments it got."""
+    """`call` answers tools/call, `instead` whatever comes in; `calls` are the names and arguments of the tool calls."""
 
     server: ScriptedServer
     tools: list[JSON]
     call: Callable[[Asked], Reply]
     calls: list[tuple[str, JSON]] = field(default_factory=list)
+    instead: Callable[[Asked], Reply] | None = None
 
     @property
     def url(self) -> str:
@@ -66,6 +67,8 @@ class McpDouble:
 
     def answer(self, asked: Asked) -> Reply:
         """The reply to any request."""
+        if self.instead is not None:
+            return self.instead(asked)
         method, cacheable = asked.body["method"], {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
         if method == "server/discover":
             capabilities = {"tools": {"listChanged": True}, "resources": {}}

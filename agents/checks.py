@@ -1,0 +1,27 @@
+"""Django's system checks of the agent's settings: a mistake in them fails the start, not the first turn."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+
+from agents.catalogue import catalogue, configured_default
+from agents.providers import providers
+
+
+def check_models(**_options: Any) -> list[CheckMessage]:
+    """The catalogue can be read, and the default's provider is one that there is."""
+    known = providers()
+    named = settings.DEFAULT_MODEL_PROVIDER
+    if named and named not in known:
+        return [Error(f"DEFAULT_MODEL_PROVIDER {named!r} is none of {', '.join(known)}.", id="agents.E001")]
+    try:
+        listed = catalogue()
+        configured_default(listed)
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="agents.E002")]
+    strange = sorted({model.provider for model in listed.models} - set(known))
+    if strange:
+        return [Error(f"MODEL_CATALOGUE names providers that there are not: {', '.join(strange)}.", id="agents.E003")]
+    return []
