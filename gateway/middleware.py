@@ -12,7 +12,16 @@ from gateway.ids import new_id
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 # The pages load their own files only; sockets go to the page's own host.
-PAGE_POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+PAGE_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+)
 # django-unfold's pages hold inline scripts and evaluate Alpine expressions.
 ADMIN_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
