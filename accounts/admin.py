@@ -29,6 +29,14 @@ class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             "resource_limits": f"The same. Keys: {', '.join(Limits.model_fields)}; null = no limit.",
         }
 
+    def clean_features(self) -> Any:
+        """An empty field means that nothing differs."""
+        return {} if self.cleaned_data["features"] is None else self.cleaned_data["features"]
+
+    def clean_resource_limits(self) -> Any:
+        """The same."""
+        return {} if self.cleaned_data["resource_limits"] is None else self.cleaned_data["resource_limits"]
+
     def _post_clean(self) -> None:
         """Check the instance as a whole, once Django has put the fields' values into it."""
         super()._post_clean()  # type: ignore[misc]  # Django's hook for this; the stubs leave it out

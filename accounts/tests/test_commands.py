@@ -1,0 +1,136 @@
+"""The commands of this app. Source: DESIGN section 10: each has --json and a non-zero exit on failure."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from accounts.links import user_of
+from accounts.models import ChannelLink, UserLicence
+from accounts.tokens import verify_token
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "data_dir")]
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+class TestIssueToken:
+    def test_it_prints_the_token_alone(self) -> None:
+        identity = async_to_sync(verify_token)(run("issue_token", "demo-pro", "--ttl", "60").removesuffix("\n"))
+
+        assert identity.user_id == "demo-pro"
+        assert identity.expires_at <= timezone.now() + timedelta(seconds=60)
+
+    def test_json_names_the_user_too(self) -> None:
+        assert json.loads(run("issue_token", "stranger", "--json"))["user_id"] == "stranger"
+
+    @pytest.mark.parametrize(
+        "arguments", [["a\nb"], [""], ["ada", "--ttl=0"], ["ada", "--ttl=-1"], ["ada", "--ttl=9" + "9" * 30]]
+    )
+    def test_what_makes_no_token_fails(self, arguments: list[str]) -> None:
+        with pytest.raises(CommandError):
+            run("issue_token", *arguments)
+
+    def test_without_the_development_issuer_it_fails_and_says_so(self, settings: Any) -> None:
+        settings.DEBUG = False
+
+        with pytest.raises(CommandError, match="development issuer is off"):
+            run("issue_token", "demo-pro")
+
+
+class TestSetLicence:
+    def test_a_licence_is_made_changed_and_shown(self) -> None:
+        assert run("set_licence", "ada", "--tier", "pro") == "ada: pro, expires never\n"
+
+        shown = json.loads(
+            run(
+                *("set_licence", "ada", "--email", "ada@example.com", "--expires", "2099-01-02T03:04:05+02:00"),
+                *("--feature", "models=small,large", "--feature", "deploy=false", "--feature", 'channels=["web"]'),
+                *("--limit", "memory=1Gi", "--limit", "messages_per_day=null", "--json"),
+            )
+        )
+
+        assert shown == {
+            "user_id": "ada",
+            "email": "ada@example.com",
+            "license_type": "pro",
+            "features": {"models": ["small", "large"], "deploy": False, "channels": ["web"]},
+            "resource_limits": {"memory": "1Gi", "messages_per_day": None},
+            "mcp_server_url": "",
+            "expires_at": "2099-01-02T03:04:05+02:00",
+        }
+
+    def test_an_expiry_without_a_zone_is_utc_and_can_be_taken_away(self) -> None:
+        run("set_licence", "demo-pro", "--expires", "2099-01-02")
+        assert UserLicence.objects.get(user_id="demo-pro").expires_at == datetime(2099, 1, 2, tzinfo=UTC)
+
+        run("set_licence", "demo-pro", "--expires", "never")
+        assert UserLicence.objects.get(user_id="demo-pro").expires_at is None
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["ada"], "license_type: must be one of"),
+            (["ada", "--tier=platinum"], "invalid choice"),
+            (["demo-pro", "--limit=memory=lots"], "such as 512Mi"),
+            (["demo-pro", "--limit=turns=1"], "the keys are memory"),
+            (["demo-pro", "--limit=turns_at_once"], "KEY=VALUE"),
+            (["demo-pro", "--feature=models=huge"], "small"),
+            (["demo-pro", "--expires=tomorrow"], "ISO 8601"),
+            (["demo-pro", "--mcp-server-url=http://169.254.169.254/"], "MCP_SERVER_URL_ALLOWLIST"),
+            (["a\0b", "--tier=pro"], "printable"),
+        ],
+    )
+    def test_what_cannot_be_set_fails_and_says_why(self, arguments: list[str], said: str) -> None:
+        with pytest.raises(CommandError, match=said):
+            run("set_licence", *arguments)
+
+
+class TestLinks:
+    def test_a_linked_account_speaks_for_its_user_until_it_is_unlinked(self) -> None:
+        assert run("link_channel", "demo-pro", "telegram", "4711") == "telegram:4711 speaks for demo-pro.\n"
+        assert async_to_sync(user_of)("telegram", "4711") == "demo-pro"
+        assert async_to_sync(user_of)("slack", "4711") is None
+
+        assert json.loads(run("unlink_channel", "telegram", "4711", "--json"))["removed"] is True
+        assert async_to_sync(user_of)("telegram", "4711") is None
+
+    def test_linking_again_is_no_error(self) -> None:
+        made = [json.loads(run("link_channel", "demo-pro", "slack", "T1:U1", "--json"))["made"] for _ in range(2)]
+
+        assert made == [True, False]
+        assert ChannelLink.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["stranger", "telegram", "1"], "no licence"),
+            (["demo-free", "telegram", "taken"], "another user"),
+            (["demo-pro", "Telegram", "1"], "lower case"),
+            (["demo-pro", "telegram", ""], "no id"),
+            (["demo-pro", "telegram", "1\0"], "no id"),
+        ],
+    )
+    def test_what_cannot_be_linked_fails_and_says_why(self, arguments: list[str], said: str) -> None:
+        run("link_channel", "demo-pro", "telegram", "taken")
+
+        with pytest.raises(CommandError, match=said):
+            run("link_channel", *arguments)
+
+    def test_unlinking_what_is_not_linked_fails(self) -> None:
+        with pytest.raises(CommandError, match="not linked"):
+            run("unlink_channel", "telegram", "4711")
+
+    @pytest.mark.parametrize("account", ["", "a\0b", "\ud800", "x" * 256])
+    def test_what_is_no_account_speaks_for_nobody(self, account: str) -> None:
+        assert async_to_sync(user_of)("telegram", account) is None
