@@ -46,7 +46,8 @@ class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             check_licence(self.instance)
         except LicenceInvalid as error:
             for column, fault in error.faults.items():
-                self.add_error(column if column in self.fields else None, f"This {fault}")
+                said = f"This {fault}" if fault.startswith("must ") else fault
+                self.add_error(column if column in self.fields else None, said)
 
 
 class StateFilter(admin.SimpleListFilter):

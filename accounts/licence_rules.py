@@ -69,7 +69,7 @@ def _override_fault(model: type[BaseModel], own: object, read: Callable[[dict[st
 def _sentence(model: type[BaseModel], fault: dict[str, Any]) -> str:
     path = ".".join(map(str, fault["loc"]))
     if fault["type"] == "extra_forbidden":
-        return f"{path} is no key of it; the keys are {', '.join(model.model_fields)}."
+        return f"There is no key {path}; the keys are {', '.join(model.model_fields)}."
     # Pydantic puts this before the text of a check of our own.
     said = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should ").removeprefix("be ")
     return f"{path} {said if said.startswith('must ') else f'must be {said}'}."

@@ -36,7 +36,7 @@ class UserLicence(models.Model):
 
     user_id = models.TextField(primary_key=True)
     email = models.TextField(blank=True, default="")
-    license_type = models.TextField(choices=tier_choices)
+    license_type = models.TextField("tier", choices=tier_choices)
     features = models.JSONField(blank=True, default=dict)
     resource_limits = models.JSONField(blank=True, default=dict)
     mcp_server_url = models.TextField(blank=True, default="", help_text="blank = a workspace is provisioned")
@@ -63,8 +63,8 @@ class ChannelLink(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_uuid)
     user = models.ForeignKey(UserLicence, on_delete=models.CASCADE, db_column="user_id", related_name="links")
-    channel_type = models.TextField()
-    channel_user_id = models.TextField()
+    channel_type = models.TextField("channel", help_text="telegram, slack or discord")
+    channel_user_id = models.TextField("account", help_text="the account's id there; for Slack team:user")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
 
     class Meta:

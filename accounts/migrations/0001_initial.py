@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('user_id', models.TextField(primary_key=True, serialize=False)),
                 ('email', models.TextField(blank=True, default='')),
-                ('license_type', models.TextField(choices=accounts.models.tier_choices)),
+                ('license_type', models.TextField(choices=accounts.models.tier_choices, verbose_name='tier')),
                 ('features', models.JSONField(blank=True, default=dict)),
                 ('resource_limits', models.JSONField(blank=True, default=dict)),
                 ('mcp_server_url', models.TextField(blank=True, default='', help_text='blank = a workspace is provisioned')),
@@ -51,8 +51,8 @@ class Migration(migrations.Migration):
             name='ChannelLink',
             fields=[
                 ('id', models.UUIDField(default=gateway.ids.new_uuid, primary_key=True, serialize=False)),
-                ('channel_type', models.TextField()),
-                ('channel_user_id', models.TextField()),
+                ('channel_type', models.TextField(help_text='telegram, slack or discord', verbose_name='channel')),
+                ('channel_user_id', models.TextField(help_text="the account's id there; for Slack team:user", verbose_name='account')),
                 ('created_at', models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now())),
                 ('user', models.ForeignKey(db_column='user_id', on_delete=django.db.models.deletion.CASCADE, related_name='links', to='accounts.userlicence')),
             ],

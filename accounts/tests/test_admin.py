@@ -48,8 +48,8 @@ def test_a_licence_is_made_and_changed(staff: Client) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("features", '{"modles": []}', "This modles is no key of it; the keys are channels, models"),
-        ("features", "[]", "must be a JSON object"),
+        ("features", '{"modles": []}', "There is no key modles; the keys are channels, models"),
+        ("features", "[]", "This must be a JSON object"),
         ("features", "{", "valid JSON"),
         ("resource_limits", '{"cpu": "fast"}', "such as 2 or 500m"),
         ("resource_limits", '{"cost_usd_per_month": NaN}', "cost_usd_per_month"),

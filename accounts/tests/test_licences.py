@@ -114,7 +114,7 @@ class TestSetLicence:
             set_licence("ada", change)
 
         assert refused.value.faults == {
-            "features": "modles is no key of it; the keys are channels, models, workflows, deploy, schedules.",
+            "features": "There is no key modles; the keys are channels, models, workflows, deploy, schedules.",
             "resource_limits": "memory must be a whole number of Mi, Gi or Ti, such as 512Mi."
             " turns_at_once must be greater than or equal to 0.",
         }

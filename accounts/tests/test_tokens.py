@@ -3,6 +3,8 @@
 import base64
 import hmac
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from hypothesis import strategies as st
 
 from accounts import issuer
 from accounts.tokens import TokenInvalid, is_user_id, verify_token
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -148,15 +152,21 @@ async def test_a_header_of_any_kind_never_breaks_the_verifier(header: dict[str, 
         await verify_token(token)
 
 
-def test_two_processes_that_make_the_key_at_once_end_with_one(data_dir: Path) -> None:
-    file = data_dir / "issuer" / "key.pem"
-    issuer._make(file)
-    first = file.read_bytes()
+def test_processes_that_make_the_key_at_once_end_with_one(tmp_path: Path) -> None:
+    """Source: the web server, the worker and a command may all be the first to need it."""
+    file = tmp_path / "issuer" / "key.pem"
+    program = "import sys, pathlib; from accounts.issuer import _load; key = _load(pathlib.Path(sys.argv[1]))"
+    report = "; print(key.private_numbers().p)"
+    started = [
+        subprocess.Popen([sys.executable, "-c", program + report, str(file)], stdout=subprocess.PIPE, cwd=ROOT)
+        for _ in range(3)
+    ]
 
-    issuer._make(file)
+    keys = {process.communicate(timeout=60)[0] for process in started}
 
-    assert file.read_bytes() == first
-    assert file.stat().st_mode & 0o077 == 0
+    assert len(keys) == 1
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert file.stat().st_mode & 0o777 == 0o600
     assert list(file.parent.iterdir()) == [file]
 
 
