@@ -1,6 +1,7 @@
 """The outside world as a Django app."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class ChannelsAppConfig(AppConfig):
@@ -8,3 +9,9 @@ class ChannelsAppConfig(AppConfig):
 
     name = "channels_app"
     verbose_name = "Channels"
+
+    def ready(self) -> None:
+        """Check the channels' settings with all others."""
+        from channels_app.checks import check_channels  # noqa: PLC0415 - it needs the settings
+
+        register(check_channels)

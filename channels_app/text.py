@@ -51,10 +51,8 @@ def split_pieces(text: str, *, limit: int) -> Iterator[tuple[str, str, str]]:
     while text:
         opening = f"{fence.marks}{fence.language}\n" if fence else ""
         room = limit - len(opening)
-        if utf16_units(text) > room or _fence_after(text, fence):
-            piece = text[: _cut(text, fence, room - _CLOSING_UNITS)]
-        else:
-            piece = text
+        whole = utf16_units(text) <= room and _fence_after(text, fence) is None
+        piece = text if whole else text[: _cut(text, fence, room - _CLOSING_UNITS)]
         fence, text = _fence_after(piece, fence), text[len(piece) :]
         yield opening, piece, _closing(piece, fence)
 

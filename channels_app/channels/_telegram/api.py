@@ -1,0 +1,122 @@
+"""Call the Bot API. Its token stands in every URL, so nothing of the vendor's errors but a cause in words leaves this file."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+from django.conf import settings
+from telegram import Bot
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Forbidden,
+    InvalidToken,
+    RetryAfter,
+    TelegramError,
+)
+from telegram.request import HTTPXRequest
+
+from channels_app.errors import DeliveryError
+
+# The package's opt-in for the type that its next major version returns; without it every 429 is a deprecation warning.
+os.environ.setdefault("PTB_TIMEDELTA", "true")
+
+CONNECT_S = 5.0
+READ_S = 15.0
+# A call may take this long, however slowly its answer drips in.
+CALL_S = 30.0
+CONNECTIONS = 32
+MAX_CAUSE_CHARS = 200
+# The request did not leave: there was no connection for it.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+# What the package raises for a JSON answer that is not the Bot API's.
+_ODD_ANSWER = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+
+T = TypeVar("T")
+_bots: "WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[str, str], Bot]]" = WeakKeyDictionary()
+
+
+class BadMarkup(DeliveryError):
+    """Telegram could not read the HTML of a message."""
+
+
+async def call(method: Callable[[Bot], Awaitable[T]]) -> T:
+    """Call one method of the bot. Raises DeliveryError, and BadMarkup."""
+    bot = await _bot()
+    try:
+        async with asyncio.timeout(CALL_S):
+            return await method(bot)
+    except TelegramError as error:
+        raise _translated(error) from None
+    except TimeoutError:
+        raise DeliveryError("timeout", ambiguous=True) from None
+    except _ODD_ANSWER as error:
+        raise DeliveryError(f"odd_answer ({type(error).__name__})", ambiguous=True) from None
+
+
+async def close() -> None:
+    """Close the running loop's connections."""
+    _, bot = _bots.pop(asyncio.get_running_loop(), (None, None))
+    if bot is not None:
+        await bot.request.shutdown()
+
+
+async def _bot() -> Bot:
+    """The running loop's bot; it is made anew when the settings have changed."""
+    loop = asyncio.get_running_loop()
+    wanted = (settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_API_BASE_URL.rstrip("/"))
+    known, bot = _bots.get(loop, (None, None))
+    if bot is not None and known == wanted:
+        return bot
+    await close()
+    token, base_url = wanted
+    # Making the TLS context takes tens of milliseconds.
+    request = await asyncio.to_thread(
+        HTTPXRequest,
+        connection_pool_size=CONNECTIONS,
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
+        write_timeout=READ_S,
+        pool_timeout=CONNECT_S,
+    )
+    # Not initialised, which would ask Telegram for the bot's name: no method that is used here needs it.
+    bot = Bot(token, base_url=f"{base_url}/bot", request=request, get_updates_request=request)
+    _bots[loop] = (wanted, bot)
+    return bot
+
+
+def _translated(error: TelegramError) -> DeliveryError:
+    if isinstance(error, RetryAfter):
+        wait = error.retry_after
+        seconds = wait if isinstance(wait, int | float) else wait.total_seconds()
+        return DeliveryError("too_many_requests", retry_after_s=seconds)
+    if isinstance(error, InvalidToken):
+        # The operator can put that right before the message is too old.
+        return DeliveryError("token_refused")
+    if isinstance(error, Forbidden | ChatMigrated):
+        return DeliveryError(_words("forbidden", error), permanent=True)
+    if isinstance(error, BadRequest):
+        kind = BadMarkup if "can't parse entities" in error.message.lower() else DeliveryError
+        return kind(_words("refused", error), permanent=True)
+    return _broken(error)
+
+
+def _broken(error: TelegramError) -> DeliveryError:
+    """A failure that says nothing of the message: of the network, of Telegram's servers, or of something in between."""
+    cause = error.__cause__
+    if isinstance(cause, _NOT_SENT):
+        return DeliveryError(f"not_connected ({type(cause).__name__})")
+    if cause is None and error.message != "Invalid server response":
+        # Telegram itself says that it failed (5xx in its own JSON).
+        return DeliveryError(_words("platform_failed", error))
+    return DeliveryError(f"no_answer ({type(cause or error).__name__})", ambiguous=True)
+
+
+def _words(code: str, error: TelegramError) -> str:
+    """The code and, when the answer was the Bot API's own, its description."""
+    if error.__cause__ is not None:
+        return code
+    return f"{code}: {error.message}".replace(settings.TELEGRAM_BOT_TOKEN, "[redacted]")[:MAX_CAUSE_CHARS]

@@ -1,0 +1,73 @@
+"""What Telegram posts to a webhook. Source: Bot API, "Update" and "Message"."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from channels_app.channels import Ignored, Inbound
+from channels_app.errors import BadUpdate
+
+# Telegram's ids have at most 52 significant bits.
+Id = Annotated[int, Field(ge=-(2**53), le=2**53)]
+# What people send besides text; all else without text is the platform's own news (a pinned message, a changed timer).
+MEDIA = frozenset(
+    {"animation", "audio", "contact", "document", "location", "paid_media", "photo", "poll", "sticker", "story", "venue",
+     "video", "video_note", "voice"}
+)  # fmt: skip
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Account(_Part):
+    id: Id
+    is_bot: bool = False
+
+
+class _Chat(_Part):
+    id: Id
+    type: str
+
+
+class _Message(_Part):
+    message_id: Id
+    chat: _Chat
+    sender: _Account | None = Field(default=None, alias="from")
+    text: str | None = None
+
+
+class _Update(_Part):
+    update_id: Annotated[int, Field(ge=0, le=2**53)]
+    message: _Message | None = None
+
+
+def parse_update(value: Any, *, bot_id: str) -> Inbound | Ignored:
+    """A private message of a person, or what was ignored. Raises BadUpdate."""
+    if not isinstance(value, dict):
+        raise BadUpdate("An update is a JSON object.")
+    try:
+        update = _Update.model_validate(value)
+    except ValidationError as error:
+        field = ".".join(str(step) for step in error.errors()[0]["loc"])
+        raise BadUpdate(f"This is no update of the Bot API: {field}.") from error
+    message = update.message
+    if message is None:
+        return Ignored(_kind(value))
+    if message.sender is None or message.chat.type != "private":
+        return Ignored("group")
+    if message.sender.is_bot:
+        return Ignored("bot")
+    if message.text is None and MEDIA.isdisjoint(value["message"]):
+        return Ignored("service_message")
+    return Inbound(
+        external_id=f"{bot_id}:{update.update_id}",
+        sender=str(message.sender.id),
+        content=message.text,
+        target={"chat": message.chat.id, "message": message.message_id},
+    )
+
+
+def _kind(value: dict[str, Any]) -> str:
+    """The one other field of an update names its kind; only a short name gets into the logs."""
+    return next((key[:40] for key in value if key != "update_id"), "empty")

@@ -1,0 +1,102 @@
+"""Telegram: private chats with a bot, through its webhook and the Bot API."""
+
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from telegram import Bot, LinkPreviewOptions, Message, ReplyParameters
+from telegram.constants import ParseMode
+
+from channels_app.channels import Ignored, Inbound, Part, Target
+from channels_app.channels._telegram import api, messages
+from channels_app.channels._telegram.updates import parse_update
+
+SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
+# Source: Bot API, setWebhook: "1-256 characters. Only characters A-Z, a-z, 0-9, _ and - are allowed."
+_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+# Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
+PRIVATE_PACE_S = 1.0
+GROUP_PACE_S = 3.1
+
+
+class Telegram:
+    """The channel; see Channel."""
+
+    name = "telegram"
+    label = "Telegram"
+
+    def faults(self) -> list[str]:
+        """A token without its secret, the reverse, and values that can't be what they should be."""
+        token, secret = settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_WEBHOOK_SECRET
+        found = []
+        if bool(token) != bool(secret):
+            found.append("TELEGRAM_BOT_TOKEN and TELEGRAM_WEBHOOK_SECRET must be set together.")
+        if token and not _TOKEN.fullmatch(token):
+            found.append("TELEGRAM_BOT_TOKEN is not a token of @BotFather (123456:ABC…).")
+        if secret and not _SECRET.fullmatch(secret):
+            found.append("TELEGRAM_WEBHOOK_SECRET must be 1 to 256 letters, digits, _ or -.")
+        return found
+
+    def is_on(self) -> bool:
+        """Token and secret are there."""
+        return bool(settings.TELEGRAM_BOT_TOKEN and settings.TELEGRAM_WEBHOOK_SECRET and not self.faults())
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """The secret that was given to setWebhook stands in a header."""
+        given = headers.get(SECRET_HEADER, "").encode("utf-8", "surrogateescape")
+        return self.is_on() and hmac.compare_digest(given, settings.TELEGRAM_WEBHOOK_SECRET.encode())
+
+    def signed(self, headers: Mapping[str, str], body: bytes) -> bool:  # noqa: ARG002 - Telegram signs nothing
+        """The header says enough."""
+        return self.admits(headers)
+
+    def parse(self, update: Any) -> Inbound | Ignored:
+        """A private message; the bot's id is the first part of its token."""
+        return parse_update(update, bot_id=settings.TELEGRAM_BOT_TOKEN.partition(":")[0])
+
+    def chat_of(self, target: Target) -> str:
+        """The chat's id."""
+        return str(target["chat"])
+
+    def pace_s(self, target: Target) -> float:
+        """Ids of groups are negative."""
+        return GROUP_PACE_S if str(target["chat"]).startswith("-") else PRIVATE_PACE_S
+
+    def compose(self, markdown: str) -> list[Part]:
+        """HTML with its plain text beside it."""
+        return messages.compose(markdown)
+
+    async def send(self, part: Part, target: Target) -> str:
+        """sendMessage, in HTML; as plain text where Telegram can't read that."""
+        try:
+            return await self._send(target, part, html=True)
+        except api.BadMarkup:
+            return await self._send(target, part, html=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await api.close()
+
+    async def _send(self, target: Target, part: Part, *, html: bool) -> str:
+        async def send_message(bot: Bot) -> Message:
+            return await bot.send_message(
+                target["chat"],
+                part["html" if html else "text"],
+                parse_mode=ParseMode.HTML if html else None,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
+                reply_parameters=_quote(target) if part["quote"] else None,
+            )
+
+        return str((await api.call(send_message)).message_id)
+
+
+def _quote(target: Target) -> ReplyParameters | None:
+    if "message" not in target:
+        return None
+    return ReplyParameters(target["message"], allow_sending_without_reply=True)
+
+
+CHANNEL = Telegram()
