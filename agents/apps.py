@@ -1,9 +1,16 @@
 """The app of the agent: turns, journal, harness."""
 
 from django.apps import AppConfig
+from django.core import checks
 
 
 class AgentsConfig(AppConfig):
     """What the agent is."""
 
     name = "agents"
+
+    def ready(self) -> None:
+        """Have the model settings checked by every command, `serve` included."""
+        from agents.checks import check_models  # noqa: PLC0415 - models can't be imported before the apps are ready
+
+        checks.register(check_models)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from gateway import env
+from gateway.embedded import ensure_database_url
 
 
 def provide_database_url() -> None:
@@ -11,8 +12,6 @@ def provide_database_url() -> None:
     env.load_dotenv()
     if env.text("DATABASE_URL"):
         return
-    from gateway.embedded import ensure_database_url
-
     os.environ["DATABASE_URL"] = ensure_database_url(data_dir())
 
 

@@ -2,12 +2,12 @@
 
 import psycopg
 import redis.asyncio
-from channels_app.channels import channel_states
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
-from agents.providers import provider_states
+from agents.providers import providers, switched_on
+from channels_app.channels import channels
 from gateway.db import connection
 
 # A probe that waits longer tells as much as one that fails.
@@ -28,8 +28,8 @@ async def ready(_request: HttpRequest) -> JsonResponse:
     body = {
         "status": "ok" if up else "unavailable",
         "checks": {name: "ok" if good else "down" for name, good in checks.items()},
-        "channels": channel_states(),
-        "providers": provider_states(),
+        "channels": {name: _word(channel.is_on()) for name, channel in channels().items()},
+        "providers": {name: _word(name in switched_on()) for name in providers()},
     }
     return JsonResponse(body, status=200 if up else 503)
 
@@ -37,7 +37,9 @@ async def ready(_request: HttpRequest) -> JsonResponse:
 async def _database_checks() -> dict[str, bool]:
     try:
         async with connection() as conn:
-            cursor = await conn.execute("SELECT EXISTS (SELECT 1 FROM worker_leases WHERE expires_at > clock_timestamp())")
+            cursor = await conn.execute(
+                "SELECT EXISTS (SELECT 1 FROM worker_leases WHERE expires_at > clock_timestamp())"
+            )
             row = await cursor.fetchone()
     except psycopg.Error:
         return {"postgresql": False, "worker": False}
@@ -54,3 +56,7 @@ async def _redis_answers() -> bool:
         return False
     finally:
         await client.aclose()
+
+
+def _word(on: bool, /) -> str:
+    return "on" if on else "off"

@@ -22,7 +22,8 @@ from provisioning import keeper
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
-SERVICES: tuple[Service, ...] = (agents_worker.run, deliveries.run, keeper.run)
+WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run)
+KEEPING: tuple[Service, ...] = (keeper.run,)
 # The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
 MAX_FRAME_BYTES = 64 * 1024
 PING_EVERY_S = 20.0
@@ -99,32 +100,43 @@ async def run_services(stopping: asyncio.Event) -> None:
 
 
 async def _one_lease(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    lease = Lease()
-    services = Services(lease, Wakeups())
+    """Run the services until `stopping`, the loss of their lease, or the failure of one, which is raised."""
+    lease, wakeups = Lease(), Wakeups()
+    working, keeping = Services(lease, wakeups), Services(lease, wakeups)
     await asyncio.to_thread(lease.acquire)
-
-    def give_up() -> None:
-        loop.call_soon_threadsafe(services.stopping.set)
-
-    lease.on_lost(give_up)
-    running: list[asyncio.Task[None]] = [asyncio.create_task(service(services)) for service in SERVICES]
-    listening = asyncio.create_task(services.wakeups.run())
-    told = asyncio.create_task(stopping.wait())
-    lost = asyncio.create_task(services.stopping.wait())
+    lost = asyncio.Event()
+    _call_when_lost(lease, lost)
+    workers = [asyncio.create_task(service(working)) for service in WORKING]
+    keepers = [asyncio.create_task(service(keeping)) for service in KEEPING]
+    # The services ask for their wake-ups in their first step, which comes before this task's.
+    listening = asyncio.create_task(wakeups.run())
+    told = [asyncio.create_task(event.wait()) for event in (stopping, lost)]
     try:
-        # A service that ends before it was told to has failed: gather below raises what it raised.
-        await asyncio.wait([told, lost, *running], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*told, listening, *workers, *keepers], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        services.stopping.set()
-        services.wakeups.wake_all()
-        results = await asyncio.gather(*running, return_exceptions=True)
-        for task in (told, lost, listening):
+        # Turns that end now still use their workspaces.
+        results = await _stop(working, workers) + await _stop(keeping, keepers)
+        for task in (*told, listening):
             task.cancel()
         await asyncio.to_thread(lease.release)
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+def _call_when_lost(lease: Lease, lost: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(lost.set)
+
+    lease.on_lost(tell)
+
+
+async def _stop(services: Services, running: list[asyncio.Task[None]]) -> list[BaseException | None]:
+    services.stopping.set()
+    services.wakeups.wake_all()
+    return await asyncio.gather(*running, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):
@@ -161,7 +173,7 @@ def _config(host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets",
+        ws="websockets-sansio",
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,
