@@ -1,11 +1,21 @@
 """Fixtures of the agent's tests."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from accounts.licences import Licence
+from agents import harness
+from agents.tests.doubles.workspace import running_workspace
+from agents.tests.licences import licence
+from agents.tests.talks import USER, Talk
+from provisioning.tokens import public_key_file
 
 
 @cache
@@ -19,3 +29,32 @@ def signing_key(settings: Any, data_dir: object) -> str:
     """The gateway's key for workspace tokens, set for the test."""
     settings.WORKSPACE_SIGNING_KEY = _signing_key()
     return _signing_key()
+
+
+@pytest.fixture(scope="module")
+def workspace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the module's workspace has its data."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture
+def workspace(settings: Any, signing_key: str, workspace_folder: Path) -> Iterator[Licence]:
+    """A licence whose workspace runs."""
+    with running_workspace(workspace_folder, user=USER, public_key=public_key_file()) as url:
+        settings.MCP_SERVER_URL_ALLOWLIST = [url]
+        yield licence(USER, url=f"{url}/mcp")
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Close the agent's connections after the test, and look that none of its tasks is left."""
+    yield
+    await harness.close()
+    others = {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    assert not [name for name in others if "mcp" in name or "build" in name]
+
+
+@pytest.fixture
+def talk(workspace: Licence, nothing_left: None) -> Talk:
+    """A new conversation in a workspace that runs."""
+    return Talk(workspace)

@@ -10,8 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,107 +19,17 @@ import talib
 
 from accounts.licences import Licence
 from agents import harness
-from agents.agent_loop import MOST_STEPS
 from agents.errors import AgentFailed
-from agents.events import Event, Started, Token, ToolCall, ToolResult
-from agents.harness_types import Answer, TurnRequest
+from agents.events import Event, Started, ToolCall, ToolProgress, ToolResult
 from agents.history import append_turn, read_history
-from agents.tests.doubles.http_server import Reply, ScriptedServer, scripted_server, sse
-from agents.tests.doubles.mcp_double import mcp_double, result, text, tool
-from agents.tests.doubles.vendors import Spoken, events
-from agents.tests.doubles.workspace import running_workspace
+from agents.tests.doubles.http_server import scripted_server, sse
+from agents.tests.doubles.mcp_double import mcp_double, progress_then, result, text, tool
 from agents.tests.licences import licence
-from gateway.ids import new_id
-from provisioning.tokens import public_key_file
+from agents.tests.talks import USER, Talk, calls, openai, says
 
 JSON = dict[str, Any]
-USER = "demo-pro"
 
-
-@dataclass
-class Talk:
-    """A user's conversation with the agent: `say` runs a turn and stores it, as the engine does."""
-
-    licence: Licence
-    conversation: str = field(default_factory=new_id)
-    events: list[Event] = field(default_factory=list)
-    first_token: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def say(self, content: str, *, channel: str = "web", **choices: Any) -> Answer:
-        turn = new_id()
-        self.events.clear()
-        answer = await harness.run_agent(self.request(content, turn=turn, channel=channel, **choices), self.emit)
-        await append_turn(self.licence, self.conversation, turn, answer.messages)
-        return answer
-
-    def request(self, content: str, *, turn: str = "", channel: str = "web", **choices: Any) -> TurnRequest:
-        return TurnRequest(
-            turn=turn or new_id(),
-            conversation=self.conversation,
-            user_id=USER,
-            channel=channel,
-            content=content,
-            licence=self.licence,
-            **choices,
-        )
-
-    async def emit(self, event: Event) -> None:
-        self.events.append(event)
-        if isinstance(event, Token):
-            self.first_token.set()
-
-    def shown(self) -> str:
-        return "".join(event.content for event in self.events if isinstance(event, Token))
-
-    def kinds(self) -> list[str]:
-        """The events' types, a run of tokens as one."""
-        kinds = [event.type for event in self.events]
-        return [
-            kind for index, kind in enumerate(kinds) if index == 0 or kind != "token" or kinds[index - 1] != "token"
-        ]
-
-
-@pytest.fixture(scope="module")
-def workspace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
-
-
-@pytest.fixture
-def workspace(settings: Any, signing_key: str, workspace_folder: Path) -> Iterator[Licence]:
-    """A licence whose workspace runs."""
-    with running_workspace(workspace_folder, user=USER, public_key=public_key_file()) as url:
-        settings.MCP_SERVER_URL_ALLOWLIST = [url]
-        yield licence(USER, url=f"{url}/mcp")
-
-
-@pytest.fixture(autouse=True)
-async def _closed() -> AsyncIterator[None]:
-    yield
-    await harness.close()
-    others = {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
-    assert not [name for name in others if "mcp" in name or "build" in name]
-
-
-@pytest.fixture
-def talk(workspace: Licence) -> Talk:
-    return Talk(workspace)
-
-
-def openai(settings: Any, server: ScriptedServer) -> None:
-    """Let the scripted server be the configured default."""
-    settings.DEFAULT_MODEL_PROVIDER, settings.DEFAULT_MODEL = "openai", "scripted"
-    settings.OPENAI_BASE_URL = f"{server.url}/v1"
-
-
-def says(*pieces: str) -> Reply:
-    return sse(*events("openai", Spoken(text=pieces)))
-
-
-def calls(name: str, arguments: JSON | str, *, saying: str = "") -> Reply:
-    given = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return sse(
-        *events("openai", Spoken(text=(saying,) if saying else (), tool=f"workspace__{name}", arguments=(given,)))
-    )
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def closes() -> "numpy.ndarray[Any, numpy.dtype[numpy.float64]]":
@@ -229,96 +137,6 @@ async def _set_preference(of: Licence, model: str | None) -> None:
     await pool().session(of).call_tool("set_preferences", {"values": {"model": model}})
 
 
-async def test_wrong_arguments_go_back_to_the_model_without_a_call(talk: Talk, settings: Any) -> None:
-    async with scripted_server(
-        calls("compute_indicators", {"symbol": "SPX", "indicators": []}),
-        calls("compute_indicators", '{"symbol": "SP'),
-        calls("append_messages", {"conversation": "x", "turn": "y", "messages": []}),
-        says("I give up."),
-    ) as server:
-        openai(settings, server)
-        await talk.say("RSI of SPX?")
-
-    errors = [event.error for event in talk.events if isinstance(event, ToolResult)]
-    assert errors[0] is not None
-    assert "indicators: [] should be non-empty" in errors[0]
-    assert errors[1] == "The arguments were not a JSON object. Send the whole call again."
-    assert errors[2] == "There is no tool named 'workspace__append_messages'."
-    given = [m["content"] for m in server.asked[3].body["messages"] if m["role"] == "tool"]
-    assert given == errors
-
-
-async def test_a_tools_own_error_reaches_model_and_user(talk: Talk) -> None:
-    await talk.say("RSI of FOO")
-
-    (done,) = [event for event in talk.events if isinstance(event, ToolResult)]
-    assert done.error is not None
-    assert done.error.startswith("No instrument 'FOO'.")
-
-
-async def test_an_agent_that_goes_round_in_circles_is_stopped(talk: Talk, settings: Any) -> None:
-    async with scripted_server(calls("list_instruments", {})) as server:
-        openai(settings, server)
-        with pytest.raises(AgentFailed) as failed:
-            await talk.say("Go")
-
-    assert failed.value.code == "too_many_steps"
-    assert len(server.asked) == MOST_STEPS
-
-
-async def test_a_provider_that_is_down_fails_the_attempt_after_started(talk: Talk, settings: Any) -> None:
-    async with scripted_server(Reply(503)) as server:
-        openai(settings, server)
-        with pytest.raises(AgentFailed) as failed:
-            await talk.say("Go")
-
-    assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
-    assert talk.kinds() == ["started"]
-
-
-async def test_a_model_that_the_licence_does_not_cover_is_refused(talk: Talk, settings: Any) -> None:
-    settings.OPENAI_API_KEY = "key"
-    with pytest.raises(AgentFailed) as failed:
-        await talk.say("Go", model="anthropic/claude-opus-5-5")
-
-    assert failed.value.code == "model_not_available"
-    assert "openai/gpt-5.4" in failed.value.message
-
-
-async def test_cancelling_reaches_the_model(talk: Talk, settings: Any) -> None:
-    half = sse(*events("openai", Spoken(text=("The ",), finished=False)), held=True)
-    async with scripted_server(half) as server:
-        openai(settings, server)
-        running = asyncio.create_task(talk.say("Go"))
-        async with asyncio.timeout(10):
-            await talk.first_token.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        async with asyncio.timeout(5):
-            await server.left.wait()
-
-
-async def test_cancelling_reaches_the_running_tool(settings: Any, signing_key: str) -> None:
-    called = asyncio.Event()
-
-    def hang(_asked: object) -> Reply:
-        called.set()
-        return Reply(held=True)
-
-    async with mcp_double(call=hang) as double, scripted_server(calls("look", {})) as server:
-        settings.MCP_SERVER_URL_ALLOWLIST = [double.server.url]
-        openai(settings, server)
-        running = asyncio.create_task(Talk(licence(USER, url=double.url)).say("Go"))
-        async with asyncio.timeout(10):
-            await called.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        async with asyncio.timeout(5):
-            await double.server.left.wait()
-
-
 async def test_tools_that_do_not_depend_on_each_other_run_at_once(settings: Any, signing_key: str) -> None:
     running, most = 0, 0
 
@@ -362,6 +180,22 @@ def _call(index: int, name: str) -> JSON:
     }
 
 
+async def test_progress_of_a_tool_is_shown_now_and_then(settings: Any, signing_key: str) -> None:
+    """A busy loop may report a thousand times a second; the last step is always shown."""
+    steps: list[JSON] = [{"progress": step, "total": 100, "message": "bars\x1b[2J"} for step in range(101)]
+    async with mcp_double(call=lambda asked: progress_then(asked, steps, text("done"))) as double:
+        settings.MCP_SERVER_URL_ALLOWLIST = [double.server.url]
+        async with scripted_server(calls("look", {}), says("Done.")) as server:
+            openai(settings, server)
+            talk = Talk(licence(USER, url=double.url))
+            await harness.run_agent(talk.request("Go"), talk.emit)
+
+    shown = [event for event in talk.events if isinstance(event, ToolProgress)]
+    assert shown[0] == ToolProgress("call_1", 0, 100, "bars[2J")
+    assert shown[-1] == ToolProgress("call_1", 100, 100, "bars[2J")
+    assert len(shown) < 10
+
+
 async def test_a_server_without_context_or_history_still_serves_its_tools(settings: Any, signing_key: str) -> None:
     """A server set by staff in a workspace's place need have tools only."""
     async with mcp_double() as double, scripted_server(calls("look", {}), says("Seen.")) as server:
@@ -378,14 +212,6 @@ async def _history(talk: Talk) -> str:
     with pytest.raises(AgentFailed) as failed:
         await append_turn(talk.licence, "x", "y", [{"role": "user", "content": "Hi"}])
     return failed.value.code
-
-
-async def test_a_workspace_that_may_not_be_used_fails_with_its_cause() -> None:
-    talk = Talk(licence(USER, url="http://127.0.0.1:9/mcp"))
-    with pytest.raises(AgentFailed) as failed:
-        await talk.say("Go")
-
-    assert (failed.value.code, failed.value.retryable) == ("workspace_failed", False)
 
 
 async def test_the_first_request_of_many_imports_everything_once(talk: Talk) -> None:
