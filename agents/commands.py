@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from provisioning.workspaces import workspace_status
-
 from agents.conversations import begin_new_main
 from gateway.db import Connection
+from provisioning.workspaces import workspace_status
 
 AfterCommit = Callable[[], Awaitable[None]]
 

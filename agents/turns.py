@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from accounts.licences import NotLicensed, active_licence_on
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from accounts.licences import NotLicensed, active_licence_on
 from agents import commands
 from agents.conversations import lock_conversation
 from agents.errors import Refused

@@ -18,9 +18,7 @@ from channels_app.webhooks import WebhookGuard  # noqa: E402
 from channels_app.routing import websocket_urlpatterns  # noqa: E402
 from gateway.db import open_pool  # noqa: E402
 
-router = ProtocolTypeRouter(
-    {"http": WebhookGuard(django_application), "websocket": URLRouter(websocket_urlpatterns)}
-)
+router = ProtocolTypeRouter({"http": WebhookGuard(django_application), "websocket": URLRouter(websocket_urlpatterns)})
 
 
 async def application(scope, receive, send):  # type: ignore[no-untyped-def]  # the ASGI signature

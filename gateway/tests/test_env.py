@@ -60,7 +60,11 @@ def test_another_database_engine_is_refused() -> None:
 def test_every_setting_of_the_environment_is_listed_in_the_example() -> None:
     read = (env.ROOT / "gateway" / "settings.py").read_text()
     listed = (env.ROOT / ".env.example").read_text()
-    names = {part.split('"')[1] for part in read.split("env.")[1:] if part.startswith(("text(", "flag(", "number(", "words("))}
+    names = {
+        part.split('"')[1]
+        for part in read.split("env.")[1:]
+        if part.startswith(("text(", "flag(", "number(", "words("))
+    }
 
     assert names
     assert {name for name in names if f"{name}=" not in listed} == set()

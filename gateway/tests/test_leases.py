@@ -15,7 +15,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def run_out(lease: Lease) -> None:
     with psycopg.connect(conninfo(), autocommit=True) as conn:
-        conn.execute("UPDATE worker_leases SET expires_at = clock_timestamp() - interval '1 s' WHERE id = %s", (lease.id,))
+        conn.execute(
+            "UPDATE worker_leases SET expires_at = clock_timestamp() - interval '1 s' WHERE id = %s", (lease.id,)
+        )
 
 
 def test_a_lease_is_renewed_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

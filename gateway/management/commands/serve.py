@@ -34,7 +34,9 @@ class Command(BaseCommand):
                     host=options["host"],
                     port=port,
                     worker=not options["no_worker"],
-                    on_ready=lambda: self.stdout.write(f"Serving on http://localhost:{port} (Ctrl-C stops).", ending="\n"),
+                    on_ready=lambda: self.stdout.write(
+                        f"Serving on http://localhost:{port} (Ctrl-C stops).", ending="\n"
+                    ),
                 )
             )
         finally:

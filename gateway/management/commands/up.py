@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from accounts.demo import make_demo_users
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+
+from accounts.demo import make_demo_users
 
 
 class Command(BaseCommand):
@@ -20,10 +21,18 @@ class Command(BaseCommand):
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
         report = make_demo_users()
-        self.stdout.write(f"\n  Chat:   http://localhost:{settings.PORT}/   sign in as demo-pro, demo-free, ... (one click)")
-        self.stdout.write(f"  Admin:  http://localhost:{settings.PORT}/admin/   user admin, {_password(report.admin_password)}\n")
+        self.stdout.write(
+            f"\n  Chat:   http://localhost:{settings.PORT}/   sign in as demo-pro, demo-free, ... (one click)"
+        )
+        self.stdout.write(
+            f"  Admin:  http://localhost:{settings.PORT}/admin/   user admin, {_password(report.admin_password)}\n"
+        )
         call_command("serve")
 
 
 def _password(made: str | None) -> str:
-    return f"password {made}" if made else "password as printed at the first run (manage.py changepassword admin sets another)"
+    return (
+        f"password {made}"
+        if made
+        else "password as printed at the first run (manage.py changepassword admin sets another)"
+    )
