@@ -90,17 +90,15 @@ class TurnRun:
     async def _outcome(self) -> Outcome | None:
         """Run the agent; None when this process ends before it does. Raises AgentFailed."""
         licence = await self._licence()
-        if self._draining:
-            return None
-        if self._cancelled:
-            return self._cancelled_outcome()
+        if self._is_stopped():
+            return self._stopped_outcome()
         self._agent = asyncio.create_task(self._brain.run(self._request(licence), self._writer.emit))
         try:
             answer = await self._agent
         except asyncio.CancelledError:
-            if not (self._cancelled or self._draining):
+            if not self._is_stopped():
                 raise
-            return self._cancelled_outcome() if self._cancelled else None
+            return self._stopped_outcome()
         except (AgentFailed, FenceLost, psycopg.Error):
             raise
         except Exception as error:  # the boundary of a turn: whatever broke in it must not end the worker
@@ -145,7 +143,12 @@ class TurnRun:
     async def _on_stage(self, report: StageReport) -> None:
         await hint_workspace(self.claim.user_id, state=report.stage, detail=report.detail)
 
-    def _cancelled_outcome(self) -> Outcome:
+    def _is_stopped(self) -> bool:
+        return self._cancelled or self._draining
+
+    def _stopped_outcome(self) -> Outcome | None:
+        if not self._cancelled:
+            return None
         text = self._writer.text
         return Outcome(Cancelled(content=text), self._history(text))
 

@@ -23,8 +23,6 @@ from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench import procstat
-
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 120.0
 TURN_S = 60.0
@@ -101,7 +99,7 @@ def own_rss_bytes(pid: int) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
-    return procstat.rss_bytes(pid)[0]
+    raise RuntimeError("The gateway has ended.")
 
 
 async def ask_all(port: int, token: str, turns: int) -> tuple[float, list[float]]:

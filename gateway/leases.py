@@ -77,11 +77,12 @@ class Lease:
                 kept = self._renew(conn)
             except psycopg.Error as error:
                 log.warning("lease_renewal_failed", error=type(error).__name__)
-                conn, kept = _closed(conn), None
+                _close(conn)
+                conn, kept = None, None
             if kept is False:
                 self._lose()
                 break
-        _closed(conn)
+        _close(conn)
 
     def _renew(self, conn: psycopg.Connection) -> bool:
         """Prolong a lease that still runs; False when it has run out, since its rows may have been taken over."""
@@ -99,6 +100,6 @@ class Lease:
             callback()
 
 
-def _closed(conn: psycopg.Connection | None) -> None:
+def _close(conn: psycopg.Connection | None) -> None:
     if conn is not None:
         conn.close()

@@ -35,7 +35,7 @@ class _AsyncMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        markcoroutinefunction(self)
+        markcoroutinefunction(self)  # type: ignore[type-var]  # the stubs know functions only
 
 
 class RequestIdMiddleware(_AsyncMiddleware):

@@ -135,7 +135,9 @@ async def test_the_queue_of_a_conversation_is_bounded(worker: TestWorker) -> Non
     assert refused.value.code == "queue_full"
 
 
-async def test_a_dead_workers_turn_is_taken_over_and_its_text_is_replaced(brain: ScriptedBrain, worker: TestWorker) -> None:
+async def test_a_dead_workers_turn_is_taken_over_and_its_text_is_replaced(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "Half an ans")
@@ -153,7 +155,9 @@ async def test_a_dead_workers_turn_is_taken_over_and_its_text_is_replaced(brain:
     assert [frame["seq"] for frame in found] == list(range(1, len(found) + 1))
 
 
-async def test_a_worker_that_slept_through_its_lease_can_write_no_more(brain: ScriptedBrain, worker: TestWorker) -> None:
+async def test_a_worker_that_slept_through_its_lease_can_write_no_more(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "old")
@@ -281,7 +285,9 @@ async def test_cancel_stops_a_running_turn_and_keeps_what_was_written(brain: Scr
     worker.runs[accepted.turn][0].cancel()
     await worker.done(accepted.turn)
 
-    assert (await frames(accepted.turn))[-1] | {"type": "cancelled", "content": "Half"} == (await frames(accepted.turn))[-1]
+    assert (await frames(accepted.turn))[-1] | {"type": "cancelled", "content": "Half"} == (
+        await frames(accepted.turn)
+    )[-1]
     assert brain.stored[accepted.turn][-1] == {"role": "assistant", "content": "Half"}
 
 
@@ -320,7 +326,9 @@ async def test_another_users_turn_cannot_be_cancelled(worker: TestWorker) -> Non
     assert await worker.claim() == accepted.turn
 
 
-async def test_the_next_turn_waits_until_the_workspace_has_the_last_one(brain: ScriptedBrain, worker: TestWorker) -> None:
+async def test_the_next_turn_waits_until_the_workspace_has_the_last_one(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
     first = await say("one")
     second = await say("two")
     await answer(worker, "1")
@@ -382,7 +390,13 @@ async def test_a_finished_turn_of_a_chat_channel_stands_once_in_the_outbox(worke
 
 @pytest.mark.parametrize(
     ("command", "starts"),
-    [("/help", "Ask"), ("/start", "Hello!"), ("/stop", "Nothing"), ("/status", "Workspace:"), ("/what", "I don't know")],
+    [
+        ("/help", "Ask"),
+        ("/start", "Hello!"),
+        ("/stop", "Nothing"),
+        ("/status", "Workspace:"),
+        ("/what", "I don't know"),
+    ],
 )
 async def test_a_command_is_answered_at_once_without_a_model(command: str, starts: str, worker: TestWorker) -> None:
     accepted = await say(command)
