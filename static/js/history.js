@@ -4,7 +4,7 @@
  * Group messages, oldest first, by turn.
  *
  * A message: {turn, role: "user" | "assistant" | "tool", content, channel?, model?, at?, tool_calls?: [{id, name,
- * args}], tool_call_id?, name?}. A turn: {turn, question: {content, channel} | null, model, steps}, a step being
+ * arguments}], tool_call_id?, name?}. A turn: {turn, question: {content, channel} | null, model, steps}, a step being
  * {kind: "text", content} or {kind: "tool", call, tool, arguments, summary}.
  */
 export function historyTurns(messages) {
@@ -24,8 +24,8 @@ const READERS = {
   assistant(turn, { content, model, tool_calls: calls }) {
     if (content) turn.steps.push({ kind: "text", content });
     turn.model = model ?? turn.model;
-    for (const { id, name, args } of calls ?? []) {
-      turn.steps.push({ kind: "tool", call: id, tool: name, arguments: args ?? {}, summary: "" });
+    for (const { id, name, arguments: values } of calls ?? []) {
+      turn.steps.push({ kind: "tool", call: id, tool: name, arguments: values ?? {}, summary: "" });
     }
   },
   tool(turn, { content, name, tool_call_id: id }) {

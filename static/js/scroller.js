@@ -11,6 +11,7 @@ export class Scroller {
     Object.assign(this, { box, content, button });
     box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     button.addEventListener("click", () => this.toEnd());
+    content.addEventListener("click", (event) => this.#unfolded(event), true);
     new ResizeObserver(() => this.#follow()).observe(content);
     new ResizeObserver(() => this.#follow()).observe(box);
   }
@@ -30,7 +31,13 @@ export class Scroller {
 
   #follow() {
     if (this.#follows) this.box.scrollTop = this.box.scrollHeight;
+    else this.#follows = this.#distance() < 1;
     this.#show();
+  }
+
+  /** Who opens something wants to read it: it stays where it is. */
+  #unfolded(event) {
+    if (event.target.closest("summary")) this.#follows = false;
   }
 
   #scrolled() {

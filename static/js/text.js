@@ -29,6 +29,17 @@ export function toolLabel(name) {
   return words ? words[0].toUpperCase() + words.slice(1) : "Tool";
 }
 
+/** JSON laid out over lines; any other text as it is. */
+export function laidOut(text) {
+  if (!/^\s*[[{]/.test(text)) return text;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch (error) {
+    if (error instanceof SyntaxError) return text; // only looked like JSON, or was cut short
+    throw error;
+  }
+}
+
 /** The values of a tool's arguments on one line: {symbol: "SPX", limit: 252} is "SPX · 252". */
 export function argumentLine(values) {
   return shorten(flatValues(values).map((value) => clean(String(value))).join(" · "), 80);

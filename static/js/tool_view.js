@@ -1,7 +1,7 @@
 /** One call of a tool: a line with its state, folded open to arguments and result. */
 
 import { el, icon } from "./dom.js";
-import { argumentLine, clean, duration, shorten, toolLabel } from "./text.js";
+import { argumentLine, clean, duration, laidOut, shorten, toolLabel } from "./text.js";
 
 // What a person reads; the model has seen more.
 const LONGEST_RESULT = 4000;
@@ -32,7 +32,7 @@ export class ToolView {
     this.#settled = true;
     this.#time.textContent = ms === undefined ? "" : duration(ms);
     if (error) this.#section("Error", error);
-    if (summary) this.#section("Result", summary);
+    if (summary) this.#section("Result", laidOut(summary));
     this.#show(error ? "failed" : "done", error ? "Failed" : "Done");
   }
 

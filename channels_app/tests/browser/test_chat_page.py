@@ -188,7 +188,7 @@ async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: C
     await expect(chat.page.locator(".turn")).to_have_count(2)
     await chat.page.get_by_role("button", name="Show earlier messages").click()
     assert (await socket.receive("history"))["before"] == "7"
-    calls = [{"id": "a", "name": "get_bars", "args": {"symbol": "SPX"}}]
+    calls = [{"id": "a", "name": "get_bars", "arguments": {"symbol": "SPX"}}]
     older = [
         {"turn": turn_id(1), "role": "user", "content": "bars?", "channel": "web"},
         {"turn": turn_id(1), "role": "assistant", "content": "", "tool_calls": calls},
@@ -274,6 +274,23 @@ async def test_the_newest_text_stays_in_sight_unless_the_user_scrolled_up(chat: 
 
     await expect(chat.page.get_by_text("The end")).to_be_in_viewport()
     await expect(latest).to_be_hidden()
+
+
+async def test_an_unfolded_tool_stays_where_the_user_opened_it(chat: Chat) -> None:
+    socket = await chat.open()
+    turn = socket.turn(1)
+    await turn.emit("user_message", channel="web", content="q")
+    await turn.emit("tool_call", call="a", tool="get_bars", arguments={})
+    await turn.emit("tool_result", call="a", tool="get_bars", summary=json.dumps(list(range(40))), ms=1)
+    await turn.say("\n\n".join(f"Paragraph {number}" for number in range(9)))
+    await expect(chat.page.get_by_text("Paragraph 8")).to_be_in_viewport()
+    summary = chat.turn().locator("summary")
+    before = await summary.bounding_box()
+    await summary.click()
+    await expect(chat.turn().locator("pre")).to_have_text(json.dumps(list(range(40)), indent=2))
+
+    assert await summary.bounding_box() == before
+    await expect(chat.page.get_by_role("button", name="Latest")).to_be_visible()
 
 
 async def test_only_this_servers_images_and_those_in_the_frame_are_loaded(chat: Chat) -> None:
