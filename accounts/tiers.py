@@ -4,6 +4,7 @@ import json
 import re
 from typing import Annotated, Literal
 
+from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Tier = Literal["free", "pro", "enterprise"]
@@ -89,7 +90,13 @@ def features_of(tier: Tier, overrides: dict[str, object]) -> Features:
 
 def limits_of(tier: Tier, overrides: dict[str, object]) -> Limits:
     """The tier's limits with a licence's own; raises pydantic.ValidationError for an unknown key or a bad value."""
-    return Limits.model_validate_json(_json(LIMITS[tier], overrides))
+    return Limits.model_validate_json(_json(tier_limits(tier), overrides))
+
+
+def tier_limits(tier: Tier) -> Limits:
+    """The tier's limits on this installation: the operator's IDLE_TIMEOUT_…_S replaces the tier's idle time."""
+    idle_s = int(getattr(settings, f"IDLE_TIMEOUT_{tier.upper()}_S"))
+    return LIMITS[tier] if idle_s < 0 else LIMITS[tier].model_copy(update={"idle_s": idle_s})
 
 
 def _json(defaults: BaseModel, overrides: dict[str, object]) -> str:

@@ -53,4 +53,5 @@ async def _stored_answer(view: TurnView, user_id: str) -> str | None:
 def _answer_in(items: list[dict[str, Any]], turn: str) -> str | None:
     said = [item.get("content") for item in items if item.get("turn") == turn and item.get("role") == "assistant"]
     texts = [text for text in said if isinstance(text, str) and text]
-    return texts[-1] if texts else None
+    # As the harness joins what a model says before and after its tools.
+    return "\n\n".join(texts) if texts else None

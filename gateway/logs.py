@@ -35,7 +35,7 @@ def configure(*, debug: bool, level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    renderer: Any = structlog.dev.ConsoleRenderer() if debug else structlog.processors.JSONRenderer()
+    renderer: Any = _console() if debug else structlog.processors.JSONRenderer()
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [
@@ -70,6 +70,11 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         elif isinstance(value, str):
             event[key] = _SECRET_SHAPES.sub(REDACTED, value)
     return event
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    # The default prints the local variables of each frame, which may hold what `redact` never sees.
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _shared() -> list[Any]:

@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 from django.conf import settings
 
+from agents import harness
 from agents import worker as agents_worker
 from agents.model_pool import warm_up
 from channels_app import deliveries
@@ -71,6 +72,7 @@ async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], No
         warming.cancel()
         if background is not None:
             await background
+        await harness.close()
         await close_pool()
 
 
@@ -86,6 +88,7 @@ async def run_alone() -> None:
         await run_services(stopping)
     finally:
         warming.cancel()
+        await harness.close()
         await close_pool()
 
 

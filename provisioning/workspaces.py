@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from django.conf import settings
-
 from accounts.licences import Licence
 from provisioning import backends, launching, rows
 from provisioning.backends import Spec
@@ -101,13 +99,7 @@ def _spec(licence: Licence) -> Spec:
     # What neither a command line nor a text column can hold.
     if not user_id.strip() or "\x00" in user_id or not _is_unicode(user_id):
         raise WorkspaceFailed(Cause.INVALID_USER)
-    return Spec(name=workspace_name(user_id), user_id=user_id, tier=licence.tier, idle_s=_idle_s(licence))
-
-
-def _idle_s(licence: Licence) -> int:
-    """Seconds without use after which the workspace stops, 0 = never: the operator's setting, else the licence's limit."""
-    setting = int(getattr(settings, f"IDLE_TIMEOUT_{licence.tier.upper()}_S"))
-    return setting if setting >= 0 else licence.limits.idle_s
+    return Spec(name=workspace_name(user_id), user_id=user_id, tier=licence.tier, idle_s=licence.limits.idle_s)
 
 
 def _is_unicode(text: str) -> bool:

@@ -148,6 +148,14 @@ def test_licences_are_found_by_their_expiry() -> None:
     assert users(UserLicence.objects.expiring_within(timedelta(days=30))) == {"soon"}
 
 
+def test_the_operators_idle_time_is_the_tiers_and_a_licences_own_wins(settings: Any) -> None:
+    settings.IDLE_TIMEOUT_FREE_S = 120
+
+    assert limits_of("free", {}).idle_s == 120
+    assert limits_of("free", {"idle_s": 0}).idle_s == 0
+    assert limits_of("pro", {}) == LIMITS["pro"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     st.lists,

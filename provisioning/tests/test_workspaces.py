@@ -255,14 +255,11 @@ async def test_a_server_that_is_not_allowed_gets_no_token(code: Path, settings: 
     assert failure.value.cause == Cause.NOT_ALLOWED
 
 
-@pytest.mark.parametrize(("setting", "limit", "expected"), [(-1, 900, 900), (120, 900, 120), (0, 900, 0), (-1, 0, 0)])
-async def test_the_operators_idle_time_wins_over_the_licences(
-    setting: int, limit: int, expected: int, code: Path, settings: Settings
-) -> None:
-    settings.IDLE_TIMEOUT_PRO_S = setting
+@pytest.mark.parametrize("limit", [900, 0])
+async def test_a_workspace_stops_after_the_licences_idle_time(limit: int, code: Path) -> None:
     await ensure_workspace(licence_of("demo-pro", idle_s=limit))
 
-    assert await pid_of() in processes.started_with(f"--idle-seconds={expected}")
+    assert await pid_of() in processes.started_with(f"--idle-seconds={limit}")
 
 
 async def test_the_memory_of_an_ended_workspace_is_let_go(code: Path, pro: Licence) -> None:
