@@ -2,6 +2,8 @@
 
 from typing import IO, Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
@@ -14,8 +16,12 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: IO[bytes], *_framework: Any, **_context: Any) -> Any:
-        """The body's value. Raises ParseError."""
+        """The body's value. Raises ParseError, and RequestDataTooBig past DATA_UPLOAD_MAX_MEMORY_SIZE."""
+        limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise RequestDataTooBig
         try:
-            return strict_json.loads(stream.read())
+            return strict_json.loads(body)
         except strict_json.BadJSON as error:
             raise ParseError(str(error)) from error

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException, MethodNotAllowed, ValidationError
 from rest_framework.request import Request
 
@@ -45,6 +46,7 @@ class _Reader:
         return await frames_past_journal(self.turn, user_id=self.user_id, after=after), after + 1
 
 
+@csrf_exempt
 async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
     """The events of a turn past `?after=` (or Last-Event-ID), then the live tail; ends with the turn."""
     try:

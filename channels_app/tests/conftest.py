@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from channels.routing import URLRouter
+from channels.routing import get_default_application
 
 from agents.tests.engine import ScriptedBrain, TestWorker
 from channels_app.tests.live import ORIGIN, serving
@@ -25,11 +25,9 @@ def licensed(users: dict[str, str], settings: Any) -> dict[str, str]:
 @pytest.fixture
 async def gateway(licensed: dict[str, str], pool: None, data_dir: Any, settings: Any) -> AsyncIterator[str]:
     """`host:port` of the gateway's ASGI application behind uvicorn."""
-    from channels_app.routing import websocket_urlpatterns
-
     # The development issuer signs with DEBUG only, which pytest-django turns off.
     settings.DEBUG, settings.ALLOWED_ORIGINS = True, [ORIGIN]
-    async with serving(URLRouter(websocket_urlpatterns)) as host:
+    async with serving(get_default_application()) as host:
         yield host
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from asgiref.sync import sync_to_async
@@ -112,3 +113,23 @@ async def ready_client(host: str, user_id: str, **options: Any) -> AsyncIterator
         while (await client.until("status"))["state"] != "ready":
             pass
         yield client
+
+
+@asynccontextmanager
+async def http_of(host: str, user_id: str | None = None, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the gateway that speaks for `user_id`, or for nobody."""
+    if user_id is not None:
+        headers["Authorization"] = f"Bearer {await token_of(user_id)}"
+    async with httpx.AsyncClient(base_url=f"http://{host}", headers=headers, timeout=PATIENCE_S) as client:
+        yield client
+
+
+def error_code(response: httpx.Response, status: int) -> str:
+    """The code of a refusal in the one form that all of them have."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert set(error) == {"code", "message", "request_id"}
+    assert error["message"]
+    assert error["request_id"] == response.headers["X-Request-Id"]
+    code: str = error["code"]
+    return code

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.routing import URLRouter
+from channels.routing import get_default_application
 from django.utils import timezone
 
 from accounts.models import UserLicence
-from channels_app.routing import websocket_urlpatterns
 from channels_app.socket.expiry import WARN_S
 from channels_app.tests.live import client_of, ready_client, serving, token_of
 
@@ -95,7 +94,7 @@ async def test_a_server_that_stops_says_1012(
     """Clients come back and resume; uvicorn sends this code by itself."""
     settings.DEBUG = True
     async with AsyncExitStack() as server:
-        host = await server.enter_async_context(serving(URLRouter(websocket_urlpatterns)))
+        host = await server.enter_async_context(serving(get_default_application()))
         async with ready_client(host, "demo-pro") as client:
             closing = asyncio.create_task(server.aclose())
             code, _reason = await client.closed()

@@ -218,7 +218,9 @@ async def test_lost_hints_lose_nothing(gateway: str, worker: TestWorker) -> None
     async with ready_client(gateway, "demo-pro") as client:
         await client.send("message", content="Hello")
         turn = (await client.until("accepted"))["turn"]
-        await get_channel_layer().flush()
+        layer = get_channel_layer()
+        assert layer is not None
+        await layer.flush()
         await _answered(worker, turn, "Hi")
         await client.until("done")
 

@@ -1,0 +1,70 @@
+"""Source: DESIGN.md, sections 2 and 4: conversations over HTTP; another's is missing."""
+
+import pytest
+
+from agents.conversations import create_conversation
+from agents.tests.engine import say
+from channels_app.tests.live import error_code, http_of
+from gateway.ids import new_id
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URL = "/api/v1/conversations"
+
+
+async def test_a_conversation_is_made_listed_and_renamed(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http:
+        made = await http.post(URL, json={"title": "  Gold   miners "})
+        assert made.status_code == 201
+        made_id = made.json()["id"]
+        assert made.json()["title"] == "Gold miners"
+        assert [item["id"] for item in (await http.get(URL)).json()["conversations"]] == [made_id]
+
+        renamed = await http.patch(f"{URL}/{made_id}", json={"title": "Silver"})
+        assert (renamed.status_code, renamed.json()["title"]) == (200, "Silver")
+
+
+async def test_the_page_makes_one_with_an_empty_body(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http:
+        assert (await http.post(URL, json={})).json()["title"] == ""
+        assert (await http.post(URL)).status_code == 201
+
+
+@pytest.mark.parametrize("body", [{}, {"title": 5}, {"title": "x" * 121}, {"title": None}, {"title": ["x"]}])
+async def test_a_title_that_is_none_is_400(gateway: str, body: object) -> None:
+    mine = (await create_conversation("demo-pro")).id
+    async with http_of(gateway, "demo-pro") as http:
+        answer = await http.patch(f"{URL}/{mine}", json=body)
+        code = 200 if body == {"title": 5} else 400
+
+        assert answer.status_code == code
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+async def test_another_users_conversation_is_missing(gateway: str, method: str) -> None:
+    theirs = (await create_conversation("demo-free")).id
+    body = {"title": "mine now"} if method == "PATCH" else None
+    async with http_of(gateway, "demo-pro") as http:
+        for conversation in (theirs, new_id(), "nonsense"):
+            assert error_code(await http.request(method, f"{URL}/{conversation}", json=body), 404) == "not_found"
+
+
+async def test_a_conversation_that_is_being_answered_is_not_deleted(gateway: str) -> None:
+    busy = (await say("Hello")).conversation
+    async with http_of(gateway, "demo-pro") as http:
+        assert error_code(await http.delete(f"{URL}/{busy}"), 409) == "busy"
+
+
+async def test_history_that_can_not_be_reached_is_an_error_and_nothing_is_deleted(gateway: str) -> None:
+    mine = (await create_conversation("demo-pro")).id
+    async with http_of(gateway, "demo-pro") as http:
+        assert (await http.get(f"{URL}/{mine}")).status_code >= 500
+        assert (await http.delete(f"{URL}/{mine}")).status_code >= 500
+        assert len((await http.get(URL)).json()["conversations"]) == 1
+
+
+@pytest.mark.parametrize("query", ["before=-1", "before=x", "limit=0", "limit=101"])
+async def test_a_page_that_is_none_is_400(gateway: str, query: str) -> None:
+    mine = (await create_conversation("demo-pro")).id
+    async with http_of(gateway, "demo-pro") as http:
+        assert error_code(await http.get(f"{URL}/{mine}?{query}"), 400) == "invalid"
