@@ -3,6 +3,8 @@
 from django.apps import AppConfig
 from django.core.checks import register
 
+from channels_app.checks import check_channels
+
 
 class ChannelsAppConfig(AppConfig):
     """Holds no logic: see consumers.py, api/, pages.py and webhooks.py."""
@@ -12,6 +14,4 @@ class ChannelsAppConfig(AppConfig):
 
     def ready(self) -> None:
         """Check the channels' settings with all others."""
-        from channels_app.checks import check_channels  # noqa: PLC0415 - it needs the settings
-
         register(check_channels)

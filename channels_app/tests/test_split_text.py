@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 from channels_app.text import split_pieces, split_text, utf16_units
 
 WORDS = st.sampled_from(
-    ["word", " ", "\n", "\n\n", "```", "```python\n", "\n```\n", "~~~", "````", "   ```", "😀", "e\u0301", "|", "`", "x" * 70, "> "]
+    [
+        "word",
+        " ",
+        "\n",
+        "\n\n",
+        "```",
+        "```python\n",
+        "\n```\n",
+        "~~~",
+        "````",
+        "   ```",
+        "😀",
+        "e\u0301",
+        "|",
+        "`",
+        "x" * 70,
+        "> ",
+    ]
 )
 TEXTS = st.one_of(st.text(), st.lists(WORDS, max_size=120).map("".join))
 LIMITS = st.integers(min_value=64, max_value=300)

@@ -1,0 +1,1 @@
+"""Tests of the chat platforms: what comes in, what goes out."""

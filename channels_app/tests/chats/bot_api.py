@@ -1,0 +1,152 @@
+"""A Bot API server on loopback that does what it was told, and keeps what it was asked."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+TOKEN = "123456:AAtestTokenThatMustNeverBeLogged-0123456"
+PATIENCE_S = 10
+
+
+@dataclass(frozen=True)
+class Call:
+    """A method with its parameters, and the token that it was called with."""
+
+    method: str
+    token: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server answers; without a status or body of its own, success.
+
+    `cut`: it closes the connection after it has read the request; `held`: it waits for `released` before it answers.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    cut: bool = False
+    held: bool = False
+
+
+CUT = Reply(cut=True)
+HELD = Reply(held=True)
+BLOCKED = "Forbidden: bot was blocked by the user"
+BAD_MARKUP = "Bad Request: can't parse entities: Unsupported start tag"
+
+
+def refusal(status: int, description: str, **parameters: Any) -> Reply:
+    """An error in the Bot API's own form."""
+    error: dict[str, Any] = {"ok": False, "error_code": status, "description": description}
+    if parameters:
+        error["parameters"] = parameters
+    return Reply(status, json.dumps(error).encode())
+
+
+def flood(retry_after_s: int) -> Reply:
+    """429 with its wait."""
+    return refusal(429, f"Too Many Requests: retry after {retry_after_s}", retry_after=retry_after_s)
+
+
+@dataclass
+class BotApi:
+    """Replies in the order of `script`, then with success; `shown` is what a user sees, chat by chat."""
+
+    calls: list[Call] = field(default_factory=list)
+    script: deque[Reply] = field(default_factory=deque)
+    shown: list[tuple[int, str]] = field(default_factory=list)
+    port: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    _served: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def texts(self, chat: int) -> list[str]:
+        """What was shown in a chat."""
+        return [text for shown_in, text in self.shown if shown_in == chat]
+
+    async def until(self, condition: Callable[["BotApi"], bool]) -> None:
+        """Wait until what was asked fulfils the condition."""
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: condition(self))
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self._served.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def stop(self) -> None:
+        """Cut every connection, whatever it waits for."""
+        for task in self._served:
+            task.cancel()
+        await asyncio.gather(*self._served, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._answer(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        call = await _read(reader)
+        reply = self.script.popleft() if self.script else Reply()
+        self.calls.append(call)
+        async with self._changed:
+            self._changed.notify_all()
+        if reply.held:
+            await self.released.wait()
+        if reply.cut:
+            return False
+        reply = reply if reply.body or reply.status != 200 else self._success(call)
+        head = f"HTTP/1.1 {reply.status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(reply.body)}\r\n\r\n"
+        writer.write(head.encode() + reply.body)
+        await writer.drain()
+        return True
+
+    def _success(self, call: Call) -> Reply:
+        result: Any = True
+        if call.method == "sendMessage":
+            chat = int(call.parameters["chat_id"])
+            self.shown.append((chat, call.parameters["text"]))
+            result = {"message_id": 1000 + len(self.shown), "date": 1, "chat": {"id": chat, "type": "private"}}
+        elif call.method == "getWebhookInfo":
+            result = {
+                "url": "https://gw.example/webhook/telegram",
+                "has_custom_certificate": False,
+                "pending_update_count": 2,
+            }
+        return Reply(200, json.dumps({"ok": True, "result": result}).encode())
+
+
+async def _read(reader: asyncio.StreamReader) -> Call:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    request_line, *lines = head.split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    _, bot, method = request_line.split(" ")[1].split("/")
+    return Call(method, bot.removeprefix("bot"), dict(parse_qsl(body.decode())))
+
+
+@asynccontextmanager
+async def bot_api_server() -> AsyncIterator[BotApi]:
+    """The server for the time of the block."""
+    api = BotApi()
+    server = await asyncio.start_server(api.connected, "127.0.0.1", 0)
+    api.port = server.sockets[0].getsockname()[1]
+    try:
+        yield api
+    finally:
+        server.close()
+        await api.stop()
+        await server.wait_closed()

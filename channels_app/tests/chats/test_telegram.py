@@ -1,0 +1,267 @@
+"""The Telegram channel. Source: the Bot API's pages; PLATFORMS: what its errors mean."""
+
+import logging
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from channels_app import strict_json
+from channels_app.channels import Ignored, Inbound, channels
+from channels_app.channels._telegram import api
+from channels_app.channels.telegram import CHANNEL
+from channels_app.errors import BadUpdate, DeliveryError
+from channels_app.richtext import visible_text
+from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, HELD, TOKEN, BotApi, Reply, flood, refusal
+from channels_app.tests.chats.conftest import SECRET
+from channels_app.text import utf16_units
+
+PART = {"html": "<b>Hello</b>", "text": "**Hello**", "quote": True}
+TARGET = {"chat": 7, "message": 70}
+MARKUP = [
+    "word ",
+    "\n\n",
+    "```py\n",
+    "\n```\n",
+    "| a | b |\n|---|---|\n| c | d |\n",
+    "😀" * 40,
+    "**",
+    "&amp;<",
+    "x" * 900,
+    "\n",
+]
+
+
+def update(**message: Any) -> dict[str, Any]:
+    """A private text message."""
+    base = {
+        "message_id": 70,
+        "date": 1,
+        "chat": {"id": 7, "type": "private"},
+        "from": {"id": 7, "is_bot": False},
+        "text": "Hi",
+    }
+    return {"update_id": 9, "message": base | message}
+
+
+def parse(value: Any) -> Inbound | Ignored:
+    return CHANNEL.parse(value)
+
+
+@pytest.fixture
+def on(settings: Any) -> None:
+    settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_WEBHOOK_SECRET = TOKEN, SECRET
+
+
+def test_a_private_message_is_known_by_the_bot_and_the_update(on: None) -> None:
+    assert parse(update()) == Inbound(external_id="123456:9", sender="7", content="Hi", target=TARGET)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({"update_id": 1, "edited_message": {"message_id": 1}}, "edited_message"),
+        ({"update_id": 1, "channel_post": {}}, "channel_post"),
+        ({"update_id": 1, "something_new": []}, "something_new"),
+        ({"update_id": 1}, "empty"),
+        (update(chat={"id": -5, "type": "supergroup"}), "group"),
+        (update(**{"from": {"id": 5, "is_bot": True}}), "bot"),
+        (update(**{"from": None}), "group"),
+        (update(text=None, pinned_message={"message_id": 3}), "service_message"),
+    ],
+)
+def test_what_is_no_message_of_a_person_to_the_bot_is_ignored(on: None, value: Any, kind: str) -> None:
+    assert parse(value) == Ignored(kind)
+
+
+@pytest.mark.parametrize("kind", ["photo", "voice", "document", "sticker"])
+def test_a_message_without_text_is_known_as_such(on: None, kind: str) -> None:
+    found = parse(update(text=None, **{kind: {}}))
+
+    assert isinstance(found, Inbound)
+    assert found.content is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [], "x", None, 1, {}, {"update_id": "9"}, {"update_id": True}, {"update_id": 1.5}, {"update_id": -1},
+        {"update_id": 2**60}, update(chat="x"), update(chat={"id": "7", "type": "private"}), update(message_id=None),
+        update(text=5), update(**{"from": {"id": "7"}}), {"update_id": 1, "message": []},
+    ],
+)  # fmt: skip
+def test_what_is_no_update_is_refused(on: None, value: Any) -> None:
+    with pytest.raises(BadUpdate):
+        parse(value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+FIELDS = st.sampled_from(
+    ["update_id", "message", "message_id", "chat", "id", "type", "from", "is_bot", "text", "photo"]
+)
+
+
+@given(st.dictionaries(FIELDS, st.dictionaries(FIELDS, st.dictionaries(FIELDS, JSON) | JSON) | JSON))
+def test_whatever_is_posted_is_understood_ignored_or_refused(value: dict[str, Any]) -> None:
+    try:
+        found = parse(value)
+    except BadUpdate:
+        return
+    assert isinstance(found, Inbound | Ignored)
+
+
+@pytest.mark.parametrize(
+    ("token", "secret", "fault"),
+    [
+        (TOKEN, "", "together"),
+        ("", SECRET, "together"),
+        ("no token", SECRET, "@BotFather"),
+        (TOKEN, "sécret", "letters"),
+        (TOKEN, "x" * 257, "256"),
+    ],
+)
+def test_a_half_configured_channel_is_off_and_says_why(settings: Any, token: str, secret: str, fault: str) -> None:
+    """Source: DESIGN.md, settings: refuses to start, never an open door."""
+    settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_WEBHOOK_SECRET = token, secret
+
+    assert fault in " ".join(CHANNEL.faults())
+    assert token + secret not in " ".join(CHANNEL.faults())
+    assert not CHANNEL.is_on()
+    assert not CHANNEL.admits({"x-telegram-bot-api-secret-token": secret})
+
+
+def test_a_channel_without_settings_is_off_without_a_fault(settings: Any) -> None:
+    settings.TELEGRAM_BOT_TOKEN = settings.TELEGRAM_WEBHOOK_SECRET = ""
+
+    assert CHANNEL.faults() == []
+    assert not CHANNEL.is_on()
+    assert not CHANNEL.admits({"x-telegram-bot-api-secret-token": ""})
+
+
+def test_the_folder_is_the_list() -> None:
+    assert channels()["telegram"] is CHANNEL
+
+
+@hypothesis_settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(MARKUP), max_size=60), st.randoms(use_true_random=False))
+def test_every_message_fits_whatever_the_answer(pieces: list[str], order: random.Random) -> None:
+    parts = CHANNEL.compose("".join(pieces * order.randint(1, 6)))
+
+    for part in parts:
+        assert 0 < utf16_units(visible_text(part["html"]).strip()) <= 4096
+        assert 0 < utf16_units(part["text"]) <= 4096
+    assert [part["quote"] for part in parts] == [index == 0 for index in range(len(parts))]
+
+
+def test_a_wide_table_is_cut_until_it_fits() -> None:
+    table = "| a | b |\n|---|---|\n" + "| x | y |\n" * 300 + f"| {'long' * 10} | z |\n"
+
+    parts = CHANNEL.compose(table)
+
+    assert all(utf16_units(visible_text(part["html"])) <= 4096 for part in parts)
+    assert "".join(part["text"] for part in parts) == table
+
+
+def test_a_blank_answer_is_no_message() -> None:
+    assert CHANNEL.compose(" \n\n ") == []
+
+
+async def test_a_message_is_sent_as_html_that_quotes_what_it_answers(bot_api: BotApi) -> None:
+    receipt = await CHANNEL.send(PART, TARGET)
+
+    call = bot_api.calls[0]
+    assert receipt == "1001"
+    assert (call.method, call.token) == ("sendMessage", TOKEN)
+    assert call.parameters["chat_id"] == "7"
+    assert (call.parameters["text"], call.parameters["parse_mode"]) == ("<b>Hello</b>", "HTML")
+    assert strict_json.loads(call.parameters["reply_parameters"]) == {
+        "message_id": 70,
+        "allow_sending_without_reply": True,
+    }
+    assert strict_json.loads(call.parameters["link_preview_options"]) == {"is_disabled": True}
+
+
+async def test_html_that_telegram_cant_read_is_sent_as_plain_text(bot_api: BotApi) -> None:
+    bot_api.script.append(refusal(400, BAD_MARKUP))
+
+    await CHANNEL.send(PART, TARGET)
+
+    assert bot_api.texts(7) == ["**Hello**"]
+    assert "parse_mode" not in bot_api.calls[1].parameters
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause", "expected"),
+    [
+        (flood(17), "too_many_requests", {"retry_after_s": 17}),
+        (refusal(403, BLOCKED), "blocked by the user", {"permanent": True}),
+        (refusal(400, "Bad Request: chat not found"), "chat not found", {"permanent": True}),
+        (refusal(400, "Bad Request: message is too long"), "too long", {"permanent": True}),
+        (
+            refusal(400, "Bad Request: group chat was upgraded", migrate_to_chat_id=-100),
+            "forbidden",
+            {"permanent": True},
+        ),
+        (refusal(401, "Unauthorized"), "token_refused", {}),
+        (refusal(404, "Not Found"), "token_refused", {}),
+        (refusal(429, "Too Many Requests"), "platform_failed", {}),
+        (refusal(500, "Internal Server Error"), "platform_failed", {}),
+        (refusal(502, "Bad Gateway"), "platform_failed", {}),
+        (Reply(502, b"<html>Bad Gateway</html>"), "no_answer", {"ambiguous": True}),
+        (Reply(504, b""), "no_answer", {"ambiguous": True}),
+        (Reply(200, b"<html>"), "no_answer", {"ambiguous": True}),
+        (Reply(200, b"{}"), "odd_answer", {"ambiguous": True}),
+        (Reply(200, b'{"ok": true, "result": {}}'), "odd_answer", {"ambiguous": True}),
+        (CUT, "no_answer", {"ambiguous": True}),
+    ],
+)
+async def test_each_failure_says_whether_to_try_again(
+    bot_api: BotApi, reply: Reply, cause: str, expected: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Source: PLATFORMS, Telegram: 403 is permanent, 429 carries its wait; what may have been shown is not repeated."""
+    bot_api.script.append(reply)
+
+    with caplog.at_level(logging.INFO), pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send(PART, TARGET)
+
+    error = raised.value
+    assert cause in error.cause.lower()
+    assert {"permanent": error.permanent, "ambiguous": error.ambiguous, "retry_after_s": error.retry_after_s} == {
+        "permanent": False,
+        "ambiguous": False,
+        "retry_after_s": None,
+    } | expected
+    assert len(bot_api.calls) == 1
+    assert TOKEN not in caplog.text + repr(error)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+async def test_a_server_that_never_answers_leaves_the_message_ambiguous(
+    bot_api: BotApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "READ_S", 0.2)
+    bot_api.script.append(HELD)
+
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send(PART, TARGET)
+
+    assert raised.value.ambiguous
+
+
+async def test_a_server_that_cant_be_reached_has_shown_nothing(bot_api: BotApi, settings: Any) -> None:
+    settings.TELEGRAM_API_BASE_URL = "http://127.0.0.1:1"
+
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send(PART, TARGET)
+
+    assert (raised.value.ambiguous, raised.value.permanent) == (False, False)
+    assert TOKEN not in repr(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
