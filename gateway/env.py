@@ -54,6 +54,11 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def local_origins(port: int) -> list[str]:
+    """The origins of pages that this machine serves to itself on `port`."""
+    return [f"http://localhost:{port}", f"http://127.0.0.1:{port}"]
+
+
 def database(url: str) -> dict[str, object]:
     """Django's settings for a PostgreSQL URL; raises ImproperlyConfigured for another engine."""
     config: dict[str, object] = environ.Env.db_url_config(url)

@@ -51,7 +51,10 @@ def configure(*, debug: bool, level: str) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"structured": formatter},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            "filters": {"refusals": {"()": _Refusals}},
+            "handlers": {
+                "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["refusals"]}
+            },
             "root": {"handlers": ["stderr"], "level": level.upper()},
             # These print URLs at INFO, and a bot's URL holds its token.
             "loggers": {
@@ -60,6 +63,14 @@ def configure(*, debug: bool, level: str) -> None:
             },
         }
     )
+
+
+class _Refusals(logging.Filter):
+    """Leave out what uvicorn 0.54 calls an error when an upgrade was answered over HTTP, as ASGI's extension allows."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to keep the record."""
+        return record.msg != "ASGI callable returned without completing handshake."
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -19,7 +19,7 @@ if not SECRET_KEY:
 PORT = env.number("PORT", 3000)
 DATA_DIR: Path = data_dir()
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
-ALLOWED_ORIGINS = env.words("ALLOWED_ORIGINS", f"http://localhost:{PORT},http://127.0.0.1:{PORT}" if DEBUG else "")
+ALLOWED_ORIGINS = env.words("ALLOWED_ORIGINS") or (env.local_origins(PORT) if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 
 DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL")

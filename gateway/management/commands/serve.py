@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from gateway import serving
+from gateway import env, serving
 
 
 class Command(BaseCommand):
@@ -28,6 +28,8 @@ class Command(BaseCommand):
         except serving.NotAlone as error:
             raise CommandError(str(error) or serving.NotAlone.__doc__) from error
         port = options["port"]
+        if settings.DEBUG and not env.text("ALLOWED_ORIGINS"):
+            settings.ALLOWED_ORIGINS = env.local_origins(port)
         try:
             asyncio.run(
                 serving.serve(
