@@ -55,6 +55,7 @@ class Client:
 
     connection: ClientConnection
     frames: list[dict[str, Any]] = field(default_factory=list)
+    patience_s: float = PATIENCE_S
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send a frame."""
@@ -62,7 +63,7 @@ class Client:
 
     async def next(self) -> dict[str, Any]:
         """The next frame."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             text = await self.connection.recv()
         assert isinstance(text, str)
         frame: dict[str, Any] = json.loads(text)
