@@ -13,6 +13,8 @@ from gateway.ids import new_id
 
 # The page's answers go through the journal.
 WEB = "web"
+# Any number, as long as nothing else in the database uses it for an advisory lock.
+_TAKING = 0x6F757462
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,11 @@ async def batch(*, limit: int = 50) -> AsyncIterator[tuple[Connection, list[Outb
     What the caller writes on that connection (its own durable rows) commits with it, or nothing is taken.
     """
     async with connection() as conn, conn.transaction():
+        # One taker at a time: two that commit in another order than they took would turn a chat's answers round.
+        await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_TAKING,))
         async with conn.cursor(row_factory=class_row(OutboxRow)) as cursor:
             await cursor.execute(
-                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)"
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s FOR UPDATE)"
                 " RETURNING id::text, turn_id::text AS turn, user_id, channel, reply_to, kind, payload",
                 (limit,),
             )
