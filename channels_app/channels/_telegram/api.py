@@ -1,6 +1,7 @@
 """Call the Bot API. Its token stands in every URL, so nothing of the vendor's errors but a cause in words leaves this file."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -24,6 +25,9 @@ from channels_app.errors import DeliveryError
 # The package's opt-in for the type that its next major version returns; without it every 429 is a deprecation warning.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 
+# The package logs calls with their texts, and answers that it can't read: a proxy's page may repeat the URL, with the token.
+logging.getLogger("telegram").setLevel(logging.CRITICAL)
+
 CONNECT_S = 5.0
 READ_S = 15.0
 # A call may take this long, however slowly its answer drips in.
@@ -36,7 +40,7 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 _ODD_ANSWER = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 T = TypeVar("T")
-_bots: "WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[str, str], Bot]]" = WeakKeyDictionary()
+_bots: "WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[str, str], asyncio.Task[Bot]]]" = WeakKeyDictionary()
 
 
 class BadMarkup(DeliveryError):
@@ -59,33 +63,34 @@ async def call(method: Callable[[Bot], Awaitable[T]]) -> T:
 
 async def close() -> None:
     """Close the running loop's connections."""
-    _, bot = _bots.pop(asyncio.get_running_loop(), (None, None))
-    if bot is not None:
-        await bot.request.shutdown()
+    known = _bots.pop(asyncio.get_running_loop(), None)
+    if known is not None:
+        await (await known[1]).request.shutdown()
 
 
 async def _bot() -> Bot:
     """The running loop's bot; it is made anew when the settings have changed."""
-    loop = asyncio.get_running_loop()
     wanted = (settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_API_BASE_URL.rstrip("/"))
-    known, bot = _bots.get(loop, (None, None))
-    if bot is not None and known == wanted:
-        return bot
-    await close()
-    token, base_url = wanted
-    # Making the TLS context takes tens of milliseconds.
-    request = await asyncio.to_thread(
-        HTTPXRequest,
+    loop = asyncio.get_running_loop()
+    known = _bots.get(loop)
+    if known is not None and known[0] != wanted:
+        await close()
+    if loop not in _bots:
+        # Off the loop, since making the TLS context takes tens of milliseconds; one task for all that wait for it.
+        _bots[loop] = (wanted, asyncio.create_task(asyncio.to_thread(_build, *wanted)))
+    return await asyncio.shield(_bots[loop][1])
+
+
+def _build(token: str, base_url: str) -> Bot:
+    """Not initialised, which would ask Telegram for the bot's name: no method that is used here needs it."""
+    request = HTTPXRequest(
         connection_pool_size=CONNECTIONS,
         connect_timeout=CONNECT_S,
         read_timeout=READ_S,
         write_timeout=READ_S,
         pool_timeout=CONNECT_S,
     )
-    # Not initialised, which would ask Telegram for the bot's name: no method that is used here needs it.
-    bot = Bot(token, base_url=f"{base_url}/bot", request=request, get_updates_request=request)
-    _bots[loop] = (wanted, bot)
-    return bot
+    return Bot(token, base_url=f"{base_url}/bot", request=request, get_updates_request=request)
 
 
 def _translated(error: TelegramError) -> DeliveryError:

@@ -35,5 +35,5 @@ async def link(user: str, account: int) -> None:
 async def rows(query: str) -> list[tuple[Any, ...]]:
     """What a statement returns, the whole table at a time."""
     async with connection() as conn:
-        cursor = await conn.execute(query)  # type: ignore[arg-type]  # the tests' own words
+        cursor = await conn.execute(query)
         return await cursor.fetchall() if cursor.description else []
