@@ -1,0 +1,67 @@
+"""The peers of every deployment, and the one that most tests share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import pytest
+
+from gateway.tests.e2e.databases import fresh_database, template
+from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
+from gateway.tests.e2e.processes import Deployment, Server, deployment
+
+Deploy = Callable[..., AbstractContextManager[Deployment]]
+SHORT_ANSWER_TOKENS = 12
+
+
+@pytest.fixture(scope="session")
+def telegram() -> Iterator[BotApi]:
+    """The Bot API that every deployment of the run calls."""
+    with bot_api() as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def llm() -> Iterator[Model]:
+    """The model that every deployment of the run asks."""
+    with model() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def deploy(tmp_path_factory: pytest.TempPathFactory, telegram: BotApi, llm: Model) -> Iterator[Deploy]:
+    """Make a deployment of that name: a fresh database with the demo users, the peers, no process yet."""
+    folder = tmp_path_factory.mktemp("gateways")
+
+    @contextmanager
+    def make(name: str, **settings: str) -> Iterator[Deployment]:
+        peers = {
+            "DEFAULT_MODEL_PROVIDER": "openai",
+            "DEFAULT_MODEL": "stub",
+            "OPENAI_BASE_URL": f"{llm.url}/v1",
+            "TELEGRAM_API_BASE_URL": telegram.url,
+        }
+        with fresh_database(f"e2e_{name}") as url, deployment(folder / name, url, **peers, **settings) as made:
+            yield made
+
+    with ExitStack() as stack:
+        stack.enter_context(template(folder))
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shared(deploy: Deploy) -> Iterator[Deployment]:
+    """The deployment that most tests share."""
+    with deploy("shared") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def gateway(shared: Deployment) -> Server:
+    """Its server, with a worker inside."""
+    return shared.serve()
+
+
+@pytest.fixture
+def answer(llm: Model) -> str:
+    """The text that the model answers with, at once, unless the test says otherwise."""
+    return llm.write(SHORT_ANSWER_TOKENS)
