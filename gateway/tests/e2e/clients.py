@@ -34,6 +34,11 @@ class Chat(Client):
         while text not in self.shown(turn):
             await self.next()
 
+    async def resume(self, turn: str, earlier: "Chat") -> None:
+        """Go on with a turn where an earlier socket of the same page ended."""
+        self.frames[:0] = earlier.events(turn)
+        await self.send("resume", turn=turn, after=self.numbers(turn)[-1])
+
     def shown(self, turn: str) -> str:
         """The answer on the page: a snapshot replaces the text that came before it."""
         page = ""

@@ -14,10 +14,17 @@ SHORT_ANSWER_TOKENS = 12
 
 
 @pytest.fixture(scope="session")
-def telegram() -> Iterator[BotApi]:
+def bots() -> Iterator[BotApi]:
     """The Bot API that every deployment of the run calls."""
     with bot_api() as api:
         yield api
+
+
+@pytest.fixture
+def telegram(bots: BotApi) -> BotApi:
+    """The same, whose chats are empty."""
+    bots.sent.clear()
+    return bots
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +35,7 @@ def llm() -> Iterator[Model]:
 
 
 @pytest.fixture(scope="session")
-def deploy(tmp_path_factory: pytest.TempPathFactory, telegram: BotApi, llm: Model) -> Iterator[Deploy]:
+def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -> Iterator[Deploy]:
     """Make a deployment of that name: a fresh database with the demo users, the peers, no process yet."""
     folder = tmp_path_factory.mktemp("gateways")
 
@@ -38,7 +45,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, telegram: BotApi, llm: Mode
             "DEFAULT_MODEL_PROVIDER": "openai",
             "DEFAULT_MODEL": "stub",
             "OPENAI_BASE_URL": f"{llm.url}/v1",
-            "TELEGRAM_API_BASE_URL": telegram.url,
+            "TELEGRAM_API_BASE_URL": bots.url,
         }
         with fresh_database(f"e2e_{name}") as url, deployment(folder / name, url, **peers, **settings) as made:
             yield made

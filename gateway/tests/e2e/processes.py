@@ -50,9 +50,13 @@ class Process:
         self.popen.kill()
         self.popen.wait(STOP_S)
 
-    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ask it to end; the exit code."""
-        self.popen.send_signal(number)
+    def stop(self, *, within_s: float = STOP_S) -> int:
+        """Ask it to end as Ctrl-C does; the exit code."""
+        self.popen.send_signal(signal.SIGINT)
+        return self.popen.wait(within_s)
+
+    def ended(self) -> int:
+        """The exit code, once it has ended by itself."""
         return self.popen.wait(STOP_S)
 
     def printed(self) -> str:
@@ -144,7 +148,7 @@ class Deployment:
     def left(self) -> list[int]:
         """The processes whose command line names this folder: workspaces, their sidecars, an own PostgreSQL."""
         name = os.fsencode(self.folder)
-        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if name in _command_line(pid)]
+        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if name in command_line(pid)]
 
     def kill_all(self) -> None:
         """End every process, the workspaces too."""
@@ -206,7 +210,8 @@ def environment(folder: Path, database_url: str) -> dict[str, str]:
     )
 
 
-def _command_line(pid: int) -> bytes:
+def command_line(pid: int) -> bytes:
+    """The arguments of a process, separated by NUL; empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -1,0 +1,91 @@
+"""The one process of a laptop is killed or stopped in the middle of an answer, and started again.
+
+Source: DESIGN.md, section 2 (a killed worker's turns are taken over) and section 9 (one process without REDIS_URL).
+"""
+
+import asyncio
+
+import pytest
+
+from gateway.tests.e2e.clients import PATIENCE_S, chat, post, update
+from gateway.tests.e2e.conftest import Deploy
+from gateway.tests.e2e.databases import ACCOUNTS
+from gateway.tests.e2e.peers import BotApi, Model
+from gateway.tests.e2e.processes import Deployment, Server, command_line, until
+
+TOKENS = 60
+# At this pace an answer would take half a minute: the gateway never ends before it.
+SLOW_MS = 500
+STOPS_WITHIN_S = 10
+ENTERPRISE = ACCOUNTS["demo-enterprise"]
+
+
+async def test_after_a_kill_every_answer_is_given_whole_and_once(deploy: Deploy, llm: Model, telegram: BotApi) -> None:
+    text = llm.write(TOKENS, delay_ms=SLOW_MS)
+    with deploy("killed") as running:
+        server = running.serve()
+        post(server, update(1, "Tell me, too.", account=ENTERPRISE))
+        async with chat(server, "demo-pro") as page:
+            turn = await page.begin("Tell me.")
+            await page.shows(turn, "tok1 ")
+            until(lambda: _at_work(running) == 2, what="the turn from Telegram")
+            server.kill()
+        llm.write(TOKENS)
+        server = await asyncio.to_thread(running.serve)
+
+        async with chat(server, "demo-pro") as again:
+            assert again.frames[-1]["running"] == [turn]
+            await again.resume(turn, page)
+            done = await again.end_of(turn)
+
+        assert (done["type"], done["content"]) == ("done", text)
+        assert again.shown(turn) == text
+        assert again.kinds(turn).count("done") == 1
+        assert again.kinds(turn)[len(page.events(turn)) :].count("snapshot") == 1
+        assert again.numbers(turn) == sorted(set(again.numbers(turn)))
+        until(lambda: telegram.texts(ENTERPRISE), within_s=PATIENCE_S, what="the answer in Telegram")
+        until(lambda: _at_work(running) == 0, what="the end of all turns")
+        assert telegram.texts(ENTERPRISE) == [text.strip()]
+        assert _sidecars(running) == running.ask("SELECT count(*) FROM workspaces WHERE state = 'ready'") == 2
+
+
+async def test_ctrl_c_ends_everything_and_the_answer_goes_on_at_the_next_start(deploy: Deploy, llm: Model) -> None:
+    text = llm.write(TOKENS, delay_ms=SLOW_MS)
+    with deploy("stopped") as running:
+        server = running.serve()
+        async with chat(server, "demo-pro") as page:
+            turn = await page.begin("Tell me.")
+            await page.shows(turn, "tok1 ")
+            stopped = asyncio.create_task(asyncio.to_thread(server.stop, within_s=STOPS_WITHIN_S))
+            assert (await page.closed())[0] == 1012
+        assert await stopped == 0
+        assert running.left() == []
+        llm.write(TOKENS)
+        server = await asyncio.to_thread(running.serve)
+
+        async with chat(server, "demo-pro") as again:
+            await again.resume(turn, page)
+            await again.end_of(turn)
+
+        assert again.shown(turn) == text
+        assert again.kinds(turn).count("done") == 1
+
+
+@pytest.mark.parametrize("command", [("serve", "--port=0"), ("run_worker",)])
+def test_without_redis_a_second_process_refuses_to_start(
+    gateway: Server, shared: Deployment, command: tuple[str, ...]
+) -> None:
+    second = shared.manage(*command)
+
+    assert second.ended() == 1
+    assert "Another process of the gateway runs on this database. Set REDIS_URL" in second.printed()
+    assert "Traceback" not in second.printed()
+    assert gateway.get("/health").status_code == 200
+
+
+def _at_work(running: Deployment) -> object:
+    return running.ask("SELECT count(*) FROM turns WHERE state IN ('queued', 'running')")
+
+
+def _sidecars(running: Deployment) -> int:
+    return sum(b"--spawn" in command_line(pid) for pid in running.left())
