@@ -50,9 +50,9 @@ class Process:
         self.popen.kill()
         self.popen.wait(STOP_S)
 
-    def stop(self, *, within_s: float = STOP_S) -> int:
-        """Ask it to end as Ctrl-C does; the exit code."""
-        self.popen.send_signal(signal.SIGINT)
+    def stop(self, number: signal.Signals = signal.SIGINT, *, within_s: float = STOP_S) -> int:
+        """Ask it to end, as Ctrl-C does unless told otherwise; the exit code."""
+        self.popen.send_signal(number)
         return self.popen.wait(within_s)
 
     def ended(self) -> int:
