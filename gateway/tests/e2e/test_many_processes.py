@@ -53,13 +53,13 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(deploy: Deploy, redis_url: str) -> Iterator[Fleet]:
     with deploy("many", REDIS_URL=redis_url) as running:
-        servers = [running.launch("--no-worker"), running.launch("--no-worker"), running.launch_daphne()]
-        for server in servers:
-            until(lambda server=server: server.answers("/health/live"), what="a server")  # type: ignore[misc]
-        health = servers[0].get("/health")
+        one, other = running.launch("--no-worker"), running.launch("--no-worker")
+        daphne = running.launch_daphne()
+        until(lambda: all(each.answers("/health/live") for each in (one, other, daphne)), what="the servers")
+        without_worker = one.get("/health")
         workers = [running.manage("run_worker") for _ in range(2)]
         until(lambda: running.ask("SELECT count(*) FROM worker_leases") == 2, what="the workers")
-        yield Fleet(running, *servers, workers, health)
+        yield Fleet(running, one, other, daphne=daphne, workers=workers, without_worker=without_worker)
 
 
 def test_a_server_is_not_ready_until_there_is_a_worker(fleet: Fleet) -> None:
