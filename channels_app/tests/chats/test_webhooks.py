@@ -46,7 +46,7 @@ class Door:
         async def send(message: Any) -> None:
             self.sent.append(message)
 
-        await WebhookGuard(self.app)(scope, receive, send)
+        await WebhookGuard(self.app, webhooks=self.app)(scope, receive, send)
         return int(self.sent[0]["status"]) if self.sent else 0
 
     async def app(self, _scope: Any, receive: Any, send: Any) -> None:

@@ -1,38 +1,23 @@
-"""Webhooks of the chat platforms: a guard around the whole application, and the one view behind it."""
+"""What stands before the webhooks: a stranger's body is not read, and nobody's past 1 MiB."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
-from django.http import Http404, HttpRequest, HttpResponse
-from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from channels_app import metrics
-from channels_app.api.parsers import StrictJSONParser
-from channels_app.channels import Channel, Ignored, channel_that_is_on, refuse_faults
-from channels_app.errors import BadUpdate
-from channels_app.inbound import receive
+from channels_app.channels import Channel, channel_that_is_on, refuse_faults
+from channels_app.webhooks.asgi import App, Message, Receive, Scope, Send
+from channels_app.webhooks.view import FORGED, PREFIX, WebhookApplication
 from gateway.ids import new_id
 
-PREFIX = "/webhook/"
 # An update of Telegram's is a few KiB; files come by reference.
 MAX_BODY_BYTES = 1024 * 1024
 # A platform sends its body at once; a socket that trickles is none.
 BODY_WITHIN_S = 10.0
 
 log = structlog.get_logger(__name__)
-
-Scope = dict[str, Any]
-Message = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +41,19 @@ class _Gone(Exception):
 
 _MISSING = _Refusal(404, "not_found", "There is nothing here.")
 _METHOD = _Refusal(405, "method_not_allowed", "A webhook is posted to.")
-_STRANGER = _Refusal(401, "unauthorized", "The request does not prove that it comes from the platform.")
+_STRANGER = _Refusal(401, "unauthorized", FORGED)
 _TOO_LARGE = _Refusal(413, "too_large", "The body is larger than 1 MiB.")
 _TOO_SLOW = _Refusal(408, "timeout", "The body did not come in time.")
 
 
 class WebhookGuard:
-    """Let only what a platform may have sent, and at most 1 MiB of it, reach the application; other paths pass through."""
+    """Give `webhooks` what a platform may have sent, and `app` all other paths."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, webhooks: App | None = None) -> None:
         """Raises ImproperlyConfigured for a channel that is only half configured."""
         refuse_faults()
         self._app = app
+        self._webhooks = webhooks or WebhookApplication()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -85,70 +71,7 @@ class WebhookGuard:
         except _Gone:
             metrics.updates.labels(channel=channel.name, outcome="gone").inc()
         else:
-            await self._app(scope, _replay(body, receive), send)
-
-
-class _Forged(APIException):
-    """The request does not prove that it comes from the platform."""
-
-    status_code = 401
-    default_detail = _STRANGER.message
-
-
-class WebhookView(APIView):
-    """`POST /webhook/<channel>`: 200 once what the update says is stored; what is none of our business is 200 as well.
-
-    Any other answer makes the platform send it again: 503 while the database or Redis is away.
-    """
-
-    http_method_names = ["post"]
-    authentication_classes: list[Any] = []
-    permission_classes: list[Any] = []
-    parser_classes = [StrictJSONParser]
-    metadata_class = None
-
-    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """The framework's own steps, around an async handler."""
-        self.args, self.kwargs = args, kwargs
-        self.headers = self.default_response_headers
-        self.request = wrapped = self.initialize_request(request, *args, **kwargs)
-        response: Response | HttpResponse
-        try:
-            self.initial(wrapped, *args, **kwargs)
-            response = await self.post(wrapped, **kwargs)
-        except Exception as error:  # noqa: BLE001 - the framework's contract: its handler makes an answer of every error
-            response = self.handle_exception(error)
-        return self.finalize_response(wrapped, response, *args, **kwargs)  # type: ignore[arg-type]  # takes any response
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Also refuse any other method, which the framework does after this step."""
-        super().initial(request, *args, **kwargs)
-        if request.method != "POST":
-            raise MethodNotAllowed(str(request.method))
-
-    async def post(self, request: Request, channel: str) -> HttpResponse:
-        """Check, parse, store."""
-        platform = channel_that_is_on(channel)
-        if platform is None:
-            raise Http404
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        # The guard has looked at the headers before; a server that lacks it must be no open door.
-        if not platform.admits(headers) or not platform.signed(headers, request.body):
-            raise _Forged
-        outcome = await _take(platform, request.data)
-        metrics.updates.labels(channel=channel, outcome=outcome).inc()
-        return HttpResponse(status=200)
-
-
-async def _take(channel: Channel, update: Any) -> str:
-    try:
-        found = channel.parse(update)
-    except BadUpdate as error:
-        raise ParseError(str(error)) from error
-    if isinstance(found, Ignored):
-        log.info("update_ignored", channel=channel.name, kind=found.kind)
-        return "ignored"
-    return await receive(channel, found)
+            await self._webhooks(scope, _replay(body, receive), send)
 
 
 def _admitted(scope: Scope, name: str) -> Channel:
