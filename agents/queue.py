@@ -10,12 +10,14 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from gateway.db import Connection, connection
+from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
 # Events that a claim may number before it must reserve more; see Turn.journal_floor.
 JOURNAL_BLOCK = 1000
 MAX_ATTEMPTS = 3
+# A holder that never has a lease.
+NOBODY = UUID(int=0)
 
 # A process whose lease has run out takes nothing new, even before it knows.
 _LEASED = "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
@@ -119,6 +121,20 @@ async def release(claim: Claim) -> None:
             " WHERE id = %s AND fence = %s AND state = 'running' RETURNING 1) SELECT pg_notify('turns', '') FROM back",
             (claim.turn, claim.fence),
         )
+
+
+async def held_by(holder: UUID) -> dict[str, int]:
+    """The fences of the turns that `holder` holds, in whatever state."""
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT id::text, fence FROM turns WHERE holder = %s", (holder,))
+        return {row[0]: row[1] for row in await cursor.fetchall()}
+
+
+async def disown(turn: str, *, fence: int) -> None:
+    """Give up a turn that no run of this process works on, as if its worker had died: anyone takes it over at once."""
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET holder = %s WHERE id = %s AND fence = %s", (NOBODY, turn, fence))
+        await notify(conn, "turns")
 
 
 async def cancellations(holder: UUID) -> list[str]:

@@ -20,6 +20,8 @@ from agents.settlement import Outcome, postpone, settle
 from agents.writer import TurnWriter
 from provisioning.stages import StageReport
 
+DATABASE_RETRY_S = 1.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,7 +46,7 @@ class TurnRun:
             except FenceLost:
                 log.warning("turn_taken_over")
             except psycopg.Error as error:
-                # The row stays ours until the lease runs out, or the database is back and somebody takes it over.
+                # The worker finds a turn that it holds and nobody runs, and gives it up.
                 log.error("turn_not_settled", error=type(error).__name__)  # noqa: TRY400 - the SQL is not for logs
             finally:
                 self._writer.close()
@@ -119,12 +121,23 @@ class TurnRun:
         await self._end(outcome)
 
     async def _end(self, outcome: Outcome) -> None:
-        await settle(self.claim, outcome)
+        await self._settle(outcome)
         metrics.turn_ended(self.claim.channel, outcome.event.type)
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
         await self._writer.finish(outcome.event)
         await care_for(self.claim, outcome.history, brain=self._brain)
+
+    async def _settle(self, outcome: Outcome) -> None:
+        """Settle even when the database is away for a while: an answer is not thrown away for that."""
+        while True:
+            try:
+                return await settle(self.claim, outcome)
+            except psycopg.OperationalError as error:
+                if self._draining:
+                    raise
+                log.warning("database_away", error=type(error).__name__)
+                await asyncio.sleep(DATABASE_RETRY_S)
 
     async def _licence(self) -> Licence:
         try:

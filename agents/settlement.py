@@ -32,6 +32,7 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
     Raises FenceLost when another worker has taken it over; then nothing is changed.
     """
     event = outcome.event
+    history: list[dict[str, Any]] = storable(outcome.history)
     answer = event.message if isinstance(event, Failed) else event.content
     async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
@@ -39,8 +40,8 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
             " error_code = %s, error_message = %s, dead = %s WHERE id = %s AND fence = %s AND state = 'running'",
             (
                 event.type,
-                "" if isinstance(event, Failed) else answer,
-                Jsonb(outcome.history),
+                "" if isinstance(event, Failed) else storable(answer),
+                Jsonb(history),
                 _model_of(event),
                 Jsonb(event.usage.payload() if isinstance(event, Done) else {}),
                 event.code if isinstance(event, Failed) else "",
@@ -54,7 +55,9 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
             raise FenceLost
         await _touch_conversation(conn, claim, model=_model_of(event))
         row_id = new_row_id()
-        row = OutboxRow(row_id, claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, _payload(event))
+        row = OutboxRow(
+            row_id, claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, storable(_payload(event))
+        )
         await put(conn, row)
 
 
@@ -88,6 +91,17 @@ async def let_go(claim: Claim, *, stored: bool, retry_after_s: float = 0) -> Non
             {"stored": stored, "wait": retry_after_s, "turn": claim.turn, "fence": claim.fence},
         )
         await notify(conn, "turns")
+
+
+def storable(value: Any) -> Any:
+    """JSON without what PostgreSQL refuses in a text: NUL, and halves of surrogate pairs. Models do write such things."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return value
 
 
 async def _touch_conversation(conn: Connection, claim: Claim, *, model: str) -> None:

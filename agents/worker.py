@@ -10,7 +10,7 @@ import structlog
 from agents import metrics
 from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
-from agents.queue import cancellations, claim_next, claim_uncared
+from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
 from gateway.db import connection
 from gateway.services import Services
@@ -35,6 +35,7 @@ class Worker:
     def __init__(self, services: Services, *, brain: Brain) -> None:
         self._services, self._brain = services, brain
         self._runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = {}
+        self._strays: dict[str, int] = {}
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
@@ -83,7 +84,22 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             await _shielded(self._finish_abandoned)
+            await _shielded(self._disown_strays)
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _disown_strays(self) -> None:
+        """Give up turns that this process holds and does not run.
+
+        A commit whose answer was lost makes them, and a run that the database left. One that is seen twice is no turn that
+        was claimed or ended just now.
+        """
+        held = await held_by(self._services.lease.id)
+        strays = {turn: fence for turn, fence in held.items() if turn not in self._runs}
+        for turn, fence in strays.items():
+            if self._strays.get(turn) == fence:
+                log.warning("turn_disowned", turn=turn)
+                await disown(turn, fence=fence)
+        self._strays = strays
 
     async def _finish_abandoned(self) -> None:
         while claim := await claim_uncared(self._services.lease.id):

@@ -24,7 +24,9 @@ log = structlog.get_logger(__name__)
 def encode(event: Event, turn: str, conversation: str) -> str:
     """An event as the JSON text that the journal keeps (without `seq`)."""
     frame = {"type": event.type, "turn": turn, "conversation": conversation, **event.payload()}
-    return json.dumps(frame, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"), default=str)
+    # Half of a surrogate pair, which a model may write, has no place in UTF-8.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class TurnWriter:

@@ -23,9 +23,11 @@ MODEL = "demo/demo"
 
 @dataclass
 class ScriptedBrain:
-    """Each turn waits for orders: text to say, then `finish`, `fail` or `break`. What it is given to store is kept."""
+    """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. What it is given to store is kept."""
 
-    orders: dict[str, asyncio.Queue[tuple[str, str]]] = field(default_factory=lambda: defaultdict(asyncio.Queue))
+    orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
+        default_factory=lambda: defaultdict(asyncio.Queue)
+    )
     stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     stored_order: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class ScriptedBrain:
         await emit(Started(model=MODEL, reason="test", attempt=request.attempt))
         said = ""
         while True:
-            order, text = await self.orders[request.turn].get()
+            order, text = await self.orders[request.turn, request.attempt].get()
             if order == "say":
                 said += text
                 await emit(Token(content=text))
@@ -92,7 +94,12 @@ class TestWorker:
         return claim is not None
 
     async def order(self, turn: str, order: str, text: str = "") -> None:
-        await self.brain.orders[turn].put((order, text))
+        """Give an order; words are said when this returns."""
+        run, task = self.runs[turn]
+        orders = self.brain.orders[turn, run.claim.attempts]
+        await orders.put((order, text))
+        while order == "say" and not orders.empty() and not task.done():
+            await asyncio.sleep(0.001)  # noqa: ASYNC110 - a queue has no event for "taken"
 
     async def done(self, turn: str) -> None:
         async with asyncio.timeout(10):
@@ -138,5 +145,3 @@ async def row(turn: str, *columns: str) -> tuple[Any, ...]:
         found = await cursor.fetchone()
     assert found is not None
     return tuple(found)
-
-

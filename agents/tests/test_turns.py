@@ -10,7 +10,7 @@ from agents.conversations import list_conversations
 from agents.errors import Refused
 from agents.journal import clear_memory, journal
 from agents.outbox import batch
-from agents.queue import MAX_ATTEMPTS
+from agents.queue import MAX_ATTEMPTS, claim_next, disown, held_by
 from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, row, say
 from agents.turns import QUEUE_CAP, cancel_turn, open_turns
 from gateway.db import connection
@@ -141,7 +141,6 @@ async def test_a_dead_workers_turn_is_taken_over_and_its_text_is_replaced(
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "Half an ans")
-    await asyncio.sleep(0)
     other = await TestWorker(brain).begin()
     assert await other.claim() is None
 
@@ -166,8 +165,8 @@ async def test_a_worker_that_slept_through_its_lease_can_write_no_more(
     sleeper, task = worker.runs[accepted.turn]
     assert await other.claim() == accepted.turn
 
-    brain.orders[accepted.turn].put_nowait(("finish", ""))
-    brain.orders[accepted.turn].put_nowait(("finish", ""))
+    await worker.order(accepted.turn, "finish")
+    await other.order(accepted.turn, "finish")
     await asyncio.gather(task, other.runs[accepted.turn][1])
 
     assert (await types(accepted.turn)).count("done") == 1
@@ -181,7 +180,6 @@ async def test_a_journal_lost_with_its_process_goes_on_above_every_number_it_gav
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "Half")
-    await asyncio.sleep(0)
     await worker.die()
     seen = max(frame["seq"] for frame in await frames(accepted.turn))
     clear_memory()
@@ -197,8 +195,6 @@ async def test_a_journal_lost_in_the_middle_of_a_run_is_replaced_by_a_snapshot(w
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "first ")
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
     clear_memory()
     await worker.order(accepted.turn, "say", "second")
     await worker.order(accepted.turn, "finish")
@@ -278,8 +274,6 @@ async def test_cancel_stops_a_running_turn_and_keeps_what_was_written(brain: Scr
     accepted = await say("Hello")
     await worker.claim()
     await worker.order(accepted.turn, "say", "Half")
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
 
     await cancel_turn(accepted.turn, user_id="demo-pro")
     worker.runs[accepted.turn][0].cancel()
@@ -435,3 +429,27 @@ async def test_a_conversation_is_titled_by_its_first_message(worker: TestWorker)
     await answer(worker, "50")
 
     assert [item.title for item in await list_conversations("demo-pro")] == ["What is the RSI of SPX?"]
+
+
+async def test_what_a_database_cannot_hold_never_stops_an_answer(brain: ScriptedBrain, worker: TestWorker) -> None:
+    accepted = await say("Hello", channel="telegram")
+
+    await answer(worker, "a\0b\ud83d")
+
+    assert (await frames(accepted.turn))[-1]["type"] == "done"
+    assert brain.stored[accepted.turn][-1]["content"] == "a\0b\ud83d"
+    async with batch() as (_, rows):
+        assert [taken.payload for taken in rows] == [{"content": "ab?"}]
+
+
+async def test_a_turn_that_is_given_up_by_its_own_process_is_taken_over_at_once(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
+    accepted = await say("Hello")
+    await claim_next(worker.id)
+    assert await worker.claim() is None
+
+    [(turn, fence)] = (await held_by(worker.id)).items()
+    await disown(turn, fence=fence)
+
+    assert await worker.claim() == accepted.turn
