@@ -38,6 +38,14 @@ class Outlet:
         await self._waiting.put(frame)
         self._work.set()
 
+    def offer(self, frame: ServerFrame) -> bool:
+        """Send a frame that may also be left out: nothing waits for a slow client, or for one that is gone."""
+        if self.closing or self._waiting.full():
+            return False
+        self._waiting.put_nowait(frame)
+        self._work.set()
+        return True
+
     async def close(self, close: Close) -> None:
         """Close the socket once what waits was sent; later closes are ignored."""
         if not self.closing:
@@ -62,6 +70,8 @@ class Outlet:
         except OSError as error:
             # Servers raise OSErrors for a client that is gone; TimeoutError is one too.
             log.info("socket_send_stopped", reason=type(error).__name__)
+        finally:
+            self.closing = True
 
     async def _send_waiting(self) -> bool:
         """Send the socket's own frames; whether a close was among them."""

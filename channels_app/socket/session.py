@@ -124,9 +124,8 @@ class Session:
 
     async def _tell_status(self, state: str, detail: str) -> None:
         """Tell a stage once: the start that this socket began and a turn's own report the same."""
-        if (state, detail) != self._status and not self.outlet.closing:
+        if (state, detail) != self._status and self.outlet.offer(Status(state=state, detail=detail)):
             self._status = (state, detail)
-            await self.outlet.put(Status(state=state, detail=detail))
 
     def _recover_later(self, tail: Tail) -> None:
         self.lane.offer(lambda: self._recover(tail), key=tail.turn)

@@ -35,13 +35,15 @@ async def serving(app: Any, **options: Any) -> AsyncIterator[str]:
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        await task
-        listener.close()
+        try:
+            await task
+        finally:
+            listener.close()
 
 
 async def token_of(user_id: str, *, ttl: timedelta = HOUR) -> str:

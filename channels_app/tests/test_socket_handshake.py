@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 from accounts.issuer import issuer_url, jwks
 from accounts.tickets import issue_ticket
 from accounts.tokens import Identity
+from channels_app.consumers import chat
 from channels_app.tests.live import ORIGIN, Client, client_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,3 +167,18 @@ async def test_without_a_licence_the_socket_says_why_and_closes_with_4403(gatewa
     assert client.frames[0]["code"] == code
     assert closed == 4403
     assert reason == client.frames[0]["message"][:120]
+
+
+async def test_a_server_that_can_not_answer_over_http_closes_before_the_upgrade(gateway: str) -> None:
+    """Daphne has no `websocket.http.response`: its client sees 403."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await chat({"type": "websocket", "headers": [], "query_string": b"", "subprotocols": []}, receive, send)
+
+    assert sent == [{"type": "websocket.close"}]

@@ -60,7 +60,7 @@ async def test_a_workspace_starts_with_the_socket_and_keeps_what_was_said(worksp
         assert "starting" in await _ready(client)
         turn, conversation = await _stored(worker, "Hi there")
 
-        await client.send("history", conversation=conversation)
+        await client.send("history", conversation="main")
         page = await client.until("history")
         assert [(item["role"], item["content"]) for item in page["items"]] == [
             ("user", "Hello"),

@@ -26,6 +26,13 @@ async def test_a_binary_frame_closes_with_1003(gateway: str) -> None:
         assert (await client.closed())[0] == 1003
 
 
+async def test_a_text_that_is_not_utf_8_closes_with_1007(gateway: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with ready_client(gateway, "demo-pro") as client:
+        await client.connection.send(b'{"type":"\xff"}', text=True)
+
+        assert (await client.closed())[0] == 1007
+
+
 async def test_a_frame_of_64_kib_is_taken_and_a_larger_one_closes_with_1009(gateway: str) -> None:
     frame = json.dumps({"type": "ping", "pad": ""})
     async with ready_client(gateway, "demo-pro") as client:

@@ -149,6 +149,17 @@ async def test_a_client_that_takes_nothing_is_read_from_no_more() -> None:
     running.cancel()
 
 
+async def test_a_status_waits_for_nobody() -> None:
+    """A start of a workspace that many await tells its stages to a client that is gone."""
+    outlet = Outlet(_never, tails=Tails(), on_lost=lambda _tail: None)
+
+    assert [outlet.offer(Pong()) for _ in range(WAITING_FRAMES + 1)] == [True] * WAITING_FRAMES + [False]
+
+
+async def _never(_event: Any) -> None:
+    await asyncio.Event().wait()
+
+
 async def test_frames_that_wait_are_sent_before_the_close() -> None:
     sent = []
 

@@ -56,7 +56,7 @@ async def test_a_client_resumes_on_another_replica(gateway: str, replica: str, w
         await worker.order(turn, "finish")
         await again.until("done")
 
-    assert [event["seq"] for event in again.events(turn)][0] == last + 1
+    assert next(event["seq"] for event in again.events(turn)) == last + 1
 
 
 async def test_a_socket_that_goes_leaves_no_subscription(gateway: str, replica: str, redis_url: str) -> None:
