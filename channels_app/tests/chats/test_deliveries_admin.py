@@ -36,6 +36,13 @@ def test_the_list_shows_state_attempts_and_receipt(staff: Client, delivery: Deli
     assert all(word in page for word in ("telegram:7", "demo-pro", "4711"))
 
 
+@pytest.mark.parametrize(("words", "found"), [("demo-pro", True), ("telegram:7", True), ("somebody", False)])
+def test_deliveries_are_found_by_user_and_chat(staff: Client, delivery: Delivery, words: str, found: bool) -> None:
+    page = staff.get("/admin/channels_app/delivery/", {"q": words}).content.decode()
+
+    assert ("4711" in page) == found
+
+
 def test_a_delivery_is_shown_without_its_text_and_can_not_be_changed(staff: Client, delivery: Delivery) -> None:
     address = f"/admin/channels_app/delivery/{delivery.pk}/change/"
 
