@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import re
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -85,7 +86,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 def _console() -> structlog.dev.ConsoleRenderer:
     # The default prints the local variables of each frame, which may hold what `redact` never sees.
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def _shared() -> list[Any]:

@@ -65,6 +65,11 @@ async def test_the_demo_uses_the_workspaces_tools(up: Server) -> None:
     assert "RSI" in done["content"]
 
 
+def test_its_log_in_a_file_is_plain_text(up: Server) -> None:
+    assert "agent_ready" in up.printed()
+    assert "\x1b" not in up.printed()
+
+
 def test_ctrl_c_leaves_no_process(up: Server, laptop: Deployment) -> None:
     """Neither workspaces nor the PostgreSQL that it started."""
     assert any(b"postgres" in command_line(pid) for pid in laptop.left())
