@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -24,9 +26,21 @@ log = structlog.get_logger(__name__)
 def encode(event: Event, turn: str, conversation: str) -> str:
     """An event as the JSON text that the journal keeps (without `seq`)."""
     frame = {"type": event.type, "turn": turn, "conversation": conversation, **event.payload()}
-    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"), default=str)
+    try:
+        text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+    except ValueError:
+        # A tool may report NaN or infinity, which JSON does not know.
+        text = json.dumps(_finite(frame), ensure_ascii=False, separators=(",", ":"), default=str)
     # Half of a surrogate pair, which a model may write, has no place in UTF-8.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 class TurnWriter:

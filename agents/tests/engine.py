@@ -23,7 +23,7 @@ MODEL = "demo/demo"
 
 @dataclass
 class ScriptedBrain:
-    """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. What it is given to store is kept."""
+    """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. It keeps what it is to store."""
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
         default_factory=lambda: defaultdict(asyncio.Queue)
@@ -98,8 +98,8 @@ class TestWorker:
         run, task = self.runs[turn]
         orders = self.brain.orders[turn, run.claim.attempts]
         await orders.put((order, text))
-        while order == "say" and not orders.empty() and not task.done():
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - a queue has no event for "taken"
+        while order == "say" and not orders.empty() and not task.done():  # noqa: ASYNC110 - nothing tells of a `get`
+            await asyncio.sleep(0.001)
 
     async def done(self, turn: str) -> None:
         async with asyncio.timeout(10):

@@ -10,6 +10,8 @@ export class Composer {
     this.input.addEventListener("input", () => this.#changed());
     this.input.addEventListener("keydown", (event) => this.#key(event));
     this.stop.addEventListener("click", () => this.actions.cancel(this.#turn));
+    // Until now nobody listened: what was typed would have gone nowhere.
+    this.input.disabled = false;
     this.input.value = storage.getItem(draftKey) ?? "";
     this.#changed();
   }

@@ -47,7 +47,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
             "OPENAI_BASE_URL": f"{llm.url}/v1",
             "TELEGRAM_API_BASE_URL": bots.url,
         }
-        with fresh_database(f"e2e_{name}") as url, deployment(folder / name, url, **peers, **settings) as made:
+        with fresh_database(f"e2e_{name}") as url, deployment(folder / name, url, **(peers | settings)) as made:
             yield made
 
     with ExitStack() as stack:

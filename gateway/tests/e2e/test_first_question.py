@@ -1,0 +1,83 @@
+"""What a newcomer does first: sign in with one click and ask the demo model for a figure of real data."""
+
+import csv
+import gzip
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from gateway.tests.e2e.conftest import Deploy
+from gateway.tests.e2e.processes import ROOT, Server
+
+SPX = ROOT / "workspace" / "mcp_server" / "market" / "shipped" / "SPX.csv.gz"
+BARS, PERIOD = 252, 14
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture
+def server(deploy: Deploy) -> Iterator[Server]:
+    """A gateway without any model but the demo one."""
+    with deploy("first_question", DEFAULT_MODEL_PROVIDER="", DEFAULT_MODEL="", OPENAI_BASE_URL="") as deployment:
+        yield deployment.serve()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of Chromium, phone-sized; whatever its console says or its scripts throw fails the test."""
+    path = shutil.which("chromium")
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Chromium is not installed")
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.on(
+            "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        yield page
+        browser.close()
+    assert problems == []
+
+
+def rsi(closes: list[float]) -> float:
+    """Wilder's relative strength index of the last bar (J. Welles Wilder, New Concepts in Technical Trading Systems)."""
+    changes = [after - before for before, after in pairwise(closes)]
+    gain = sum(max(change, 0) for change in changes[:PERIOD]) / PERIOD
+    loss = sum(max(-change, 0) for change in changes[:PERIOD]) / PERIOD
+    for change in changes[PERIOD:]:
+        gain = (gain * (PERIOD - 1) + max(change, 0)) / PERIOD
+        loss = (loss * (PERIOD - 1) + max(-change, 0)) / PERIOD
+    return 100 - 100 / (1 + gain / loss)
+
+
+def test_the_first_answer_states_the_figure_that_the_data_gives(server: Server, page: Page) -> None:
+    with gzip.open(SPX, "rt") as file:
+        bars = list(csv.DictReader(file))[-BARS:]
+
+    page.goto(f"http://localhost:{server.port}/")
+    page.get_by_role("button", name="demo-pro").click()
+    page.get_by_label("Message to the agent").fill("RSI of SPX over the last 252 bars?")
+    page.keyboard.press("Enter")
+    page.get_by_text("Starting your workspace").wait_for()
+    page.get_by_text("Compute indicators").wait_for()
+    answer = page.locator(".answer")
+    answer.get_by_text("demo model").wait_for()
+
+    text = answer.inner_text()
+    assert bars[0]["date"] in text
+    assert bars[-1]["date"] in text
+    figure = re.search(r"RSI\(14\) was ([0-9.]+)", text)
+    assert figure is not None, text
+    assert float(figure[1]) == pytest.approx(rsi([float(bar["close"]) for bar in bars]), abs=0.005)
