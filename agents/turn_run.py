@@ -7,12 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from django.conf import settings
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from accounts.licences import Licence
 from agents.agent_loop import Run, run_loop
-from agents.catalogue import catalogue, configured_default
 from agents.errors import AgentFailed
 from agents.events import Started
 from agents.harness_types import Answer, Emit, TurnRequest
@@ -23,9 +20,10 @@ from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
 from agents.model_pool import model_pool
 from agents.model_step import BoundModel
+from agents.offers import offer
 from agents.prompts import UserContext, system_text
 from agents.providers import switched_on
-from agents.routing import Choice, Offer, Wishes, choose
+from agents.routing import Choice, Wishes, choose
 from agents.tool_step import Toolbox
 from agents.transcript import recalled, stored
 from agents.vendor_errors import VENDOR_ERRORS
@@ -47,7 +45,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         )
     except CallFailed as error:
         raise workspace_failure(error) from error
-    choice = choose(_wishes(request, context), offer_for(request.licence))
+    choice = choose(_wishes(request, context), offer(request.licence))
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
     run = Run(
         model=await _bound(choice, tools),
@@ -62,18 +60,6 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         model=choice.model.spec,
         usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
         messages=[_asked(request), *stored(added, model=choice.model.spec)],
-    )
-
-
-def offer_for(licence: Licence) -> Offer:
-    """What a licence's user may choose from by the present settings."""
-    models = catalogue()
-    return Offer(
-        catalogue=models,
-        providers=frozenset(switched_on()),
-        licensed=licence.features.models,
-        default=configured_default(models),
-        default_provider=settings.DEFAULT_MODEL_PROVIDER,
     )
 
 

@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents.conversations import get_conversation, main_conversation
+from agents.offers import model_now
 from agents.turns import open_turns
-from channels_app.offers import model_now
 from channels_app.problems import UNAVAILABLE
 from channels_app.protocol.server import Error, Ready
 from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event

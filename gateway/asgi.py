@@ -13,14 +13,15 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()
 
+from channels_app.bodies import BodyCap  # noqa: E402
 from channels_app.routing import websocket_urlpatterns  # noqa: E402
 from channels_app.webhooks import WebhookGuard  # noqa: E402
 from gateway.db import open_pool  # noqa: E402
 
 router = ProtocolTypeRouter(
     {
-        "http": WebhookGuard(django_application),  # type: ignore[arg-type]  # the stubs of ASGI types differ in their letter
-        "websocket": URLRouter(websocket_urlpatterns),  # type: ignore[arg-type]
+        "http": WebhookGuard(BodyCap(django_application)),
+        "websocket": URLRouter(websocket_urlpatterns),  # type: ignore[arg-type]  # the stubs want a URLPattern of their own
     }
 )
 

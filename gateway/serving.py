@@ -99,7 +99,11 @@ async def run_services(stopping: asyncio.Event) -> None:
             await _one_lease(stopping)
         except psycopg.OperationalError as error:
             log.warning("database_away", error=type(error).__name__)
-            await asyncio.sleep(RESTART_AFTER_S)
+        except Exception:  # a server without its services would accept what nobody answers
+            log.exception("services_broke")
+        else:
+            continue
+        await asyncio.sleep(RESTART_AFTER_S)
 
 
 async def _one_lease(stopping: asyncio.Event) -> None:

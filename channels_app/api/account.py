@@ -13,9 +13,9 @@ from accounts.authentication import BearerAuthentication
 from accounts.licences import Licence, NotLicensed, active_licence
 from accounts.sessions import sign_in, sign_out
 from accounts.tickets import TICKET_S, issue_ticket
+from agents.offers import model_now, offer
 from channels_app.api.base import ApiView, identity_of, user_of
 from channels_app.api.serializers import model_json
-from channels_app.offers import model_now, offer
 
 
 class TicketView(ApiView):

@@ -13,10 +13,10 @@ from rest_framework.views import APIView
 
 from channels_app import metrics
 from channels_app.api.parsers import StrictJSONParser
+from channels_app.asgi_types import Receive, Scope, Send
 from channels_app.channels import Channel, Ignored, channel_that_is_on
 from channels_app.errors import BadUpdate
 from channels_app.inbound import receive as receive_inbound
-from channels_app.webhooks.asgi import Receive, Scope, Send
 from gateway.ids import new_id
 
 PREFIX = "/webhook/"

@@ -1,4 +1,4 @@
-"""The words of ASGI that the webhooks use."""
+"""The words of ASGI that the HTTP side uses."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any

@@ -1,0 +1,131 @@
+"""Bodies of requests: read whole before the application sees them, and never past 1 MiB."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import structlog
+
+from channels_app.asgi_types import App, Message, Receive, Scope, Send
+from gateway.ids import new_id
+
+# A message has at most 32,000 characters, an update of Telegram's is a few KiB; files come by reference.
+MAX_BODY_BYTES = 1024 * 1024
+# A client sends its body at once; a socket that trickles is none.
+BODY_WITHIN_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    code: str
+    message: str
+
+
+class Refused(Exception):
+    """The request is answered without the application having seen it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Gone(Exception):
+    """The client went away before it had sent the body."""
+
+
+TOO_LARGE = Refusal(413, "too_large", "The body is larger than 1 MiB.")
+TOO_SLOW = Refusal(408, "timeout", "The body did not come in time.")
+
+
+class BodyCap:
+    """Give `app` requests with their whole body, and answer 413 to one with a larger body than 1 MiB."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            refuse_large(headers_of(scope))
+            body = await read_body(receive)
+        except Refused as refused:
+            await answer(send, refused.refusal)
+        except Gone:
+            log.info("client_gone")
+        else:
+            await self._app(scope, replay(body, receive), send)
+
+
+def refuse_large(headers: dict[str, str]) -> None:
+    """Raise Refused for a body that is announced to be too large."""
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+        raise Refused(TOO_LARGE)
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Names in lower case; a header that comes twice is joined, and thus no secret any more."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body, of which never more than 1 MiB is kept."""
+    chunks: list[bytes] = []
+    left = MAX_BODY_BYTES
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                chunk = message.get("body", b"")
+                left -= len(chunk)
+                if left < 0:
+                    raise Refused(TOO_LARGE)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise Refused(TOO_SLOW) from None
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body at once, then what comes after it."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+async def answer(send: Send, refused: Refusal) -> None:
+    """The refusal in the form of the API's."""
+    request_id = new_id()
+    log.info("request_refused", code=refused.code, request_id=request_id)
+    body = json.dumps({"error": {"code": refused.code, "message": refused.message, "request_id": request_id}}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+        # What is left of the body is not read.
+        (b"connection", b"close"),
+    ]
+    if refused.status == 405:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
