@@ -3,29 +3,33 @@
 const LAST_EVENTS = new Set(["done", "failed", "cancelled"]);
 
 export class Ledger {
-  #turns = new Map(); // turn -> {conversation, last: seq, open, asked: seq | null}
+  #turns = new Map(); // turn -> {conversation, last: seq, open, gap: seq | null}
 
   /**
    * What to do with an event: "show" it, "drop" it as seen before, or "ask" for those missing before it.
    *
-   * A gap is asked for once; when the answer has the same gap the server has no more (a journal that was lost goes on
-   * with a later number), and the event is shown. A snapshot stands for all before it.
+   * A gap is asked for once, and until the answer comes all past the event that showed it is dropped: the answer brings
+   * that again. When the answer, too, begins past the gap, the server has no more, and it is shown. A snapshot stands for
+   * all before it.
    */
   judge({ turn, conversation, seq, type }) {
     const entry = this.watch(turn, conversation);
     if (seq <= entry.last) return "drop";
-    if (seq > entry.last + 1 && type !== "snapshot" && entry.asked !== entry.last) {
-      entry.asked = entry.last;
-      return "ask";
+    if (seq > entry.last + 1 && type !== "snapshot") {
+      if (entry.gap !== null && seq > entry.gap) return "drop";
+      if (entry.gap === null) {
+        entry.gap = seq;
+        return "ask";
+      }
     }
-    if (seq !== undefined) entry.last = seq;
+    if (seq !== undefined) Object.assign(entry, { last: seq, gap: null });
     if (LAST_EVENTS.has(type)) entry.open = false;
     return "show";
   }
 
   /** Know of a turn; an unknown one counts as open. */
   watch(turn, conversation = null) {
-    if (!this.#turns.has(turn)) this.#turns.set(turn, { conversation, last: 0, open: true, asked: null });
+    if (!this.#turns.has(turn)) this.#turns.set(turn, { conversation, last: 0, open: true, gap: null });
     const entry = this.#turns.get(turn);
     entry.conversation ??= conversation;
     return entry;
@@ -51,8 +55,13 @@ export class Ledger {
     return [...this.#turns].filter(mine).map(([turn]) => turn).sort();
   }
 
+  /** The line was cut: no answer to what was asked for will come. */
+  forgetGaps() {
+    for (const entry of this.#turns.values()) entry.gap = null;
+  }
+
   /** Hear open turns again from their first event: the page has been cleared. */
   rewind() {
-    for (const entry of this.#turns.values()) if (entry.open) Object.assign(entry, { last: 0, asked: null });
+    for (const entry of this.#turns.values()) if (entry.open) Object.assign(entry, { last: 0, gap: null });
   }
 }

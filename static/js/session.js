@@ -51,6 +51,7 @@ export class Session {
   lost() {
     this.#greeted = false;
     this.#asked = null;
+    this.#ledger.forgetGaps();
     this.views.thread.connected(false);
   }
 

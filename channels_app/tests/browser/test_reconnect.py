@@ -49,12 +49,66 @@ async def test_missing_events_are_asked_for_before_later_ones_are_shown(chat: Ch
     socket = await chat.open()
     turn = socket.turn(1)
     await turn.emit("user_message", channel="web", content="q")
-    await turn.repeat("token", seq=3, content="two")
+    # The first event past the gap, and one more that was sent before the question arrived.
+    await turn.repeat("token", seq=3, content="two ")
+    await turn.repeat("token", seq=4, content="three")
 
     resumed = await socket.receive("resume")
     assert (resumed["turn"], resumed["after"]) == (turn.id, 1)
-    await turn.say("one ", "two")
-    await expect(chat.page.locator(".text")).to_have_text("one two")
+    await turn.say("one ", "two ", "three")
+    await expect(chat.page.locator(".text")).to_have_text("one two three")
+    assert not socket.has_received("resume")
+
+
+async def test_a_gap_that_the_server_can_not_fill_is_passed_over(chat: Chat) -> None:
+    socket = await chat.open()
+    turn = socket.turn(1)
+    await turn.emit("user_message", channel="web", content="q")
+    await turn.repeat("token", seq=9, content="lost")
+    assert (await socket.receive("resume"))["after"] == 1
+    kept = socket.turn(1, seq=5)
+    await kept.say("kept ", "on")
+    await kept.done("kept on")
+
+    await expect(chat.page.locator(".text")).to_have_text("kept on")
+
+
+async def test_a_question_that_met_a_cut_is_asked_again(chat: Chat) -> None:
+    socket = await chat.open()
+    turn = socket.turn(1)
+    await turn.emit("user_message", channel="web", content="q")
+    await turn.repeat("token", seq=3, content="two")
+    await socket.receive("resume")
+    await socket.close(1012)
+
+    socket = await (await chat.gateway.socket()).greet(running=(turn.id,))
+    assert (await socket.receive("resume"))["after"] == 1
+    await socket.turn(1, seq=4).say("later")
+    assert (await socket.receive("resume"))["after"] == 1
+    await socket.turn(1, seq=1).say("one ", "two ", "three ", "later")
+    await expect(chat.page.locator(".text")).to_have_text("one two three later")
+
+
+async def test_going_elsewhere_and_back_during_an_answer_shows_it_whole(chat: Chat) -> None:
+    """Source: events that are under way when the page asks for all of them again."""
+    socket = await chat.open()
+    turn = socket.turn(1)
+    await turn.emit("user_message", channel="web", content="q")
+    await turn.say("one ", "two ")
+    await chat.page.get_by_role("button", name="New conversation").click()
+    asked = await socket.receive("history")
+    await socket.send("history", conversation=asked["conversation"], items=[], before=None)
+    await chat.page.get_by_role("link", name="Main conversation", exact=True).click()
+    await socket.receive("history")
+    await socket.send("history", conversation=MAIN, items=[], before=None)
+    await turn.say("three ", "four ", "five ")
+    again = socket.turn(1)
+    await again.emit("user_message", channel="web", content="q")
+    await again.say("one ", "two ", "three ", "four ", "five ")
+    await again.done("one two three four five")
+
+    await expect(chat.page.locator(".question")).to_have_text(["q"])
+    await expect(chat.page.locator(".text")).to_have_text("one two three four five")
 
 
 async def test_a_message_without_an_answer_is_sent_again_under_its_id(chat: Chat) -> None:
