@@ -112,13 +112,23 @@ async def claim_start(spec: Spec, *, backend: str, holder: UUID, seen: Row | Non
 
 
 async def claim_stop(name: str, *, holder: UUID, seen: Row | None = None) -> Claim | None:
-    """Claim the stop of a workspace, taking it from whoever holds it; with `seen`, only if it has not changed since."""
+    """Claim the stop of a workspace, taking it from whoever holds it; with `seen`, only if it has not changed since.
+
+    A start that ends well keeps its generation, and so does a workspace that is handed over: state and holder tell.
+    """
     sql = """
         UPDATE workspaces SET state = 'stopping', stage = '', holder = %(holder)s, generation = generation + 1,
             since = clock_timestamp()
-        WHERE name = %(name)s AND (%(seen)s::bigint IS NULL OR generation = %(seen)s)
+        WHERE name = %(name)s AND (%(generation)s::bigint IS NULL
+            OR (generation, state) = (%(generation)s, %(state)s) AND holder IS NOT DISTINCT FROM %(seen_holder)s::uuid)
         RETURNING generation, backend"""
-    values = {"name": name, "holder": holder, "seen": seen.generation if seen else None}
+    values = {
+        "name": name,
+        "holder": holder,
+        "generation": seen.generation if seen else None,
+        "state": seen.state if seen else None,
+        "seen_holder": seen.holder if seen else None,
+    }
     async with db.connection() as conn:
         claimed = await (await conn.execute(sql, values)).fetchone()
     return Claim(name, claimed[0], holder, claimed[1]) if claimed else None

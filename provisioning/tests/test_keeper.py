@@ -10,7 +10,9 @@ import pytest
 from accounts.licences import Licence
 from gateway import db
 from gateway.ids import new_uuid
+from gateway.leases import Lease
 from provisioning import holding, launching, metrics, processes, rows
+from provisioning.backends import Spec
 from provisioning.backends.process import BACKEND
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State
@@ -21,6 +23,7 @@ from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("pool")]
 NAME = workspace_name("demo-pro")
+SPEC = Spec(name=NAME, user_id="demo-pro", tier="pro", idle_s=60)
 
 
 async def row() -> rows.Row:
@@ -142,6 +145,28 @@ async def test_work_that_a_dead_gateway_left_half_done_is_ended(state: State, co
     async with gateway_keeper():
         await until(ended)
     assert not BACKEND.alive(instance)
+
+
+async def test_a_start_that_ended_well_since_the_keeper_looked_is_left_alone(
+    code: Path, pro: Licence, lease: Lease
+) -> None:
+    """Source: what the keeper read may be older than what it acts on."""
+    claim = await rows.claim_start(SPEC, backend=BACKEND.name, holder=lease.id, seen=None)
+    assert claim is not None
+    seen = await row()
+    await rows.settle_ready(claim, owner=lease.id, stage_ms={})
+    async with launching.ending(NAME, seen=seen) as stop:
+        assert stop is None
+
+    assert (await row()).state == State.READY
+
+
+async def test_a_workspace_that_was_handed_over_since_is_left_alone(code: Path, pro: Licence, lease: Lease) -> None:
+    await ensure_workspace(pro)
+    seen = await row()
+    await rows.hand_over(lease.id)
+
+    assert await rows.claim_stop(NAME, holder=lease.id, seen=seen) is None
 
 
 async def test_an_idle_stop_is_noted(code: Path, pro: Licence) -> None:
