@@ -59,7 +59,7 @@ class BodyCap:
         except Gone:
             log.info("client_gone")
         else:
-            await self._app(scope, replay(body, receive), send)
+            await self._app(whole(scope, body), replay(body, receive), send)
 
 
 def refuse_large(headers: dict[str, str]) -> None:
@@ -97,6 +97,15 @@ async def read_body(receive: Receive) -> bytes:
                     return b"".join(chunks)
     except TimeoutError:
         raise Refused(TOO_SLOW) from None
+
+
+def whole(scope: Scope, body: bytes) -> Scope:
+    """The scope of a request whose body is `body`, however it came: frameworks read no body that announces no length."""
+    framing = {b"content-length", b"transfer-encoding"}
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in framing]
+    if body:
+        headers.append((b"content-length", str(len(body)).encode()))
+    return {**scope, "headers": headers}
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

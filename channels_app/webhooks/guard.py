@@ -2,7 +2,7 @@
 
 from channels_app import metrics
 from channels_app.asgi_types import App, Receive, Scope, Send
-from channels_app.bodies import Gone, Refusal, Refused, answer, headers_of, read_body, refuse_large, replay
+from channels_app.bodies import Gone, Refusal, Refused, answer, headers_of, read_body, refuse_large, replay, whole
 from channels_app.channels import Channel, channel_that_is_on, refuse_faults
 from channels_app.webhooks.view import FORGED, PREFIX, WebhookApplication
 
@@ -36,7 +36,7 @@ class WebhookGuard:
         except Gone:
             metrics.updates.labels(channel=channel.name, outcome="gone").inc()
         else:
-            await self._webhooks(scope, replay(body, receive), send)
+            await self._webhooks(whole(scope, body), replay(body, receive), send)
 
 
 def _admitted(scope: Scope, name: str) -> Channel:
