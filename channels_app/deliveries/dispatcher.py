@@ -1,7 +1,6 @@
 """Send the messages that wait: side by side between chats, one after another within each."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -9,11 +8,11 @@ import psycopg
 import structlog
 
 from channels_app import metrics
-from channels_app.channels import channel_that_is_on, channels
-from channels_app.deliveries import rows
+from channels_app.channels import channels
+from channels_app.deliveries import rows, sweeping
+from channels_app.deliveries.attempts import attempt, unwritable
 from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.rows import Claim, Outcome
-from channels_app.errors import DeliveryError
 from channels_app.models import DeliveryState
 from gateway.services import Services
 
@@ -23,8 +22,9 @@ SWEEP_EVERY_S = 2.0
 DATABASE_RETRY_S = 1.0
 # How long a worker that is told to stop waits for the messages on their way; one that is cut off is ambiguous.
 DRAIN_S = 10.0
-LONGEST_WAIT_S = 300.0
 PAUSE_SLACK_S = 0.05
+# What a restart or a failover of the database looks like; anything else is worth its traceback.
+_AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,8 @@ class Dispatcher:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._sends: set[asyncio.Task[None]] = set()
+        self._sends: dict[asyncio.Task[None], int] = {}
+        self._strays: dict[int, int] = {}
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._outbox = services.wakeups.on("outbox")
         self._waiting = services.wakeups.on("deliveries")
@@ -60,12 +61,12 @@ class Dispatcher:
             if claim is None:
                 return
             task = asyncio.create_task(self._send(claim), name=f"delivery {claim.id}")
-            self._sends.add(task)
+            self._sends[task] = claim.id
             metrics.sends_in_flight.inc()
             task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sends.discard(task)
+        del self._sends[task]
         metrics.sends_in_flight.dec()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery_task_failed", exc_info=error)
@@ -77,20 +78,32 @@ class Dispatcher:
             log.warning("delivery_claim_lost", delivery=claim.id)
             return
         outcome = await attempt(claim)
-        if not await self._insist(lambda: rows.settle(claim, outcome)):
+        if not await self._settle(claim, outcome):
             log.warning("delivery_settled_elsewhere", delivery=claim.id, outcome=outcome.state)
             return
         _record(claim, outcome)
         if outcome.pause_s:
             asyncio.get_running_loop().call_later(outcome.pause_s + PAUSE_SLACK_S, self._waiting.put, "")
 
+    async def _settle(self, claim: Claim, outcome: Outcome) -> bool:
+        try:
+            return await self._insist(lambda: rows.settle(claim, outcome))
+        except (psycopg.DataError, UnicodeError) as error:
+            log.warning("delivery_outcome_unwritable", delivery=claim.id, error=type(error).__name__)
+            return await self._insist(lambda: rows.settle(claim, unwritable(outcome)))
+
     async def _insist(self, step: Callable[[], Awaitable[bool]]) -> bool:
-        """Write to the database even if it is away for a while: a row that stays open would hold up its chat."""
+        """Write to the database even if it is away for a while: a row that stays open would hold up its chat.
+
+        Raises psycopg.DataError for values that it never takes.
+        """
         while True:
             try:
                 return await step()
-            except psycopg.OperationalError as error:
-                log.warning("database_away", error=type(error).__name__)
+            except psycopg.DataError:
+                raise
+            except psycopg.Error as error:
+                log.warning("database_failed", error=type(error).__name__)
                 if self._services.stopping.is_set():
                     return False
                 await asyncio.sleep(DATABASE_RETRY_S)
@@ -103,7 +116,22 @@ class Dispatcher:
     async def _sweep(self) -> None:
         while True:
             await _going_on(_settle_the_lost)
+            await _going_on(self._disown_strays)
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _disown_strays(self) -> None:
+        """Give up deliveries that this process holds and does not send.
+
+        A commit whose answer was lost makes them, and a send that broke off. One that is seen twice is none that was claimed
+        or settled just now.
+        """
+        held = await sweeping.held_by(self._services.lease.id)
+        strays = {delivery: fence for delivery, fence in held.items() if delivery not in self._sends.values()}
+        for delivery, fence in strays.items():
+            if self._strays.get(delivery) == fence:
+                log.warning("delivery_disowned", delivery=delivery)
+                await sweeping.disown(delivery, fence=fence)
+        self._strays = strays
 
     async def _drain(self) -> None:
         if not self._sends:
@@ -112,37 +140,6 @@ class Dispatcher:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-
-
-async def attempt(claim: Claim) -> Outcome:
-    """Send one message, once; what became of it."""
-    channel = channel_that_is_on(claim.channel)
-    if channel is None:
-        return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=backoff_s(claim.attempts))
-    try:
-        receipt = await channel.send(claim.body, claim.target)
-    except DeliveryError as error:
-        return _outcome_of(error, claim)
-    except Exception as error:  # a fault of ours may come before or after the first byte
-        log.exception("delivery_crashed", delivery=claim.id, channel=claim.channel)
-        return Outcome(DeliveryState.AMBIGUOUS, error=f"fault ({type(error).__name__})")
-    return Outcome(DeliveryState.SENT, receipt=receipt, pause_s=channel.pace_s(claim.target))
-
-
-def _outcome_of(error: DeliveryError, claim: Claim) -> Outcome:
-    if error.permanent:
-        return Outcome(DeliveryState.FAILED, error=error.cause)
-    if error.ambiguous:
-        return Outcome(DeliveryState.AMBIGUOUS, error=error.cause)
-    if error.retry_after_s is not None:
-        return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=error.retry_after_s)
-    return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts))
-
-
-def backoff_s(attempts: int) -> float:
-    """How long to wait after the attempt of that number, in seconds: 2, 4, 8 … 300, each up to a tenth longer."""
-    # A jitter keeps many chats from coming back in the same moment; nobody gains by guessing it.
-    return min(2.0 ** min(attempts, 16), LONGEST_WAIT_S) * random.uniform(1.0, 1.1)  # noqa: S311
 
 
 def _record(claim: Claim, outcome: Outcome) -> None:
@@ -172,15 +169,15 @@ async def _empty_outbox() -> None:
 
 
 async def _settle_the_lost() -> None:
-    for channel, state in await rows.sweep():
+    for channel, state in await sweeping.sweep():
         metrics.deliveries.labels(channel=channel, outcome=state.value).inc()
         log.warning("delivery_given_up", channel=channel, outcome=state.value)
 
 
 async def _going_on(step: Callable[[], Awaitable[None]]) -> None:
-    """Do a step of a loop that must go on when the database is away for a moment."""
+    """Do a step of a loop that must go on when the database is away, read-only or out of sorts for a moment."""
     try:
         await step()
-    except psycopg.OperationalError as error:
-        log.warning("database_away", error=type(error).__name__)
+    except psycopg.Error as error:
+        log.warning("database_failed", error=type(error).__name__, exc_info=not isinstance(error, _AWAY))
         await asyncio.sleep(DATABASE_RETRY_S)

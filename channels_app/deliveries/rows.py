@@ -52,17 +52,6 @@ _SETTLE = """
         FROM settled WHERE key = settled.lane_id RETURNING 1)
     SELECT count(*) FROM settled
 """
-_FIND_AMBIGUOUS = f"""
-    UPDATE deliveries d SET state = 'ambiguous', holder = NULL, body = NULL, settled_at = clock_timestamp(),
-        error = 'The worker ended while it was sending.'
-    WHERE d.state = 'sending' AND NOT {holder_alive("d")} RETURNING d.channel
-"""
-_EXPIRE = f"""
-    UPDATE deliveries d SET state = 'failed', holder = NULL, body = NULL, settled_at = clock_timestamp(),
-        error = 'Not sent within {MAX_AGE_HOURS} hours. ' || d.error
-    WHERE d.state = 'pending' AND d.created_at < clock_timestamp() - interval '{MAX_AGE_HOURS} hours'
-        AND (d.holder IS NULL OR NOT {holder_alive("d")}) RETURNING d.channel
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +128,15 @@ async def claim_next(holder: UUID) -> Claim | None:
 
 
 async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
-    """Note that the next byte may reach the platform; False when the claim, or the lease behind it, is no longer ours."""
+    """Note that the next byte may reach the platform; False when the claim, or the lease behind it, is no longer ours.
+
+    Again is no error, for a commit whose answer was lost.
+    """
     alive: LiteralString = holder_alive("d")
     async with connection() as conn:
         cursor = await conn.execute(
             "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp()"
-            f" WHERE id = %s AND fence = %s AND holder = %s AND state = 'pending' AND {alive}",
+            f" WHERE id = %s AND fence = %s AND holder = %s AND state IN ('pending', 'sending') AND {alive}",
             (claim.id, claim.fence, holder),
         )
     return cursor.rowcount == 1
@@ -162,16 +154,6 @@ async def settle(claim: Claim, outcome: Outcome) -> bool:
         )  # fmt: skip
         row = await cursor.fetchone()
     return row is not None and row[0] == 1
-
-
-async def sweep() -> list[tuple[str, DeliveryState]]:
-    """Settle what dead workers were sending, and what is too old; the channel and new state of each."""
-    async with connection() as conn:
-        ambiguous = await (await conn.execute(_FIND_AMBIGUOUS)).fetchall()
-        expired = await (await conn.execute(_EXPIRE)).fetchall()
-    return [(channel, DeliveryState.AMBIGUOUS) for (channel,) in ambiguous] + [
-        (channel, DeliveryState.FAILED) for (channel,) in expired
-    ]
 
 
 def _digest(body: dict[str, Any]) -> str:

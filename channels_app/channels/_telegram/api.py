@@ -121,7 +121,8 @@ def _broken(error: TelegramError) -> DeliveryError:
 
 
 def _words(code: str, error: TelegramError) -> str:
-    """The code and, when the answer was the Bot API's own, its description."""
+    """The code and, when the answer was the Bot API's own, its description, without what no log or column can hold."""
     if error.__cause__ is not None:
         return code
-    return f"{code}: {error.message}".replace(settings.TELEGRAM_BOT_TOKEN, "[redacted]")[:MAX_CAUSE_CHARS]
+    words = "".join(character if character.isprintable() else " " for character in error.message)
+    return f"{code}: {words}".replace(settings.TELEGRAM_BOT_TOKEN, "[redacted]")[:MAX_CAUSE_CHARS]

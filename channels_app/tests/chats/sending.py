@@ -7,7 +7,7 @@ from uuid import UUID
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from channels_app.channels.telegram import CHANNEL
-from channels_app.deliveries.dispatcher import attempt
+from channels_app.deliveries.attempts import attempt
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Claim, Outcome, begin_sending, claim_next, put, settle
 from channels_app.tests.chats.conftest import rows

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from channels_app.deliveries.dispatcher import backoff_s
-from channels_app.deliveries.rows import Outcome, begin_sending, settle, sweep
+from channels_app.deliveries.attempts import backoff_s
+from channels_app.deliveries.rows import Outcome, begin_sending, settle
+from channels_app.deliveries.sweeping import sweep
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, TOKEN, BotApi, Reply, flood, refusal
 from channels_app.tests.chats.conftest import rows
@@ -166,3 +167,35 @@ async def test_the_token_is_in_no_log_and_in_no_row(
 
     assert TOKEN not in caplog.text
     assert await rows(f"SELECT count(*) FROM deliveries d WHERE d::text LIKE '%{TOKEN}%'") == [(0,)]
+
+
+async def test_an_absurd_wait_is_no_longer_than_a_message_lives(sender: Sender, bot_api: BotApi) -> None:
+    bot_api.script.append(flood(10**13))
+    await tell("text")
+
+    await sender.send_next()
+
+    assert await states() == ["pending"]
+    [(hours,)] = await rows("SELECT extract(epoch FROM not_before - clock_timestamp()) / 3600 FROM chat_lanes")
+    assert 23 < hours <= 24
+
+
+async def test_words_that_no_column_can_hold_are_cleaned(sender: Sender, bot_api: BotApi) -> None:
+    bot_api.script.append(refusal(400, "Bad Request: a\x00b\ud800c"))
+    await tell("text")
+
+    await sender.send_next()
+
+    assert await rows("SELECT state, error FROM deliveries") == [("failed", "refused: A b c")]
+
+
+async def test_a_send_that_is_begun_twice_is_begun_once(sender: Sender) -> None:
+    """The answer to a commit may be lost while the commit is not."""
+    await tell("text")
+    claim = await sender.claim()
+    assert claim is not None
+
+    assert await begin_sending(claim, holder=sender.id)
+    assert await begin_sending(claim, holder=sender.id)
+    assert await settle(claim, Outcome(DeliveryState.SENT))
+    assert not await begin_sending(claim, holder=sender.id)

@@ -1,6 +1,7 @@
 """The sends of whole worker processes. Source: DESIGN.md section 5: deliveries; every message once, each chat in order."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,8 @@ import pytest
 
 from agents.tests.engine import TestWorker, say
 from channels_app import deliveries
-from channels_app.tests.chats.bot_api import HELD, BotApi
+from channels_app.deliveries import dispatcher
+from channels_app.tests.chats.bot_api import HELD, BotApi, Reply
 from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.sending import states, tell
 from gateway.leases import Lease
@@ -87,3 +89,62 @@ async def test_a_worker_that_is_told_to_stop_lets_what_is_on_its_way_arrive(bot_
 
     assert await states() == ["sent", "pending"]
     assert bot_api.texts(7) == ["on its way"]
+
+
+@pytest.mark.parametrize("message_id", ["1\x00", "\ud800"])
+async def test_a_receipt_that_no_column_can_hold_blocks_no_chat(bot_api: BotApi, message_id: str) -> None:
+    result = {"message_id": message_id, "date": 1, "chat": {"id": 7, "type": "private"}}
+    bot_api.script.append(Reply(200, json.dumps({"ok": True, "result": result}).encode()))
+    async with running():
+        await tell("first")
+        await settled(1)
+        await tell("second")
+        await settled(2)
+
+    assert await rows("SELECT state, receipt FROM deliveries ORDER BY id") == [("sent", ""), ("sent", "1001")]
+
+
+@asynccontextmanager
+async def read_only() -> AsyncIterator[None]:
+    """A database that takes no delivery's new state, as one that fails over."""
+    await rows(
+        "CREATE FUNCTION refuse_writes() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN RAISE EXCEPTION 'read-only' USING ERRCODE = '25006'; END $$"
+    )
+    await rows("CREATE TRIGGER refuse_writes BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse_writes()")
+    try:
+        yield
+    finally:
+        await rows("DROP FUNCTION refuse_writes CASCADE")
+
+
+async def test_a_database_that_is_read_only_for_a_while_ends_nothing(
+    bot_api: BotApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "DATABASE_RETRY_S", 0.05)
+    async with running():
+        async with read_only():
+            await tell("text")
+            async with asyncio.timeout(PATIENCE_S):
+                while "ReadOnlySqlTransaction" not in caplog.text:  # noqa: ASYNC110 - only a log tells of it
+                    await asyncio.sleep(0.01)
+        await tell("next", chat=8)
+        await settled(2)
+
+    assert await states() == ["sent", "sent"]
+
+
+async def test_a_delivery_that_its_process_holds_and_does_not_send_is_given_up(
+    bot_api: BotApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "SWEEP_EVERY_S", 0.05)
+    await tell("may have arrived")
+    await tell("not begun", chat=8)
+    await rows("UPDATE chat_lanes SET not_before = clock_timestamp() + interval '1 hour'")
+    async with running() as services:
+        await rows(f"UPDATE deliveries SET holder = '{services.lease.id}', fence = 1")
+        await rows("UPDATE deliveries SET state = 'sending' WHERE lane_id = 'telegram:7'")
+        await rows("UPDATE chat_lanes SET not_before = clock_timestamp()")
+        await settled(2)
+
+    assert await states() == ["ambiguous", "sent"]

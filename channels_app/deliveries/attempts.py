@@ -1,0 +1,53 @@
+"""One attempt to send a message, and what it makes of the message."""
+
+import random
+
+import structlog
+
+from channels_app.channels import channel_that_is_on
+from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim, Outcome
+from channels_app.errors import DeliveryError
+from channels_app.models import DeliveryState
+
+LONGEST_WAIT_S = 300.0
+# A message that waits longer is too old by then, whatever a platform asks for.
+LONGEST_PAUSE_S = MAX_AGE_HOURS * 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+async def attempt(claim: Claim) -> Outcome:
+    """Send one message, once; what became of it."""
+    channel = channel_that_is_on(claim.channel)
+    if channel is None:
+        return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=backoff_s(claim.attempts))
+    try:
+        receipt = await channel.send(claim.body, claim.target)
+    except DeliveryError as error:
+        return _outcome_of(error, claim)
+    except Exception as error:  # a fault of ours may come before or after the first byte
+        log.exception("delivery_crashed", delivery=claim.id, channel=claim.channel)
+        return Outcome(DeliveryState.AMBIGUOUS, error=f"fault ({type(error).__name__})")
+    return Outcome(DeliveryState.SENT, receipt=receipt, pause_s=channel.pace_s(claim.target))
+
+
+def unwritable(outcome: Outcome) -> Outcome:
+    """The outcome in words of our own, for one that the database can't hold; what would be tried again is given up."""
+    state = DeliveryState.FAILED if outcome.state == DeliveryState.PENDING else outcome.state
+    return Outcome(state, error="The platform's words can't be stored.")
+
+
+def backoff_s(attempts: int) -> float:
+    """How long to wait after the attempt of that number, in seconds: 2, 4, 8 … 300, each up to a tenth longer."""
+    # A jitter keeps many chats from coming back in the same moment; nobody gains by guessing it.
+    return min(2.0 ** min(attempts, 16), LONGEST_WAIT_S) * random.uniform(1.0, 1.1)  # noqa: S311
+
+
+def _outcome_of(error: DeliveryError, claim: Claim) -> Outcome:
+    if error.permanent:
+        return Outcome(DeliveryState.FAILED, error=error.cause)
+    if error.ambiguous:
+        return Outcome(DeliveryState.AMBIGUOUS, error=error.cause)
+    if error.retry_after_s is not None:
+        return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=min(error.retry_after_s, LONGEST_PAUSE_S))
+    return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts))

@@ -1,0 +1,56 @@
+"""Settle the deliveries that no worker will settle: of dead workers, too old, or held by a process that has lost them."""
+
+from typing import LiteralString
+from uuid import UUID
+
+from channels_app.deliveries.rows import MAX_AGE_HOURS
+from channels_app.models import DeliveryState
+from gateway.db import connection, notify
+from gateway.leases import holder_alive
+
+_FIND_AMBIGUOUS = f"""
+    UPDATE deliveries d SET state = 'ambiguous', holder = NULL, body = NULL, settled_at = clock_timestamp(),
+        error = 'The worker ended while it was sending.'
+    WHERE d.state = 'sending' AND NOT {holder_alive("d")} RETURNING d.channel
+"""
+_EXPIRE = f"""
+    UPDATE deliveries d SET state = 'failed', holder = NULL, body = NULL, settled_at = clock_timestamp(),
+        error = 'Not sent within {MAX_AGE_HOURS} hours. ' || d.error
+    WHERE d.state = 'pending' AND d.created_at < clock_timestamp() - interval '{MAX_AGE_HOURS} hours'
+        AND (d.holder IS NULL OR NOT {holder_alive("d")}) RETURNING d.channel
+"""
+_SWEEPS: tuple[tuple[LiteralString, DeliveryState], ...] = (
+    (_FIND_AMBIGUOUS, DeliveryState.AMBIGUOUS),
+    (_EXPIRE, DeliveryState.FAILED),
+)
+# A holder that never has a lease.
+_NOBODY = UUID(int=0)
+
+
+async def sweep() -> list[tuple[str, DeliveryState]]:
+    """Settle what dead workers were sending, and what is too old; the channel and new state of each."""
+    settled: list[tuple[str, DeliveryState]] = []
+    async with connection() as conn:
+        for statement, state in _SWEEPS:
+            cursor = await conn.execute(statement)
+            settled.extend((channel, state) for (channel,) in await cursor.fetchall())
+    return settled
+
+
+async def held_by(holder: UUID) -> dict[int, int]:
+    """The fences of the open deliveries that `holder` holds."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT id, fence FROM deliveries WHERE state IN ('pending', 'sending') AND holder = %s", (holder,)
+        )
+        return {row[0]: row[1] for row in await cursor.fetchall()}
+
+
+async def disown(delivery: int, *, fence: int) -> None:
+    """Give up a delivery that no send of this process works on, as if its worker had died."""
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE deliveries SET holder = %s WHERE id = %s AND fence = %s AND state IN ('pending', 'sending')",
+            (_NOBODY, delivery, fence),
+        )
+        await notify(conn, "deliveries")
