@@ -64,8 +64,11 @@ async def call(method: Callable[[Bot], Awaitable[T]]) -> T:
 async def close() -> None:
     """Close the running loop's connections."""
     known = _bots.pop(asyncio.get_running_loop(), None)
-    if known is not None:
-        await (await known[1]).request.shutdown()
+    if known is None:
+        return
+    await asyncio.wait([known[1]])
+    if not known[1].cancelled() and known[1].exception() is None:
+        await known[1].result().request.shutdown()
 
 
 async def _bot() -> Bot:
@@ -78,7 +81,14 @@ async def _bot() -> Bot:
     if loop not in _bots:
         # Off the loop, since making the TLS context takes tens of milliseconds; one task for all that wait for it.
         _bots[loop] = (wanted, asyncio.create_task(asyncio.to_thread(_build, *wanted)))
-    return await asyncio.shield(_bots[loop][1])
+    building = _bots[loop][1]
+    try:
+        return await asyncio.shield(building)
+    except Exception as error:  # noqa: BLE001 - proxies, certificates, threads: each fails in its own way, before a byte
+        # Others that waited for it may have begun anew already.
+        if loop in _bots and _bots[loop][1] is building:
+            del _bots[loop]
+        raise DeliveryError(f"no_client ({type(error).__name__})") from None
 
 
 def _build(token: str, base_url: str) -> Bot:

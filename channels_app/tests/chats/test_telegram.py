@@ -265,3 +265,15 @@ async def test_a_server_that_cant_be_reached_has_shown_nothing(bot_api: BotApi, 
     assert TOKEN not in repr(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
+
+
+async def test_a_client_that_could_not_be_made_is_made_anew(bot_api: BotApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        # httpx reads it when a client is made; this one it refuses.
+        broken.setenv("HTTPS_PROXY", "gopher://127.0.0.1:1")
+        for _ in range(2):
+            with pytest.raises(DeliveryError, match="no_client") as raised:
+                await CHANNEL.send(PART, TARGET)
+            assert (raised.value.ambiguous, raised.value.permanent) == (False, False)
+
+    assert await CHANNEL.send(PART, TARGET) == "1001"
