@@ -7,15 +7,16 @@ worker died in between, another claims it and does the rest; both steps may be r
 import json
 from typing import Any
 
+import psycopg
 import structlog
 
-from accounts.licences import NotLicensed, active_licence
+from accounts.licences import Licence, NotLicensed, active_licence
 from agents.brain import Brain
 from agents.errors import AgentFailed
 from agents.events import Cancelled, Done, Failed, Snapshot, Usage, UserMessage
 from agents.journal import journal
 from agents.queue import Claim
-from agents.settlement import Final, let_go
+from agents.settlement import Final, forget, forget_stored, let_go, store_later, unstored_in
 from agents.writer import TurnWriter
 
 # The workspace can't be reached now: its next start is when the user comes back, so there is no hurry.
@@ -28,25 +29,41 @@ FINAL_TYPES = {event.type for event in (Done, Failed, Cancelled)}
 log = structlog.get_logger(__name__)
 
 
-async def care_for(claim: Claim, history: list[dict[str, Any]], *, brain: Brain) -> None:
-    """Store the messages of a turn that has just ended in the workspace, and free its conversation."""
-    if not history:
-        await let_go(claim, stored=True)
+async def care_for(claim: Claim, history: list[dict[str, Any]] | None, *, brain: Brain) -> None:
+    """Store the messages of a turn that has just ended in the workspace, and free its conversation.
+
+    None = there is nothing to store, and the text stays here for a while (a dead letter may be retried).
+    """
+    if history is None:
+        await let_go(claim)
         return
     try:
         licence = await active_licence(claim.user_id)
-        await brain.remember(licence, claim.conversation, claim.turn, history)
+        await _remember(brain, licence, conversation=claim.conversation, turn=claim.turn, history=history)
     except NotLicensed:
-        await let_go(claim, stored=False, retry_after_s=UNLICENSED_RETRY_AFTER_S)
+        await store_later(claim, after_s=UNLICENSED_RETRY_AFTER_S)
     except AgentFailed as error:
         log.warning("history_not_stored", turn=claim.turn, code=error.code)
-        await let_go(claim, stored=False, retry_after_s=RETRY_AFTER_S)
+        await store_later(claim, after_s=RETRY_AFTER_S)
     else:
-        await let_go(claim, stored=True)
+        await forget(claim)
 
 
-async def finish_for_another(claim: Claim, *, brain: Brain) -> None:
-    """Do the aftercare that another worker did not end: write the turn's end where it is missing, store its messages."""
+async def store_earlier(claim: Claim, licence: Licence, *, brain: Brain) -> None:
+    """Give the workspace what earlier turns of the claim's conversation have left, so that this one sees all of it.
+
+    Raises AgentFailed when the workspace can't take it.
+    """
+    for turn, history in await unstored_in(claim.conversation):
+        await _remember(brain, licence, conversation=claim.conversation, turn=turn, history=history)
+        await forget_stored(turn)
+
+
+async def finish_for_another(claim: Claim, *, brain: Brain) -> bool:
+    """Do the aftercare that another worker did not end: write the turn's end where it is missing, store its messages.
+
+    False when the journal can't be written now; the turn stays held, so that this is tried again. Raises RedisError.
+    """
     if claim.abandoned and not await _has_ended(claim.turn):
         writer = TurnWriter(claim, journal())
         if not await writer.open():
@@ -54,8 +71,24 @@ async def finish_for_another(claim: Claim, *, brain: Brain) -> None:
         event = _last_event(claim)
         if not isinstance(event, Failed):
             await writer.emit(Snapshot(content=event.content))
-        await writer.finish(event)
-    await care_for(claim, claim.history or [], brain=brain)
+        if not await writer.finish(event):
+            return False
+    await care_for(claim, claim.history, brain=brain)
+    return True
+
+
+async def _remember(
+    brain: Brain, licence: Licence, *, conversation: str, turn: str, history: list[dict[str, Any]]
+) -> None:
+    if not history:
+        return
+    try:
+        await brain.remember(licence, conversation, turn, history)
+    except (AgentFailed, psycopg.Error):
+        raise
+    except Exception as error:  # the boundary of a workspace: whatever broke there must not lose the text
+        log.exception("history_broke", turn=turn)
+        raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
 
 
 async def _has_ended(turn: str) -> bool:

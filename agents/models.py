@@ -104,6 +104,11 @@ class Turn(models.Model):
                 name="turn_text_left",
             ),
             models.Index(fields=["user_id", "-accepted_at"], name="turn_of_user"),
+            models.Index(
+                fields=["user_id"],
+                condition=~models.Q(state__in=["done", "failed", "cancelled"]),
+                name="turn_open_of_user",
+            ),
             models.Index(fields=["dead"], condition=models.Q(dead=True), name="turn_dead"),
         ]
 

@@ -39,7 +39,8 @@ _LOCK_CONVERSATION = f"""
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
     t.state, t.attempts, t.fence, t.cancel_requested, t.answer, t.history, t.model, t.usage, t.error_code, t.error_message,
-    t.journal_floor - {JOURNAL_BLOCK} AS floor, t.journal_floor AS reserved, c.model AS preferred_model
+    CASE WHEN t.fence = 1 THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor, t.journal_floor AS reserved,
+    c.model AS preferred_model
 """
 _CLAIM_HEAD = f"""
     UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
@@ -50,26 +51,35 @@ _CLAIM_HEAD = f"""
     RETURNING {_COLUMNS}, false AS abandoned,
         extract(epoch FROM clock_timestamp() - t.accepted_at)::float8 AS waited_s
 """
-# A finished turn that is still held is in its aftercare; see aftercare.py.
-_CLAIM_UNCARED = f"""
+# A finished turn that is still held is in its aftercare; see aftercare.py. Each condition is that of an index.
+_ABANDONED = f"f.holder IS NOT NULL AND NOT {holder_alive('f')}"
+_UNSTORED = (
+    "f.holder IS NULL AND f.history IS NOT NULL AND f.history_stored_at IS NULL AND f.run_after <= clock_timestamp()"
+)
+
+
+def _care_for(condition: LiteralString) -> LiteralString:
+    return f"""
     UPDATE turns t SET holder = %(holder)s, fence = t.fence + 1, run_after = NULL,
         journal_floor = t.journal_floor + {JOURNAL_BLOCK}
     FROM conversations c, (
         SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
-        WHERE f.state IN ('done', 'failed', 'cancelled') AND {_LEASED}
-          AND (f.holder IS NOT NULL AND NOT {holder_alive("f")}
-               OR f.holder IS NULL AND f.history IS NOT NULL AND f.run_after <= clock_timestamp())
+        WHERE f.state IN ('done', 'failed', 'cancelled') AND {_LEASED} AND {condition}
         ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED) picked
     WHERE t.id = picked.id AND c.id = t.conversation_id
     RETURNING {_COLUMNS}, picked.abandoned, 0.0::float8 AS waited_s
 """
 
 
+_CLAIM_ABANDONED, _CLAIM_UNSTORED = _care_for(_ABANDONED), _care_for(_UNSTORED)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A turn that this process may write, as long as no higher fence exists.
 
-    `floor` is the number of the first event should the journal be gone; numbers from `reserved` on need a reservation.
+    `floor` is the number of the first event should there be no journal (1 for the first claim, before which nothing but the
+    question was shown); numbers from `reserved` on need a reservation.
     `abandoned` = the turn had ended, and its worker died in the aftercare. `waited_s` is the time since the message was
     accepted, in seconds.
     """
@@ -100,17 +110,25 @@ class Claim:
 
 async def claim_next(holder: UUID) -> Claim | None:
     """Take the next turn that may run, or None. Raises psycopg.Error when the database fails."""
-    async with connection() as conn, conn.transaction():
-        row = await (await conn.execute(_LOCK_CONVERSATION, {"holder": holder})).fetchone()
-        if row is None:
-            return None
-        return await _claim(conn, _CLAIM_HEAD, {"holder": holder, "conversation": row[0]})
+    while True:
+        async with connection() as conn, conn.transaction():
+            row = await (await conn.execute(_LOCK_CONVERSATION, {"holder": holder})).fetchone()
+            if row is None:
+                return None
+            claim = await _claim(conn, _CLAIM_HEAD, {"holder": holder, "conversation": row[0]})
+        # None: another took the turn in the moment before the lock; there may be other conversations.
+        if claim is not None:
+            return claim
 
 
 async def claim_uncared(holder: UUID) -> Claim | None:
     """Take a finished turn whose aftercare its worker did not finish, or None."""
     async with connection() as conn:
-        return await _claim(conn, _CLAIM_UNCARED, {"holder": holder})
+        for statement in (_CLAIM_ABANDONED, _CLAIM_UNSTORED):
+            claim = await _claim(conn, statement, {"holder": holder})
+            if claim is not None:
+                return claim
+    return None
 
 
 async def release(claim: Claim) -> None:

@@ -8,14 +8,14 @@ import structlog
 
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
-from agents.aftercare import care_for
+from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
 from agents.harness_types import Answer, TurnRequest
 from agents.hints import hint_workspace
 from agents.journal import journal
-from agents.queue import MAX_ATTEMPTS, Claim, release
+from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, postpone, settle
 from agents.writer import TurnWriter
 from provisioning.stages import StageReport
@@ -48,6 +48,8 @@ class TurnRun:
             except psycopg.Error as error:
                 # The worker finds a turn that it holds and nobody runs, and gives it up.
                 log.error("turn_not_settled", error=type(error).__name__)  # noqa: TRY400 - the SQL is not for logs
+            except Exception:  # the boundary of a turn: no turn's fault may end the worker
+                log.exception("turn_broke")
             finally:
                 self._writer.close()
 
@@ -86,7 +88,7 @@ class TurnRun:
         there = await self._writer.open()
         if not there:
             await self._writer.emit(UserMessage(channel=claim.channel, content=claim.content))
-        if claim.attempts > 1 or not there:
+        if claim.fence > 1:
             await self._writer.emit(Snapshot(content=""))
 
     async def _outcome(self) -> Outcome | None:
@@ -94,7 +96,7 @@ class TurnRun:
         licence = await self._licence()
         if self._is_stopped():
             return self._stopped_outcome()
-        self._agent = asyncio.create_task(self._brain.run(self._request(licence), self._writer.emit))
+        self._agent = asyncio.create_task(self._answer(licence))
         try:
             answer = await self._agent
         except asyncio.CancelledError:
@@ -109,8 +111,15 @@ class TurnRun:
         done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
         return Outcome(done, answer.messages)
 
+    async def _answer(self, licence: Licence) -> Answer:
+        await store_earlier(self.claim, licence, brain=self._brain)
+        return await self._brain.run(self._request(licence), self._writer.emit)
+
     async def _fail(self, error: AgentFailed) -> None:
         """Try again where that may help and the attempts allow it; end the turn otherwise."""
+        if self._cancelled:
+            await self._end(self._cancelled_outcome())
+            return
         log.warning("turn_attempt_failed", code=error.code, retryable=error.retryable)
         if error.retryable and self.claim.attempts < MAX_ATTEMPTS:
             text = f"{error.message} Trying again ({self.claim.attempts + 1} of {MAX_ATTEMPTS})."
@@ -125,8 +134,11 @@ class TurnRun:
         metrics.turn_ended(self.claim.channel, outcome.event.type)
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
-        await self._writer.finish(outcome.event)
-        await care_for(self.claim, outcome.history, brain=self._brain)
+        if await self._writer.finish(outcome.event):
+            await care_for(self.claim, None if outcome.dead else outcome.history, brain=self._brain)
+        else:
+            # Whoever takes it up again tells the turn's end as soon as the journal can be written.
+            await disown(self.claim.turn, fence=self.claim.fence)
 
     async def _settle(self, outcome: Outcome) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""
@@ -160,8 +172,9 @@ class TurnRun:
         return self._cancelled or self._draining
 
     def _stopped_outcome(self) -> Outcome | None:
-        if not self._cancelled:
-            return None
+        return self._cancelled_outcome() if self._cancelled else None
+
+    def _cancelled_outcome(self) -> Outcome:
         text = self._writer.text
         return Outcome(Cancelled(content=text), self._history(text))
 

@@ -1,7 +1,7 @@
 """End an attempt of a turn: one transaction changes its state and writes what people must be told."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
@@ -19,11 +19,17 @@ Final = Done | Failed | Cancelled
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ended: its last event, and the messages that its history gets."""
+    """How a turn ended: its last event, and the messages that its history gets.
+
+    A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet.
+    """
 
     event: Final
     history: list[dict[str, Any]] = field(default_factory=list)
     dead: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", storable(self.history))
 
 
 async def settle(claim: Claim, outcome: Outcome) -> None:
@@ -32,16 +38,17 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
     Raises FenceLost when another worker has taken it over; then nothing is changed.
     """
     event = outcome.event
-    history: list[dict[str, Any]] = storable(outcome.history)
     answer = event.message if isinstance(event, Failed) else event.content
     async with connection() as conn, conn.transaction():
+        # The conversation first, then the turn: in this order everywhere, or two of them would wait for each other.
+        await conn.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (claim.conversation,))
         cursor = await conn.execute(
             "UPDATE turns SET state = %s, finished_at = clock_timestamp(), answer = %s, history = %s, model = %s, usage = %s,"
             " error_code = %s, error_message = %s, dead = %s WHERE id = %s AND fence = %s AND state = 'running'",
             (
                 event.type,
                 "" if isinstance(event, Failed) else storable(answer),
-                Jsonb(history),
+                None if outcome.dead else Jsonb(outcome.history),
                 _model_of(event),
                 Jsonb(event.usage.payload() if isinstance(event, Done) else {}),
                 event.code if isinstance(event, Failed) else "",
@@ -74,21 +81,49 @@ async def postpone(claim: Claim) -> None:
         raise FenceLost
 
 
-async def let_go(claim: Claim, *, stored: bool, retry_after_s: float = 0) -> None:
-    """End a finished turn's aftercare: the conversation is free.
+async def forget(claim: Claim) -> None:
+    """End a finished turn's aftercare: the workspace holds its messages, so the text is erased here."""
+    await _let_go(
+        claim, "history = NULL, history_stored_at = clock_timestamp(), content = '', answer = '', run_after = NULL", 0
+    )
 
-    `stored` = the workspace holds the history, so the text is erased here once no delivery needs it; otherwise the
-    aftercare is tried again after `retry_after_s`.
-    """
+
+async def store_later(claim: Claim, *, after_s: float) -> None:
+    """End a finished turn's aftercare for now: the workspace could not take its messages."""
+    await _let_go(claim, "run_after = clock_timestamp() + %(wait)s * interval '1 second'", after_s)
+
+
+async def let_go(claim: Claim) -> None:
+    """End a finished turn's aftercare and keep its text."""
+    await _let_go(claim, "run_after = NULL", 0)
+
+
+async def unstored_in(conversation: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The finished turns of a conversation whose messages no workspace has yet, the oldest first."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT id::text, history FROM turns WHERE conversation_id = %s AND history_stored_at IS NULL"
+            " AND history IS NOT NULL AND state IN ('done', 'failed', 'cancelled') ORDER BY accepted_at, id",
+            (conversation,),
+        )
+        return await cursor.fetchall()
+
+
+async def forget_stored(turn: str) -> None:
+    """Erase a finished turn's text, which the workspace holds; one whose end is still to be told keeps it for that."""
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE turns SET history = NULL, history_stored_at = clock_timestamp(), content = '', answer = '',"
+            " run_after = NULL WHERE id = %s AND holder IS NULL AND history_stored_at IS NULL",
+            (turn,),
+        )
+
+
+async def _let_go(claim: Claim, changes: LiteralString, wait_s: float) -> None:
     async with connection() as conn, conn.transaction():
         await conn.execute(
-            "UPDATE turns SET holder = NULL, history = CASE WHEN %(stored)s THEN NULL ELSE history END,"
-            " history_stored_at = CASE WHEN %(stored)s THEN clock_timestamp() END,"
-            " content = CASE WHEN %(stored)s THEN '' ELSE content END,"
-            " answer = CASE WHEN %(stored)s THEN '' ELSE answer END,"
-            " run_after = CASE WHEN %(stored)s THEN NULL ELSE clock_timestamp() + %(wait)s * interval '1 second' END"
-            " WHERE id = %(turn)s AND fence = %(fence)s",
-            {"stored": stored, "wait": retry_after_s, "turn": claim.turn, "fence": claim.fence},
+            f"UPDATE turns SET holder = NULL, {changes} WHERE id = %(turn)s AND fence = %(fence)s",
+            {"wait": wait_s, "turn": claim.turn, "fence": claim.fence},
         )
         await notify(conn, "turns")
 

@@ -8,15 +8,17 @@ from typing import Any
 import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
+from redis.exceptions import RedisError
 
 from accounts.licences import NotLicensed, active_licence_on
 from agents import commands
 from agents.conversations import lock_conversation
-from agents.errors import Refused
+from agents.errors import FenceLost, JournalLost, Refused
 from agents.events import Cancelled, Done, Event, Queued, UserMessage
 from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
+from agents.queue import disown
 from agents.writer import encode
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
@@ -107,14 +109,14 @@ async def accept_message(message: IncomingMessage) -> Accepted:
         await _check_licence(conn, message.user_id)
         conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
         if command is None:
-            accepted = await _queue(conn, message, conversation)
+            accepted, events = await _queue(conn, message, conversation)
         else:
             context = commands.Context(conn, message.user_id, conversation, _cancel_on, facts, after_commit)
-            accepted = await _answer_command(message, command, context)
+            accepted, events = await _answer_command(message, command, context)
     for act in after_commit:
         await act()
     if not accepted.duplicate:
-        await hint_turn(message.user_id, turn=accepted.turn, seq=1)
+        await _begin_journal(accepted, message.user_id, events)
     return accepted
 
 
@@ -164,7 +166,8 @@ async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.Afte
     """Cancel in the caller's transaction; what is returned writes the last event once that has committed."""
     cursor = await conn.execute(
         "UPDATE turns SET cancel_requested = true,"
-        " fence = fence + (state <> 'running')::int, journal_floor = journal_floor + %s,"
+        " fence = fence + (state <> 'running')::int,"
+        " journal_floor = journal_floor + CASE WHEN state = 'running' THEN 0 ELSE %s END,"
         " state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,"
         " finished_at = CASE WHEN state = 'running' THEN finished_at ELSE clock_timestamp() END"
         " WHERE id = %s AND user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"
@@ -183,10 +186,15 @@ async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.Afte
     await notify(conn, "turns")
 
     async def write_last() -> None:
-        book = journal()
-        await book.open(turn, fence=fence, floor=floor - ACCEPT_BLOCK)
-        number = await book.append(turn, [encode(Cancelled(content=""), turn, conversation)], fence=fence)
-        await book.finish(turn)
+        try:
+            book = journal()
+            await book.open(turn, fence=fence, floor=floor - ACCEPT_BLOCK)
+            number = await book.append(turn, [encode(Cancelled(content=""), turn, conversation)], fence=fence)
+            await book.finish(turn)
+        except (RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+            await disown(turn, fence=fence)
+            return
         await hint_turn(user_id, turn=turn, seq=number - 1)
 
     return write_last
@@ -236,35 +244,34 @@ async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepte
     return Accepted(turn, conversation, await _position(conn, turn=turn, conversation=conversation), duplicate=True)
 
 
-async def _queue(conn: Connection, message: IncomingMessage, conversation: str) -> Accepted:
+async def _queue(conn: Connection, message: IncomingMessage, conversation: str) -> tuple[Accepted, list[Event]]:
     turn = new_id()
     position = await _position(conn, turn=turn, conversation=conversation)
     if position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
     if not await _insert(conn, message, turn=turn, conversation=conversation):
-        return await _lost_race(conn, message)
+        return await _lost_race(conn, message), []
     events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
     if position:
         events.append(Queued(position=position))
-    await _begin_journal(turn, conversation, events)
     await notify(conn, "turns")
-    return Accepted(turn, conversation, position)
+    return Accepted(turn, conversation, position), events
 
 
-async def _answer_command(message: IncomingMessage, command: commands.Command, context: commands.Context) -> Accepted:
+async def _answer_command(
+    message: IncomingMessage, command: commands.Command, context: commands.Context
+) -> tuple[Accepted, list[Event]]:
     conn, turn, conversation = context.conn, new_id(), context.conversation
     if not await _insert(conn, message, turn=turn, conversation=conversation, command=True):
-        return await _lost_race(conn, message)
+        return await _lost_race(conn, message), []
     answer = await command.run(context)
     await conn.execute(
         "UPDATE turns SET state = 'done', answer = %s, finished_at = clock_timestamp() WHERE id = %s", (answer, turn)
     )
     row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", {"content": answer})
     await put(conn, row)
-    done = Done(content=answer, model=None)
-    await _begin_journal(turn, conversation, [UserMessage(channel=message.channel, content=message.content), done])
-    context.after_commit.append(lambda: journal().finish(turn))
-    return Accepted(turn, conversation, 0)
+    events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
+    return Accepted(turn, conversation, 0), events
 
 
 async def _insert(
@@ -305,11 +312,21 @@ async def _position(conn: Connection, *, turn: str, conversation: str) -> int:
     return int(row[0]) if row else 0
 
 
-async def _begin_journal(turn: str, conversation: str, events: list[Event]) -> None:
-    """Write the first events before the row is committed, so that no worker finds a turn without them."""
-    book = journal()
-    await book.open(turn, fence=0, floor=1)
-    await book.append(turn, [encode(event, turn, conversation) for event in events], fence=0)
+async def _begin_journal(accepted: Accepted, user_id: str, events: list[Event]) -> None:
+    """Write the first events; where that fails, or a worker was quicker, the worker writes them."""
+    book, turn = journal(), accepted.turn
+    try:
+        await book.open(turn, fence=0, floor=1)
+        await book.append(turn, [encode(event, turn, accepted.conversation) for event in events], fence=0)
+        if events[-1].final:
+            await book.finish(turn)
+    except (FenceLost, JournalLost):
+        log.info("journal_begun_by_worker", turn=turn)
+    except (RedisError, OSError) as error:
+        log.warning("journal_unreachable", error=type(error).__name__)
+        if events[-1].final:
+            await disown(turn, fence=0)
+    await hint_turn(user_id, turn=turn, seq=len(events))
 
 
 def _no_turn() -> Refused:

@@ -10,6 +10,7 @@ import structlog
 from agents import metrics
 from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
+from agents.errors import FenceLost
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
 from gateway.db import connection
@@ -19,6 +20,8 @@ from gateway.services import Services
 MAX_TURNS = 200
 # How long a worker that is told to stop lets its turns go on before it puts them back into the queue.
 DRAIN_S = 3.0
+# A cancellation may be lost (asyncio.wait_for of Python 3.11 swallows one that meets its end), so it is said again.
+PUT_BACK_TRIES = 5
 SWEEP_EVERY_S = 2.0
 
 log = structlog.get_logger(__name__)
@@ -39,22 +42,28 @@ class Worker:
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
+        # Nobody notifies it: it is woken to stop.
+        self._swept = services.wakeups.on("sweep")
 
     async def run(self) -> None:
         """Claim and run turns until told to stop; then let those that run end, or put them back."""
         helpers = [asyncio.create_task(self._watch_cancels()), asyncio.create_task(self._sweep())]
         try:
-            while not self._services.stopping.is_set():
-                await _shielded(self._claim_all)
+            while not self._stopping:
+                await _going_on(self._claim_all)
                 await self._runnable.wait()
         finally:
+            await self._drain()
             for helper in helpers:
                 helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
-            await self._drain()
+            await asyncio.wait(helpers, timeout=1)
+
+    @property
+    def _stopping(self) -> bool:
+        return self._services.stopping.is_set()
 
     async def _claim_all(self) -> None:
-        while len(self._runs) < MAX_TURNS and not self._services.stopping.is_set():
+        while len(self._runs) < MAX_TURNS and not self._stopping:
             claim = await claim_next(self._services.lease.id)
             if claim is None:
                 return
@@ -65,16 +74,16 @@ class Worker:
             task.add_done_callback(partial(self._ended, claim.turn))
 
     def _ended(self, turn: str, task: "asyncio.Task[None]") -> None:
-        if self._runs[turn][1] is task:
+        if turn in self._runs and self._runs[turn][1] is task:
             del self._runs[turn]
         metrics.turns_in_flight.dec()
         # There may be room again, or a conversation free.
         self._runnable.put("")
 
     async def _watch_cancels(self) -> None:
-        while True:
+        while not self._stopping:
             payloads = await self._cancels.wait()
-            await _shielded(partial(self._cancel, payloads))
+            await _going_on(partial(self._cancel, payloads))
 
     async def _cancel(self, payloads: list[str]) -> None:
         for turn in payloads or (await cancellations(self._services.lease.id) if self._runs else []):
@@ -82,10 +91,18 @@ class Worker:
                 self._runs[turn][0].cancel()
 
     async def _sweep(self) -> None:
-        while True:
-            await _shielded(self._finish_abandoned)
-            await _shielded(self._disown_strays)
-            await asyncio.sleep(SWEEP_EVERY_S)
+        while not self._stopping:
+            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts):
+                await _going_on(step)
+            await self._swept.wait(timeout_s=SWEEP_EVERY_S)
+
+    async def _finish_abandoned(self) -> None:
+        while not self._stopping and (claim := await claim_uncared(self._services.lease.id)):
+            try:
+                if not await finish_for_another(claim, brain=self._brain):
+                    return
+            except FenceLost:
+                log.info("turn_taken_over", turn=claim.turn)
 
     async def _disown_strays(self) -> None:
         """Give up turns that this process holds and does not run.
@@ -101,34 +118,42 @@ class Worker:
                 await disown(turn, fence=fence)
         self._strays = strays
 
-    async def _finish_abandoned(self) -> None:
-        while claim := await claim_uncared(self._services.lease.id):
-            await finish_for_another(claim, brain=self._brain)
-        await _erase_old_texts()
-
     async def _drain(self) -> None:
-        tasks = [task for _, task in self._runs.values()]
-        if not tasks:
-            return
-        await asyncio.wait(tasks, timeout=DRAIN_S)
-        for turn_run, _task in list(self._runs.values()):
-            turn_run.drain()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Let the turns end for a moment, then put them back; what does not even stop is left to the end of the lease."""
+        running = {task for _, task in self._runs.values()}
+        if running:
+            await asyncio.wait(running, timeout=DRAIN_S)
+        for _ in range(PUT_BACK_TRIES):
+            if not self._runs:
+                return
+            for turn_run, _task in list(self._runs.values()):
+                turn_run.drain()
+            await asyncio.wait([task for _, task in self._runs.values()], timeout=1)
+        late = [task for _, task in self._runs.values()]
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("turns_cut_off", turns=len(late))
+            await asyncio.wait(late, timeout=1)
 
 
 async def _erase_old_texts() -> None:
-    """Texts of turns that have no history (commands) are kept as long as their journal."""
+    """Texts that no workspace stores are kept as long as their journal (commands), or for a retry (dead letters)."""
     async with connection() as conn:
         await conn.execute(
             "UPDATE turns SET content = '', answer = '' WHERE state IN ('done', 'failed', 'cancelled') AND history IS NULL"
-            " AND content <> '' AND finished_at < clock_timestamp() - interval '10 minutes'"
+            " AND content <> '' AND finished_at < clock_timestamp() - CASE WHEN dead THEN interval '7 days'"
+            " ELSE interval '10 minutes' END"
         )
 
 
-async def _shielded(step: Callable[[], Awaitable[None]]) -> None:
-    """Do a step of a loop that must go on when the database is away for a moment."""
+async def _going_on(step: Callable[[], Awaitable[None]]) -> None:
+    """Do a step of a loop that must go on, whatever the step met; a fault that lasts is met once a second."""
     try:
         await step()
     except psycopg.OperationalError as error:
         log.warning("database_away", error=type(error).__name__)
+        await asyncio.sleep(1)
+    except Exception:  # the boundary of the worker: without its loops nobody is answered
+        log.exception("worker_step_broke")
         await asyncio.sleep(1)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import structlog
 from redis.exceptions import RedisError
 
@@ -63,7 +64,7 @@ class TurnWriter:
         self._lock = asyncio.Lock()
 
     async def open(self) -> bool:
-        """Claim the journal; whether it was there. Raises FenceLost when the turn has been taken over since."""
+        """Claim the journal; whether it holds events. Raises FenceLost when the turn has been taken over since."""
         try:
             self._next, there = await self._journal.open(self.claim.turn, fence=self.claim.fence, floor=self._next)
         except (RedisError, OSError) as error:
@@ -82,14 +83,16 @@ class TurnWriter:
         async with self._lock:
             await self._write([*self._taken_text(), event])
 
-    async def finish(self, event: Event) -> None:
-        """Write the turn's last event, and let the journal expire after its time."""
+    async def finish(self, event: Event) -> bool:
+        """Write the turn's last event, and let the journal expire after its time; False when it could not be written."""
         await self.emit(event)
         self.close()
         try:
             await self._journal.finish(self.claim.turn)
         except (RedisError, OSError) as error:
             log.warning("journal_unreachable", error=type(error).__name__)
+            return False
+        return self._whole
 
     def close(self) -> None:
         """Drop what waits to be written; the turn goes on elsewhere, or is over."""
@@ -116,9 +119,10 @@ class TurnWriter:
         async with self._lock:
             try:
                 await self._write(self._taken_text())
-            except FenceLost:
+            except (FenceLost, psycopg.Error) as error:
                 # The turn's own task meets the same at its next write, and stops there.
-                log.info("turn_fence_lost", turn=self.claim.turn)
+                self._whole = False
+                log.info("text_not_written", turn=self.claim.turn, error=type(error).__name__)
 
     def _taken_text(self) -> list[Event]:
         if not self._pending:
@@ -161,11 +165,12 @@ class TurnWriter:
 
     async def _reserve(self) -> None:
         """Reserve the next block of numbers, so that a journal that is lost never starts again below them."""
-        self._reserved += JOURNAL_BLOCK
+        reserved = self._reserved + JOURNAL_BLOCK
         async with connection() as conn:
             cursor = await conn.execute(
                 "UPDATE turns SET journal_floor = %s WHERE id = %s AND fence = %s",
-                (self._reserved, self.claim.turn, self.claim.fence),
+                (reserved, self.claim.turn, self.claim.fence),
             )
         if cursor.rowcount == 0:
             raise FenceLost
+        self._reserved = reserved

@@ -16,7 +16,17 @@ Connection = psycopg.AsyncConnection[Any]
 
 # Enough for the claims, heartbeats and settlements of hundreds of turns: none is held across a wait on a model or tool.
 POOL_SIZE = 8
+# psycopg's own default: uses of a statement before the server prepares it.
+PREPARE_AFTER = 5
 POOL_WAIT_S = 10.0
+# A server that went away without a word is noticed within about 10 s, as a lease is (libpq: seconds, but the last in ms).
+DEADLINES: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 _pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool[Connection]]" = WeakKeyDictionary()
 
@@ -27,11 +37,11 @@ def conninfo(*, direct: bool = False) -> str:
     `direct` prefers DATABASE_DIRECT_URL, for what a transaction pooler can't serve (LISTEN, advisory locks).
     """
     if direct and settings.DATABASE_DIRECT_URL:
-        return str(settings.DATABASE_DIRECT_URL)
+        return make_conninfo(str(settings.DATABASE_DIRECT_URL), **DEADLINES)
     parameters = connections["default"].get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(django_only, None)
-    return make_conninfo(**parameters)
+    return make_conninfo(**(DEADLINES | parameters))
 
 
 async def open_pool() -> None:
@@ -40,7 +50,13 @@ async def open_pool() -> None:
     if loop in _pools:
         return
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-        conninfo(), min_size=1, max_size=POOL_SIZE, timeout=POOL_WAIT_S, open=False, kwargs={"autocommit": True}
+        conninfo(),
+        min_size=1,
+        max_size=POOL_SIZE,
+        timeout=POOL_WAIT_S,
+        open=False,
+        # Behind a transaction pooler a prepared statement may be another connection's.
+        kwargs={"autocommit": True, "prepare_threshold": None if settings.DATABASE_DIRECT_URL else PREPARE_AFTER},
     )
     _pools[loop] = pool
     await pool.open()

@@ -16,7 +16,8 @@ _SECRET_SHAPES = re.compile(
     r"|\b\d{6,}:[A-Za-z0-9_-]{30,}"
     r"|\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
     r"|\b(?:sk|xox[abps])-[A-Za-z0-9_-]{8,}"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|\bAIza[A-Za-z0-9_-]{30,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
 )
 _SECRET_KEYS = re.compile(r"(?i)(token|secret|password|api_?key|authorization|cookie|ticket$)")

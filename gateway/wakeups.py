@@ -30,7 +30,7 @@ class Signal:
         self._event.set()
 
     async def wait(self, *, timeout_s: float = 1.0) -> list[str]:
-        """The payloads since the last wait; empty after `timeout_s`, which makes every wait a poll too."""
+        """The payloads since the last wait; none after `timeout_s` (every wait is a poll too), or when all are to look."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._event.wait()
@@ -38,7 +38,7 @@ class Signal:
             return []
         payloads, self._payloads = self._payloads, []
         self._event.clear()
-        return payloads
+        return [payload for payload in payloads if payload]
 
 
 class Wakeups:

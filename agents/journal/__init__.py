@@ -29,7 +29,7 @@ class Journal(Protocol):
     async def open(self, turn: str, *, fence: int, floor: int) -> tuple[int, bool]:
         """Claim the writing of a turn's journal; a missing one is made, with `floor` as its first number.
 
-        Returns the next number and whether the journal was there. Raises FenceLost when a higher fence has opened it.
+        Returns the next number and whether the journal holds events. Raises FenceLost when a higher fence has opened it.
         """
 
     async def append(self, turn: str, events: Sequence[str], *, fence: int) -> int:

@@ -38,7 +38,7 @@ class MemoryJournal:
             raise FenceLost
         entry.fence = fence
         entry.expires_at = self._clock() + self._open_ttl_s
-        return entry.next, True
+        return entry.next, bool(entry.events)
 
     async def append(self, turn: str, events: Sequence[str], *, fence: int) -> int:
         """See Journal.append."""

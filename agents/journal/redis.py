@@ -17,16 +17,15 @@ _FENCE_LOST, _MISSING = -1, -2
 _OPEN = """
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if fence and tonumber(fence) > tonumber(ARGV[1]) then return {-1, 0} end
-local there = 1
 if not fence then
-  there = 0
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[1], 'first', ARGV[2], 'next', ARGV[2])
 end
 redis.call('HSET', KEYS[1], 'fence', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
-return {tonumber(redis.call('HGET', KEYS[1], 'next')), there}
+local meta = redis.call('HMGET', KEYS[1], 'first', 'next')
+return {tonumber(meta[2]), tonumber(meta[2]) > tonumber(meta[1]) and 1 or 0}
 """
 _APPEND = """
 local fence = redis.call('HGET', KEYS[1], 'fence')

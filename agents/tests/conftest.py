@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from accounts.licences import Licence
 from agents import harness
 from agents.tests.doubles.workspace import running_workspace
+from agents.tests.engine import ScriptedBrain, TestWorker
 from agents.tests.licences import licence
 from agents.tests.talks import USER, Talk
 from provisioning.tokens import public_key_file
@@ -58,3 +59,13 @@ async def nothing_left() -> AsyncIterator[None]:
 def talk(workspace: Licence, nothing_left: None) -> Talk:
     """A new conversation in a workspace that runs."""
     return Talk(workspace)
+
+
+@pytest.fixture
+def brain() -> ScriptedBrain:
+    return ScriptedBrain()
+
+
+@pytest.fixture
+async def worker(brain: ScriptedBrain, users: dict[str, str], pool: None) -> TestWorker:
+    return await TestWorker(brain).begin()

@@ -1,7 +1,9 @@
 """A turn engine under the test's control: workers as leases, and a brain that does what it is told."""
 
 import asyncio
+import json
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,6 +14,7 @@ from agents.brain import Brain
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
 from agents.harness_types import Answer, Emit, TurnRequest
+from agents.journal import journal
 from agents.queue import claim_next, claim_uncared
 from agents.runner import TurnRun
 from agents.turns import Accepted, IncomingMessage, accept_message
@@ -19,6 +22,7 @@ from gateway.db import connection
 from gateway.ids import new_uuid
 
 MODEL = "demo/demo"
+Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 
 @dataclass
@@ -69,6 +73,7 @@ class TestWorker:
     id: UUID = field(default_factory=new_uuid)
     runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    remember: Remember | None = None
 
     async def begin(self) -> "TestWorker":
         async with connection() as conn:
@@ -82,7 +87,7 @@ class TestWorker:
         claim = await claim_next(self.id)
         if claim is None:
             return None
-        run = TurnRun(claim, self.brain.brain())
+        run = TurnRun(claim, Brain(run=self.brain.run, remember=self.remember or self.brain.remember))
         self.tasks.append(asyncio.create_task(run.run()))
         self.runs[claim.turn] = (run, self.tasks[-1])
         return claim.turn
@@ -145,3 +150,23 @@ async def row(turn: str, *columns: str) -> tuple[Any, ...]:
         found = await cursor.fetchone()
     assert found is not None
     return tuple(found)
+
+
+async def frames(turn: str) -> list[dict[str, Any]]:
+    found = await journal().read(turn, after=0)
+    assert found is not None
+    return [json.loads(frame) for frame in found.frames]
+
+
+async def types(turn: str) -> list[str]:
+    return [frame["type"] for frame in await frames(turn)]
+
+
+async def answer(worker: TestWorker, *texts: str) -> str:
+    turn = await worker.claim()
+    assert turn is not None
+    for text in texts:
+        await worker.order(turn, "say", text)
+    await worker.order(turn, "finish")
+    await worker.done(turn)
+    return turn

@@ -158,7 +158,7 @@ class Engine(RuleBasedStateMachine):
     async def _check(self) -> None:
         async with connection() as conn:
             rows = await (
-                await conn.execute("SELECT id::text, state, attempts, holder, content, answer FROM turns")
+                await conn.execute("SELECT id::text, state, attempts, holder, content, answer, dead FROM turns")
             ).fetchall()
         assert {row[0] for row in rows} == set(self.accepted)
         assert all(row[1] in FINAL and row[2] <= 4 and row[3] is None for row in rows), rows

@@ -1,51 +1,16 @@
 """The life of a turn. Source: DESIGN section 2."""
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from agents.conversations import list_conversations
 from agents.errors import Refused
-from agents.journal import clear_memory, journal
 from agents.outbox import batch
-from agents.queue import MAX_ATTEMPTS, claim_next, disown, held_by
-from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, row, say
+from agents.tests.engine import ScriptedBrain, TestWorker, answer, frames, row, say, types
 from agents.turns import QUEUE_CAP, cancel_turn, open_turns
-from gateway.db import connection
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
-
-
-@pytest.fixture
-def brain() -> ScriptedBrain:
-    return ScriptedBrain()
-
-
-@pytest.fixture
-async def worker(brain: ScriptedBrain, users: dict[str, str], pool: None) -> TestWorker:
-    return await TestWorker(brain).begin()
-
-
-async def frames(turn: str) -> list[dict[str, Any]]:
-    found = await journal().read(turn, after=0)
-    assert found is not None
-    return [json.loads(frame) for frame in found.frames]
-
-
-async def types(turn: str) -> list[str]:
-    return [frame["type"] for frame in await frames(turn)]
-
-
-async def answer(worker: TestWorker, *texts: str) -> str:
-    turn = await worker.claim()
-    assert turn is not None
-    for text in texts:
-        await worker.order(turn, "say", text)
-    await worker.order(turn, "finish")
-    await worker.done(turn)
-    return turn
 
 
 async def test_a_message_is_answered_and_its_events_stand_in_the_journal(worker: TestWorker) -> None:
@@ -135,141 +100,6 @@ async def test_the_queue_of_a_conversation_is_bounded(worker: TestWorker) -> Non
     assert refused.value.code == "queue_full"
 
 
-async def test_a_dead_workers_turn_is_taken_over_and_its_text_is_replaced(
-    brain: ScriptedBrain, worker: TestWorker
-) -> None:
-    accepted = await say("Hello")
-    await worker.claim()
-    await worker.order(accepted.turn, "say", "Half an ans")
-    other = await TestWorker(brain).begin()
-    assert await other.claim() is None
-
-    await worker.die()
-    await answer(other, "The whole answer")
-
-    found = await frames(accepted.turn)
-    after_snapshot = found[[frame["type"] for frame in found].index("snapshot") :]
-    assert after_snapshot[0]["content"] == ""
-    assert "".join(frame["content"] for frame in after_snapshot if frame["type"] == "token") == "The whole answer"
-    assert [frame["seq"] for frame in found] == list(range(1, len(found) + 1))
-
-
-async def test_a_worker_that_slept_through_its_lease_can_write_no_more(
-    brain: ScriptedBrain, worker: TestWorker
-) -> None:
-    accepted = await say("Hello")
-    await worker.claim()
-    await worker.order(accepted.turn, "say", "old")
-    await worker.lose_lease()
-    other = await TestWorker(brain).begin()
-    sleeper, task = worker.runs[accepted.turn]
-    assert await other.claim() == accepted.turn
-
-    await worker.order(accepted.turn, "finish")
-    await other.order(accepted.turn, "finish")
-    await asyncio.gather(task, other.runs[accepted.turn][1])
-
-    assert (await types(accepted.turn)).count("done") == 1
-    assert await row(accepted.turn, "state", "attempts") == ("done", 2)
-    assert sleeper.claim.fence < other.runs[accepted.turn][0].claim.fence
-
-
-async def test_a_journal_lost_with_its_process_goes_on_above_every_number_it_gave(
-    brain: ScriptedBrain, worker: TestWorker
-) -> None:
-    accepted = await say("Hello")
-    await worker.claim()
-    await worker.order(accepted.turn, "say", "Half")
-    await worker.die()
-    seen = max(frame["seq"] for frame in await frames(accepted.turn))
-    clear_memory()
-
-    await answer(await TestWorker(brain).begin(), "Whole")
-
-    found = await frames(accepted.turn)
-    assert found[0]["seq"] > seen
-    assert [frame["type"] for frame in found[:3]] == ["user_message", "snapshot", "started"]
-
-
-async def test_a_journal_lost_in_the_middle_of_a_run_is_replaced_by_a_snapshot(worker: TestWorker) -> None:
-    accepted = await say("Hello")
-    await worker.claim()
-    await worker.order(accepted.turn, "say", "first ")
-    clear_memory()
-    await worker.order(accepted.turn, "say", "second")
-    await worker.order(accepted.turn, "finish")
-    await worker.done(accepted.turn)
-
-    found = await frames(accepted.turn)
-    assert found[0]["type"] == "snapshot"
-    assert found[-1] | {"content": "first second"} == found[-1]
-
-
-async def test_a_failure_that_may_pass_is_tried_again_and_given_up_after_three_attempts(worker: TestWorker) -> None:
-    accepted = await say("Hello")
-
-    for _ in range(MAX_ATTEMPTS):
-        await let_retries_be_due()
-        assert await worker.claim() == accepted.turn
-        await worker.order(accepted.turn, "fail", "retryable")
-        await worker.done(accepted.turn)
-
-    assert await row(accepted.turn, "state", "dead", "error_code") == ("failed", True, "provider_unavailable")
-    found = await types(accepted.turn)
-    assert found.count("failed") == 1
-    assert found.count("notice") == MAX_ATTEMPTS - 1
-
-
-async def test_a_retry_holds_back_its_own_conversation_only(worker: TestWorker) -> None:
-    first, second, other = await say("one"), await say("two"), await say("three", user="demo-free")
-    assert await worker.claim() == first.turn
-    await worker.order(first.turn, "fail", "retryable")
-    await worker.done(first.turn)
-
-    assert await worker.claim() == other.turn
-    assert await worker.claim() is None
-    await let_retries_be_due()
-    assert await worker.claim() == first.turn
-    assert second.position == 1
-
-
-async def test_a_failure_that_will_not_pass_ends_the_turn_at_once(worker: TestWorker) -> None:
-    accepted = await say("Hello")
-    await worker.claim()
-    await worker.order(accepted.turn, "fail", "for good")
-    await worker.done(accepted.turn)
-
-    assert await row(accepted.turn, "state", "dead", "attempts") == ("failed", False, 1)
-
-
-async def test_a_turn_that_kills_its_worker_is_given_up_after_three_attempts(brain: ScriptedBrain) -> None:
-    accepted = await say("Hello")
-    for _ in range(MAX_ATTEMPTS):
-        victim = await TestWorker(brain).begin()
-        assert await victim.claim() == accepted.turn
-        await victim.die()
-
-    last = await TestWorker(brain).begin()
-    await last.claim()
-    await last.done(accepted.turn)
-
-    assert await row(accepted.turn, "state", "dead", "error_code") == ("failed", True, "dead_letter")
-
-
-async def test_a_bug_in_the_agent_reaches_the_user_as_a_sentence(
-    worker: TestWorker, caplog: pytest.LogCaptureFixture
-) -> None:
-    accepted = await say("Hello")
-    for _ in range(MAX_ATTEMPTS):
-        await let_retries_be_due()
-        await worker.claim()
-        await worker.order(accepted.turn, "break")
-        await worker.done(accepted.turn)
-
-    last = (await frames(accepted.turn))[-1]
-    assert (last["code"], last["message"]) == ("internal", "Something went wrong on our side.")
-
-
 async def test_cancel_stops_a_running_turn_and_keeps_what_was_written(brain: ScriptedBrain, worker: TestWorker) -> None:
     accepted = await say("Hello")
     await worker.claim()
@@ -330,41 +160,6 @@ async def test_the_next_turn_waits_until_the_workspace_has_the_last_one(
     assert brain.stored_order == [first.turn]
     assert await row(first.turn, "content", "answer", "history") == ("", "", None)
     assert await worker.claim() == second.turn
-
-
-async def test_messages_that_could_not_be_stored_are_stored_later(brain: ScriptedBrain, worker: TestWorker) -> None:
-    brain.storing = False
-    accepted = await say("one")
-    await answer(worker, "1")
-    assert (await row(accepted.turn, "content", "answer")) == ("one", "1")
-
-    brain.storing = True
-    await let_retries_be_due()
-    assert await worker.care()
-
-    assert brain.stored[accepted.turn][-1]["content"] == "1"
-    assert await row(accepted.turn, "content", "answer", "history") == ("", "", None)
-    assert (await types(accepted.turn)).count("done") == 1
-    assert not await worker.care()
-
-
-async def test_the_end_of_a_turn_whose_worker_died_after_settling_is_written_by_another(
-    brain: ScriptedBrain, worker: TestWorker
-) -> None:
-    accepted = await say("one")
-    await answer(worker, "1")
-    clear_memory()
-    async with connection() as conn:
-        await conn.execute(
-            "UPDATE turns SET holder = %s, answer = '1', content = 'one', history = '[]' WHERE id = %s",
-            (worker.id, accepted.turn),
-        )
-    await worker.lose_lease()
-
-    other = await TestWorker(brain).begin()
-    assert await other.care()
-
-    assert await types(accepted.turn) == ["user_message", "snapshot", "done"]
 
 
 async def test_a_finished_turn_of_a_chat_channel_stands_once_in_the_outbox(worker: TestWorker) -> None:
@@ -429,27 +224,3 @@ async def test_a_conversation_is_titled_by_its_first_message(worker: TestWorker)
     await answer(worker, "50")
 
     assert [item.title for item in await list_conversations("demo-pro")] == ["What is the RSI of SPX?"]
-
-
-async def test_what_a_database_cannot_hold_never_stops_an_answer(brain: ScriptedBrain, worker: TestWorker) -> None:
-    accepted = await say("Hello", channel="telegram")
-
-    await answer(worker, "a\0b\ud83d")
-
-    assert (await frames(accepted.turn))[-1]["type"] == "done"
-    assert brain.stored[accepted.turn][-1]["content"] == "a\0b\ud83d"
-    async with batch() as (_, rows):
-        assert [taken.payload for taken in rows] == [{"content": "ab?"}]
-
-
-async def test_a_turn_that_is_given_up_by_its_own_process_is_taken_over_at_once(
-    brain: ScriptedBrain, worker: TestWorker
-) -> None:
-    accepted = await say("Hello")
-    await claim_next(worker.id)
-    assert await worker.claim() is None
-
-    [(turn, fence)] = (await held_by(worker.id)).items()
-    await disown(turn, fence=fence)
-
-    assert await worker.claim() == accepted.turn

@@ -13,13 +13,15 @@ from gateway.logs import REDACTED, redact
         "Authorization: Bearer abcdefghijklmnop",
         "sk-ant-api03-abcdefghijkl",
         "postgresql://gateway:hunter2@db/dexorder",
+        "redis://:hunter2@cache:6379/0",
+        "AIzaSyAbcdefghijklABCDEFGHIJKL0123456789",
     ],
 )
 def test_what_has_the_shape_of_a_secret_is_redacted(text: str) -> None:
     event = redact(None, "info", {"event": "x", "detail": text})
 
     assert REDACTED in event["detail"]
-    assert not any(secret in event["detail"] for secret in ("AAHdq", "c2lnbmF", "abcdefghijkl", "hunter2"))
+    assert not any(secret in event["detail"] for secret in ("AAHdq", "c2lnbmF", "abcdefghijkl", "hunter2", "AIzaSy"))
 
 
 @pytest.mark.parametrize("key", ["token", "bot_token", "api_key", "password", "Authorization", "ticket"])
