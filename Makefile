@@ -9,7 +9,10 @@ BOOTSTRAP = @test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is ne
 CHECKING = env DATABASE_URL= DATA_DIR=.data-test DEBUG=true SECRET_KEY=only-to-check-the-code
 IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))')" \
 	ALLOWED_HOSTS=gateway.example ALLOWED_ORIGINS=https://gateway.example REDIS_URL=redis://redis.example:6379/0 \
-	JWT_JWKS_URL=https://issuer.example/jwks.json JWT_ISSUER=https://issuer.example JWT_AUDIENCE=dexorder
+	JWT_JWKS_URL=https://issuer.example/jwks.json JWT_ISSUER=https://issuer.example JWT_AUDIENCE=dexorder \
+	WORKSPACE_SIGNING_KEY="$$($(PY) -c 'from cryptography.hazmat.primitives import serialization as form; \
+	from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as Key; print(Key.generate().private_bytes( \
+	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check soak bench-smoke valkey clean

@@ -13,6 +13,7 @@ class Cause(StrEnum):
     INVALID_USER = "invalid_user"
     STOPPED = "stopped"
     SHUTTING_DOWN = "shutting_down"
+    DATABASE = "database"
     INTERNAL = "internal"
 
 
@@ -24,6 +25,7 @@ MESSAGES: dict[Cause, str] = {
     Cause.INVALID_USER: "This account's name can't be used for a workspace.",
     Cause.STOPPED: "Your workspace was stopped before it was ready.",
     Cause.SHUTTING_DOWN: "The service is restarting. Please try again in a moment.",
+    Cause.DATABASE: "Your workspace could not be started: the service can't reach its database. Please try again soon.",
     Cause.INTERNAL: "Your workspace could not be started because of an error on our side. Please try again.",
 }
 

@@ -6,12 +6,14 @@ claim ends what runs under the one before it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from uuid import UUID
 
+import psycopg
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from provisioning import backends, holding, metrics, rows
 from provisioning.backends import Instance, Spec
@@ -31,7 +33,7 @@ _known: dict[str, Instance] = {}
 async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Instance:
     """The workspace's running instance, started or adopted if need be; a `fresh` one has answered just now.
 
-    Raises WorkspaceFailed, and psycopg.Error when the database can't be reached.
+    Raises WorkspaceFailed, also for a database that can't be reached and a setting that is wrong.
     """
     known = _known.get(spec.name)
     if known is not None and not fresh and backends.backend().alive(known):
@@ -75,6 +77,11 @@ def forget_all() -> None:
 
 
 async def _bring_up(spec: Spec, fresh: bool, flight: Flight) -> Instance:
+    with _errors_as_failures():
+        return await _find_or_start(spec, fresh=fresh, flight=flight)
+
+
+async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance:
     while True:
         row = await rows.find(spec.name)
         if row is not None and row.user_id != spec.user_id:
@@ -125,9 +132,10 @@ async def _start(claim: Claim, spec: Spec, flight: Flight) -> Instance:
     # Stays so only when something is raised that nobody foresaw.
     failure: WorkspaceFailed | None = WorkspaceFailed(Cause.INTERNAL, detail="unexpected error")
     try:
-        instance = await backends.backend().start(spec, report=report, record=partial(rows.record_instance, claim))
-        stage_ms = clock.finish()
-        await rows.settle_ready(claim, owner=holding.process_holder(), stage_ms=stage_ms)
+        with _errors_as_failures():
+            instance = await backends.backend().start(spec, report=report, record=partial(rows.record_instance, claim))
+            stage_ms = clock.finish()
+            await rows.settle_ready(claim, owner=holding.process_holder(), stage_ms=stage_ms)
         failure = None
     except WorkspaceFailed as error:
         failure = error
@@ -143,6 +151,17 @@ async def _start(claim: Claim, spec: Spec, flight: Flight) -> Instance:
             await _note_failure(claim, failure)
     _note_success(claim, stage_ms)
     return instance
+
+
+@contextmanager
+def _errors_as_failures() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        log.warning("workspace_database_failed", error=type(error).__name__)
+        raise WorkspaceFailed(Cause.DATABASE, detail=type(error).__name__) from error
+    except ImproperlyConfigured as error:
+        raise WorkspaceFailed(Cause.NOT_INSTALLED, detail=str(error)) from error
 
 
 def _note_success(claim: Claim, stage_ms: dict[str, int]) -> None:

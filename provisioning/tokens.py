@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -114,7 +115,7 @@ def _sign(key: SigningKey, user_id: str, *, issued_at: int) -> str:
 def _parse(pem: str) -> SigningKey:
     try:
         private = load_pem_private_key(pem.encode("ascii"), password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ImproperlyConfigured("The workspace signing key is not a readable PEM private key.") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ImproperlyConfigured("The workspace signing key must be an Ed25519 key.")

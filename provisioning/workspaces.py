@@ -35,7 +35,8 @@ async def ensure_workspace(licence: Licence, *, on_stage: OnStage | None = None,
     `on_stage` is awaited with each stage of a start under way, and always at last with "ready". A caller that could not
     reach the endpoint asks again with `fresh`: the workspace must then answer, and is replaced if it does not.
 
-    Raises WorkspaceFailed, with a message for the user.
+    Raises WorkspaceFailed, with a message for the user: also when the database can't be reached, or the gateway lacks a
+    setting that workspaces need.
     """
     if licence.mcp_server_url:
         url = allowed_url(licence.mcp_server_url)

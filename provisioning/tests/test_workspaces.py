@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,52 @@ async def test_a_failed_start_is_told_in_words_and_kept_for_the_operator(code: P
     async with db.connection() as conn:
         found = await (await conn.execute("SELECT last_detail, holder, facts FROM workspaces")).fetchone()
     assert found == ("exit code 1", None, {})
+
+
+async def test_a_database_that_fails_is_told_in_words(code: Path, pro: Licence) -> None:
+    async with _without_the_table():
+        with pytest.raises(WorkspaceFailed) as failure:
+            await ensure_workspace(pro)
+
+    assert failure.value.cause == Cause.DATABASE
+
+
+async def test_a_database_that_fails_during_a_start_leaves_nothing_running(
+    code: Path, pro: Licence, data_dir: Path
+) -> None:
+    async with AsyncExitStack() as until_the_end:
+
+        async def on_stage(report: StageReport) -> None:
+            if report.stage == "starting":
+                await until_the_end.enter_async_context(_without_the_table())
+
+        with pytest.raises(WorkspaceFailed) as failure:
+            await ensure_workspace(pro, on_stage=on_stage)
+
+    assert failure.value.cause == Cause.DATABASE
+    assert processes.started_with(f"--data={data_dir / 'workspaces' / workspace_name('demo-pro') / 'data'}") == {}
+
+
+@asynccontextmanager
+async def _without_the_table() -> AsyncIterator[None]:
+    async with db.connection() as conn:
+        await conn.execute("ALTER TABLE workspaces RENAME TO workspaces_elsewhere")
+    try:
+        yield
+    finally:
+        async with db.connection() as conn:
+            await conn.execute("ALTER TABLE workspaces_elsewhere RENAME TO workspaces")
+
+
+async def test_without_a_signing_key_no_workspace_starts_and_the_user_is_told(
+    code: Path, pro: Licence, settings: Settings
+) -> None:
+    settings.DEBUG = False
+    with pytest.raises(WorkspaceFailed) as failure:
+        await ensure_workspace(pro)
+
+    assert failure.value.cause == Cause.NOT_INSTALLED
+    assert "WORKSPACE_SIGNING_KEY" in failure.value.detail
 
 
 async def test_the_call_after_a_failure_tries_again(code: Path, pro: Licence) -> None:
