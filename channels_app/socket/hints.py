@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from channels.layers import BaseChannelLayer, get_channel_layer
+from redis.exceptions import RedisError
 
 from agents.hints import user_group
 
@@ -13,6 +15,8 @@ Hint = dict[str, Any]
 
 # A hint that finds no room is dropped: whoever is so far behind reads the journal anyway.
 WAITING_HINTS = 1000
+
+log = structlog.get_logger(__name__)
 
 
 class Subscription:
@@ -48,6 +52,10 @@ async def subscribed(user_id: str) -> AsyncIterator[Subscription]:
         await layer.group_add(group, channel)
         yield subscription
     finally:
-        await layer.group_discard(group, channel)
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        try:
+            await layer.group_discard(group, channel)
+        except (RedisError, OSError) as error:
+            log.warning("group_not_left", error=type(error).__name__)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)

@@ -1,6 +1,9 @@
 """Source: DESIGN.md, section 2: any tab, any replica; hints and journal go through Redis when REDIS_URL is set."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +12,9 @@ from channels.routing import get_default_application
 from redis.asyncio import Redis
 
 from agents.tests.engine import TestWorker
+from channels_app.socket.hints import subscribed
 from channels_app.tests.live import http_of, ready_client, serving
+from gateway.embedded import running_valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,3 +74,17 @@ async def test_a_socket_that_goes_leaves_no_subscription(gateway: str, replica: 
                 if not await redis.pubsub_channels("asgi*"):
                     return
     pytest.fail("A subscription stayed.")
+
+
+async def test_a_server_of_hints_that_goes_away_leaves_no_listener(tmp_path: Path, settings: Any) -> None:
+    with running_valkey(tmp_path) as url:
+        layer = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [url]}}
+        settings.CHANNEL_LAYERS = {"default": layer}
+        leaving = AsyncExitStack()
+        await leaving.enter_async_context(subscribed("demo-pro"))
+    await leaving.aclose()
+
+    assert "listen to hints" not in {task.get_name() for task in asyncio.all_tasks()}
+    shared = get_channel_layer()
+    assert shared is not None
+    await shared.flush()
