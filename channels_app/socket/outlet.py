@@ -84,7 +84,10 @@ class Outlet:
         return False
 
     async def _send_turn(self, tail: Tail) -> None:
-        """Send what the journal has past `tail.sent`; what could not be read now is read at the next poll."""
+        """Send what the journal has past `tail.sent`, unless the socket is being closed.
+
+        What could not be read now is read at the next poll.
+        """
         try:
             found = await journal().read(tail.turn, after=tail.sent)
         except (RedisError, OSError) as error:
@@ -94,7 +97,7 @@ class Outlet:
             self._on_lost(tail)
             return
         for seq, frame in enumerate(found.frames, start=found.first):
-            if not self._tails.is_current(tail):
+            if self.closing or not self._tails.is_current(tail):
                 return
             await self._send(text_event(frame))
             tail.sent = seq

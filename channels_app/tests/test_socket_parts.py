@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from agents.events import Token
+from agents.journal import journal
+from agents.writer import encode
 from channels_app.protocol.server import Pong
-from channels_app.socket.closing import TRY_LATER
+from channels_app.socket.closing import SESSION_EXPIRED, TRY_LATER
 from channels_app.socket.lane import LANE_LENGTH, Lane
 from channels_app.socket.limits import FrameLimits
 from channels_app.socket.outlet import WAITING_FRAMES, Outlet
@@ -173,6 +176,26 @@ async def test_frames_that_wait_are_sent_before_the_close() -> None:
     await outlet.run()
 
     assert sent == ["websocket.send", "websocket.close"]
+
+
+async def test_no_event_is_sent_once_the_socket_is_to_close() -> None:
+    """A slow client that has an answer of hundreds of events to come gets the close at once."""
+    turn, book, sent = new_id(), journal(), []
+    await book.open(turn, fence=0, floor=1)
+    await book.append(turn, [encode(Token(content="a"), turn, new_id())] * 500, fence=0)
+    tails = Tails()
+
+    async def send(event: Any) -> None:
+        sent.append(event["type"])
+        if len(sent) == 3:
+            await outlet.close(SESSION_EXPIRED)
+
+    outlet = Outlet(send, tails=tails, on_lost=lambda _tail: None)
+    tails.follow(turn, after=0)
+    outlet.wake()
+    await outlet.run()
+
+    assert sent == ["websocket.send"] * 3 + ["websocket.close"]
 
 
 async def test_a_client_that_is_gone_ends_the_sending() -> None:
