@@ -19,7 +19,7 @@ from channels_app.socket.handshake import SUBPROTOCOL, Admitted, Denied, TicketI
 from channels_app.socket.hints import subscribed
 from channels_app.socket.intake import take_frames
 from channels_app.socket.metrics import OPEN_SOCKETS
-from channels_app.socket.session import Owner, Session
+from channels_app.socket.session import Session
 from channels_app.socket.together import run_together
 
 log = structlog.get_logger(__name__)
@@ -47,10 +47,10 @@ async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
     user_id = admitted.identity.user_id
     async with AsyncExitStack() as stack:
         try:
-            owner = Owner(admitted.identity, await active_licence(user_id))
+            licence = await active_licence(user_id)
             hints = await stack.enter_async_context(subscribed(user_id))
             running = await open_turns(user_id)
-            ready = await _ready(owner.licence, running)
+            ready = await _ready(licence, running)
         except NotLicensed as error:
             await send(text_event(Error(code=error.code, message=str(error)).text()))
             await send(close_event(not_licensed(str(error))))
@@ -59,9 +59,9 @@ async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
             log.warning("socket_not_served", error=type(error).__name__)
             await send(close_event(TRY_LATER))
             return
-        session = Session(owner, send, running=running)
+        session = Session(admitted.identity, send, running=running)
         await session.outlet.put(ready)
-        session.warm_up(clock=time.monotonic)
+        await session.warm_up(clock=time.monotonic, licence=licence)
         with OPEN_SOCKETS.track_inprogress():
             await run_together(
                 [take_frames(receive, session), session.outlet.run()],

@@ -30,6 +30,13 @@ UNAVAILABLE = Problem("unavailable", "The service is not available. Try again in
 INTERNAL = Problem("internal", "Something went wrong on our side.")
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the same, asked again later, may go well."""
+    if isinstance(error, AgentFailed):
+        return error.retryable
+    return not isinstance(error, (Refused, NotLicensed))
+
+
 def explain(error: Exception) -> Problem:
     """The problem that one of EXPECTED is; nothing of a database's or a server's own message is in it."""
     if isinstance(error, Refused):
@@ -39,5 +46,5 @@ def explain(error: Exception) -> Problem:
     if isinstance(error, AgentFailed):
         return Problem(error.code, error.message)
     if isinstance(error, WorkspaceFailed):
-        return Problem("workspace", error.message)
+        return Problem("workspace_failed", error.message)
     return UNAVAILABLE

@@ -28,7 +28,8 @@ STATUS_OF_CODE = {
     "internal": 500,
     "not_available": 501,
     "unavailable": 503,
-    "workspace": 503,
+    "workspace_failed": 503,
+    "workspace_unreachable": 503,
 }
 # An agent's failure of any other code lies behind the gateway.
 BEHIND_US = 502

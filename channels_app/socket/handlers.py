@@ -73,7 +73,7 @@ async def _authenticate(session: Session, frame: client.Authenticate) -> None:
 
 
 async def _typing(session: Session, _frame: client.Typing) -> None:
-    session.warm_up(clock=time.monotonic)
+    await session.warm_up(clock=time.monotonic)
 
 
 async def _ping(session: Session, _frame: client.Ping) -> None:

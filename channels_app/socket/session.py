@@ -1,18 +1,18 @@
 """A socket that is open: its user, what it sends and follows, and the loops that keep it going."""
 
 import asyncio
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import psycopg
 import structlog
 
-from accounts.licences import Licence
+from accounts.licences import Licence, active_licence
 from accounts.tokens import Identity
 from agents.errors import Refused
 from agents.turns import find_turn, open_turns
 from channels_app import warmup
-from channels_app.problems import EXPECTED, UNLICENSED_CODES, explain
+from channels_app.problems import EXPECTED, UNLICENSED_CODES, explain, may_pass
 from channels_app.protocol.server import Error, Status
 from channels_app.replay import frames_past_journal
 from channels_app.socket.asgi import Send
@@ -28,30 +28,20 @@ POLL_S = 2.0
 POLLS_PER_LOOK = 5
 # A workspace that stopped while the user was away is started again when they write, but not at every key.
 WARM_AGAIN_S = 60.0
+# An ending that can't be read now is read again ever more seldom: it may take a start of the workspace.
+MOST_RECOVERY_WAIT_S = 60.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose socket it is."""
-
-    identity: Identity
-    licence: Licence
-
-    @property
-    def user_id(self) -> str:
-        return self.identity.user_id
 
 
 class Session:
     """The state of one socket; handlers.py does what its frames ask for."""
 
-    def __init__(self, owner: Owner, send: Send, *, running: list[str]) -> None:
-        self.user_id, self.licence = owner.user_id, owner.licence
+    def __init__(self, identity: Identity, send: Send, *, running: list[str]) -> None:
+        self.user_id = identity.user_id
         self.tails = Tails(running)
         self.outlet = Outlet(send, tails=self.tails, on_lost=self._recover_later)
-        self.expiry = Expiry(owner.identity.expires_at, self.outlet)
+        self.expiry = Expiry(identity.expires_at, self.outlet)
         self.lane = Lane()
         self._status = ("", "")
         self._warmup: asyncio.Task[None] | None = None
@@ -71,12 +61,16 @@ class Session:
         if problem.code in UNLICENSED_CODES:
             await self.outlet.close(not_licensed(problem.message))
 
-    def warm_up(self, *, clock: Callable[[], float]) -> None:
-        """Have the user's workspace started, unless that was begun within the last 60 s or is under way."""
+    async def warm_up(self, *, clock: Callable[[], float], licence: Licence | None = None) -> None:
+        """Have the user's workspace started, unless that was begun within the last 60 s or is under way.
+
+        `licence` is the one that was just read, if it was. Raises NotLicensed, and psycopg.Error when the database fails.
+        """
         if clock() - self._warmed_at < WARM_AGAIN_S or (self._warmup and not self._warmup.done()):
             return
+        licence = licence or await active_licence(self.user_id)
         self._warmed_at = clock()
-        self._warmup = warmup.begin(self.licence, tell=self._tell_status)
+        self._warmup = warmup.begin(licence, tell=self._tell_status)
 
     async def take_hints(self, hints: Subscription) -> None:
         """Act on what the user's group is told, until cancelled."""
@@ -128,17 +122,29 @@ class Session:
             self._status = (state, detail)
 
     def _recover_later(self, tail: Tail) -> None:
-        self.lane.offer(lambda: self._recover(tail), key=tail.turn)
+        if time.monotonic() >= tail.again_at:
+            self.lane.offer(lambda: self._recover(tail), key=tail.turn)
 
     async def _recover(self, tail: Tail) -> None:
         """Send how a turn ended whose journal is no more; one that is open gets its journal back."""
         try:
             frames = await frames_past_journal(tail.turn, user_id=self.user_id, after=tail.sent)
         except EXPECTED as error:
-            self.tails.end(tail.turn, last=tail.sent)
-            await self.refuse(error, frame_id=tail.asked)
+            if self.tails.is_current(tail):
+                await self._not_recovered(tail, error)
             return
         if frames and self.tails.is_current(tail):
             self.tails.end(tail.turn, last=tail.sent)
             for frame in frames:
                 await self.outlet.put(frame)
+
+    async def _not_recovered(self, tail: Tail, error: Exception) -> None:
+        """End the tail, or put it off when the error may pass, which is told the first time only."""
+        told, passing = tail.failures > 0, may_pass(error)
+        if passing:
+            tail.again_at = time.monotonic() + min(POLL_S * 2**tail.failures, MOST_RECOVERY_WAIT_S)
+            tail.failures += 1
+        else:
+            self.tails.end(tail.turn, last=tail.sent)
+        if not (told and passing):
+            await self.refuse(error, frame_id=tail.asked)

@@ -15,11 +15,17 @@ CLOCK_SKEW_S = 5.0
 
 @dataclass(slots=True, eq=False)
 class Tail:
-    """A turn that is followed; `sent` is the number of the last event that went out, `asked` the id of the frame that asked."""
+    """A turn that is followed; `sent` is the number of the last event that went out, `asked` the id of the frame that asked.
+
+    `failures` counts the attempts in vain to read the ending of a turn without a journal; the next one is due at `again_at`
+    (seconds of the monotonic clock).
+    """
 
     turn: str
     sent: int
     asked: str | None = None
+    failures: int = 0
+    again_at: float = 0.0
 
 
 class Tails:

@@ -1,6 +1,7 @@
 """Source: DESIGN.md, section 3: sessions end with their token unless renewed; a licence that ends closes the socket."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,12 @@ from channels.routing import get_default_application
 from django.utils import timezone
 
 from accounts.models import UserLicence
+from accounts.tokens import Identity
+from channels_app.protocol.client import Typing
 from channels_app.socket.expiry import WARN_S
-from channels_app.tests.live import client_of, ready_client, serving, token_of
+from channels_app.socket.handlers import handle
+from channels_app.socket.session import Session
+from channels_app.tests.live import HOUR, client_of, ready_client, serving, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +73,22 @@ async def test_a_licence_that_ends_is_told_at_the_next_message_and_closes(gatewa
 
     assert (error["code"], error["id"]) == ("licence_expired", "m1")
     assert closed == 4403
+
+
+async def test_without_a_licence_typing_starts_no_workspace_and_closes(users: dict[str, str], pool: None) -> None:
+    """The licence ended after the socket was opened."""
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    session = Session(Identity("demo-expired", timezone.now() + HOUR), send, running=[])
+    await handle(session, Typing(type="typing"))
+    await session.outlet.run()
+
+    error, closed = sent
+    assert json.loads(error["text"])["code"] == "licence_expired"
+    assert closed["code"] == 4403
 
 
 async def test_a_workspace_that_can_not_start_is_told_and_the_socket_stays(gateway: str, settings: Any) -> None:

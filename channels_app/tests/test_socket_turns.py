@@ -10,6 +10,7 @@ from agents.hints import hint_workspace
 from agents.journal import clear_memory
 from agents.tests.engine import TestWorker, say
 from channels_app.tests.live import ready_client
+from gateway.db import connection
 from gateway.ids import new_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -263,7 +264,21 @@ async def test_past_the_journal_an_unreachable_history_is_an_error_with_the_fram
         await client.send("resume", turn=accepted.turn, after=0, id="r1")
         error = await client.until("error")
 
-    assert error["id"] == "r1"
+    assert (error["code"], error["id"]) == ("workspace_unreachable", "r1")
+
+
+async def test_past_the_journal_an_answer_that_can_be_reached_again_is_sent(gateway: str, worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await _answered(worker, accepted.turn, "Hi")
+    clear_memory()
+    async with ready_client(gateway, "demo-pro") as client:
+        await client.send("resume", turn=accepted.turn, after=0, id="r1")
+        await client.until("error")
+        async with connection() as conn:
+            await conn.execute("UPDATE turns SET answer = 'Hi' WHERE id = %s", (accepted.turn,))
+
+        assert (await client.until("done"))["content"] == "Hi"
+    assert _kinds(client.frames).count("error") == 1
 
 
 async def test_a_journal_that_comes_back_after_a_crash_begins_with_a_snapshot(gateway: str, worker: TestWorker) -> None:
