@@ -143,7 +143,7 @@ def parse_jwks(document: Any) -> dict[str, SigningKey]:
         if (
             not isinstance(entry, dict)
             or entry.get("use", "sig") != "sig"
-            or entry.get("kty") not in {"RSA", "EC", "OKP"}
+            or str(entry.get("kty")) not in {"RSA", "EC", "OKP"}
             or "d" in entry  # a private key that was published verifies nothing
         ):
             continue

@@ -1,5 +1,7 @@
 """Whether this process can serve: `/health` for readiness, `/health/live` for liveness."""
 
+import asyncio
+
 import psycopg
 import redis.asyncio
 from django.conf import settings
@@ -11,7 +13,7 @@ from channels_app.channels import channels
 from gateway.db import connection
 
 # A probe that waits longer tells as much as one that fails.
-REDIS_TIMEOUT_S = 2.0
+DATABASE_TIMEOUT_S = REDIS_TIMEOUT_S = 2.0
 
 
 async def live(_request: HttpRequest) -> JsonResponse:
@@ -36,12 +38,12 @@ async def ready(_request: HttpRequest) -> JsonResponse:
 
 async def _database_checks() -> dict[str, bool]:
     try:
-        async with connection() as conn:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S), connection() as conn:
             cursor = await conn.execute(
                 "SELECT EXISTS (SELECT 1 FROM worker_leases WHERE expires_at > clock_timestamp())"
             )
             row = await cursor.fetchone()
-    except psycopg.Error:
+    except (psycopg.Error, TimeoutError):
         return {"postgresql": False, "worker": False}
     return {"postgresql": True, "worker": bool(row and row[0])}
 
