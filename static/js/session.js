@@ -8,12 +8,13 @@
 import { historyTurns } from "./history.js";
 import { newId } from "./ids.js";
 import { Ledger } from "./ledger.js";
+import { Retries } from "./retries.js";
 
 // The gateway takes this many characters, and closes the socket on a frame over 64 KiB, of which the rest of the
 // frame needs a little.
 const LONGEST_CONTENT_CHARACTERS = 32_000;
 const LONGEST_CONTENT_BYTES = 60 * 1024;
-// After an error that names no time.
+// At least, after an error that names no time.
 const AGAIN_AFTER_S = 2;
 
 export class Session {
@@ -26,6 +27,7 @@ export class Session {
     expiring: (frame) => this.views.banner.expiring(frame.seconds),
   };
   #ledger = new Ledger();
+  #resumes = new Retries(); // by turn
   #cancels = new Set(); // turns to stop, until they end
   #greeted = false;
   #asked = null; // the `before` of the history that was asked for; null = nothing is awaited
@@ -112,6 +114,7 @@ export class Session {
 
   /** Everything of this conversation that is not shown yet: its history, its open turns, unacknowledged messages. */
   #catchUp() {
+    this.#resumes.clear();
     this.#askHistory(null);
     for (const turn of this.#ledger.open()) this.#resume(turn);
     for (const message of this.outbox.messages) {
@@ -178,15 +181,16 @@ export class Session {
     this.#stale = true;
     this.views.thread.historyFailed();
     // The progress line tells already why the workspace did not start.
-    if (frame.code !== "workspace") this.views.banner.error(frame);
+    if (frame.code !== "workspace_failed") this.views.banner.error(frame);
   }
 
   /** The gateway has no events of the turn any more: what came of it stands in the history. */
   #resumeRefused(frame, turn) {
     if (frame.code !== "gone" && frame.code !== "not_found") {
-      setTimeout(() => this.#resume(turn), (frame.retry_after_s ?? AGAIN_AFTER_S) * 1000);
+      this.#resumes.later(turn, () => this.#resume(turn), { least: (frame.retry_after_s ?? AGAIN_AFTER_S) * 1000 });
       return;
     }
+    this.#resumes.settle(turn);
     this.#ledger.close(turn);
     this.views.thread.remove(turn);
     this.#askHistory(null);
@@ -205,6 +209,7 @@ export class Session {
     const verdict = this.#ledger.judge(frame);
     if (verdict === "ask") this.#resume(frame.turn);
     if (verdict !== "show") return;
+    this.#resumes.settle(frame.turn);
     if (!this.#ledger.isOpen(frame.turn)) this.#cancels.delete(frame.turn);
     if (frame.conversation === this.conversation) this.views.thread.apply(frame);
     if (frame.type === "tool_call" || frame.type === "token") this.views.progress.hide();

@@ -208,13 +208,27 @@ async def test_history_that_could_not_be_read_is_asked_for_when_the_workspace_is
     socket = await chat.gateway.socket()
     await socket.send("ready", user_id=USER, licence="pro", model="", conversation=MAIN, running=[])
     asked = await socket.receive("history")
-    await socket.send("error", code="workspace", message="It does not start.", id=asked["id"])
+    await socket.send("status", state="failed", detail="It does not start.")
+    await socket.send("error", code="workspace_failed", message="It does not start.", id=asked["id"])
     await expect(chat.page.get_by_role("button", name="Load the conversation")).to_be_visible()
+    await expect(chat.page.get_by_text("It does not start.")).to_have_count(1)
     await socket.send("status", state="ready", detail="")
     await socket.receive("history")
     await socket.send("history", conversation=MAIN, items=[], before=None)
 
     await expect(chat.page.locator("#empty")).to_be_visible()
+
+
+async def test_history_that_the_workspace_did_not_give_can_be_asked_for_again(chat: Chat) -> None:
+    await chat.page.goto(chat.gateway.url)
+    socket = await chat.gateway.socket()
+    await socket.send("ready", user_id=USER, licence="pro", model="", conversation=MAIN, running=[])
+    asked = await socket.receive("history")
+    await socket.send("error", code="workspace_unreachable", message="It did not do its part.", id=asked["id"])
+    await expect(chat.page.locator("#banner")).to_contain_text("It did not do its part.")
+    await chat.page.get_by_role("button", name="Load the conversation").click()
+
+    assert "before" not in await socket.receive("history")
 
 
 async def test_a_new_conversation_has_an_address_and_a_way_back(chat: Chat) -> None:

@@ -217,6 +217,25 @@ async def test_a_turn_whose_events_are_gone_is_read_from_history(chat: Chat) -> 
     await expect(chat.page.locator("#stop")).to_be_hidden()
 
 
+@pytest.mark.parametrize("code", ["workspace_failed", "workspace_unreachable"])
+async def test_a_turn_that_can_not_be_taken_up_is_tried_less_and_less_often(chat: Chat, code: str) -> None:
+    """Source: what came of a turn stands in the workspace, which may be away for long."""
+    await chat.page.clock.install()
+    socket = await chat.open(running=(turn_id(1),))
+    for refusal in range(1, 9):
+        resumed = await socket.receive("resume")
+        await socket.send("error", code=code, message="Your workspace is away.", id=resumed["id"])
+        await socket.turn(1 + refusal).emit("user_message", channel="web", content="the error has come")
+        await expect(chat.page.locator(".question")).to_have_count(refusal)
+        await chat.page.clock.run_for(9_000 if refusal == 8 else 20_000)
+
+    await chat.ask("anything")
+    await socket.receive("message")
+    assert not socket.has_received("resume")
+    await chat.page.clock.run_for(11_000)
+    await socket.receive("resume")
+
+
 async def test_turns_that_passed_while_the_page_was_away_appear_in_their_place(chat: Chat) -> None:
     socket = await chat.open()
     first, third = socket.turn(1), socket.turn(3)
