@@ -31,3 +31,8 @@ async def append_turn(licence: Licence, conversation: str, turn: str, messages: 
     """Store a turn's messages (an Answer's); again is no error. Raises AgentFailed."""
     writer = await load("agents.mcp.history")
     await writer.append_turn(licence, conversation, turn=turn, messages=messages)
+
+
+async def warm_up() -> None:
+    """Import what the first look at a history would wait for."""
+    await load("agents.mcp.history")

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from agents import harness
 from agents import worker as agents_worker
+from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
 from channels_app import deliveries
 from gateway.db import close_pool, conninfo, open_pool
@@ -63,7 +64,8 @@ async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], No
     await open_pool()
     stopping = asyncio.Event()
     background = asyncio.create_task(run_services(stopping)) if worker else None
-    warming = asyncio.create_task(warm_up())
+    # Without a worker only the histories are read here.
+    warming = asyncio.create_task(warm_up() if worker else warm_up_history())
     server = _Server(_config(host, port), on_ready)
     try:
         await server.serve()
