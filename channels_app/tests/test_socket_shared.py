@@ -10,6 +10,7 @@ import pytest
 from channels.layers import get_channel_layer
 from channels.routing import get_default_application
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from agents.tests.engine import TestWorker
 from channels_app.socket.hints import subscribed
@@ -82,9 +83,11 @@ async def test_a_server_of_hints_that_goes_away_leaves_no_listener(tmp_path: Pat
         settings.CHANNEL_LAYERS = {"default": layer}
         leaving = AsyncExitStack()
         await leaving.enter_async_context(subscribed("demo-pro"))
+    shared = get_channel_layer()
+    assert shared is not None
+    with pytest.raises((RedisError, OSError)):
+        await shared.group_send("nobody", {"type": "x"})
     await leaving.aclose()
 
     assert "listen to hints" not in {task.get_name() for task in asyncio.all_tasks()}
-    shared = get_channel_layer()
-    assert shared is not None
     await shared.flush()
