@@ -1,0 +1,90 @@
+"""Conversations and their history in Chromium, against a gateway that plays a script."""
+
+import pytest
+from playwright.async_api import expect
+
+from channels_app.tests.browser.conftest import MAIN, Chat
+from channels_app.tests.browser.gateway_double import USER, turn_id
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_another_conversations_turn_is_not_shown_here(chat: Chat) -> None:
+    socket = await chat.open()
+    other = socket.turn(1, conversation="0198c0de-0000-7000-8000-0000000000ff")
+    await other.emit("user_message", channel="web", content="elsewhere")
+    await socket.turn(2).emit("user_message", channel="web", content="here")
+
+    await expect(chat.page.locator(".question")).to_have_text(["here"])
+
+
+async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: Chat) -> None:
+    """A page of stored messages may begin in the middle of a turn."""
+    cut = [
+        {"turn": turn_id(1), "role": "tool", "tool_call_id": "a", "name": "get_bars", "content": "252 bars"},
+        {"turn": turn_id(1), "role": "assistant", "content": "Here **they** are."},
+        {"turn": turn_id(2), "role": "user", "content": "thanks", "channel": "telegram"},
+        {"turn": turn_id(2), "role": "assistant", "content": "Gladly."},
+    ]
+    socket = await chat.open(items=tuple(cut), before="7")
+    await expect(chat.page.locator(".turn")).to_have_count(2)
+    await chat.page.get_by_role("button", name="Show earlier messages").click()
+    assert (await socket.receive("history"))["before"] == "7"
+    calls = [{"id": "a", "name": "get_bars", "arguments": {"symbol": "SPX"}}]
+    older = [
+        {"turn": turn_id(1), "role": "user", "content": "bars?", "channel": "web"},
+        {"turn": turn_id(1), "role": "assistant", "content": "", "tool_calls": calls},
+    ]
+    await socket.send("history", conversation=MAIN, items=older, before=None)
+
+    await expect(chat.page.locator(".question")).to_have_text(["bars?", "thanks"])
+    await expect(chat.page.locator(".text")).to_have_text(["Here they are.", "Gladly."])
+    await expect(chat.page.locator("details.tool")).to_have_count(1)
+    await expect(chat.page.locator("details.tool summary")).to_contain_text("SPX")
+    await expect(chat.turn(1)).to_contain_text("from Telegram")
+    await expect(chat.page.locator("#older")).to_be_hidden()
+
+
+async def test_history_that_could_not_be_read_is_asked_for_when_the_workspace_is_up(chat: Chat) -> None:
+    await chat.page.goto(chat.gateway.url)
+    socket = await chat.gateway.socket()
+    await socket.send("ready", user_id=USER, licence="pro", model="", conversation=MAIN, running=[])
+    asked = await socket.receive("history")
+    await socket.send("status", state="failed", detail="It does not start.")
+    await socket.send("error", code="workspace_failed", message="It does not start.", id=asked["id"])
+    await expect(chat.page.get_by_role("button", name="Load the conversation")).to_be_visible()
+    await expect(chat.page.get_by_text("It does not start.")).to_have_count(1)
+    await socket.send("status", state="ready", detail="")
+    await socket.receive("history")
+    await socket.send("history", conversation=MAIN, items=[], before=None)
+
+    await expect(chat.page.locator("#empty")).to_be_visible()
+
+
+async def test_history_that_the_workspace_did_not_give_can_be_asked_for_again(chat: Chat) -> None:
+    await chat.page.goto(chat.gateway.url)
+    socket = await chat.gateway.socket()
+    await socket.send("ready", user_id=USER, licence="pro", model="", conversation=MAIN, running=[])
+    asked = await socket.receive("history")
+    await socket.send("error", code="workspace_unreachable", message="It did not do its part.", id=asked["id"])
+    await expect(chat.page.locator("#banner")).to_contain_text("It did not do its part.")
+    await chat.page.get_by_role("button", name="Load the conversation").click()
+
+    assert "before" not in await socket.receive("history")
+
+
+async def test_a_new_conversation_has_an_address_and_a_way_back(chat: Chat) -> None:
+    socket = await chat.open()
+    await socket.turn(1).emit("user_message", channel="web", content="in main")
+    await chat.page.get_by_role("button", name="New conversation").click()
+    asked = await socket.receive("history")
+    await socket.send("history", conversation=asked["conversation"], items=[], before=None)
+    await expect(chat.page).to_have_url(f"{chat.gateway.url}/#c-{asked['conversation']}")
+    await expect(chat.page.locator(".turn")).to_have_count(0)
+    await chat.ask("in the new one")
+    assert (await socket.receive("message"))["conversation"] == asked["conversation"]
+    await chat.page.get_by_role("link", name="Main conversation", exact=True).click()
+
+    assert (await socket.receive("history"))["conversation"] == MAIN
+    resumed = await socket.receive("resume")
+    assert (resumed["turn"], resumed["after"]) == (turn_id(1), 0)
