@@ -56,5 +56,9 @@ class ForeignFolder(WorkspaceError):
     """The data folder belongs to another user."""
 
 
+class NewerFile(WorkspaceError):
+    """The data file was written by a newer version of this server. Start that version or a later one."""
+
+
 class UnusableKeys(WorkspaceError):
     """The public key file holds no usable Ed25519 public key."""

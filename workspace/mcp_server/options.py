@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TIERS = ("free", "pro", "enterprise")
+LARGEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
     _add(parser, environ, "--activity-port", type=_port, help="loopback port of /activity, 0 = a free one")
     _add(parser, environ, "--user", type=_text, help="id of the user, the `sub` of the gateway's tokens")
     _add(parser, environ, "--public-key", type=Path, help="file with the gateway's Ed25519 public keys, PEM")
-    _add(parser, environ, "--tier", choices=TIERS, help="licence tier of the user")
+    _add(parser, environ, "--tier", type=_tier, help=f"licence tier of the user: {', '.join(TIERS)}")
     _add(
         parser,
         environ,
@@ -64,13 +65,19 @@ def _add(parser: argparse.ArgumentParser, environ: Mapping[str, str], flag: str,
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError
-    return port
+    if not text.isascii() or not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, which is 0 to {LARGEST_PORT}")
+    return int(text)
+
+
+def _tier(text: str) -> str:
+    # argparse holds `choices` against what stands on the command line only, not against a default.
+    if text not in TIERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TIERS)}")
+    return text
 
 
 def _text(text: str) -> str:
     if not text.strip():
-        raise ValueError
+        raise argparse.ArgumentTypeError("it is empty")
     return text

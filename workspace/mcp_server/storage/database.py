@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server.errors import ForeignFolder, StorageFull
+from mcp_server.errors import ForeignFolder, NewerFile, StorageFull
 
 FILE_NAME = "workspace.sqlite3"
 
@@ -62,7 +62,7 @@ MIGRATIONS = (
 class Database:
     """One connection to the user's file, shared by the server's threads, one at a time.
 
-    Raises ForeignFolder when `folder` was made for another user.
+    Raises ForeignFolder when `folder` was made for another user, NewerFile when a newer version of the server wrote it.
     """
 
     def __init__(self, folder: Path, *, user: str) -> None:
@@ -71,9 +71,13 @@ class Database:
         self._connection = sqlite3.connect(
             folder / FILE_NAME, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
-        self._connection.executescript(SETTINGS)
-        self._migrate()
-        self._claim(user)
+        try:
+            self._connection.executescript(SETTINGS)
+            self._migrate()
+            self._claim(user)
+        except BaseException:
+            self._connection.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -110,6 +114,8 @@ class Database:
     def _migrate(self) -> None:
         with self.writing() as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(MIGRATIONS):
+                raise NewerFile
             for script in MIGRATIONS[version:]:
                 for statement in script.split(";\n"):
                     connection.execute(statement)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
 
-from mcp_server.errors import BadMessage, ForeignFolder
+from mcp_server.errors import BadMessage, ForeignFolder, NewerFile
 from mcp_server.storage.conversations import Conversations
-from mcp_server.storage.database import Database
+from mcp_server.storage.database import FILE_NAME, MIGRATIONS, Database
 from mcp_server.tests.harness import USER, RunningServer, call, refusal, running_server
 
 
@@ -120,6 +122,11 @@ async def test_an_unknown_conversation_is_empty_and_no_error(client: Client) -> 
     assert json.loads(resource.contents[0].text) == {"id": "none", "title": "", "messages": [], "before": None}  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("before", [2**63, 10**19, -1])
+async def test_a_cursor_that_no_page_gave_is_refused(client: Client, before: int) -> None:
+    assert "before: Input should be" in await refusal(client, "get_conversation", conversation="none", before=before)
+
+
 async def test_the_resource_holds_the_newest_messages(client: Client) -> None:
     for turn in range(30):
         await call(
@@ -210,3 +217,16 @@ async def test_a_killed_server_has_every_acknowledged_turn_and_no_half_one(
 def test_a_folder_is_never_opened_for_another_user(database: Database, tmp_path: Path) -> None:
     with pytest.raises(ForeignFolder):
         Database(tmp_path, user="stranger")
+
+
+def test_a_file_of_a_newer_server_is_left_as_it_is(database: Database, tmp_path: Path) -> None:
+    """Source: with its version lowered, the newer server would migrate the file a second time."""
+    database.close()
+    newer = len(MIGRATIONS) + 1
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+        file.execute(f"PRAGMA user_version = {newer}")
+
+    with pytest.raises(NewerFile, match="newer version of this server"):
+        Database(tmp_path, user=USER)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (newer,)

@@ -83,6 +83,7 @@ async def test_memories_through_the_server(client: Client) -> None:
     ("arguments", "told"),
     [
         ({"content": ""}, "content: String should have at least 1 character"),
+        ({"content": " \n\t "}, "content: String should have at least 1 character"),
         ({"content": "x" * 4001}, "content: String should have at most 4000 characters"),
         ({"content": "x", "tags": ["t"] * 11}, "tags: List should have at most 10 items"),
         ({}, "content: Field required"),

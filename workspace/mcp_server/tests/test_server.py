@@ -198,10 +198,27 @@ def test_each_option_is_also_an_environment_variable() -> None:
     assert parse_options(["--port", "7"], environ).port == 7
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--port", "70000"), ("--port", "x"), ("--tier", "gold"), ("--user", " ")])
-def test_a_wrong_option_ends_with_a_hint(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("place", ["command line", "environment"])
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--port", "70000", "'70000' is no port, which is 0 to 65535"),
+        ("--port", "x", "'x' is no port"),
+        ("--port", "-1", "'-1' is no port"),
+        ("--tier", "gold", "'gold' is none of free, pro, enterprise"),
+        ("--user", " ", "it is empty"),
+    ],
+)
+def test_a_wrong_option_ends_with_a_hint(
+    place: str, flag: str, value: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if place == "command line":
+        arguments, environ = [*ARGUMENTS, f"{flag}={value}"], {}
+    else:
+        at = ARGUMENTS.index(flag)
+        arguments, environ = ARGUMENTS[:at] + ARGUMENTS[at + 2 :], {f"WORKSPACE_{flag[2:].upper()}": value}
     with pytest.raises(SystemExit) as ended:
-        parse_options([*ARGUMENTS, flag, value], {})
+        parse_options(arguments, environ)
 
     assert ended.value.code == 2
-    assert flag in capsys.readouterr().err
+    assert f"argument {flag}: {told}" in capsys.readouterr().err

@@ -11,6 +11,9 @@ from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
 
 MOST_LISTED = 200
 
+# The largest integer that SQLite holds; a larger one would be an error, not an empty page.
+LARGEST_POSITION = 2**63 - 1
+
 ConversationId = Annotated[
     str,
     Field(
@@ -120,7 +123,11 @@ class ConversationTools:
         conversation: ConversationId,
         before: Annotated[
             int | None,
-            Field(description="The `before` of the page that came last, for older messages; left out = the newest."),
+            Field(
+                ge=0,
+                le=LARGEST_POSITION,
+                description="The `before` of the page that came last, for older messages; left out = the newest.",
+            ),
         ] = None,
         limit: Annotated[int, Field(ge=1, le=200, description="At most this many messages.")] = 50,
     ) -> PageReply:

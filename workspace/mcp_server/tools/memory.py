@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from mcp_server.storage.memories import Memories, Memory
 from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
@@ -56,6 +56,7 @@ class MemoryTools:
         self,
         content: Annotated[
             str,
+            StringConstraints(strip_whitespace=True),
             Field(
                 min_length=1,
                 max_length=4000,
@@ -69,7 +70,7 @@ class MemoryTools:
         One fact a call, in a full sentence. The same content again is not kept twice. What has a key of its own among
         the preferences (language, risk limits, …) belongs into set_preferences.
         """
-        return reply(self._memories.remember(content.strip(), tags=tags))
+        return reply(self._memories.remember(content, tags=tags))
 
     def search_memory(
         self,
