@@ -14,6 +14,8 @@ from markdown_it.token import Token
 
 # Deeper blocks are dropped by the parser, so a text that nests this deep is shown as it is.
 MAX_NESTING = 40
+# One long cell widens its whole column: a table that grows by more than this is shown without columns.
+MAX_GROWTH = 3
 _TAGS = {"a", "b", "blockquote", "code", "i", "pre", "s"}
 _ATTRIBUTES = {"a": {"href"}, "code": {"class"}}
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}", re.ASCII)
@@ -92,7 +94,8 @@ class _Blocks:
         return ""
 
     def _ordered_list_open(self, token: Token) -> str:
-        first = int(token.attrGet("start") or 1) if token.attrs else 1
+        start = token.attrGet("start")
+        first = 1 if start is None else int(start)
         self._markers.append(f"{number}. " for number in range(first, first + 10**6))
         return ""
 
@@ -134,10 +137,12 @@ class _Cell:
 
 
 def _aligned(rows: list[list[_Cell]]) -> str:
-    """A table in columns of equal width, a rule under its head."""
+    """A table in columns of equal width, unless they would be mostly space; a rule under its head."""
     widths = [max(cell.width for cell in column) for column in zip(*rows, strict=False)]
+    if sum(widths) * len(rows) > MAX_GROWTH * sum(max(cell.width, 1) for row in rows for cell in row):
+        widths = [0] * len(widths)
     lines = [" | ".join(cell.padded(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
-    lines.insert(1, "-+-".join("-" * width for width in widths))
+    lines.insert(1, "-+-".join("-" * max(width, 1) for width in widths))
     return "\n".join(lines)
 
 

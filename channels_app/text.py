@@ -1,31 +1,38 @@
-"""Cut a long answer into messages that a channel accepts."""
+"""Cut rendered text into messages that a channel accepts: what is open at a cut is closed there and opened again after it."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape, unescape
 from itertools import accumulate
 
-# A fence that is tracked has at most 8 marks and 12 characters of language, so that it always fits beside some text.
-MAX_MARKS = 8
-MAX_LANGUAGE_CHARS = 12
 MIN_LIMIT = 64
-# CommonMark 0.31, section 4.5: three or more marks, at most three spaces before them, no backtick after backticks.
-_FENCE = re.compile(r" {0,3}(?P<marks>`{3,8}|~{3,8})(?P<info>[^`\n]*)$")
-_CLOSING_UNITS = 1 + MAX_MARKS
-_LANGUAGE = re.compile(rf"[\w+#.-]{{1,{MAX_LANGUAGE_CHARS}}}(?=\s|$)", re.ASCII)
+_PIECE = re.compile(r"<[^>]*>|[^<]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
-    """An open code fence: its marks and language."""
+class _Tag:
+    """A tag before the character at `offset`."""
 
-    marks: str
-    language: str = ""
+    offset: int
+    html: str
 
-    def closed_by(self, line: str) -> bool:
-        """Whether a line ends the code."""
-        found = _FENCE.match(line)
-        return found is not None and found["marks"].startswith(self.marks) and not found["info"].strip()
+    @property
+    def closes(self) -> bool:
+        return self.html.startswith("</")
+
+    @property
+    def end(self) -> str:
+        return f"</{self.html.strip('<>').split()[0]}>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Preformatted text; the lines up to `body` are a table's head."""
+
+    start: int
+    body: int
+    end: int
 
 
 def utf16_units(text: str) -> int:
@@ -33,84 +40,116 @@ def utf16_units(text: str) -> int:
     return len(text) + sum(character > "\uffff" for character in text)
 
 
-def split_text(text: str, *, limit: int) -> Iterator[str]:
-    """Yield parts of at most `limit` UTF-16 units, cut at a paragraph, line or space.
+def split_html(html: str, *, limit: int) -> Iterator[str]:
+    """Yield parts that show at most `limit` UTF-16 units each, cut at a paragraph, line or space.
 
-    A part never ends inside a code fence: the fence is closed and opened again in the next part. Joined parts, without the
-    fences that were added, hold every character of `text`. Raises ValueError for a limit under 64.
+    `html` is balanced. Tags that are open at a cut are closed, and opened again in the next part; a table's head is repeated
+    (a table is a `pre` without `code`). Joined parts show every character. Raises ValueError for a limit under 64.
     """
-    for opening, piece, closing in split_pieces(text, limit=limit):
-        yield opening + piece + closing
-
-
-def split_pieces(text: str, *, limit: int) -> Iterator[tuple[str, str, str]]:
-    """The parts of `split_text` as (fence that was added before, piece of `text`, fence that was added after)."""
     if limit < MIN_LIMIT:
         raise ValueError(f"A limit is {MIN_LIMIT} units at least.")
-    fence: Fence | None = None
-    while text:
-        opening = f"{fence.marks}{fence.language}\n" if fence else ""
-        room = limit - len(opening)
-        whole = utf16_units(text) <= room and _fence_after(text, fence) is None
-        piece = text if whole else text[: _cut(text, fence, room - _CLOSING_UNITS)]
-        fence, text = _fence_after(piece, fence), text[len(piece) :]
-        yield opening, piece, _closing(piece, fence)
+    return _Cutter(html).parts(limit)
 
 
-def _closing(piece: str, fence: Fence | None) -> str:
-    if fence is None:
-        return ""
-    return fence.marks if piece.endswith("\n") else f"\n{fence.marks}"
+class _Cutter:
+    """One text, without its tags, and where they stand."""
 
+    def __init__(self, html: str) -> None:
+        pieces: list[str] = []
+        tags: list[_Tag] = []
+        offset = 0
+        for piece in _PIECE.findall(html):
+            if piece.startswith("<"):
+                tags.append(_Tag(offset, piece))
+            else:
+                pieces.append(unescape(piece))
+                offset += len(pieces[-1])
+        self._text = "".join(pieces)
+        self._blocks = list(_blocks(self._text, tags))
+        self._tags = tags[::-1]
+        self._open: list[_Tag] = []
 
-def _fence_after(text: str, fence: Fence | None) -> Fence | None:
-    """The fence that is open at the end of `text`, which begins inside `fence`."""
-    for line in text.split("\n"):
-        fence = _next_fence(line, fence)
-    return fence
+    def parts(self, limit: int) -> Iterator[str]:
+        start = 0
+        while start < len(self._text):
+            head = self._head(start, limit // 4)
+            end = self._cut(start, limit - utf16_units(head))
+            yield self._part(start, end, head=head)
+            start = end
 
+    def _part(self, start: int, end: int, *, head: str) -> str:
+        pieces = [tag.html for tag in self._open]
+        pieces.append(escape(head, quote=False))
+        while self._tags and self._belongs(self._tags[-1], end):
+            tag = self._tags.pop()
+            pieces += [escape(self._text[start : tag.offset], quote=False), tag.html]
+            start = tag.offset
+            if tag.closes:
+                self._open.pop()
+            else:
+                self._open.append(tag)
+        pieces.append(escape(self._text[start:end], quote=False))
+        pieces += [tag.end for tag in reversed(self._open)]
+        return "".join(pieces)
 
-def _next_fence(line: str, fence: Fence | None) -> Fence | None:
-    if fence is not None:
-        return None if fence.closed_by(line) else fence
-    found = _FENCE.match(line)
-    if found is None:
-        return None
-    language = _LANGUAGE.match(found["info"].strip())
-    return Fence(found["marks"], language[0] if language else "")
+    def _belongs(self, tag: _Tag, end: int) -> bool:
+        """Whether a tag stands in the part before `end`; one that opens there is the next part's."""
+        return tag.offset < end or (tag.offset == end and (tag.closes or end == len(self._text)))
 
+    def _block_around(self, position: int) -> _Block | None:
+        return next((block for block in self._blocks if block.start < position < block.end), None)
 
-def _cut(text: str, fence: Fence | None, room: int) -> int:
-    """How many characters of `text` to take so that they have at most `room` UTF-16 units."""
-    fitting = _fitting(text, room)
-    if fitting == len(text):
-        return fitting
-    head = text[:fitting]
-    for index in (_between_paragraphs(head, fence), head.rfind("\n") + 1, head.rfind(" ") + 1):
+    def _head(self, start: int, room: int) -> str:
+        """The head of the table that goes on at `start`; "" when there is none, or it would fill the part."""
+        block = self._block_around(start)
+        if block is None or start < block.body:
+            return ""
+        head = self._text[block.start : block.body]
+        return head if utf16_units(head) <= room else ""
+
+    def _cut(self, start: int, room: int) -> int:
+        """Where the part from `start` ends, so that it has at most `room` UTF-16 units."""
+        full = start + _fitting(self._text[start : start + room], room)
+        if full == len(self._text):
+            return full
         # A cut in the first half would make many small messages.
-        if index > fitting // 2:
-            return index
-    return fitting
+        middle = start + (full - start) // 2
+        for end in (self._paragraph(middle, full), self._after("\n", middle, full), self._after(" ", middle, full)):
+            if end > middle:
+                return end
+        return full
+
+    def _after(self, mark: str, start: int, end: int) -> int:
+        """The end of the last `mark` of a stretch; 0 = none."""
+        found = self._text.rfind(mark, start, end)
+        return found + len(mark) if found >= 0 else 0
+
+    def _paragraph(self, start: int, end: int) -> int:
+        """The last end of a paragraph that lies outside of preformatted text; 0 = none."""
+        while end > start:
+            end = self._after("\n\n", start, end)
+            block = self._block_around(end)
+            if block is None:
+                return end
+            end = block.start
+        return 0
+
+
+def _blocks(text: str, tags: list[_Tag]) -> Iterator[_Block]:
+    start, is_table = 0, False
+    for tag in tags:
+        if tag.html == "<pre>":
+            start, is_table = tag.offset, True
+        elif tag.html.startswith("<code"):
+            is_table = False
+        elif tag.html == "</pre>":
+            head = text[start : tag.offset].split("\n", 2)[:2] if is_table else []
+            yield _Block(start, start + sum(len(line) + 1 for line in head), tag.offset)
 
 
 def _fitting(text: str, room: int) -> int:
     """The longest beginning of `text` that has at most `room` units, in characters."""
-    head = text[:room]
-    if head.isascii():
-        return len(head)
-    ends = accumulate(utf16_units(character) for character in head)
+    if text.isascii():
+        return len(text)
+    ends = accumulate(utf16_units(character) for character in text)
     return sum(end <= room for end in ends)
-
-
-def _between_paragraphs(head: str, fence: Fence | None) -> int:
-    """The end of the last blank line, or of the last line before a fence, that lies outside of code; 0 = none."""
-    best = position = 0
-    lines = head.split("\n")
-    for line in lines[:-1]:
-        before, fence = fence, _next_fence(line, fence)
-        if before is None and fence is not None:
-            best = position
-        position += len(line) + 1
-        if fence is None and (before is not None or not line.strip()):
-            best = position
-    return best

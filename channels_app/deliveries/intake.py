@@ -6,7 +6,6 @@ from agents import outbox
 from channels_app.channels import Channel, Target, channels
 from channels_app.deliveries.rows import Letter, put
 
-# Rendering a long answer takes some 10 ms of the event loop.
 BATCH = 10
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."

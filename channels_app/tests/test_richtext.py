@@ -86,6 +86,7 @@ def test_no_word_is_lost(pieces: list[tuple[str, str]]) -> None:
         ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
         ("- one\n- two\n  - three", "• one\n• two\n\u00a0\u00a0• three"),
         ("3. one\n4. two", "3. one\n4. two"),
+        ("0. none\n1. one", "0. none\n1. one"),
         ("> a\n> > b", "<blockquote>a\n\nb</blockquote>"),
         ("a&nbsp;b", "a\u00a0b"),
     ],
@@ -98,6 +99,13 @@ def test_a_table_becomes_aligned_columns() -> None:
     html = telegram_html("| day | close |\n|---|--:|\n| Monday | **1.5** |\n| 日 | 12 |")
 
     assert html == "<pre>day    | close\n-------+------\nMonday |   1.5\n日     |    12</pre>"
+
+
+def test_a_table_that_would_be_mostly_space_has_no_columns() -> None:
+    html = telegram_html("| a | b |\n|---|---|\n" + "| x | y |\n" * 50 + f"| {'long' * 100} | z |\n")
+
+    assert html.startswith("<pre>a | b\n--+--\nx | y\n")
+    assert len(html) < 1000
 
 
 def test_a_text_that_nests_too_deeply_is_shown_as_it_is() -> None:

@@ -49,7 +49,7 @@ async def test_an_answer_becomes_one_message_with_a_receipt_and_its_text_is_eras
             "The model can't be reached.",
         ),
         ("cancelled", {"content": ""}, "Stopped."),
-        ("cancelled", {"content": "Half of"}, "Half of\n\n*Stopped.*"),
+        ("cancelled", {"content": "Half of"}, "Half of\n\nStopped."),
         ("done", {"content": " "}, "There is no answer to show."),
     ],
 )

@@ -159,13 +159,18 @@ def test_every_message_fits_whatever_the_answer(pieces: list[str], order: random
     assert [part["quote"] for part in parts] == [index == 0 for index in range(len(parts))]
 
 
-def test_a_wide_table_is_cut_until_it_fits() -> None:
-    table = "| a | b |\n|---|---|\n" + "| x | y |\n" * 300 + f"| {'long' * 10} | z |\n"
+def test_a_table_of_several_messages_is_a_table_in_each() -> None:
+    table = "| day | close |\n|---|--:|\n" + "".join(f"| 2018-01-01 | {row} |\n" for row in range(500))
 
-    parts = CHANNEL.compose(table)
+    parts = CHANNEL.compose(f"Words.\n\n{table}\nEnd.")
 
-    assert all(utf16_units(visible_text(part["html"])) <= 4096 for part in parts)
-    assert "".join(part["text"] for part in parts) == table
+    assert len(parts) > 2
+    assert all("<pre>day        | close\n" in part["html"] for part in parts)
+    assert all(utf16_units(part["text"]) <= 4096 for part in parts)
+
+
+def test_words_that_make_no_text_are_shown_as_they_are() -> None:
+    assert [part["text"] for part in CHANNEL.compose("[x]: https://x.y")] == ["[x]: https://x.y"]
 
 
 def test_a_blank_answer_is_no_message() -> None:
