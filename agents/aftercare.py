@@ -16,7 +16,7 @@ from agents.errors import AgentFailed
 from agents.events import Cancelled, Done, Failed, Snapshot, Usage, UserMessage
 from agents.journal import journal
 from agents.queue import Claim
-from agents.settlement import Final, forget, forget_stored, let_go, store_later, unstored_in
+from agents.settlement import Final, forget, forget_stored, let_go, note_end, store_later, unstored_in
 from agents.writer import TurnWriter
 
 # The workspace can't be reached now: its next start is when the user comes back, so there is no hurry.
@@ -64,15 +64,11 @@ async def finish_for_another(claim: Claim, *, brain: Brain) -> bool:
 
     False when the journal can't be written now; the turn stays held, so that this is tried again. Raises RedisError.
     """
-    if claim.abandoned and not await _has_ended(claim.turn):
-        writer = TurnWriter(claim, journal())
-        if not await writer.open():
-            await writer.emit(UserMessage(channel=claim.channel, content=claim.content))
-        event = _last_event(claim)
-        if not isinstance(event, Failed):
-            await writer.emit(Snapshot(content=event.content))
-        if not await writer.finish(event):
+    if claim.abandoned:
+        last_seq = await _written_end(claim.turn) or await _write_end(claim)
+        if last_seq is None:
             return False
+        await note_end(claim.turn, fence=claim.fence, last_seq=last_seq)
     await care_for(claim, claim.history, brain=brain)
     return True
 
@@ -91,11 +87,23 @@ async def _remember(
         raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
 
 
-async def _has_ended(turn: str) -> bool:
+async def _written_end(turn: str) -> int | None:
+    """The number of the last event of a turn that has one in the journal."""
     written = await journal().read(turn, after=0)
     if written is None or not written.frames:
-        return False
-    return json.loads(written.frames[-1])["type"] in FINAL_TYPES
+        return None
+    return written.last if json.loads(written.frames[-1])["type"] in FINAL_TYPES else None
+
+
+async def _write_end(claim: Claim) -> int | None:
+    """Write the turn's end; its number, None when the journal can't be written now."""
+    writer = TurnWriter(claim, journal())
+    if not await writer.open():
+        await writer.emit(UserMessage(channel=claim.channel, content=claim.content))
+    event = _last_event(claim)
+    if not isinstance(event, Failed):
+        await writer.emit(Snapshot(content=event.content))
+    return await writer.finish(event)
 
 
 def _last_event(claim: Claim) -> Final:

@@ -54,7 +54,7 @@ async def retry_dead(turn: str) -> None:
     async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             "UPDATE turns SET state = 'queued', dead = false, attempts = 0, run_after = NULL, finished_at = NULL, history = NULL,"
-            " error_code = '', error_message = '', cancel_requested = false, holder = NULL, fence = fence + 1"
+            " last_seq = NULL, error_code = '', error_message = '', cancel_requested = false, holder = NULL, fence = fence + 1"
             " WHERE id = %s AND dead AND state = 'failed' AND content <> '' RETURNING fence, journal_floor",
             (turn,),
         )

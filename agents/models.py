@@ -71,6 +71,9 @@ class Turn(models.Model):
     holder = models.UUIDField(null=True, blank=True)
     fence = models.BigIntegerField(default=0)
     journal_floor = models.BigIntegerField(default=1)
+    last_seq = models.BigIntegerField(
+        null=True, blank=True, help_text="the number of the last event, once it is written"
+    )
     cancel_requested = models.BooleanField(default=False)
     model = models.TextField(blank=True, default="")
     answer = models.TextField(blank=True, default="")

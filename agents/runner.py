@@ -16,7 +16,7 @@ from agents.harness_types import Answer, TurnRequest
 from agents.hints import hint_workspace
 from agents.journal import journal
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
-from agents.settlement import Outcome, postpone, settle
+from agents.settlement import Outcome, note_end, postpone, settle
 from agents.writer import TurnWriter
 from provisioning.stages import StageReport
 
@@ -134,7 +134,9 @@ class TurnRun:
         metrics.turn_ended(self.claim.channel, outcome.event.type)
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
-        if await self._writer.finish(outcome.event):
+        last_seq = await self._writer.finish(outcome.event)
+        if last_seq is not None:
+            await note_end(self.claim.turn, fence=self.claim.fence, last_seq=last_seq)
             await care_for(self.claim, None if outcome.dead else outcome.history, brain=self._brain)
         else:
             # Whoever takes it up again tells the turn's end as soon as the journal can be written.

@@ -68,6 +68,12 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
         await put(conn, row)
 
 
+async def note_end(turn: str, *, fence: int, last_seq: int) -> None:
+    """Keep the number of a turn's last event, which now stands in the journal; nothing when the turn has been taken over."""
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET last_seq = %s WHERE id = %s AND fence = %s", (last_seq, turn, fence))
+
+
 async def postpone(claim: Claim) -> None:
     """Put a running turn back, to be tried again after a while. Raises FenceLost like `settle`."""
     wait_s = RETRY_AFTER_S[min(claim.attempts, len(RETRY_AFTER_S)) - 1]

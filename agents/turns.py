@@ -19,6 +19,7 @@ from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import disown
+from agents.settlement import note_end
 from agents.writer import encode
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
@@ -71,7 +72,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """A turn as its owner may see it; `content` and `answer` are empty once only the workspace holds them."""
+    """A turn as its owner may see it; `content` and `answer` are empty once only the workspace holds them.
+
+    `last_seq` is the number of the last event; until that is written, one that no event has had. `ms` is how long the
+    answer took, or has been waited for.
+    """
 
     turn: str
     conversation: str
@@ -83,12 +88,17 @@ class TurnView:
     usage: dict[str, Any]
     error_code: str
     error_message: str
+    last_seq: int
     ms: int
 
     @property
     def open(self) -> bool:
         """Whether the turn has not ended."""
         return self.state not in {"done", "failed", "cancelled"}
+
+    def told_by(self, seq: int) -> bool:
+        """Whether the turn has ended and nothing comes after the event numbered `seq`."""
+        return not self.open and seq >= self.last_seq
 
 
 async def accept_message(message: IncomingMessage) -> Accepted:
@@ -140,7 +150,7 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
     async with connection() as conn, conn.cursor(row_factory=class_row(TurnView)) as cursor:
         await cursor.execute(
             "SELECT id::text AS turn, conversation_id::text AS conversation, channel, state, content, answer, model, usage,"
-            " error_code, error_message,"
+            " error_code, error_message, COALESCE(last_seq, journal_floor - 1) AS last_seq,"
             " (extract(epoch FROM COALESCE(finished_at, clock_timestamp()) - accepted_at) * 1000)::bigint AS ms"
             " FROM turns WHERE id = %s AND user_id = %s",
             (turn, user_id),
@@ -195,6 +205,7 @@ async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.Afte
             log.warning("journal_unreachable", error=type(error).__name__)
             await disown(turn, fence=fence)
             return
+        await note_end(turn, fence=fence, last_seq=number - 1)
         await hint_turn(user_id, turn=turn, seq=number - 1)
 
     return write_last
@@ -265,12 +276,13 @@ async def _answer_command(
     if not await _insert(conn, message, turn=turn, conversation=conversation, command=True):
         return await _lost_race(conn, message), []
     answer = await command.run(context)
+    events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
     await conn.execute(
-        "UPDATE turns SET state = 'done', answer = %s, finished_at = clock_timestamp() WHERE id = %s", (answer, turn)
+        "UPDATE turns SET state = 'done', answer = %s, last_seq = %s, finished_at = clock_timestamp() WHERE id = %s",
+        (answer, len(events), turn),
     )
     row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", {"content": answer})
     await put(conn, row)
-    events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
     return Accepted(turn, conversation, 0), events
 
 

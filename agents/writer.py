@@ -83,16 +83,19 @@ class TurnWriter:
         async with self._lock:
             await self._write([*self._taken_text(), event])
 
-    async def finish(self, event: Event) -> bool:
-        """Write the turn's last event, and let the journal expire after its time; False when it could not be written."""
+    async def finish(self, event: Event) -> int | None:
+        """Write the turn's last event, and let the journal expire after its time.
+
+        Returns the event's number; None when it could not be written.
+        """
         await self.emit(event)
         self.close()
         try:
             await self._journal.finish(self.claim.turn)
         except (RedisError, OSError) as error:
             log.warning("journal_unreachable", error=type(error).__name__)
-            return False
-        return self._whole
+            return None
+        return self._next - 1 if self._whole else None
 
     def close(self) -> None:
         """Drop what waits to be written; the turn goes on elsewhere, or is over."""

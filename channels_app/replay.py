@@ -6,7 +6,7 @@ from accounts.licences import active_licence
 from agents.errors import Refused
 from agents.events import Cancelled, Done, Event, Failed, Snapshot, Usage
 from agents.history import read_history
-from agents.journal.slices import slice_of
+from agents.journal.slices import Slice, slice_of
 from agents.turns import TurnView, find_turn
 from agents.writer import encode
 
@@ -14,21 +14,23 @@ from agents.writer import encode
 PAGES = 4
 
 
-async def frames_past_journal(turn: str, *, user_id: str, after: int) -> list[str]:
-    """A `snapshot` and the final event, numbered past `after`; nothing while the turn is open.
+async def read_ending(turn: str, *, user_id: str, after: int) -> Slice | None:
+    """What is past `after` of a `snapshot` and the final event, which keep their numbers; None while the turn is open.
 
     Raises Refused `not_found`, or `gone` when the text is no more; and what reading the history raises (see problems.py).
     """
     view = await find_turn(turn, user_id=user_id)
     if view.open:
-        return []
-    events = await _ending(view, user_id)
-    return slice_of([encode(event, view.turn, view.conversation) for event in events], first=after + 1).frames
+        return None
+    unseen = view.last_seq - after
+    events = (await _ending(view, user_id))[-unseen:] if unseen > 0 else []
+    texts = [encode(event, view.turn, view.conversation) for event in events]
+    return slice_of(texts, first=view.last_seq - len(texts) + 1)
 
 
 async def _ending(view: TurnView, user_id: str) -> list[Event]:
     if view.state == "failed":
-        return [Failed(code=view.error_code, message=view.error_message)]
+        return [Snapshot(content=""), Failed(code=view.error_code, message=view.error_message)]
     content = view.answer or await _stored_answer(view, user_id)
     if view.state == "cancelled":
         return [Snapshot(content=content or ""), Cancelled(content=content or "")]

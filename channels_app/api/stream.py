@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException, MethodNotAllowed, ValidationError
@@ -14,13 +14,14 @@ from rest_framework.request import Request
 
 from accounts.tokens import Identity
 from agents.journal import journal
+from agents.journal.slices import Slice
 from agents.turns import find_turn
 from channels_app.api.base import ApiView, identity_of
 from channels_app.api.problems import error_response
 from channels_app.problems import EXPECTED, explain
 from channels_app.protocol.events import is_final
 from channels_app.protocol.server import Error
-from channels_app.replay import frames_past_journal
+from channels_app.replay import read_ending
 from channels_app.socket.hints import Subscription, subscribed
 
 # The backstop for a lost hint, as for sockets.
@@ -38,22 +39,30 @@ class _Reader:
     user_id: str
     until: datetime
 
-    async def read(self, after: int) -> tuple[list[str], int]:
-        """Frames past `after` and the number of the first. Raises one of EXPECTED."""
+    async def read(self, after: int) -> Slice:
+        """What there is past `after`. Raises one of EXPECTED."""
         found = await journal().read(self.turn, after=after)
-        if found is not None:
-            return found.frames, found.first
-        return await frames_past_journal(self.turn, user_id=self.user_id, after=after), after + 1
+        if found is None:
+            found = await read_ending(self.turn, user_id=self.user_id, after=after)
+        return found or Slice([], after + 1, after + 1)
+
+    async def is_told_by(self, after: int) -> bool:
+        """Whether the turn has ended and nothing comes past `after`. Raises Refused or psycopg.Error."""
+        return (await find_turn(self.turn, user_id=self.user_id)).told_by(after)
 
 
 @csrf_exempt
 async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
-    """The events of a turn past `?after=` (or Last-Event-ID), then the live tail; ends with the turn."""
+    """The events of a turn past `?after=` (or Last-Event-ID), then the live tail; ends with the turn.
+
+    204 when the last one has been seen, upon which a browser's EventSource does not come back.
+    """
     try:
         identity = await sync_to_async(_authenticate)(request)
         after = _after(request)
-        await find_turn(turn, user_id=identity.user_id)
         reader = _Reader(turn, identity.user_id, identity.expires_at)
+        if await reader.is_told_by(after):
+            return HttpResponse(status=204)
         await reader.read(after)
     except (*EXPECTED, APIException) as error:
         return error_response(error, request)
@@ -69,12 +78,12 @@ async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:
     try:
         async with subscribed(reader.user_id) as hints:
             while datetime.now(UTC) < reader.until:
-                frames, first = await reader.read(after)
-                for after, frame in enumerate(frames, start=first):  # noqa: PLR1704 - the last number sent
+                found = await reader.read(after)
+                for after, frame in enumerate(found.frames, start=found.first):  # noqa: PLR1704 - the last number sent
                     yield f"id: {after}\ndata: {frame}\n\n"
-                if frames and is_final(frames[-1]):
+                if is_final(found.frames[-1]) if found.frames else await reader.is_told_by(after):
                     return
-                quiet = 0 if frames else quiet + 1
+                quiet = 0 if found.frames else quiet + 1
                 if quiet % QUIET_POLLS == QUIET_POLLS - 1:
                     yield ": still here\n\n"
                 await _hinted(hints, reader.turn)

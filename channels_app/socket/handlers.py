@@ -42,7 +42,10 @@ async def _cancel(session: Session, frame: client.Cancel) -> None:
 
 async def _resume(session: Session, frame: client.Resume) -> None:
     view = await find_turn(frame.turn, user_id=session.user_id)
-    session.follow(view.turn, after=frame.after, asked=frame.id)
+    if view.told_by(frame.after):
+        session.tails.end(view.turn, last=view.last_seq)
+    else:
+        session.follow(view.turn, after=frame.after, asked=frame.id)
 
 
 async def _history(session: Session, frame: client.History) -> None:

@@ -14,7 +14,7 @@ from agents.turns import find_turn, open_turns
 from channels_app import warmup
 from channels_app.problems import EXPECTED, UNLICENSED_CODES, explain, may_pass
 from channels_app.protocol.server import Error, Status
-from channels_app.replay import frames_past_journal
+from channels_app.replay import read_ending
 from channels_app.socket.asgi import Send
 from channels_app.socket.closing import not_licensed
 from channels_app.socket.expiry import Expiry
@@ -128,14 +128,14 @@ class Session:
     async def _recover(self, tail: Tail) -> None:
         """Send how a turn ended whose journal is no more; one that is open gets its journal back."""
         try:
-            frames = await frames_past_journal(tail.turn, user_id=self.user_id, after=tail.sent)
+            ending = await read_ending(tail.turn, user_id=self.user_id, after=tail.sent)
         except EXPECTED as error:
             if self.tails.is_current(tail):
                 await self._not_recovered(tail, error)
             return
-        if frames and self.tails.is_current(tail):
-            self.tails.end(tail.turn, last=tail.sent)
-            for frame in frames:
+        if ending is not None and self.tails.is_current(tail):
+            self.tails.end(tail.turn, last=max(tail.sent, ending.last))
+            for frame in ending.frames:
                 await self.outlet.put(frame)
 
     async def _not_recovered(self, tail: Tail, error: Exception) -> None:

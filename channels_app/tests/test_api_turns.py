@@ -10,6 +10,7 @@ from agents.journal import clear_memory
 from agents.tests.engine import TestWorker, say
 from channels_app.tests.live import error_code, http_of
 from channels_app.tests.schemas import check_server_frame
+from gateway.db import connection
 from gateway.ids import new_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,7 +137,37 @@ async def test_a_stream_past_the_journal_ends_with_the_answer(gateway: str, work
     async with http_of(gateway, "demo-pro") as http:
         events = _events((await http.get(f"{URL}/{turn}/events")).text)
 
-    assert [(event["type"], event["seq"]) for event in events] == [("snapshot", 1), ("done", 2)]
+    assert [(event["type"], event["seq"]) for event in events] == [("snapshot", 3), ("done", 4)]
+
+
+@pytest.mark.parametrize("past_the_journal", [False, True])
+async def test_a_client_that_has_the_last_event_is_told_204(
+    gateway: str, worker: TestWorker, past_the_journal: bool
+) -> None:
+    worker.brain.storing = False
+    turn = (await say("Hello")).turn
+    async with http_of(gateway, "demo-pro") as http:
+        assert (await http.get(f"{URL}/{turn}")).json().keys().isdisjoint({"last_seq"})
+        await _answered(worker, turn, "Hi")
+        if past_the_journal:
+            clear_memory()
+        events = _events((await http.get(f"{URL}/{turn}/events")).text)
+        again = await http.get(f"{URL}/{turn}/events", headers={"Last-Event-ID": str(events[-1]["seq"])})
+
+    assert (again.status_code, again.content) == (204, b"")
+
+
+async def test_a_stream_of_which_the_end_was_just_seen_ends_with_the_turn(gateway: str, worker: TestWorker) -> None:
+    """It was opened after the last event was written, and before that event's number was noted."""
+    turn = (await say("Hello")).turn
+    await _answered(worker, turn, "Hi")
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET last_seq = NULL WHERE id = %s", (turn,))
+    async with http_of(gateway, "demo-pro") as http, http.stream("GET", f"{URL}/{turn}/events?after=4") as stream:
+        async with connection() as conn:
+            await conn.execute("UPDATE turns SET last_seq = 4 WHERE id = %s", (turn,))
+
+        assert [line async for line in stream.aiter_lines() if line.startswith("data")] == []
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1.5", "9" * 400, "٣"])

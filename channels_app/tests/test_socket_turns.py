@@ -7,7 +7,7 @@ import pytest
 from channels.layers import get_channel_layer
 
 from agents.hints import hint_workspace
-from agents.journal import clear_memory
+from agents.journal import clear_memory, journal
 from agents.tests.engine import TestWorker, say
 from channels_app.tests.live import ready_client
 from gateway.db import connection
@@ -23,6 +23,13 @@ async def _answered(worker: TestWorker, turn: str, *texts: str) -> None:
         await worker.order(turn, "say", text)
     await worker.order(turn, "finish")
     await worker.done(turn)
+
+
+async def _last_number(turn: str) -> int:
+    """The number of the last event in the turn's journal."""
+    found = await journal().read(turn, after=0)
+    assert found is not None
+    return found.last
 
 
 def _kinds(frames: list[dict[str, Any]]) -> list[str]:
@@ -244,14 +251,51 @@ async def test_past_the_journal_a_turn_is_told_by_its_row(gateway: str, worker: 
     worker.brain.storing = False
     accepted = await say("Hello")
     await _answered(worker, accepted.turn, "Hi ", "there")
+    last = await _last_number(accepted.turn)
     clear_memory()
     async with ready_client(gateway, "demo-pro") as client:
-        await client.send("resume", turn=accepted.turn, after=7)
+        await client.send("resume", turn=accepted.turn, after=1)
         await client.until("done")
 
     snapshot, done = client.events(accepted.turn)
-    assert (snapshot["type"], snapshot["content"], snapshot["seq"]) == ("snapshot", "Hi there", 8)
-    assert (done["content"], done["seq"]) == ("Hi there", 9)
+    assert (snapshot["type"], snapshot["content"], snapshot["seq"]) == ("snapshot", "Hi there", last - 1)
+    assert (done["content"], done["seq"]) == ("Hi there", last)
+
+
+async def test_past_the_journal_a_failure_is_told_by_its_row(gateway: str, worker: TestWorker) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "fail")
+    await worker.done(accepted.turn)
+    last = await _last_number(accepted.turn)
+    clear_memory()
+    async with ready_client(gateway, "demo-pro") as client:
+        await client.send("resume", turn=accepted.turn, after=1)
+        await client.until("failed")
+
+    assert [(event["type"], event["seq"]) for event in client.events(accepted.turn)] == [
+        ("snapshot", last - 1),
+        ("failed", last),
+    ]
+
+
+@pytest.mark.parametrize("past_the_journal", [False, True])
+async def test_who_has_the_last_event_gets_nothing_again(
+    gateway: str, worker: TestWorker, past_the_journal: bool
+) -> None:
+    worker.brain.storing = False
+    accepted = await say("Hello")
+    await _answered(worker, accepted.turn, "Hi")
+    last = await _last_number(accepted.turn)
+    if past_the_journal:
+        clear_memory()
+    async with ready_client(gateway, "demo-pro") as client:
+        await client.send("resume", turn=accepted.turn, after=last)
+        await client.quiet()
+
+        await client.send("resume", turn=accepted.turn, after=last - 1)
+        await client.until("done")
+    assert _numbers(client.events(accepted.turn)) == [last]
 
 
 async def test_past_the_journal_an_unreachable_history_is_an_error_with_the_frames_id(
