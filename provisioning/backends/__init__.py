@@ -50,9 +50,10 @@ class Backend(Protocol):
     async def start(self, spec: Spec, *, report: Report, record: Record) -> Instance:
         """Start the workspace and return once it serves; what remains of an earlier instance is ended first.
 
-        `report` is awaited with each stage entered (queued, scheduling, pulling, starting), `record` with the instance
-        as soon as something of it exists, and again when it is complete; what they raise ends the start. Raises
-        WorkspaceFailed. A start that failed or was cancelled leaves nothing running.
+        `report` is awaited with each stage entered (queued, scheduling, pulling, starting); `record` with an empty
+        instance when nothing of an earlier one is left, with the instance as soon as something of it exists, and again
+        when it is complete. What they raise ends the start: the workspace may be another process's by then, whose own
+        instance must not be touched. Raises WorkspaceFailed. A start that failed or was cancelled leaves nothing running.
         """
 
     async def stop(self, name: str) -> None:

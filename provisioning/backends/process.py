@@ -54,8 +54,11 @@ class ProcessBackend:
         """See Backend. The boot, not the wait in the queue, may take WORKSPACE_START_TIMEOUT_S."""
         await report("queued")
         async with self._slot():
+            # Looked for first: what another process starts under a later claim is not among it.
+            former = await _running(spec.name)
             await report("starting")
-            await self.stop(spec.name)
+            await self._end(former)
+            await record(Instance())
             async with AsyncExitStack() as unless_ready:
                 child, known_as = self._spawn(spec)
                 unless_ready.push_async_callback(processes.end, {child.pid: known_as}, grace_s=GRACE_S)
@@ -68,9 +71,7 @@ class ProcessBackend:
 
     async def stop(self, name: str) -> None:
         """See Backend. Ends whatever runs on the folder, also what a crash left unrecorded."""
-        running = await asyncio.to_thread(processes.started_with, _data_argument(name))
-        await processes.end(running, grace_s=GRACE_S)
-        self._reap()
+        await self._end(await _running(name))
 
     def alive(self, instance: Instance) -> bool:
         """See Backend. The sidecar, whose process this is, ends with its server."""
@@ -145,11 +146,17 @@ class ProcessBackend:
         except TimeoutError as error:
             waited = f"not ready within {settings.WORKSPACE_START_TIMEOUT_S} s"
             raise WorkspaceFailed(Cause.NEVER_READY, detail=waited, output=_tail(folder)) from error
+        except OSError as error:
+            raise WorkspaceFailed(Cause.INTERNAL, detail=str(error), output=_tail(folder)) from error
 
     def _slot(self) -> asyncio.Semaphore:
         """One of as many starts at once as the machine has processors, and two at least: a start is a second of CPU."""
         loop = asyncio.get_running_loop()
         return self._slots.setdefault(loop, asyncio.Semaphore(max(2, os.cpu_count() or 2)))
+
+    async def _end(self, running: dict[int, str]) -> None:
+        await processes.end(running, grace_s=GRACE_S)
+        self._reap()
 
     def _reap(self) -> None:
         for pid, child in list(self._children.items()):
@@ -174,6 +181,10 @@ def _owner_file(folder: Path) -> Path:
 
 def _log_file(folder: Path) -> Path:
     return folder / "log"
+
+
+async def _running(name: str) -> dict[int, str]:
+    return await asyncio.to_thread(processes.started_with, _data_argument(name))
 
 
 def _data_argument(name: str) -> str:
@@ -216,10 +227,14 @@ def _exited(child: subprocess.Popen[bytes], folder: Path) -> WorkspaceFailed:
 
 
 def _tail(folder: Path) -> str:
-    """The last lines that sidecar and server have printed."""
-    with _log_file(folder).open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-        text = file.read().decode("utf-8", "replace")
+    """The last lines that sidecar and server have printed; "" when they can't be read."""
+    try:
+        with _log_file(folder).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError as error:
+        log.warning("workspace_log_unreadable", workspace=folder.name, error=str(error))
+        return ""
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 

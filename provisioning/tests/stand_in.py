@@ -44,6 +44,20 @@ NEVER_READY = """
     print("still thinking", flush=True)
     signal.pause()
 """
+LOSES_ITS_LOG = """
+    import pathlib, sys
+
+    options = dict(part[2:].split("=", 1) for part in sys.argv if part.startswith("--") and "=" in part)
+    pathlib.Path(options["owner-file"]).with_name("log").unlink()
+    sys.exit(3)
+"""
+LOSES_ITS_FOLDER = """
+    import pathlib, shutil, signal, sys
+
+    options = dict(part[2:].split("=", 1) for part in sys.argv if part.startswith("--") and "=" in part)
+    shutil.rmtree(pathlib.Path(options["owner-file"]).parent)
+    signal.pause()
+"""
 LACKS_A_MODULE = "import a_module_that_nobody_has_installed"
 # Announces a port where nobody answers.
 DEAF = """

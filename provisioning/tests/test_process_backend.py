@@ -96,8 +96,9 @@ async def test_a_hostile_user_id_is_a_hashed_folder_and_one_argument(user_id: st
         (stand_in.NEVER_READY, Cause.NEVER_READY, "not ready within 1 s", "still thinking"),
         (stand_in.DEAF, Cause.NEVER_READY, "not ready within 1 s", ""),
         (stand_in.ANNOUNCES_NONSENSE, Cause.NEVER_READY, "unreadable announcement", ""),
+        (stand_in.LOSES_ITS_LOG, Cause.EXITED, "exit code 3", ""),
     ],
-    ids=["exits", "lacks a module", "never ready", "deaf", "announces nonsense"],
+    ids=["exits", "lacks a module", "never ready", "deaf", "announces nonsense", "loses its log"],
 )
 async def test_a_failed_start_tells_its_true_cause_and_leaves_nothing(
     program: str, cause: Cause, detail: str, output: str, code: Path, data_dir: Path, settings: Settings
@@ -111,6 +112,15 @@ async def test_a_failed_start_tells_its_true_cause_and_leaves_nothing(
     assert (failure.value.cause, failure.value.detail) == (cause, detail)
     assert output in failure.value.output
     assert "secret-place" not in failure.value.message
+    assert processes.started_with(f"--data={folder_of(data_dir) / 'data'}") == {}
+
+
+async def test_a_folder_that_vanishes_during_a_start_is_told(code: Path, data_dir: Path) -> None:
+    stand_in.write_code(code, stand_in.LOSES_ITS_FOLDER)
+    with pytest.raises(WorkspaceFailed) as failure:
+        await start()
+
+    assert failure.value.cause == Cause.INTERNAL
     assert processes.started_with(f"--data={folder_of(data_dir) / 'data'}") == {}
 
 
