@@ -88,3 +88,17 @@ async def test_a_new_conversation_has_an_address_and_a_way_back(chat: Chat) -> N
     assert (await socket.receive("history"))["conversation"] == MAIN
     resumed = await socket.receive("resume")
     assert (resumed["turn"], resumed["after"]) == (turn_id(1), 0)
+
+
+async def test_turns_that_were_stored_without_an_answer_or_its_facts_are_shown(chat: Chat) -> None:
+    """Source: a turn that failed is stored with the user's words only; of an old one nobody knows the time it took."""
+    failed = {"turn": turn_id(1), "role": "user", "content": "failed then", "channel": "web"}
+    socket = await chat.open(items=(failed,), running=(turn_id(2),))
+    ended = socket.turn(2)
+    await ended.emit("snapshot", content="the answer")
+    await ended.emit("done", content="the answer", model=None, usage=None, ms=None)
+
+    await expect(chat.page.locator(".question").first).to_have_text("failed then")
+    await expect(chat.page.locator(".text")).to_have_text(["the answer"])
+    await expect(chat.page.locator(".facts")).to_have_text(["14:01", "14:02"])
+    await expect(chat.page.locator("#stop")).to_be_hidden()
