@@ -12,6 +12,8 @@ from gateway.ids import is_id, new_id
 
 MAIN = "main"
 MAX_TITLE = 120
+# More than a person keeps apart; what a script makes must end somewhere.
+MOST_CONVERSATIONS = 1000
 
 _COLUMNS = "id::text, alias, title, model, created_at, updated_at"
 
@@ -81,13 +83,18 @@ async def list_conversations(user_id: str, *, limit: int = 100) -> list[Conversa
 
 
 async def get_conversation(user_id: str, conversation: str) -> ConversationItem:
-    """One of the user's conversations; Refused `not_found` for another's or a missing one."""
-    _check(conversation)
-    return await _one(f"SELECT {_COLUMNS} FROM conversations WHERE id = %s AND user_id = %s", (conversation, user_id))
+    """One of the user's conversations, by its id or as `main`; Refused `not_found` for another's or a missing one."""
+    found = await _resolved(user_id, conversation)
+    return await _one(f"SELECT {_COLUMNS} FROM conversations WHERE id = %s AND user_id = %s", (found, user_id))
 
 
 async def create_conversation(user_id: str, *, title: str = "") -> ConversationItem:
-    """A new conversation beside the main one."""
+    """A new conversation beside the main one. Raises Refused `too_many` for a user who has 1,000."""
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT count(*) FROM conversations WHERE user_id = %s", (user_id,))
+        row = await cursor.fetchone()
+    if row is not None and row[0] >= MOST_CONVERSATIONS:
+        raise Refused("too_many", f"You have {MOST_CONVERSATIONS:,} conversations. Delete some first.")
     return await _one(
         f"INSERT INTO conversations (id, user_id, alias, title, model) VALUES (%s, %s, '', %s, '') RETURNING {_COLUMNS}",
         (new_id(), user_id, _clean(title)),
@@ -96,10 +103,10 @@ async def create_conversation(user_id: str, *, title: str = "") -> ConversationI
 
 async def rename_conversation(user_id: str, conversation: str, *, title: str) -> ConversationItem:
     """Give a conversation a title; Refused `not_found` for another's or a missing one."""
-    _check(conversation)
+    found = await _resolved(user_id, conversation)
     return await _one(
         f"UPDATE conversations SET title = %s WHERE id = %s AND user_id = %s RETURNING {_COLUMNS}",
-        (_clean(title), conversation, user_id),
+        (_clean(title), found, user_id),
     )
 
 
@@ -122,6 +129,14 @@ async def delete_conversation(user_id: str, conversation: str) -> None:
         )
         await conn.execute("DELETE FROM turns WHERE conversation_id = %s", (conversation,))
         await conn.execute("DELETE FROM conversations WHERE id = %s", (conversation,))
+
+
+async def _resolved(user_id: str, conversation: str) -> str:
+    """The id of a conversation that is named by it or as `main`, which is made if need be."""
+    if conversation == MAIN:
+        return await main_conversation(user_id)
+    _check(conversation)
+    return conversation
 
 
 async def _ensure_main(conn: Connection, user_id: str) -> None:

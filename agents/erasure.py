@@ -13,7 +13,7 @@ async def erase_conversation(user_id: str, conversation: str) -> None:
     Raises Refused `not_found` or `busy` (a message of it is being answered), AgentFailed or NotLicensed when the workspace
     can't be reached; then nothing is lost but may be half of it, and again is no error.
     """
-    await get_conversation(user_id, conversation)
+    conversation = (await get_conversation(user_id, conversation)).id
     if await open_turns(user_id, conversation=conversation):
         raise Refused("busy", "A message of this conversation is being answered. Stop it first.")
     eraser = await load("agents.mcp.erasure")

@@ -8,7 +8,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from accounts.licences import Licence, NotLicensed, active_licence
-from agents.conversations import get_conversation, main_conversation
+from agents.conversations import MAIN, get_conversation
 from agents.offers import model_now
 from agents.turns import open_turns
 from channels_app.problems import UNAVAILABLE
@@ -70,7 +70,7 @@ async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
 
 
 async def _ready(licence: Licence, running: list[str]) -> Ready:
-    conversation = await get_conversation(licence.user_id, await main_conversation(licence.user_id))
+    conversation = await get_conversation(licence.user_id, MAIN)
     return Ready(
         user_id=licence.user_id,
         licence=licence.tier,

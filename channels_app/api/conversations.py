@@ -5,7 +5,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.licences import active_licence
-from agents import conversations
+from agents.conversations import (
+    ConversationItem,
+    create_conversation,
+    get_conversation,
+    list_conversations,
+    rename_conversation,
+)
 from agents.erasure import erase_conversation
 from agents.history import HistoryPage, read_history
 from channels_app.api.base import ApiView, user_of, validated
@@ -17,36 +23,41 @@ class ConversationsView(ApiView):
 
     def get(self, request: Request) -> Response:
         """200 {conversations}, the last used first."""
-        found = async_to_sync(conversations.list_conversations)(user_of(request))
+        found = async_to_sync(list_conversations)(user_of(request))
         return Response({"conversations": [conversation_json(item) for item in found]})
 
     def post(self, request: Request) -> Response:
-        """201 with a new conversation."""
+        """201 with a new conversation; 403 without a licence, 409 for a user who has 1,000."""
         body = validated(NewConversationBody, request.data)
-        made = async_to_sync(conversations.create_conversation)(user_of(request), title=body["title"])
+        made = async_to_sync(_create)(user_of(request), title=body["title"])
         return Response(conversation_json(made), status=201)
 
 
 class ConversationView(ApiView):
-    """One conversation."""
+    """One conversation, named by its id or as `main`."""
 
     def get(self, request: Request, conversation: str) -> Response:
         """200 with the conversation and a page of its history (`?before=&limit=`), which starts the workspace if need be."""
         query = validated(PageQuery, request.query_params)
-        item = async_to_sync(conversations.get_conversation)(user_of(request), conversation)
+        item = async_to_sync(get_conversation)(user_of(request), conversation)
         page = async_to_sync(_read)(user_of(request), item.id, before=query["before"], limit=query["limit"])
         return Response(conversation_json(item) | {"items": page.items, "before": page.before})
 
     def patch(self, request: Request, conversation: str) -> Response:
         """200 with the conversation under its new title."""
         title = validated(TitleBody, request.data)["title"]
-        item = async_to_sync(conversations.rename_conversation)(user_of(request), conversation, title=title)
+        item = async_to_sync(rename_conversation)(user_of(request), conversation, title=title)
         return Response(conversation_json(item))
 
     def delete(self, request: Request, conversation: str) -> Response:
         """204; the history in the workspace goes too. 409 while one of its messages is being answered."""
         async_to_sync(erase_conversation)(user_of(request), conversation)
         return Response(status=204)
+
+
+async def _create(user_id: str, *, title: str) -> ConversationItem:
+    await active_licence(user_id)
+    return await create_conversation(user_id, title=title)
 
 
 async def _read(user_id: str, conversation: str, *, before: int | None, limit: int) -> HistoryPage:

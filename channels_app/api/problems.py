@@ -23,6 +23,7 @@ STATUS_OF_CODE = {
     "not_found": 404,
     "busy": 409,
     "conflict": 409,
+    "too_many": 409,
     "gone": 410,
     "queue_full": 429,
     "internal": 500,

@@ -12,6 +12,9 @@ from provisioning.workspaces import WorkspaceStatus
 
 JSON = dict[str, Any]
 
+# What a workspace's database can count to.
+MAX_CURSOR = 2**63 - 1
+
 
 class TitleBody(serializers.Serializer[Any]):
     """A conversation's title."""
@@ -34,7 +37,7 @@ class WorkspaceBody(serializers.Serializer[Any]):
 class PageQuery(serializers.Serializer[Any]):
     """Which page of a history."""
 
-    before = serializers.IntegerField(min_value=0, default=None)
+    before = serializers.IntegerField(min_value=0, max_value=MAX_CURSOR, default=None)
     limit = serializers.IntegerField(min_value=1, max_value=100, default=50)
 
 

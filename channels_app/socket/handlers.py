@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts.licences import active_licence
 from accounts.tokens import TokenInvalid, verify_token
-from agents.conversations import MAIN, get_conversation, main_conversation
+from agents.conversations import get_conversation
 from agents.errors import Refused
 from agents.history import read_history
 from agents.turns import accept_message, cancel_turn, find_turn
@@ -49,8 +49,7 @@ async def _resume(session: Session, frame: client.Resume) -> None:
 
 
 async def _history(session: Session, frame: client.History) -> None:
-    named = frame.conversation if frame.conversation != MAIN else await main_conversation(session.user_id)
-    conversation = await get_conversation(session.user_id, named)
+    conversation = await get_conversation(session.user_id, frame.conversation)
 
     async def read() -> None:
         try:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from agents.conversations import create_conversation
+from agents.conversations import MOST_CONVERSATIONS, create_conversation
 from agents.tests.engine import say
 from channels_app.tests.live import error_code, http_of
+from gateway.db import connection
 from gateway.ids import new_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,8 +64,37 @@ async def test_history_that_can_not_be_reached_is_an_error_and_nothing_is_delete
         assert len((await http.get(URL)).json()["conversations"]) == 1
 
 
-@pytest.mark.parametrize("query", ["before=-1", "before=x", "limit=0", "limit=101"])
+@pytest.mark.parametrize("query", ["before=-1", "before=9223372036854775808", "before=x", "limit=0", "limit=101"])
 async def test_a_page_that_is_none_is_400(gateway: str, query: str) -> None:
     mine = (await create_conversation("demo-pro")).id
     async with http_of(gateway, "demo-pro") as http:
         assert error_code(await http.get(f"{URL}/{mine}?{query}"), 400) == "invalid"
+
+
+@pytest.mark.parametrize(("user", "code"), [("demo-unlicensed", "no_licence"), ("demo-expired", "licence_expired")])
+async def test_without_a_licence_no_conversation_is_made(gateway: str, user: str, code: str) -> None:
+    async with http_of(gateway, user) as http:
+        assert error_code(await http.post(URL, json={"title": "x"}), 403) == code
+        assert (await http.get(URL)).json()["conversations"] == []
+
+
+async def test_a_user_with_very_many_conversations_makes_no_more(gateway: str) -> None:
+    async with connection() as conn:
+        await conn.execute(
+            "INSERT INTO conversations (id, user_id, alias, title, model)"
+            " SELECT gen_random_uuid(), 'demo-pro', '', '', '' FROM generate_series(1, %s)",
+            (MOST_CONVERSATIONS,),
+        )
+    async with http_of(gateway, "demo-pro") as http:
+        assert error_code(await http.post(URL, json={}), 409) == "too_many"
+    async with http_of(gateway, "demo-free") as http:
+        assert (await http.post(URL, json={})).status_code == 201
+
+
+async def test_the_main_conversation_is_found_by_that_name(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http:
+        renamed = await http.patch(f"{URL}/main", json={"title": "Mine"})
+        assert (renamed.status_code, renamed.json()["alias"]) == (200, "main")
+        # Both are past finding it: the workspace can't be reached.
+        assert error_code(await http.get(f"{URL}/main"), 503) == "workspace_unreachable"
+        assert error_code(await http.delete(f"{URL}/main"), 503) == "workspace_unreachable"

@@ -1,15 +1,17 @@
 """Source: DESIGN.md, section 4: every refusal has one form, and no traceback, SQL, path or secret leaves."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404
 from django.test import RequestFactory
 from rest_framework.request import Request
 
 from agents.errors import AgentFailed, Refused
-from channels_app.api.problems import exception_handler
+from channels_app.api.problems import CODE_OF_STATUS, STATUS_OF_CODE, exception_handler
 from channels_app.tests.live import error_code, http_of
 from provisioning.errors import Cause, WorkspaceFailed
 
@@ -94,3 +96,9 @@ def test_what_nobody_foresaw_is_500_without_its_words(caplog: pytest.LogCaptureF
     assert answer.data == {
         "error": {"code": "internal", "message": "Something went wrong on our side.", "request_id": "r"}
     }
+
+
+def test_every_code_is_told_in_the_protocols_document() -> None:
+    told = (Path(settings.BASE_DIR) / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+    assert {code for code in {*STATUS_OF_CODE, *CODE_OF_STATUS.values()} if f"`{code}`" not in told} == set()
