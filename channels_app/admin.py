@@ -16,7 +16,7 @@ class DeliveryAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     list_display = ["id", "lane", "user_id", "kind", "part", "state", "attempts", "receipt", "error", "created_at"]
     list_filter = ["state", "channel", "kind"]
-    search_fields = ["lane__key", "user_id", "=turn"]
+    search_fields = ["lane", "user_id", "=turn"]
     # The text is the user's, not the staff's.
     exclude = ["body"]
     ordering = ["-id"]

@@ -20,3 +20,10 @@ class DeliveryError(Exception):
         self.permanent = permanent
         self.ambiguous = ambiguous
         self.retry_after_s = retry_after_s
+
+
+class ChatClosed(DeliveryError):
+    """The chat takes nothing from us: blocked, left, gone."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause, permanent=True)

@@ -43,7 +43,9 @@ class Delivery(models.Model):
     turn = models.UUIDField(null=True, blank=True, db_column="turn_id")
     user_id = models.TextField(blank=True, help_text="blank for an account that is linked to nobody")
     channel = models.TextField()
-    lane = models.ForeignKey(ChatLane, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
+    # No foreign key, since lanes that rest are removed.
+    lane = models.TextField(db_column="lane_id", help_text="the chat, as channel:chat")
+    account = models.TextField(blank=True, db_default="", help_text="whom it is for, as in a channel link")
     target = models.JSONField(help_text="the channel's own address of the chat")
     kind = models.TextField()
     body = models.JSONField(null=True, blank=True)
@@ -73,7 +75,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.lane_id} ({self.state})"
+        return f"{self.kind} to {self.lane} ({self.state})"
 
 
 class UnlinkedSender(models.Model):

@@ -64,6 +64,9 @@ class Channel(Protocol):
     def chat_of(self, target: Target) -> str:
         """Which messages must leave one after another, and share a pause."""
 
+    def account_of(self, target: Target) -> str:
+        """Whom a message there is for, as in a channel link."""
+
     def pace_s(self, target: Target) -> float:
         """How long a chat rests between two messages, in seconds."""
 

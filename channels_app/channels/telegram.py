@@ -61,6 +61,10 @@ class Telegram:
         """The chat's id."""
         return str(target["chat"])
 
+    def account_of(self, target: Target) -> str:
+        """A private chat has its account's id."""
+        return str(target["chat"])
+
     def pace_s(self, target: Target) -> float:
         """Ids of groups are negative."""
         return GROUP_PACE_S if str(target["chat"]).startswith("-") else PRIVATE_PACE_S

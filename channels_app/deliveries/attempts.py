@@ -6,7 +6,7 @@ import structlog
 
 from channels_app.channels import channel_that_is_on
 from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim, Outcome
-from channels_app.errors import DeliveryError
+from channels_app.errors import ChatClosed, DeliveryError
 from channels_app.models import DeliveryState
 
 LONGEST_WAIT_S = 300.0
@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 async def attempt(claim: Claim) -> Outcome:
     """Send one message, once; what became of it."""
+    if claim.obstacle:
+        return Outcome(DeliveryState.FAILED, error=claim.obstacle)
     channel = channel_that_is_on(claim.channel)
     if channel is None:
         return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=backoff_s(claim.attempts))
@@ -45,7 +47,7 @@ def backoff_s(attempts: int) -> float:
 
 def _outcome_of(error: DeliveryError, claim: Claim) -> Outcome:
     if error.permanent:
-        return Outcome(DeliveryState.FAILED, error=error.cause)
+        return Outcome(DeliveryState.FAILED, error=error.cause, closes=isinstance(error, ChatClosed))
     if error.ambiguous:
         return Outcome(DeliveryState.AMBIGUOUS, error=error.cause)
     if error.retry_after_s is not None:

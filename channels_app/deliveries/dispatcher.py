@@ -19,6 +19,7 @@ from gateway.services import Services
 # Telegram takes about 30 messages a second from a bot, each of which takes it about 0.1 s.
 MAX_SENDS = 16
 SWEEP_EVERY_S = 2.0
+TIDY_EVERY_S = 600.0
 DATABASE_RETRY_S = 1.0
 # How long a worker that is told to stop waits for the messages on their way; one that is cut off is ambiguous.
 DRAIN_S = 10.0
@@ -44,7 +45,12 @@ class Dispatcher:
         """Send until told to stop; then let what is on its way arrive."""
         try:
             async with asyncio.TaskGroup() as loops:
-                helpers = [loops.create_task(self._take_outbox()), loops.create_task(self._sweep())]
+                helpers = [
+                    loops.create_task(self._take_outbox()),
+                    loops.create_task(_every(SWEEP_EVERY_S, _settle_the_lost)),
+                    loops.create_task(_every(SWEEP_EVERY_S, self._disown_strays)),
+                    loops.create_task(_every(TIDY_EVERY_S, sweeping.tidy)),
+                ]
                 while not self._services.stopping.is_set():
                     await _going_on(self._begin_sends)
                     await self._waiting.wait()
@@ -78,21 +84,22 @@ class Dispatcher:
             log.warning("delivery_claim_lost", delivery=claim.id)
             return
         outcome = await attempt(claim)
-        if not await self._settle(claim, outcome):
+        settled = await self._settle(claim, outcome)
+        if not settled:
             log.warning("delivery_settled_elsewhere", delivery=claim.id, outcome=outcome.state)
             return
-        _record(claim, outcome)
+        _record(claim, outcome, settled=settled)
         if outcome.pause_s:
             asyncio.get_running_loop().call_later(outcome.pause_s + PAUSE_SLACK_S, self._waiting.put, "")
 
-    async def _settle(self, claim: Claim, outcome: Outcome) -> bool:
+    async def _settle(self, claim: Claim, outcome: Outcome) -> int:
         try:
             return await self._insist(lambda: rows.settle(claim, outcome))
         except (psycopg.DataError, UnicodeError) as error:
             log.warning("delivery_outcome_unwritable", delivery=claim.id, error=type(error).__name__)
             return await self._insist(lambda: rows.settle(claim, unwritable(outcome)))
 
-    async def _insist(self, step: Callable[[], Awaitable[bool]]) -> bool:
+    async def _insist(self, step: Callable[[], Awaitable[int]]) -> int:
         """Write to the database even if it is away for a while: a row that stays open would hold up its chat.
 
         Raises psycopg.DataError for values that it never takes.
@@ -105,19 +112,13 @@ class Dispatcher:
             except psycopg.Error as error:
                 log.warning("database_failed", error=type(error).__name__)
                 if self._services.stopping.is_set():
-                    return False
+                    return 0
                 await asyncio.sleep(DATABASE_RETRY_S)
 
     async def _take_outbox(self) -> None:
         while True:
             await _going_on(_empty_outbox)
             await self._outbox.wait()
-
-    async def _sweep(self) -> None:
-        while True:
-            await _going_on(_settle_the_lost)
-            await _going_on(self._disown_strays)
-            await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _disown_strays(self) -> None:
         """Give up deliveries that this process holds and does not send.
@@ -142,8 +143,8 @@ class Dispatcher:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-def _record(claim: Claim, outcome: Outcome) -> None:
-    metrics.deliveries.labels(channel=claim.channel, outcome=_name_of(outcome)).inc()
+def _record(claim: Claim, outcome: Outcome, *, settled: int) -> None:
+    metrics.deliveries.labels(channel=claim.channel, outcome=_name_of(outcome)).inc(settled)
     if outcome.state == DeliveryState.SENT:
         waited = datetime.now(UTC) - claim.created_at
         metrics.delivery_time.labels(channel=claim.channel).observe(waited.total_seconds())
@@ -155,6 +156,7 @@ def _record(claim: Claim, outcome: Outcome) -> None:
         channel=claim.channel,
         outcome=_name_of(outcome),
         attempt=claim.attempts,
+        settled=settled,
         cause=outcome.error,
     )
 
@@ -172,6 +174,12 @@ async def _settle_the_lost() -> None:
     for channel, state in await sweeping.sweep():
         metrics.deliveries.labels(channel=channel, outcome=state.value).inc()
         log.warning("delivery_given_up", channel=channel, outcome=state.value)
+
+
+async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await _going_on(step)
+        await asyncio.sleep(seconds)
 
 
 async def _going_on(step: Callable[[], Awaitable[None]]) -> None:

@@ -1,10 +1,12 @@
 """What the agent and the webhooks want to say becomes delivery rows."""
 
+import asyncio
+
 import structlog
 
 from agents import outbox
 from channels_app.channels import Channel, Target, channels
-from channels_app.deliveries.rows import Letter, put
+from channels_app.deliveries.rows import Letter, origin_of, put, put_unusable
 
 BATCH = 10
 EMPTY = "There is no answer to show."
@@ -19,9 +21,12 @@ async def take_outbox() -> int:
     Raises psycopg.Error when the database fails; then nothing is taken.
     """
     async with outbox.batch(limit=BATCH) as (conn, rows):
-        letters = [letter for row in rows if (letter := _letter(row)) is not None]
-        if letters:
-            await put(conn, letters)
+        # Rendering a long answer takes some 100 ms.
+        letters = await asyncio.to_thread(lambda: [_letter(row) for row in rows])
+        await put(conn, [letter for letter in letters if isinstance(letter, Letter)])
+        for row, letter in zip(rows, letters, strict=True):
+            if isinstance(letter, str):
+                await put_unusable(conn, row, error=letter)
     return len(rows)
 
 
@@ -34,6 +39,7 @@ def text_letter(channel: Channel, text: str, *, target: Target, origin: str, use
         target=target,
         kind="text",
         parts=channel.compose(text),
+        account=channel.account_of(target),
         user_id=user_id,
     )
 
@@ -46,20 +52,21 @@ def words_of(row: outbox.OutboxRow) -> str:
     return said or EMPTY
 
 
-def _letter(row: outbox.OutboxRow) -> Letter | None:
-    """The row's letter; None for a row that can't become one, so that it holds up no other."""
+def _letter(row: outbox.OutboxRow) -> Letter | str:
+    """The row's letter, or why it can't become one: then it holds up no other."""
     try:
         channel = channels()[row.channel]
         return Letter(
-            origin=f"outbox:{row.id}",
+            origin=origin_of(row),
             channel=row.channel,
             chat=channel.chat_of(row.reply_to),
             target=row.reply_to,
             kind=row.kind,
             parts=channel.compose(words_of(row)),
+            account=channel.account_of(row.reply_to),
             user_id=row.user_id,
             turn=row.turn,
         )
-    except Exception:
+    except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)
-        return None
+        return f"It can't become a message ({type(error).__name__})."

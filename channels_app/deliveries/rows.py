@@ -15,6 +15,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from agents.outbox import OutboxRow
 from channels_app.channels import Part, Target
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection, notify
@@ -22,6 +23,16 @@ from gateway.leases import holder_alive
 
 MAX_AGE_HOURS = 24
 
+# Why a row of deliveries `d` must not be sent any more; '' = it may be.
+OBSTACLE: LiteralString = """
+    CASE WHEN d.turn_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.id = d.turn_id)
+        THEN 'The conversation was deleted.'
+    WHEN d.user_id <> '' AND NOT EXISTS (
+        SELECT 1 FROM user_channel_links k
+        WHERE k.user_id = d.user_id AND k.channel_type = d.channel AND k.channel_user_id = d.account)
+        THEN 'The account is no longer linked.'
+    ELSE '' END
+"""
 _HEAD = f"""
     d.state = 'pending' AND d.run_after <= clock_timestamp()
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
@@ -38,25 +49,35 @@ _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
     FROM chat_lanes l
     WHERE l.key = d.lane_id AND d.lane_id = %(lane)s AND {_HEAD}
-    RETURNING d.id, d.turn_id::text AS turn, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at
+    RETURNING d.id, d.turn_id::text AS turn, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
+        {OBSTACLE} AS obstacle
 """
+# The lane first, then its rows: in this order everywhere, or two transactions would wait for each other.
 _SETTLE = """
-    WITH settled AS (
+    WITH lane AS (
+        SELECT key FROM chat_lanes WHERE key = (SELECT lane_id FROM deliveries WHERE id = %(id)s) FOR NO KEY UPDATE),
+    settled AS (
         UPDATE deliveries SET state = %(state)s, holder = NULL, receipt = %(receipt)s, error = %(error)s,
             run_after = clock_timestamp() + %(wait)s * interval '1 second',
             body = CASE WHEN %(state)s = 'pending' THEN body END,
             settled_at = CASE WHEN %(state)s <> 'pending' THEN clock_timestamp() END
-        WHERE id = %(id)s AND fence = %(fence)s AND state IN ('pending', 'sending') RETURNING lane_id),
+        FROM lane WHERE id = %(id)s AND fence = %(fence)s AND state IN ('pending', 'sending') RETURNING lane_id),
+    closed AS (
+        UPDATE deliveries r SET state = 'failed', holder = NULL, body = NULL, error = %(error)s, settled_at = clock_timestamp()
+        FROM settled WHERE %(closes)s AND r.lane_id = settled.lane_id AND r.state = 'pending' AND r.id <> %(id)s RETURNING 1),
     paused AS (
         UPDATE chat_lanes SET not_before = GREATEST(not_before, clock_timestamp() + %(pause)s * interval '1 second')
         FROM settled WHERE key = settled.lane_id RETURNING 1)
-    SELECT count(*) FROM settled
+    SELECT (SELECT count(*) FROM settled) + (SELECT count(*) FROM closed)
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once."""
+    """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once.
+
+    With a `user_id` it is said only as long as `account` is linked to that user.
+    """
 
     origin: str
     channel: str
@@ -64,6 +85,7 @@ class Letter:
     target: Target
     kind: str
     parts: list[Part]
+    account: str
     user_id: str = ""
     turn: str | None = None
 
@@ -75,7 +97,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message that this process may send, as long as no higher fence exists."""
+    """A message that this process may send, as long as no higher fence exists and there is no `obstacle`."""
 
     id: int
     turn: str | None
@@ -85,35 +107,67 @@ class Claim:
     fence: int
     attempts: int
     created_at: datetime
+    obstacle: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an attempt. `wait_s` holds back this message, `pause_s` all that follow in the chat as well."""
+    """What became of an attempt. `wait_s` holds back this message, `pause_s` all that follow in the chat as well.
+
+    `closes`: the chat takes nothing more, so that what waits for it fails with it.
+    """
 
     state: DeliveryState
     receipt: str = ""
     error: str = ""
     wait_s: float = 0
     pause_s: float = 0
+    closes: bool = False
 
 
 async def put(conn: Connection, letters: list[Letter]) -> None:
     """Write the intents in the caller's transaction; what was told before is passed over."""
-    # In one order everywhere, so that no two transactions wait for each other.
-    for lane in sorted({letter.lane for letter in letters}):
-        await conn.execute("INSERT INTO chat_lanes (key) VALUES (%s) ON CONFLICT DO NOTHING", (lane,))
+    await _lock_lanes(conn, {letter.lane for letter in letters})
     for letter in letters:
         for part, body in enumerate(letter.parts):
             await conn.execute(
-                "INSERT INTO deliveries (origin, part, turn_id, user_id, channel, lane_id, target, kind, body, digest)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
+                "INSERT INTO deliveries (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
                 (
-                    letter.origin, part, letter.turn, letter.user_id, letter.channel, letter.lane, Jsonb(letter.target),
-                    letter.kind, Jsonb(body), _digest(body),
+                    letter.origin, part, letter.turn, letter.user_id, letter.account, letter.channel, letter.lane,
+                    Jsonb(letter.target), letter.kind, Jsonb(body), _digest(body),
                 ),
             )  # fmt: skip
     await notify(conn, "deliveries")
+
+
+async def put_unusable(conn: Connection, row: OutboxRow, *, error: str) -> None:
+    """Note what can't become a message as failed, so that staff see it."""
+    await conn.execute(
+        "INSERT INTO deliveries"
+        " (origin, part, turn_id, user_id, channel, lane_id, target, kind, digest, error, state, settled_at)"
+        " VALUES (%s, 0, %s, %s, %s, %s, %s, %s, %s, %s, 'failed', clock_timestamp()) ON CONFLICT (origin, part) DO NOTHING",
+        (
+            origin_of(row), row.turn, row.user_id, row.channel, f"{row.channel}:?", Jsonb(row.reply_to), row.kind,
+            _digest(row.payload), error,
+        ),
+    )  # fmt: skip
+
+
+def origin_of(row: OutboxRow) -> str:
+    """What the deliveries of an outbox row tell of."""
+    return f"outbox:{row.id}"
+
+
+async def _lock_lanes(conn: Connection, lanes: set[str]) -> None:
+    """Hold the lanes until the transaction ends, so that no message comes between two parts of another."""
+    # In one order everywhere, so that no two transactions wait for each other. What is touched now, `tidy` leaves alone.
+    for lane in sorted(lanes):
+        await conn.execute(
+            "INSERT INTO chat_lanes AS l (key) VALUES (%s)"
+            " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, clock_timestamp())",
+            (lane,),
+        )
 
 
 async def claim_next(holder: UUID) -> Claim | None:
@@ -142,18 +196,18 @@ async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
     return cursor.rowcount == 1
 
 
-async def settle(claim: Claim, outcome: Outcome) -> bool:
-    """Write what became of the attempt; False when another process has settled the row meanwhile."""
+async def settle(claim: Claim, outcome: Outcome) -> int:
+    """Write what became of the attempt; how many messages that settles, 0 when another process has settled it meanwhile."""
     async with connection() as conn:
         cursor = await conn.execute(
             _SETTLE,
             {
                 "state": outcome.state.value, "receipt": outcome.receipt, "error": outcome.error, "wait": outcome.wait_s,
-                "pause": outcome.pause_s, "id": claim.id, "fence": claim.fence,
+                "pause": outcome.pause_s, "closes": outcome.closes, "id": claim.id, "fence": claim.fence,
             },
         )  # fmt: skip
         row = await cursor.fetchone()
-    return row is not None and row[0] == 1
+    return 0 if row is None else int(row[0])
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from typing import LiteralString
 from uuid import UUID
 
-from channels_app.deliveries.rows import MAX_AGE_HOURS
+from channels_app.deliveries.rows import MAX_AGE_HOURS, OBSTACLE
 from channels_app.models import DeliveryState
 from gateway.db import connection, notify
 from gateway.leases import holder_alive
@@ -19,22 +19,37 @@ _EXPIRE = f"""
     WHERE d.state = 'pending' AND d.created_at < clock_timestamp() - interval '{MAX_AGE_HOURS} hours'
         AND (d.holder IS NULL OR NOT {holder_alive("d")}) RETURNING d.channel
 """
+_REFUSE = f"""
+    UPDATE deliveries d SET state = 'failed', holder = NULL, body = NULL, settled_at = clock_timestamp(), error = {OBSTACLE}
+    WHERE d.state = 'pending' AND (d.holder IS NULL OR NOT {holder_alive("d")}) AND {OBSTACLE} <> '' RETURNING d.channel
+"""
 _SWEEPS: tuple[tuple[LiteralString, DeliveryState], ...] = (
     (_FIND_AMBIGUOUS, DeliveryState.AMBIGUOUS),
     (_EXPIRE, DeliveryState.FAILED),
+    (_REFUSE, DeliveryState.FAILED),
 )
 # A holder that never has a lease.
 _NOBODY = UUID(int=0)
 
 
 async def sweep() -> list[tuple[str, DeliveryState]]:
-    """Settle what dead workers were sending, and what is too old; the channel and new state of each."""
+    """Settle what dead workers were sending, and what is too old or not to be said any more; channel and new state of each."""
     settled: list[tuple[str, DeliveryState]] = []
     async with connection() as conn:
         for statement, state in _SWEEPS:
             cursor = await conn.execute(statement)
             settled.extend((channel, state) for (channel,) in await cursor.fetchall())
     return settled
+
+
+async def tidy() -> None:
+    """Remove the lanes and the strangers of which nothing was heard for a day."""
+    async with connection() as conn:
+        await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
+        await conn.execute(
+            "DELETE FROM chat_lanes l WHERE l.not_before < clock_timestamp() - interval '1 day' AND NOT EXISTS ("
+            " SELECT 1 FROM deliveries d WHERE d.lane_id = l.key AND d.state IN ('pending', 'sending'))"
+        )
 
 
 async def held_by(holder: UUID) -> dict[int, int]:

@@ -20,7 +20,7 @@ from telegram.error import (
 )
 from telegram.request import HTTPXRequest
 
-from channels_app.errors import DeliveryError
+from channels_app.errors import ChatClosed, DeliveryError
 
 # The package's opt-in for the type that its next major version returns; without it every 429 is a deprecation warning.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
@@ -112,7 +112,7 @@ def _translated(error: TelegramError) -> DeliveryError:
         # The operator can put that right before the message is too old.
         return DeliveryError("token_refused")
     if isinstance(error, Forbidden | ChatMigrated):
-        return DeliveryError(_words("forbidden", error), permanent=True)
+        return ChatClosed(_words("forbidden", error))
     if isinstance(error, BadRequest):
         kind = BadMarkup if "can't parse entities" in error.message.lower() else DeliveryError
         return kind(_words("refused", error), permanent=True)

@@ -32,6 +32,12 @@ async def link(user: str, account: int) -> None:
         )
 
 
+@pytest.fixture
+async def linked(users: dict[str, str], pool: None) -> None:
+    """Chat 7 is demo-pro's."""
+    await link("demo-pro", 7)
+
+
 async def rows(query: str) -> list[tuple[Any, ...]]:
     """What a statement returns, the whole table at a time."""
     async with connection() as conn:

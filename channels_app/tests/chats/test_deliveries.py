@@ -15,7 +15,7 @@ from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new
 from gateway.db import connection
 from gateway.ids import new_id
 
-pytestmark = pytest.mark.usefixtures("pool", "bot_api")
+pytestmark = pytest.mark.usefixtures("pool", "bot_api", "linked")
 
 
 @pytest.fixture
@@ -82,7 +82,11 @@ async def test_a_row_that_cant_become_a_message_holds_up_no_other(caplog: pytest
 
     await take_outbox()
 
-    assert await rows("SELECT body->>'text' FROM deliveries") == [("kept",)]
+    assert await rows("SELECT state, error, body->>'text' FROM deliveries ORDER BY state, id") == [
+        ("failed", "It can't become a message (KeyError).", None),
+        ("failed", "It can't become a message (KeyError).", None),
+        ("pending", "", "kept"),
+    ]
     assert caplog.text.count("outbox_row_unusable") == 2
 
 

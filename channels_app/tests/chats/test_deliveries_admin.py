@@ -3,18 +3,17 @@
 import pytest
 from django.test import Client
 
-from channels_app.models import ChatLane, Delivery
+from channels_app.models import Delivery
 
 
 @pytest.fixture
 def delivery(db: None) -> Delivery:
-    lane = ChatLane.objects.create(key="telegram:7")
     return Delivery.objects.create(
         origin="outbox:1",
         part=0,
         user_id="demo-pro",
         channel="telegram",
-        lane=lane,
+        lane="telegram:7",
         target={"chat": 7},
         kind="done",
         body={"text": "private words"},

@@ -11,7 +11,7 @@ from agents.tests.engine import TestWorker, say
 from channels_app import deliveries
 from channels_app.deliveries import dispatcher
 from channels_app.tests.chats.bot_api import HELD, BotApi, Reply
-from channels_app.tests.chats.conftest import rows
+from channels_app.tests.chats.conftest import link, rows
 from channels_app.tests.chats.sending import states, tell
 from gateway.leases import Lease
 from gateway.services import Services
@@ -52,6 +52,7 @@ async def settled(count: int) -> None:
 
 
 async def test_a_turns_answer_reaches_its_chat(users: dict[str, str], worker: TestWorker, bot_api: BotApi) -> None:
+    await link("demo-pro", 1)
     async with running():
         accepted = await say("Hello", channel="telegram")
         await worker.claim()
