@@ -4,10 +4,18 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
 from django.utils import timezone
+
+# How fast an example is made says something of the machine, not of the code.
+for _profile, _examples in (("suite", 100), ("soak", 10_000)):
+    hypothesis.settings.register_profile(
+        _profile, deadline=None, max_examples=_examples, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+hypothesis.settings.load_profile("suite")
 
 DEMO_TIERS = {"demo-free": "free", "demo-pro": "pro", "demo-enterprise": "enterprise"}
 

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -17,12 +18,33 @@ from accounts.tiers import Features, Limits
 SOON = timedelta(days=30)
 
 
+class DeepJSONField(forms.JSONField):
+    """JSON whose depth is bounded by Python's own parser: past that it is an invalid value, not a fault of ours."""
+
+    def to_python(self, value: Any) -> Any:
+        """The value, or ValidationError."""
+        try:
+            return super().to_python(value)
+        except RecursionError as error:
+            raise forms.ValidationError(
+                self.error_messages["invalid"], code="invalid", params={"value": "…"}
+            ) from error
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What the form shows again."""
+        try:
+            return super().bound_data(data, initial)
+        except RecursionError:
+            return InvalidJSONInput(data)
+
+
 class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A licence whose overrides must fit the typed model; the faults stand at their fields."""
 
     class Meta:
         model = UserLicence
         fields = ["user_id", "email", "license_type", "expires_at", "features", "resource_limits", "mcp_server_url"]
+        field_classes = {"features": DeepJSONField, "resource_limits": DeepJSONField}
         widgets = dict.fromkeys(("user_id", "email", "mcp_server_url"), UnfoldAdminTextInputWidget)
         help_texts = {
             "features": f"What differs from the tier, as JSON. Keys: {', '.join(Features.model_fields)}.",

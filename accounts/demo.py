@@ -36,7 +36,7 @@ def demo_users() -> list[DemoUser]:
     gone = timezone.now() - timedelta(days=30)
     return [
         DemoUser("demo-pro", "The Pro tier: large and small models", LicenceChange(tier="pro")),
-        DemoUser("demo-free", "The Free tier: small models, tight limits", LicenceChange(tier="free")),
+        DemoUser("demo-free", "The Free tier: small models, a small workspace", LicenceChange(tier="free")),
         DemoUser("demo-enterprise", "The Enterprise tier: all models, no idle stop", LicenceChange(tier="enterprise")),
         DemoUser("demo-expired", "A licence that has run out", LicenceChange(tier="pro", expires_at=gone)),
         DemoUser("demo-unlicensed", "An account without a licence", None),

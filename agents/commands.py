@@ -22,7 +22,10 @@ WELCOME = "Hello! I am your trading agent: I compute on market data in a workspa
 
 @dataclass(slots=True)
 class Context:
-    """Where a command was typed. Its effects go through `conn`; what needs the commit goes into `after_commit`."""
+    """Where a command was typed, and where it is answered: it may move `conversation`.
+
+    Its effects go through `conn`; what needs the commit goes into `after_commit`.
+    """
 
     conn: Connection
     user_id: str
@@ -66,7 +69,7 @@ async def _unknown(_context: Context) -> str:
 
 
 async def _new(context: Context) -> str:
-    await begin_new_main(context.conn, context.user_id)
+    context.conversation = await begin_new_main(context.conn, context.user_id)
     return "A new conversation begins. The old one is kept."
 
 

@@ -272,18 +272,19 @@ async def _queue(conn: Connection, message: IncomingMessage, conversation: str) 
 async def _answer_command(
     message: IncomingMessage, command: commands.Command, context: commands.Context
 ) -> tuple[Accepted, list[Event]]:
-    conn, turn, conversation = context.conn, new_id(), context.conversation
-    if not await _insert(conn, message, turn=turn, conversation=conversation, command=True):
+    conn, turn = context.conn, new_id()
+    if not await _insert(conn, message, turn=turn, conversation=context.conversation, command=True):
         return await _lost_race(conn, message), []
     answer = await command.run(context)
     events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
     await conn.execute(
-        "UPDATE turns SET state = 'done', answer = %s, last_seq = %s, finished_at = clock_timestamp() WHERE id = %s",
-        (answer, len(events), turn),
+        "UPDATE turns SET state = 'done', answer = %s, conversation_id = %s, last_seq = %s, finished_at = clock_timestamp()"
+        " WHERE id = %s",
+        (answer, context.conversation, len(events), turn),
     )
     row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", {"content": answer})
     await put(conn, row)
-    return Accepted(turn, conversation, 0), events
+    return Accepted(turn, context.conversation, 0), events
 
 
 async def _insert(

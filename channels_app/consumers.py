@@ -25,6 +25,12 @@ from channels_app.socket.together import run_together
 log = structlog.get_logger(__name__)
 
 
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a WebSocket of another path."""
+    await receive()
+    await deny(scope, send, Denied(404, "not_found", "There is no socket here."))
+
+
 async def chat(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket from its upgrade to its end."""
     await receive()

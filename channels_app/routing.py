@@ -1,7 +1,8 @@
 """Which sockets there are."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from channels_app.consumers import chat
+from channels_app.consumers import chat, nowhere
 
-websocket_urlpatterns = [path("ws/chat", chat)]  # type: ignore[arg-type]  # an ASGI application, as URLRouter takes them
+# ASGI applications, as URLRouter takes them.
+websocket_urlpatterns = [path("ws/chat", chat), re_path("", nowhere)]  # type: ignore[arg-type]

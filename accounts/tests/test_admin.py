@@ -107,3 +107,9 @@ def test_links_are_listed_searched_and_made(staff: Client) -> None:
 def test_nobody_but_staff_sees_any_of_it(client: Client) -> None:
     for page in (LICENCES, LINKS):
         assert client.get(page)["Location"].startswith("/admin/login/")
+
+
+def test_json_too_deep_to_read_is_a_fault_of_its_field(staff: Client) -> None:
+    form = {**BLANK, "user_id": "ada", "license_type": "pro", "features": "[" * 50_000}
+
+    assert faults(staff.post(f"{LICENCES}add/", form)).keys() == {"features"}

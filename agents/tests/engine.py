@@ -116,9 +116,11 @@ class TestWorker:
 
     async def die(self) -> None:
         """As kill -9: nothing more is written, the lease runs out."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        while left := [task for task in self.tasks if not task.done()]:
+            # Again and again: asyncio.wait_for of Python 3.11 swallows a cancellation that meets its end.
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=0.1)
         self.runs.clear()
         await self.lose_lease()
 

@@ -210,11 +210,12 @@ async def test_stop_ends_what_runs_and_what_waits_in_the_conversation(worker: Te
 
 async def test_new_begins_a_conversation_that_all_channels_share(worker: TestWorker) -> None:
     before = await say("one")
-    await say("/new", channel="telegram")
+    command = await say("/new", channel="telegram")
 
     after = await say("two")
 
-    assert after.conversation != before.conversation
+    assert after.conversation == command.conversation != before.conversation
+    assert {frame["conversation"] for frame in await frames(command.turn)} == {after.conversation}
     assert (await say("three", channel="telegram")).conversation == after.conversation
     assert len(await list_conversations("demo-pro")) == 2
 

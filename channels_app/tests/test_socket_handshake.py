@@ -182,3 +182,8 @@ async def test_a_server_that_can_not_answer_over_http_closes_before_the_upgrade(
     await chat({"type": "websocket", "headers": [], "query_string": b"", "subprotocols": []}, receive, send)
 
     assert sent == [{"type": "websocket.close"}]
+
+
+@pytest.mark.parametrize("path", ["/ws/other", "/ws/chat/", "/"])
+async def test_a_socket_of_another_path_is_not_found(gateway: str, path: str) -> None:
+    assert (await _status(gateway, path=path))[0] == 404

@@ -146,8 +146,14 @@ export class Session {
   }
 
   #accepted({ id, turn, conversation, position }) {
-    this.outbox.settle(id);
+    const message = this.outbox.settle(id);
     const entry = this.#ledger.watch(turn, conversation);
+    // A command that begins a conversation answers in it: the page goes along.
+    if (message && (message.conversation ?? this.main) === this.conversation && conversation !== this.conversation) {
+      this.main = conversation;
+      this.show(conversation);
+      return;
+    }
     if (conversation === this.conversation) this.views.thread.bind(id, turn, entry.open ? position : 0);
     this.#busy();
   }

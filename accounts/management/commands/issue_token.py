@@ -29,7 +29,8 @@ class Command(BaseCommand):
         if not is_user_id(options["user"]):
             raise CommandError("A user id has 1 to 255 printable characters.")
         try:
-            token = issue_token(options["user"], ttl=timedelta(seconds=options["ttl"]))
+            # What timedelta can't hold is far over the longest life.
+            token = issue_token(options["user"], ttl=timedelta(seconds=min(options["ttl"], 10**9)))
         except (IssuerOff, ValueError, OverflowError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps({"user_id": options["user"], "token": token}) if options["json"] else token)

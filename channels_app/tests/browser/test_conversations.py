@@ -102,3 +102,14 @@ async def test_turns_that_were_stored_without_an_answer_or_its_facts_are_shown(c
     await expect(chat.page.locator(".text")).to_have_text(["the answer"])
     await expect(chat.page.locator(".facts")).to_have_text(["14:01", "14:02"])
     await expect(chat.page.locator("#stop")).to_be_hidden()
+
+
+async def test_a_command_that_begins_a_conversation_takes_the_page_along(chat: Chat) -> None:
+    socket = await chat.open()
+    await chat.ask("/new")
+    message = await socket.receive("message")
+    await socket.send("accepted", id=message["id"], turn="t1", conversation="c-new", position=0)
+
+    assert (await socket.receive("history"))["conversation"] == "c-new"
+    await chat.ask("two")
+    assert (await socket.receive("message"))["conversation"] == "c-new"
