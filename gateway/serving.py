@@ -20,6 +20,7 @@ from gateway.db import close_pool, conninfo, open_pool
 from gateway.leases import Lease
 from gateway.services import Services
 from gateway.wakeups import Wakeups
+from gateway.websocket_protocol import ChatProtocol
 from provisioning import keeper
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
@@ -182,7 +183,7 @@ def _config(host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=ChatProtocol,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,

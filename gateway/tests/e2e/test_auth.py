@@ -6,6 +6,7 @@ its HTTP answers before the upgrade, its closes.
 
 import base64
 import json
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -115,3 +116,17 @@ async def test_a_frame_of_another_kind_or_size_closes_its_socket_and_no_other(
         assert (await client.closed())[0] == code
         await other.send("ping")
         await other.until("pong")
+
+
+@pytest.mark.parametrize("length", [9_000, 70_000])
+def test_a_header_too_long_to_be_read_is_answered(gateway: Server, length: int) -> None:
+    lines = ["GET /ws/chat HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += [
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        f"Authorization: Bearer {'x' * length}",
+    ]
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+        raw.sendall("\r\n".join([*lines, "", ""]).encode())
+
+        assert raw.recv(100).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400", b"HTTP/1.1 401"))
