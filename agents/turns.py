@@ -178,6 +178,10 @@ async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.Afte
         "UPDATE turns SET cancel_requested = true,"
         " fence = fence + (state <> 'running')::int,"
         " journal_floor = journal_floor + CASE WHEN state = 'running' THEN 0 ELSE %s END,"
+        # A question that an agent has begun to answer stands in the history; one that only waited is withdrawn.
+        " history = CASE WHEN state <> 'running' AND attempts > 0 THEN jsonb_build_array("
+        "jsonb_build_object('role', 'user', 'content', content, 'channel', channel)) ELSE history END,"
+        " run_after = CASE WHEN state = 'running' THEN run_after ELSE clock_timestamp() END,"
         " state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,"
         " finished_at = CASE WHEN state = 'running' THEN finished_at ELSE clock_timestamp() END"
         " WHERE id = %s AND user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"

@@ -363,3 +363,18 @@ async def test_a_released_turn_is_nobodys_and_keeps_its_attempts(worker: TestWor
     await release(claim)
 
     assert await row(accepted.turn, "state", "holder", "attempts") == ("queued", None, 0)
+
+
+async def test_a_turn_that_is_cancelled_between_two_attempts_keeps_its_question(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
+    accepted = await say("Hello")
+    await worker.claim()
+    await worker.order(accepted.turn, "fail", "retryable")
+    await worker.done(accepted.turn)
+
+    await cancel_turn(accepted.turn, user_id="demo-pro")
+    assert await worker.care()
+
+    assert brain.stored[accepted.turn] == [{"role": "user", "content": "Hello", "channel": "web"}]
+    assert (await types(accepted.turn)).count("cancelled") == 1
