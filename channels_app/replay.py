@@ -1,5 +1,6 @@
 """The end of a turn whose journal is no more: from its row, or from the conversation's history in the workspace."""
 
+from dataclasses import replace
 from typing import Any
 
 from accounts.licences import active_licence
@@ -31,7 +32,7 @@ async def read_ending(turn: str, *, user_id: str, after: int) -> Slice | None:
 async def _ending(view: TurnView, user_id: str) -> list[Event]:
     if view.state == "failed":
         return [Snapshot(content=""), Failed(code=view.error_code, message=view.error_message)]
-    content = view.answer or await _stored_answer(view, user_id)
+    content = view.answer or _answer_in(await _stored_items(view, user_id))
     if view.state == "cancelled":
         return [Snapshot(content=content or ""), Cancelled(content=content or "")]
     if content is None:
@@ -40,20 +41,32 @@ async def _ending(view: TurnView, user_id: str) -> list[Event]:
     return [Snapshot(content=content), done]
 
 
-async def _stored_answer(view: TurnView, user_id: str) -> str | None:
-    """The text that the workspace holds of the turn's answer; None when it has none."""
+async def with_words(view: TurnView, *, user_id: str) -> TurnView:
+    """The turn with its question and answer, from the workspace where only that holds them.
+
+    Raises what reading the history raises (see problems.py).
+    """
+    if view.open or view.content or view.answer:
+        return view
+    items = await _stored_items(view, user_id)
+    asked = [item["content"] for item in items if item.get("role") == "user"]
+    return replace(view, content=asked[0] if asked else "", answer=_answer_in(items) or "")
+
+
+async def _stored_items(view: TurnView, user_id: str) -> list[dict[str, Any]]:
+    """The messages that the workspace holds of the turn, oldest first."""
     licence, before = await active_licence(user_id), None
     for _ in range(PAGES):
         page = await read_history(licence, view.conversation, before=before)
-        answer = _answer_in(page.items, view.turn)
-        if answer is not None or page.before is None:
-            return answer
+        items = [item for item in page.items if item.get("turn") == view.turn]
+        if items or page.before is None:
+            return items
         before = page.before
-    return None
+    return []
 
 
-def _answer_in(items: list[dict[str, Any]], turn: str) -> str | None:
-    said = [item.get("content") for item in items if item.get("turn") == turn and item.get("role") == "assistant"]
+def _answer_in(items: list[dict[str, Any]]) -> str | None:
+    said = [item.get("content") for item in items if item.get("role") == "assistant"]
     texts = [text for text in said if isinstance(text, str) and text]
     # As the harness joins what a model says before and after its tools.
     return "\n\n".join(texts) if texts else None

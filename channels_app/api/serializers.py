@@ -47,7 +47,7 @@ def conversation_json(item: ConversationItem) -> JSON:
 
 
 def turn_json(view: TurnView) -> JSON:
-    """A turn; `answer` is empty once only the workspace holds it, `error` null unless it failed."""
+    """A turn; `error` is null unless it failed."""
     error = {"code": view.error_code, "message": view.error_message} if view.error_code else None
     fields = asdict(view)
     del fields["error_code"], fields["error_message"], fields["last_seq"]

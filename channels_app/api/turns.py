@@ -14,6 +14,7 @@ from channels_app.frames import BadFrame, parse_object
 from channels_app.incoming import message_of
 from channels_app.protocol.client import Message
 from channels_app.protocol.server import Accepted
+from channels_app.replay import with_words
 
 
 class TurnsView(ApiView):
@@ -33,8 +34,8 @@ class TurnView(ApiView):
     """One message and its answer."""
 
     def get(self, request: Request, turn: str) -> Response:
-        """200 with the turn."""
-        return Response(turn_json(async_to_sync(turns.find_turn)(turn, user_id=user_of(request))))
+        """200 with the turn, its words read from the workspace where only that holds them."""
+        return Response(turn_json(async_to_sync(_turn_with_words)(turn, user_of(request))))
 
 
 class CancelView(ApiView):
@@ -44,6 +45,10 @@ class CancelView(ApiView):
         """202 with the turn, which ends soon; one that has ended stays as it is."""
         async_to_sync(turns.cancel_turn)(turn, user_id=user_of(request))
         return Response(turn_json(async_to_sync(turns.find_turn)(turn, user_id=user_of(request))), status=202)
+
+
+async def _turn_with_words(turn: str, user_id: str) -> turns.TurnView:
+    return await with_words(await turns.find_turn(turn, user_id=user_id), user_id=user_id)
 
 
 def _message_frame(data: Any) -> Message:

@@ -98,3 +98,12 @@ async def test_a_workspace_starts_with_the_socket_and_keeps_what_was_said(worksp
     async with client_of(workspace, "demo-pro") as client:
         await client.send("resume", turn=turn, after=0, id="r1")
         assert (await client.until("error"))["code"] == "not_found"
+
+
+async def test_a_turn_that_only_the_workspace_holds_is_shown_with_its_words(workspace: str, worker: TestWorker) -> None:
+    turn, _ = await _stored(worker, "All of it.")
+
+    async with http_of(workspace, "demo-pro") as http:
+        found = (await http.get(f"/api/v1/turns/{turn}")).json()
+
+    assert (found["content"], found["answer"], found["state"]) == ("Hello", "All of it.", "done")
