@@ -24,6 +24,15 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 
+# A stage may pass in less than a look takes.
+NOTE_STAGES = """
+window.stages = new Set();
+new MutationObserver(() => {
+    const line = document.getElementById("progress-text");
+    if (line?.textContent) window.stages.add(line.textContent);
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
+
 
 @pytest.fixture
 def server(deploy: Deploy) -> Iterator[Server]:
@@ -46,6 +55,7 @@ def page() -> Iterator[Page]:
             "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
         )
         page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(NOTE_STAGES)
         yield page
         browser.close()
     assert problems == []
@@ -70,11 +80,11 @@ def test_the_first_answer_states_the_figure_that_the_data_gives(server: Server, 
     page.get_by_role("button", name="demo-pro").click()
     page.get_by_label("Message to the agent").fill("RSI of SPX over the last 252 bars?")
     page.keyboard.press("Enter")
-    page.get_by_text("Starting your workspace").wait_for()
     page.get_by_text("Compute indicators").wait_for()
     answer = page.locator(".answer")
     answer.get_by_text("demo model").wait_for()
 
+    assert any("Starting your workspace" in stage for stage in page.evaluate("[...window.stages]"))
     text = answer.inner_text()
     assert bars[0]["date"] in text
     assert bars[-1]["date"] in text
