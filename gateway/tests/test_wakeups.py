@@ -52,7 +52,9 @@ async def test_a_connection_that_broke_is_made_again(monkeypatch: pytest.MonkeyP
     task = await listening(wakeups)
     await signal.wait()
     async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as conn:
-        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()")
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+        )
 
     assert await woken(signal) == []
     await send("turns", "y")
