@@ -30,33 +30,9 @@ PRAGMA cache_size = -2048;
 PRAGMA temp_store = MEMORY;
 """
 
-# One script per version of the file, applied in order; a published one is never edited.
-MIGRATIONS = (
-    """
-    CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE conversations (
-        id TEXT PRIMARY KEY, title TEXT NOT NULL, messages INTEGER NOT NULL, created_at TEXT NOT NULL,
-        updated_at TEXT NOT NULL
-    );
-    CREATE TABLE turns (
-        conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE, turn TEXT NOT NULL,
-        messages INTEGER NOT NULL, PRIMARY KEY (conversation, turn)
-    ) WITHOUT ROWID;
-    CREATE TABLE messages (
-        position INTEGER PRIMARY KEY AUTOINCREMENT,
-        conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE, turn TEXT NOT NULL,
-        body TEXT NOT NULL
-    );
-    CREATE INDEX messages_of_conversation ON messages (conversation, position);
-    CREATE TABLE memories (
-        position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, content TEXT NOT NULL UNIQUE,
-        tags TEXT NOT NULL, created_at TEXT NOT NULL
-    );
-    CREATE VIRTUAL TABLE memory_words USING fts5 (content, tags, tokenize = 'porter unicode61');
-    CREATE TABLE preferences (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE imported_bars (symbol TEXT PRIMARY KEY, instrument TEXT NOT NULL, csv_gz BLOB NOT NULL);
-    """,
-)
+# `NNNN_what.sql`, applied in order of their numbers; one that is published is never edited. The file's version is the
+# number of the last one applied.
+MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 class Database:
@@ -112,14 +88,15 @@ class Database:
             self._connection.close()
 
     def _migrate(self) -> None:
+        scripts = {int(path.name[:4]): path for path in MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql")}
         with self.writing() as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
+            if version > max(scripts):
                 raise NewerFile
-            for script in MIGRATIONS[version:]:
-                for statement in script.split(";\n"):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            for number in sorted(scripts):
+                if number > version:
+                    _run(connection, scripts[number].read_text(encoding="utf-8"))
+            connection.execute(f"PRAGMA user_version = {max(scripts)}")
 
     def _claim(self, user: str) -> None:
         with self.writing() as connection:
@@ -127,6 +104,12 @@ class Database:
             owner: str = connection.execute("SELECT value FROM about WHERE key = 'user'").fetchone()[0]
         if owner != user:
             raise ForeignFolder
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    # executescript would commit first, and a migration is whole or absent.
+    for statement in script.split(";\n"):
+        connection.execute(statement)
 
 
 def timestamp() -> str:

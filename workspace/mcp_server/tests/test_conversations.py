@@ -19,7 +19,7 @@ from mcp.client import Client
 
 from mcp_server.errors import BadMessage, ForeignFolder, NewerFile
 from mcp_server.storage.conversations import Conversations
-from mcp_server.storage.database import FILE_NAME, MIGRATIONS, Database
+from mcp_server.storage.database import FILE_NAME, Database
 from mcp_server.tests.harness import USER, RunningServer, call, refusal, running_server
 
 
@@ -222,8 +222,8 @@ def test_a_folder_is_never_opened_for_another_user(database: Database, tmp_path:
 def test_a_file_of_a_newer_server_is_left_as_it_is(database: Database, tmp_path: Path) -> None:
     """Source: with its version lowered, the newer server would migrate the file a second time."""
     database.close()
-    newer = len(MIGRATIONS) + 1
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+        newer = file.execute("PRAGMA user_version").fetchone()[0] + 1
         file.execute(f"PRAGMA user_version = {newer}")
 
     with pytest.raises(NewerFile, match="newer version of this server"):
