@@ -97,7 +97,7 @@ async def _settle(row: Row, holder: UUID) -> None:
 async def _leave(holder: UUID) -> None:
     flights().closing = True
     await flights().cancel(cause=Cause.SHUTTING_DOWN)
-    names = await rows.hand_over(holder)
+    names = await rows.hand_over(holder, backend=backends.backend().name)
     if names and await rows.another_process_lives(holder):
         await _wait_for_adoption(names)
     left = await rows.unadopted(names)

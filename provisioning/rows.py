@@ -143,11 +143,16 @@ async def adopt(row: Row, *, holder: UUID) -> bool:
     )
 
 
-async def hand_over(holder: UUID) -> list[str]:
-    """Leave the running workspaces of `holder` to whoever adopts them; returns their names."""
+async def hand_over(holder: UUID, *, backend: str) -> list[str]:
+    """Leave the running workspaces of `holder`, and those whose holder is dead, to whoever adopts them.
+
+    Returns their names.
+    """
     async with db.connection() as conn, conn.transaction():
         cursor = await conn.execute(
-            "UPDATE workspaces SET holder = NULL WHERE holder = %s AND state = 'ready' RETURNING name", (holder,)
+            "UPDATE workspaces w SET holder = NULL WHERE state = 'ready' AND backend = %(backend)s"
+            f" AND (holder = %(holder)s OR NOT {_HELD}) RETURNING name",
+            {"holder": holder, "backend": backend},
         )
         names = [name for (name,) in await cursor.fetchall()]
         if names:

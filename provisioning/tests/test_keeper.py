@@ -51,6 +51,16 @@ async def test_a_gateway_that_stops_ends_what_it_started(code: Path, pro: Licenc
     assert (await row()).state == State.STOPPED
 
 
+async def test_the_last_gateway_that_stops_ends_what_a_killed_one_left(code: Path, pro: Licence) -> None:
+    async with gateway_keeper():
+        await ensure_workspace(pro)
+        instance = (await row()).instance
+        await disown()
+
+    assert not BACKEND.alive(instance)
+    assert (await row()).state == State.STOPPED
+
+
 async def test_a_gateway_that_stops_during_a_start_ends_it(code: Path, pro: Licence) -> None:
     stand_in.write_code(code, stand_in.NEVER_READY)
 
@@ -164,7 +174,7 @@ async def test_a_start_that_ended_well_since_the_keeper_looked_is_left_alone(
 async def test_a_workspace_that_was_handed_over_since_is_left_alone(code: Path, pro: Licence, lease: Lease) -> None:
     await ensure_workspace(pro)
     seen = await row()
-    await rows.hand_over(lease.id)
+    await rows.hand_over(lease.id, backend=BACKEND.name)
 
     assert await rows.claim_stop(NAME, holder=lease.id, seen=seen) is None
 
