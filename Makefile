@@ -24,9 +24,9 @@ run: ## start everything on http://localhost:3000 (the first time it installs; C
 	$(BOOTSTRAP) run
 	@exec $(PY) manage.py up
 
-test: ## run all tests on a PostgreSQL and a Valkey of their own; ARGS="-k word" chooses
+test: ## run all tests on a PostgreSQL and a Valkey of their own; ARGS="-k word" chooses, ARGS=-n0 runs them one by one
 	$(BOOTSTRAP) test
-	@exec $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: ## lint, format, types, layers, migrations, deployment settings
 	$(BOOTSTRAP) test

@@ -47,7 +47,9 @@ def _explain(error: ValidationError) -> str:
     field = ".".join(str(step) for step in first["loc"][1:])
     if first["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         return "The frame has no known type."
-    return f"{field}: {first['msg']}." if field else f"{first['msg']}."
+    # The only pattern that a text which strict_json let pass can miss.
+    said = "It is empty" if first["type"] == "string_pattern_mismatch" else first["msg"]
+    return f"{field}: {said}." if field else f"{said}."
 
 
 def _own_id(value: dict[str, Any]) -> str | None:

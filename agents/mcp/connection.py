@@ -74,7 +74,8 @@ class Connection:
         """Wait until client and server have agreed on the protocol. Raises CallFailed; then the connection is closed."""
         try:
             either: set[asyncio.Future[Any]] = {self._client, self._owner}
-            await asyncio.wait(either, timeout=HANDSHAKE_S, return_when=asyncio.FIRST_COMPLETED)
+            with self._in_use():
+                await asyncio.wait(either, timeout=HANDSHAKE_S, return_when=asyncio.FIRST_COMPLETED)
             if not self._client.done():
                 raise _failure(self._seen, Reason.UNREACHABLE)
         finally:

@@ -163,8 +163,10 @@ class Engine(RuleBasedStateMachine):
         assert {row[0] for row in rows} == set(self.accepted)
         assert all(row[1] in FINAL and row[2] <= 4 and row[3] is None for row in rows), rows
         withdrawn = {row[0] for row in rows if row[1] == "cancelled" and row[2] == 0}
-        assert set(self.brain.stored) == set(self.accepted) - withdrawn
-        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn), (
+        dead = {row[0] for row in rows if row[6]}
+        assert all(row[1] == "failed" and row[4] for row in rows if row[0] in dead), "its question is kept for a retry"
+        assert set(self.brain.stored) == set(self.accepted) - withdrawn - dead
+        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn | dead), (
             "what is stored there is erased here"
         )
         async with batch(limit=1000) as (_, told):

@@ -36,7 +36,8 @@ SETTINGS = {
     "listen_addresses": LOOPBACK,
     # No Unix socket: its path may be at most 107 bytes long, and a project's folder may be deeper than that.
     "unix_socket_directories": "",
-    "max_connections": "100",
+    # An idle one costs next to nothing; a laptop with several servers and workers, or the tests, need over 100.
+    "max_connections": "300",
     "shared_buffers": "64MB",
     "jit": "off",
     "io_method": "sync",

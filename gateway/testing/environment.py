@@ -9,10 +9,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 for name in list(os.environ):
     if name.endswith(("_API_KEY", "_BASE_URL", "_BOT_TOKEN", "_JWKS_URL")) or name in {"REDIS_URL", "DEFAULT_MODEL"}:
         del os.environ[name]
+# Test processes that work side by side share the database server, and nothing else.
+data_dir = Path(os.environ.get("TEST_DATA_DIR", str(ROOT / ".data-test")))
 os.environ |= {
     "DEBUG": "true",
     "SECRET_KEY": "only-for-tests-only-for-tests-only-for-tests",
-    "DATA_DIR": os.environ.get("TEST_DATA_DIR", str(ROOT / ".data-test")),
+    "DATA_DIR": str(data_dir / os.environ.get("PYTEST_XDIST_WORKER", "")),
     "LOG_LEVEL": "WARNING",
     "DJANGO_SETTINGS_MODULE": "gateway.settings",
 }
@@ -24,4 +26,4 @@ os.environ |= dict.fromkeys(
 if not os.environ.get("DATABASE_URL"):
     from gateway.embedded import ensure_database_url
 
-    os.environ["DATABASE_URL"] = ensure_database_url(Path(os.environ["DATA_DIR"]), durable=False)
+    os.environ["DATABASE_URL"] = ensure_database_url(data_dir, durable=False)

@@ -28,9 +28,10 @@ export class Header {
   phase(phase) {
     const before = this.line.dataset.phase;
     if (COMING_BACK.has(phase) && before !== "new") return;
-    clearTimeout(this.#alarm);
-    if (phase === "waiting" && before === "ready") this.#alarm = setTimeout(() => this.#show(phase), ALARM_AFTER_MS);
-    else this.#show(phase);
+    if (phase === "waiting" && before === "ready") {
+      // Counted from the loss of the line, however many tries fail meanwhile.
+      this.#alarm ||= setTimeout(() => this.#show(phase), ALARM_AFTER_MS);
+    } else this.#show(phase);
   }
 
   ready({ model }, isOther) {
@@ -44,6 +45,8 @@ export class Header {
   }
 
   #show(phase) {
+    clearTimeout(this.#alarm);
+    this.#alarm = 0;
     this.line.dataset.phase = phase;
     this.line.title = LINE[phase];
     this.lineText.textContent = LINE[phase];
