@@ -27,6 +27,7 @@ class Problem:
 
 
 UNAVAILABLE = Problem("unavailable", "The service is not available. Try again in a moment.", RETRY_AFTER_S)
+NO_TOKEN = Problem("unauthorized", "Send a token in the header Authorization: Bearer.")
 INTERNAL = Problem("internal", "Something went wrong on our side.")
 
 

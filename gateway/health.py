@@ -6,6 +6,8 @@ import psycopg
 import redis.asyncio
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
 from agents.providers import providers, switched_on
@@ -16,11 +18,15 @@ from gateway.db import connection
 DATABASE_TIMEOUT_S = REDIS_TIMEOUT_S = 2.0
 
 
+@csrf_exempt
+@require_safe
 async def live(_request: HttpRequest) -> JsonResponse:
     """200 as long as the process answers at all."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_safe
 async def ready(_request: HttpRequest) -> JsonResponse:
     """200 when PostgreSQL, Redis (if set) and a live worker are there, 503 otherwise; the rest is for information."""
     checks = await _database_checks()

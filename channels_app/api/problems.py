@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from channels_app.problems import EXPECTED, INTERNAL, Problem, explain
+from channels_app.problems import EXPECTED, INTERNAL, NO_TOKEN, Problem, explain
 from gateway.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -75,6 +75,8 @@ def describe(error: Exception) -> tuple[int, Problem]:
     if isinstance(error, EXPECTED):
         problem = explain(error)
         return STATUS_OF_CODE.get(problem.code, BEHIND_US), problem
+    if isinstance(error, exceptions.NotAuthenticated):
+        return error.status_code, NO_TOKEN
     if isinstance(error, exceptions.APIException):
         code = CODE_OF_STATUS.get(error.status_code, "invalid")
         wait = getattr(error, "wait", None)

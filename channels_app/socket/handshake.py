@@ -8,6 +8,7 @@ from django.conf import settings
 
 from accounts.tickets import TicketInvalid, redeem_ticket
 from accounts.tokens import Identity, TokenInvalid, verify_token
+from channels_app.problems import NO_TOKEN
 from channels_app.socket.asgi import Event, Scope, Send, header_values
 from gateway.ids import new_id
 
@@ -75,7 +76,7 @@ async def deny(scope: Scope, send: Send, denied: Denied) -> None:
 async def _bearer(authorization: list[str]) -> Identity:
     scheme, _, token = authorization[0].partition(" ") if len(authorization) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Denied(401, "unauthorized", "Send a token in the header Authorization: Bearer.")
+        raise Denied(401, NO_TOKEN.code, NO_TOKEN.message)
     try:
         return await verify_token(token.strip())
     except TokenInvalid as error:

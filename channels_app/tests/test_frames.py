@@ -99,6 +99,11 @@ def test_the_longest_content_is_the_engines_own() -> None:
     assert client.MAX_CONTENT_CHARS == MAX_CONTENT_CHARS
 
 
+def test_a_blank_message_is_told_that_it_is_empty() -> None:
+    with pytest.raises(BadFrame, match=r"^content: It is empty\.$"):
+        parse_frame('{"type": "message", "content": " \\n"}')
+
+
 @given(st.text())
 def test_any_text_is_a_frame_or_refused(text: str) -> None:
     with suppress(BadFrame):

@@ -123,6 +123,19 @@ def test_health_tells_of_channels_and_providers(gateway: Server) -> None:
     assert told["providers"]["anthropic"] == "off"
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live"])
+def test_health_is_only_read(gateway: Server, path: str) -> None:
+    assert http.post(f"{gateway.url}{path}").status_code == 405
+
+
+def test_a_start_over_http_says_that_it_has_begun(gateway: Server) -> None:
+    headers = {"Authorization": f"Bearer {gateway.token('demo-free')}"}
+    answer = http.post(f"{gateway.url}/api/v1/workspace", json={"action": "start"}, headers=headers)
+
+    assert answer.status_code == 202
+    assert answer.json()["state"] == "starting"
+
+
 async def test_metrics_count_what_was_answered(gateway: Server, answer: str) -> None:
     before = _series(gateway)
     async with chat(gateway, "demo-pro") as client:
