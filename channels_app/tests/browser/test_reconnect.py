@@ -294,6 +294,21 @@ async def test_a_user_without_a_licence_reads_why_and_is_not_connected_again(cha
     await expect(chat.page.get_by_label("Message to the agent")).to_be_disabled()
 
 
+async def test_tries_that_fail_do_not_keep_the_line_looking_whole(chat: Chat) -> None:
+    await chat.page.clock.install()
+    await chat.page.goto(chat.gateway.url)
+    script = """({ Header }) => {
+      window.header = new Header({ line: { dataset: { phase: "ready" } }, lineText: {} });
+      window.header.phase("waiting");
+    }"""
+    await chat.module("status", script)
+    for _ in range(2):
+        await chat.page.clock.run_for(800)
+        await chat.page.evaluate("header.phase('connecting'); header.phase('waiting')")
+
+    assert await chat.page.evaluate("header.lineText.textContent") == "Reconnecting…"
+
+
 async def test_waiting_times_double_to_a_limit_and_are_spread(chat: Chat) -> None:
     await chat.page.goto(chat.gateway.url)
     script = """({ backoff }) => [
