@@ -62,3 +62,41 @@ class NewerFile(WorkspaceError):
 
 class UnusableKeys(WorkspaceError):
     """The public key file holds no usable Ed25519 public key."""
+
+
+class SandboxFailed(WorkspaceError):
+    """A computation did not end well."""
+
+
+class OutOfTime(SandboxFailed):
+    """The computation took longer than it may. Use fewer bars or runs, or a faster algorithm."""
+
+
+class OutOfMemory(SandboxFailed):
+    """The computation needed more memory than it may have. Use fewer bars or runs, or keep less at a time."""
+
+
+class OutputTooLarge(SandboxFailed):
+    """The computation's result or its files are larger than they may be. Return or write less."""
+
+
+class Forbidden(SandboxFailed):
+    """Strategy code may not open files outside its own folder, use the network, or start processes or threads."""
+
+
+class JobDied(SandboxFailed):
+    """The process of the computation ended before it answered."""
+
+
+class StrategyFailed(SandboxFailed):
+    """The strategy's code can't be run. `line` counts from 1 and is None when no line is to blame."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        self.line = line
+        super().__init__(message if line is None else f"line {line}: {message}")
+
+
+class SandboxUnavailable(SandboxFailed):
+    """This machine's kernel can't confine strategy code, so none is run. Whoever runs the server can start it with
+    --unconfined to run it unprotected.
+    """

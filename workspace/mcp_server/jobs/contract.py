@@ -1,0 +1,51 @@
+"""What an entry function is given and gives back: `run(task: Task) -> Result` in a module of this package.
+
+It runs in a confined child (`mcp_server/sandbox`): no network, no files but the libraries and its own folder (which is the
+working directory), no processes, no threads. Exceptions that it lets pass are named by the sandbox: `Refused` becomes
+StrategyFailed, MemoryError becomes OutOfMemory, PermissionError becomes Forbidden; anything else is a fault of the entry
+and becomes JobDied. So an entry that runs a user's code turns that code's errors into `Refused`, but lets MemoryError and
+PermissionError pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# `report(done, total, text)`, called as often as one likes: what comes too often is dropped.
+Report = Callable[[float, float | None, str], None]
+
+
+def no_report(_done: float, _total: float | None, _text: str) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What was asked: plain JSON, and read-only arrays of float64, int64 or bool by name."""
+
+    arguments: dict[str, Any]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    report: Report = no_report
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is answered: plain JSON without NaN, arrays of float64, int64 or bool by name (NaN allowed), and bytes by name."""
+
+    values: dict[str, Any]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """The user's code can't be run or broke its contract. The message is for its author; `line` counts from 1."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
