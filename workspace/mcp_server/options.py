@@ -24,6 +24,7 @@ class Options:
     public_key: Path
     tier: str
     ready_file: Path | None
+    unconfined: bool
 
 
 def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
@@ -54,6 +55,12 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
         default=None,
         help="write pid and ports there as JSON once listening",
     )
+    parser.add_argument(
+        "--unconfined",
+        action="store_true",
+        default=_truth(environ.get("WORKSPACE_UNCONFINED", "")),
+        help="run strategy code even where the kernel can't confine it (no seccomp or Landlock): for development only",
+    )
     return Options(**vars(parser.parse_args(arguments)))
 
 
@@ -75,6 +82,10 @@ def _tier(text: str) -> str:
     if text not in TIERS:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TIERS)}")
     return text
+
+
+def _truth(text: str) -> bool:
+    return text.strip().lower() in {"1", "true", "yes"}
 
 
 def _text(text: str) -> str:

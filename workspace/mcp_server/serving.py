@@ -53,11 +53,15 @@ def serve(options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     verifier = Verifier(KeyRing(options.public_key), user=options.user)
-    workspace = open_workspace(options.data, user=options.user, tier=options.tier)
+    if options.unconfined:
+        logger.warning(
+            "UNCONFINED: where this kernel can't confine strategy code, it runs with all rights of this account"
+        )
+    workspace = open_workspace(options.data, user=options.user, tier=options.tier, unconfined=options.unconfined)
     try:
         _run(options, workspace, verifier)
     finally:
-        workspace.database.close()
+        workspace.close()
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_server.market.sources import Catalogue, ImportedSource, ShippedSource
+from mcp_server.sandbox import Sandbox
 from mcp_server.storage.conversations import Conversations
 from mcp_server.storage.database import Database
 from mcp_server.storage.memories import Memories
@@ -23,10 +24,19 @@ class Workspace:
     conversations: Conversations
     memories: Memories
     preferences: PreferenceStore
+    sandbox: Sandbox
+
+    def close(self) -> None:
+        """End what runs and let go of the file."""
+        self.sandbox.close()
+        self.database.close()
 
 
-def open_workspace(folder: Path, *, user: str, tier: str) -> Workspace:
-    """Open the user's data folder, made when it is missing. Raises ForeignFolder when it is another user's."""
+def open_workspace(folder: Path, *, user: str, tier: str, unconfined: bool = False) -> Workspace:
+    """Open the user's data folder, made when it is missing. Raises ForeignFolder when it is another user's.
+
+    `unconfined` runs strategy code even where the kernel can't confine it.
+    """
     database = Database(folder, user=user)
     return Workspace(
         user=user,
@@ -36,4 +46,5 @@ def open_workspace(folder: Path, *, user: str, tier: str) -> Workspace:
         conversations=Conversations(database),
         memories=Memories(database),
         preferences=PreferenceStore(database),
+        sandbox=Sandbox(tier=tier, unconfined=unconfined),
     )

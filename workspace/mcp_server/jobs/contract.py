@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+# The file name to compile a strategy's source under, so that the line of what it may not do is found.
+STRATEGY_FILE = "<strategy>"
+
 # `report(done, total, text)`, called as often as one likes: what comes too often is dropped.
 Report = Callable[[float, float | None, str], None]
 

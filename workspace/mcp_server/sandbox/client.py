@@ -2,27 +2,107 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
+from mcp_server.errors import JobDied
 from mcp_server.jobs.contract import Report
+from mcp_server.sandbox import wire
+from mcp_server.sandbox.budget import BUDGETS, Turns
+from mcp_server.sandbox.ends import NotBegun, open_ends
 from mcp_server.sandbox.jobs import Answer, Job
+from mcp_server.sandbox.link import ZygoteLink
+from mcp_server.sandbox.scratch import Scratch
+from mcp_server.sandbox.watch import Terms, Watch
+
+# The zygote leaves when it is idle, which may be in the moment that a job comes.
+TRIES = 3
+
+
+class Cancelled(Exception):
+    """The caller no longer wants the job."""
 
 
 class Sandbox:
     """Runs jobs in confined child processes. One per server; its methods may be called from several threads at once."""
 
     def __init__(self, *, tier: str, unconfined: bool = False) -> None:
-        self._tier = tier
-        self._unconfined = unconfined
+        self._budget = BUDGETS[tier]
+        self._turns = Turns(self._budget.at_once)
+        self._scratch = Scratch()
+        self._link = ZygoteLink(self._scratch, unconfined=unconfined)
+        self._tickets = itertools.count()
+        self._closed = threading.Event()
 
     def run(self, job: Job, *, progress: Report | None = None, cancelled: Callable[[], bool] | None = None) -> Answer:
         """Run the job to its end and return its answer. Blocks: for worker threads.
 
         Raises a SandboxFailed: OutOfTime, OutOfMemory, OutputTooLarge, Forbidden, StrategyFailed, JobDied or, where the
-        kernel can't confine, SandboxUnavailable. `cancelled` is asked every few milliseconds; the task that this worker
-        thread works for being cancelled ends the job too.
+        kernel can't confine, SandboxUnavailable. When `cancelled`, asked every few milliseconds, says so the job is killed
+        and Cancelled raised; when the task that this worker thread works for is cancelled, its cancellation is raised.
         """
-        raise NotImplementedError
+        limits = self._budget.lower(job.limits)
+        deadline = time.monotonic() + limits.wall_s
+        stop = self._stop(cancelled)
+        with self._turns.taken(deadline=deadline, stop=stop), self._scratch.one() as folder:
+            terms = Terms(limits, deadline, folder, progress, stop)
+            for _ in range(TRIES):
+                try:
+                    return self._attempt(job, terms)
+                except NotBegun:
+                    continue
+        raise JobDied("The process that computations come from ended before it began this one. Try again.")
 
     def close(self) -> None:
         """End all jobs and the process that they come from."""
+        self._closed.set()
+        self._link.close()
+        self._scratch.remove()
+
+    def _attempt(self, job: Job, terms: Terms) -> Answer:
+        ticket = next(self._tickets)
+        with open_ends() as (ours, theirs):
+            request = wire.encode_request(job.arguments, job.arrays)
+            watch = Watch(ours, terms, request=request, begun=lambda: self._link.answered(ticket))
+            try:
+                self._link.ask(ticket, _asked(job, terms), theirs.descriptors)
+                theirs.close()
+                return watch.answer()
+            finally:
+                self._link.answered(ticket)
+                watch.end()
+
+    def _stop(self, cancelled: Callable[[], bool] | None) -> Callable[[], None]:
+        def stop() -> None:
+            if self._closed.is_set():
+                raise JobDied("The workspace is stopping, which ended the computation.")
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            _check_task()
+
+        return stop
+
+
+def _asked(job: Job, terms: Terms) -> dict[str, Any]:
+    limits = terms.limits
+    return {
+        "entry": job.entry,
+        "preload": job.preload,
+        "scratch": terms.scratch,
+        "cpu_s": limits.cpu_s,
+        "memory_bytes": limits.memory_bytes,
+        "disk_bytes": limits.disk_bytes,
+        "output_bytes": limits.output_bytes,
+    }
+
+
+def _check_task() -> None:
+    """Raise the cancellation of the task that this thread works for, if it works for one and that is cancelled."""
+    from anyio import NoEventLoopError, from_thread  # noqa: PLC0415 - the zygote, which imports this too, needs none
+
+    with suppress(NoEventLoopError):
+        from_thread.check_cancelled()

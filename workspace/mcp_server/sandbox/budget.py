@@ -1,0 +1,64 @@
+"""What the jobs of a tier may use together, and how they wait for their turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from mcp_server.errors import OutOfTime
+from mcp_server.sandbox.jobs import MIB, Limits
+
+LOOK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many jobs run at once and what each may use at most."""
+
+    at_once: int
+    memory_bytes: int
+    output_bytes: int
+    disk_bytes: int
+
+    def lower(self, limits: Limits) -> Limits:
+        """The limits, none above this budget's."""
+        return replace(
+            limits,
+            cpu_s=min(limits.cpu_s, limits.wall_s),
+            memory_bytes=min(limits.memory_bytes, self.memory_bytes),
+            output_bytes=min(limits.output_bytes, self.output_bytes),
+            disk_bytes=min(limits.disk_bytes, self.disk_bytes),
+        )
+
+
+# Of a free workspace's 512 MiB the server has 120 and the zygote with every library 240, which leaves one job 128 and 24 for
+# what it grows between two looks. The others have 2 and 4 GiB.
+BUDGETS = {
+    "free": Budget(at_once=1, memory_bytes=128 * MIB, output_bytes=8 * MIB, disk_bytes=16 * MIB),
+    "pro": Budget(at_once=2, memory_bytes=512 * MIB, output_bytes=32 * MIB, disk_bytes=64 * MIB),
+    "enterprise": Budget(at_once=4, memory_bytes=640 * MIB, output_bytes=32 * MIB, disk_bytes=64 * MIB),
+}
+
+
+class Turns:
+    """Lets so many run at once; the others wait."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = threading.Semaphore(at_once)
+
+    @contextmanager
+    def taken(self, *, deadline: float, stop: Callable[[], None]) -> Iterator[None]:
+        """Hold a turn. Raises OutOfTime when none is free before `deadline` (time.monotonic), and what `stop` raises."""
+        while not self._free.acquire(timeout=LOOK_EVERY_S):
+            stop()
+            if time.monotonic() > deadline:
+                raise OutOfTime(
+                    "Other computations of this workspace took all the time. Try again when they have ended."
+                )
+        try:
+            yield
+        finally:
+            self._free.release()

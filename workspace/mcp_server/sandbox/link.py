@@ -1,0 +1,114 @@
+"""The server's end of the zygote: starts it when it is needed, and again when it has gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from mcp_server.sandbox.ends import NotBegun
+from mcp_server.sandbox.reach import PACKAGE
+from mcp_server.sandbox.scratch import Scratch
+
+# To import every library took 6 s on a machine whose two cores were busy; a zygote that is silent for so long hangs.
+SILENT_S = 60.0
+
+# One that was told to leave has only to kill its children.
+LEAVING_S = 5.0
+
+BEGIN = "import sys; sys.path.append(sys.argv[1]); from mcp_server.sandbox import zygote; zygote.main(*sys.argv[2:])"
+
+# What OpenBLAS is told of a processor that it mistakes; all else of the server's environment stays with the server.
+PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+
+class ZygoteLink:
+    """Hands requests to the zygote. Several threads may use it."""
+
+    def __init__(self, scratch: Scratch, *, unconfined: bool) -> None:
+        self._scratch = scratch
+        self._unconfined = unconfined
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        # Requests that the zygote has said nothing of, and since when.
+        self._unanswered: dict[int, float] = {}
+
+    def ask(self, ticket: int, request: dict[str, Any], descriptors: list[int]) -> None:
+        """Send a request with the descriptors of the job's two pipes and its status socket.
+
+        `ticket` is for `answered`. Raises NotBegun when the zygote can't be started or has just gone.
+        """
+        with self._lock:
+            try:
+                control = self._zygote()
+                self._unanswered[ticket] = time.monotonic()
+                socket.send_fds(control, [json.dumps(request).encode()], descriptors)
+            except OSError as error:
+                raise NotBegun from error
+
+    def answered(self, ticket: int) -> None:
+        """The zygote has answered this request, or nobody waits for it any more."""
+        with self._lock:
+            self._unanswered.pop(ticket, None)
+
+    def close(self) -> None:
+        """End the zygote and with it every job."""
+        with self._lock:
+            self._end()
+
+    def _zygote(self) -> socket.socket:
+        since = min(self._unanswered.values(), default=time.monotonic())
+        hangs = time.monotonic() - since > SILENT_S
+        if hangs or self._control is None or self._process is None or self._process.poll() is not None:
+            self._end()
+            self._control = self._start()
+        return self._control
+
+    def _start(self) -> socket.socket:
+        self._unanswered.clear()
+        scratch = str(self._scratch.folder)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            arguments = [str(PACKAGE.parent), str(theirs.fileno()), scratch, "yes" if self._unconfined else "no"]
+            # No PR_SET_PDEATHSIG: that signal goes when the thread that started it ends, and this is a worker's. The zygote
+            # leaves when the other end of its socket closes, which the kernel does however the server ends.
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+                [sys.executable, "-I", "-X", "utf8", "-c", BEGIN, *arguments],
+                cwd="/",
+                env=_environment(scratch),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        return ours
+
+    def _end(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(LEAVING_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """One thread for OpenBLAS, a place for matplotlib's list of fonts, and no pool of threads for Arrow."""
+    fixed = {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": scratch,
+    }
+    return fixed | {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -1,0 +1,70 @@
+"""The folders of jobs: one each, fresh, removed at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mcp_server.sandbox.confine import UNPRIVILEGED
+
+# A job that makes more files than it could have a use for is ended before looking at them takes long.
+MOST_FILES = 1000
+
+
+class Scratch:
+    """A folder for the folders of jobs, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where they all lie; others may pass through it but see nothing."""
+        with self._lock:
+            if self._folder is None or not self._folder.is_dir():
+                self._folder = Path(tempfile.mkdtemp(prefix="dexorder-sandbox-"))
+                self._folder.chmod(0o711)
+            return self._folder
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """A job's own folder."""
+        path = tempfile.mkdtemp(prefix="job-", dir=self.folder)
+        try:
+            if os.geteuid() == 0:
+                _give_away(path)
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove all of them."""
+        with self._lock:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _give_away(path: str) -> None:
+    try:
+        os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
+    except PermissionError:
+        # Root without capabilities, which can't change the job's user either (confine.py).
+        return
+
+
+def used_bytes(path: str) -> tuple[int, int]:
+    """Bytes on disk and number of files in a job's folder, which has no folders in it. Stops counting past MOST_FILES."""
+    total = count = 0
+    with os.scandir(path) as entries:
+        for entry in entries:
+            count += 1
+            if count > MOST_FILES:
+                break
+            total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total, count

@@ -1,0 +1,182 @@
+"""The process that jobs are forked from: trusted, single-threaded, with the libraries already imported.
+
+Started by the server (`link.py`) with an empty environment. It answers on a socket whose other end only the server holds,
+and leaves when that end closes or when nothing has been asked for a while.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, cast
+
+from mcp_server.sandbox import reach
+from mcp_server.sandbox.child import Channel, Entry, run_job
+from mcp_server.sandbox.confine import Confinement, why_not
+
+# A zygote with every library takes 240 MB, which the pod has better uses for when nobody computes.
+IDLE_MS = 5 * 60 * 1000
+
+# A request is a few names and numbers.
+MESSAGE_BYTES = 64 * 1024
+
+# What jobs import of ours.
+OURS = "mcp_server."
+
+# Where a job imports it first, OpenBLAS no longer sees OPENBLAS_NUM_THREADS, can't start its threads and interrupts the job.
+ALWAYS = ("numpy",)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A job that runs, and where its end is told."""
+
+    pid: int
+    status: socket.socket
+
+
+class Zygote:
+    """Forks jobs and says how they ended."""
+
+    def __init__(self, control: socket.socket, *, unconfined: bool) -> None:
+        self._control = control
+        self._unconfined = unconfined
+        self._libraries = reach.libraries()
+        self._imported: set[str] = set()
+        self._children: dict[int, Child] = {}
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def serve(self) -> bool:
+        """Until the server's end closes (True) or nothing was asked for IDLE_MS (False)."""
+        while True:
+            ready = self._poll.poll(None if self._children else IDLE_MS)
+            if not ready:
+                return False
+            for descriptor, _ in ready:
+                if descriptor in self._children:
+                    self._bury(descriptor)
+                elif not self._answer():
+                    return True
+
+    def end_children(self) -> None:
+        """Kill what runs."""
+        for child in self._children.values():
+            _kill(child.pid)
+            os.waitpid(child.pid, 0)
+
+    def _answer(self) -> bool:
+        """Take one request; False when the server has gone."""
+        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 3)
+        if not message:
+            return False
+        request, answer, status = descriptors
+        channel = Channel(request=request, answer=answer)
+        with socket.socket(fileno=status) as told:
+            self._begin(json.loads(message), channel, told)
+        for descriptor in channel.descriptors:
+            os.close(descriptor)
+        return True
+
+    def _begin(self, asked: dict[str, Any], channel: Channel, status: socket.socket) -> None:
+        lacking = None if self._unconfined else why_not()
+        if lacking:
+            _tell(status, {"unavailable": lacking})
+            return
+        try:
+            entry = self._entry(asked)
+        except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported, the job is told
+            _tell(status, {"failed": f"{type(error).__name__}: {error}"})
+            return
+        self._fork(entry, asked, channel=channel, status=status)
+
+    def _entry(self, asked: dict[str, Any]) -> Entry:
+        module, _, function = asked["entry"].partition(":")
+        if not module.startswith(OURS):
+            raise ValueError(f"{module} is no module of this package")
+        for name in (*ALWAYS, *asked["preload"], module):
+            if name not in self._imported:
+                importlib.import_module(name)
+                self._imported.add(name)
+                # What is there now is never garbage; looking for some would copy its pages in every job.
+                gc.collect()
+                gc.freeze()
+        return cast(Entry, getattr(sys.modules[module], function))
+
+    def _fork(self, entry: Entry, asked: dict[str, Any], *, channel: Channel, status: socket.socket) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._let_go()
+                status.detach()
+                terms = Confinement(
+                    readable=self._libraries.readable,
+                    scratch=asked["scratch"],
+                    keep=(*self._libraries.descriptors, *channel.descriptors),
+                    unconfined=self._unconfined,
+                    **{name: asked[name] for name in ("cpu_s", "memory_bytes", "disk_bytes")},
+                )
+                run_job(entry, channel=channel, terms=terms, parent=parent, output_bytes=asked["output_bytes"])
+            finally:
+                os._exit(1)
+        self._raise_child(pid, status)
+
+    def _raise_child(self, pid: int, status: socket.socket) -> None:
+        descriptor = os.pidfd_open(pid)
+        self._children[descriptor] = Child(pid, status.dup())
+        self._poll.register(descriptor, select.POLLIN)
+        try:
+            socket.send_fds(status, [json.dumps({"pid": pid}).encode()], [descriptor])
+        except OSError:
+            # Nobody waits for it any more.
+            _kill(pid)
+
+    def _let_go(self) -> None:
+        """Forget the descriptors that the child is about to close, so that no object closes their numbers later."""
+        self._control.detach()
+        for child in self._children.values():
+            child.status.detach()
+
+    def _bury(self, descriptor: int) -> None:
+        child = self._children.pop(descriptor)
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        # Before it is waited for, so that the number still stands for it.
+        _kill(child.pid)
+        _, status, usage = os.wait4(child.pid, 0)
+        with child.status:
+            _tell(child.status, {"status": status, "cpu_s": usage.ru_utime + usage.ru_stime})
+
+
+def _kill(pid: int) -> None:
+    """The process and, where it was left the means to start others, its group."""
+    for kill in (os.kill, os.killpg):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _tell(status: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        status.send(json.dumps(message).encode())
+    except OSError:
+        # The server no longer wants to know.
+        return
+
+
+def main(control: str, scratch: str, unconfined: str) -> None:
+    """Serve on the socket with this descriptor. Without the server nobody else removes `scratch`."""
+    zygote = Zygote(socket.socket(fileno=int(control)), unconfined=unconfined == "yes")
+    if zygote.serve():
+        zygote.end_children()
+        shutil.rmtree(scratch, ignore_errors=True)
