@@ -58,6 +58,7 @@ def confine(terms: Confinement, *, parent: int) -> None:
     _limit(terms)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     _hide_files(terms)
+    kernel.drop_bounding_set()
     _drop_user()
     kernel.drop_capabilities()
     # After the change of user, which clears it (prctl(2)).

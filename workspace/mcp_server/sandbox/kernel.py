@@ -48,11 +48,15 @@ def install_filter(program: bytes) -> None:
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(_SockFprog(len(program) // 8, program)))
 
 
-def drop_capabilities() -> None:
-    """Give up every capability in every set, as far as this process may."""
+def drop_bounding_set() -> None:
+    """Give up for good what capabilities could be gained, as far as this process may (CAP_SETPCAP)."""
     capability = 0
     while _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
         capability += 1
+
+
+def drop_capabilities() -> None:
+    """Give up every capability."""
     _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())))

@@ -7,7 +7,9 @@ raises as PermissionError; calls of another architecture's table kill.
 from __future__ import annotations
 
 import errno
+import functools
 import os
+import struct
 
 from mcp_server.sandbox import bpf, kernel
 from mcp_server.sandbox.bpf import Instruction
@@ -26,6 +28,9 @@ FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: the same on both architectures (asm-generic/ioctls.h).
 IOCTL_COMMANDS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
+# Stands for the process's own pid in the program that is built once. No pid is as large, no other operand is the same.
+UNKNOWN_PID = 0x7FFFFF5D
+
 PRCTL_OPTIONS = (
     kernel.PR_GET_DUMPABLE,
     kernel.PR_SET_NAME,
@@ -42,6 +47,12 @@ TRUNCATING = os.O_TRUNC | os.O_ACCMODE
 
 def program_for(machine: str, *, own_pid: int) -> bytes:
     """The filter of the process `own_pid`. Raises KeyError for a machine whose numbers are unknown."""
+    return _program(machine).replace(struct.pack("=I", UNKNOWN_PID), struct.pack("=I", own_pid))
+
+
+@functools.cache
+def _program(machine: str) -> bytes:
+    """The filter without its pid: building it takes longer than all other steps of confining a process."""
     architecture = ARCHITECTURES[machine]
     program = [
         bpf.load(bpf.AT_ARCHITECTURE),
@@ -51,27 +62,10 @@ def program_for(machine: str, *, own_pid: int) -> bytes:
         *bpf.when(bpf.JGE_K, X32, [bpf.answer(bpf.RET_KILL_PROCESS)]),
         *bpf.when(bpf.JGE_K, FIRST_UNKNOWN, [bpf.refuse(errno.ENOSYS)]),
     ]
-    special = _special(own_pid)
     for name, number in architecture.numbers.items():
-        program += bpf.when(bpf.JEQ_K, number, special.get(name, [bpf.answer(bpf.RET_ALLOW)]))
+        program += bpf.when(bpf.JEQ_K, number, SPECIAL.get(name, [bpf.answer(bpf.RET_ALLOW)]))
     program.append(bpf.refuse(errno.EPERM))
     return bpf.assemble(program)
-
-
-def _special(own_pid: int) -> dict[str, list[Instruction]]:
-    """What is decided by more than the call's number."""
-    return {
-        **{name: [bpf.refuse(errno.ENOSYS)] for name in MISSING},
-        "open": _opening(flags_at=1),
-        "openat": _opening(flags_at=2),
-        "fcntl": _only(1, FCNTL_COMMANDS),
-        "ioctl": _only(1, IOCTL_COMMANDS),
-        "prctl": _only(0, PRCTL_OPTIONS),
-        "kill": _only(0, (own_pid,)),
-        "tgkill": _only(0, (own_pid,)),
-        # 0 is the caller; another process of the same user could have its limits lowered.
-        "prlimit64": _only(0, (0,)),
-    }
 
 
 def _only(argument: int, values: tuple[int, ...]) -> list[Instruction]:
@@ -93,3 +87,18 @@ def _opening(*, flags_at: int) -> list[Instruction]:
         *bpf.when(bpf.JEQ_K, os.O_TRUNC, [bpf.refuse(errno.EPERM)]),
         bpf.answer(bpf.RET_ALLOW),
     ]
+
+
+# What is decided by more than the call's number.
+SPECIAL = {
+    **{name: [bpf.refuse(errno.ENOSYS)] for name in MISSING},
+    "open": _opening(flags_at=1),
+    "openat": _opening(flags_at=2),
+    "fcntl": _only(1, FCNTL_COMMANDS),
+    "ioctl": _only(1, IOCTL_COMMANDS),
+    "prctl": _only(0, PRCTL_OPTIONS),
+    "kill": _only(0, (UNKNOWN_PID,)),
+    "tgkill": _only(0, (UNKNOWN_PID,)),
+    # 0 is the caller; another process of the same user could have its limits lowered.
+    "prlimit64": _only(0, (0,)),
+}
