@@ -2,13 +2,14 @@
 
 It runs in a confined child (`mcp_server/sandbox`): no network, no files but the libraries and its own folder (which is the
 working directory), no processes, no threads. Exceptions that it lets pass are named by the sandbox: `Refused` becomes
-StrategyFailed, MemoryError becomes OutOfMemory, PermissionError becomes Forbidden; anything else is a fault of the entry
-and becomes JobDied. So an entry that runs a user's code turns that code's errors into `Refused`, but lets MemoryError and
-PermissionError pass.
+StrategyFailed, what `limit_met` knows becomes OutOfMemory, Forbidden or OutputTooLarge; anything else is a fault of the entry
+and becomes JobDied. So an entry that runs a user's code turns that code's errors into `Refused`, but lets pass those that
+`limit_met` knows.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -52,3 +53,24 @@ class Refused(Exception):
         super().__init__(message)
         self.message = message
         self.line = line
+
+
+# What Python raises where the sandbox says no, by errno. EXDEV is Landlock's for a link or a move across its borders; EFBIG
+# comes of RLIMIT_FSIZE.
+LIMITS_BY_ERRNO = {
+    errno.EPERM: "forbidden",
+    errno.EACCES: "forbidden",
+    errno.EXDEV: "forbidden",
+    errno.ENOMEM: "memory",
+    errno.EFBIG: "disk",
+}
+
+
+def limit_met(error: BaseException) -> str | None:
+    """Which of the sandbox's limits raised this, "memory", "forbidden" or "disk"; None for any other error."""
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, OSError):
+        return LIMITS_BY_ERRNO.get(error.errno or 0)
+    # threading says no more than this.
+    return "forbidden" if isinstance(error, RuntimeError) and str(error) == "can't start new thread" else None

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from mcp_server.jobs.contract import STRATEGY_FILE, Refused, Result, Task
+from mcp_server.jobs.contract import STRATEGY_FILE, Refused, Result, Task, limit_met
 from mcp_server.sandbox import wire
 from mcp_server.sandbox.confine import Confinement, confine
 
@@ -84,11 +84,11 @@ def _outcome(entry: Entry, channel: Channel, output_bytes: int) -> list[memoryvi
         answer = wire.encode_result(entry(Task(arguments, arrays, channel.report)))
     except Refused as refusal:
         return _failure("refused", refusal.message, refusal.line)
-    except PermissionError as error:
-        return _failure("forbidden", str(error), _line(error))
     except MemoryError:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is ends the job, and the server is told
+        if limit := limit_met(error):
+            return _failure(limit, str(error), _line(error))
         return _failure("fault", _describe(error))
     if wire.size(answer) > output_bytes + wire.HEAD.size or len(answer[0]) > wire.VALUES_BYTES + wire.HEAD.size:
         return _failure("output", "")
@@ -103,12 +103,9 @@ def _failure(kind: str, message: str, line: int | None = None) -> list[memoryvie
 
 def _line(error: BaseException) -> int | None:
     """Where in the strategy's source it was raised."""
-    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if _is_strategy(frame.f_code.co_filename)]
+    places = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in places if frame.f_code.co_filename == STRATEGY_FILE]
     return lines[-1] if lines else None
-
-
-def _is_strategy(file: str) -> bool:
-    return file == STRATEGY_FILE
 
 
 def _describe(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 from mcp_server.errors import (
     Forbidden,
@@ -23,15 +24,13 @@ def of_failure(failure: Failure) -> SandboxFailed:
     match failure.kind:
         case "refused":
             return StrategyFailed(failure.message, failure.line)
-        case "memory":
-            return OutOfMemory()
-        case "output":
-            return OutputTooLarge()
         case "forbidden":
             place = "" if failure.line is None else f"line {failure.line}: "
             return Forbidden(f"{place}{failure.message}. {Forbidden.__doc__}")
         case "unavailable":
             return unavailable(failure.message)
+        case kind if kind in BARE:
+            return BARE[kind]()
         case _:
             return JobDied(f"The computation failed: {failure.message}")
 
@@ -49,6 +48,15 @@ def of_status(status: int, *, out_of_time: bool) -> SandboxFailed:
     return JobDied(f"The computation's process was ended by {name} before it answered; it crashed or memory ran out.")
 
 
+def folder_full() -> OutputTooLarge:
+    """The error for a job that wrote too much."""
+    return OutputTooLarge("The computation wrote more to its folder than it may. Write less.")
+
+
 def unavailable(reason: str) -> SandboxUnavailable:
     """The error for a kernel that lacks something."""
     return SandboxUnavailable(f"{SandboxUnavailable.__doc__} The reason: {reason}.")
+
+
+# Errors that need no more words.
+BARE: dict[str, Callable[[], SandboxFailed]] = {"memory": OutOfMemory, "output": OutputTooLarge, "disk": folder_full}

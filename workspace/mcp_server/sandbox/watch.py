@@ -177,7 +177,7 @@ class Watch:
             raise OutOfMemory
         used, files = used_bytes(self._terms.scratch)
         if used > limits.disk_bytes or files > MOST_FILES:
-            raise OutputTooLarge("The computation wrote more to its folder than it may. Write less.")
+            raise verdict.folder_full()
 
     def _tell(self, *, now: bool = False) -> None:
         """Pass the newest report on, not too often."""

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mcp.client import Client
 
+from mcp_server.sandbox import Sandbox
 from mcp_server.storage.database import Database
 from mcp_server.tests.harness import USER, RunningServer, running_server
 
@@ -53,3 +54,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(tmp_path, user=USER)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox that the tests of one module share."""
+    made = Sandbox(tier="pro")
+    yield made
+    made.close()

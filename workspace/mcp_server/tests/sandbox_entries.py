@@ -7,7 +7,6 @@ from typing import Any
 
 from mcp_server.jobs.contract import STRATEGY_FILE, Refused, Result, Task
 
-
 NAME = __name__
 
 SHARED = bytearray(48 * 1024 * 1024)

@@ -34,14 +34,6 @@ def values(sandbox: Sandbox, source: str, **more: Any) -> dict[str, Any]:
     return sandbox.run(job(source=source, **more)).values
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox that the tests of this module share."""
-    made = Sandbox(tier="pro")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def own_sandbox() -> Iterator[Sandbox]:
     """A sandbox for one test, of the tier that runs one job at a time."""

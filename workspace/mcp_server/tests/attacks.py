@@ -1,0 +1,36 @@
+"""How the tests attack the sandbox."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mcp_server.errors import SandboxFailed
+from mcp_server.sandbox import Answer, Job, Limits, Sandbox
+from mcp_server.sandbox.jobs import MIB
+from mcp_server.tests.sandbox_entries import NAME as ENTRIES
+
+LIMITS = Limits(wall_s=10, cpu_s=10, memory_bytes=64 * MIB, output_bytes=MIB, disk_bytes=4 * MIB)
+
+# Whatever the machine does besides.
+GRACE_S = 4.0
+
+
+def source(text: str, *, limits: Limits = LIMITS, arguments: dict[str, Any] | None = None) -> Job:
+    """A job that runs this as a strategy; `arguments` are in `task.arguments`."""
+    return Job(f"{ENTRIES}:source", {"source": text, **(arguments or {})}, limits=limits)
+
+
+def outcome(
+    sandbox: Sandbox, text: str, *, limits: Limits = LIMITS, arguments: dict[str, Any] | None = None
+) -> Answer | SandboxFailed:
+    """The answer or the named error, within the wall clock; the next job is served and nothing of this one is left."""
+    begin = time.monotonic()
+    try:
+        return sandbox.run(source(text, limits=limits, arguments=arguments))
+    except SandboxFailed as error:
+        return error
+    finally:
+        assert time.monotonic() - begin < limits.wall_s + GRACE_S
+        assert sandbox.run(source("values['ok'] = 1")).values == {"ok": 1}
+        assert list(sandbox._scratch.folder.glob("job-*")) == []
