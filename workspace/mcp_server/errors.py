@@ -97,6 +97,4 @@ class StrategyFailed(SandboxFailed):
 
 
 class SandboxUnavailable(SandboxFailed):
-    """This machine's kernel can't confine strategy code, so none is run. Whoever runs the server can start it with
-    --unconfined to run it unprotected.
-    """
+    """This machine's kernel can't confine strategy code: none is run unless the server is started with --unconfined."""

@@ -14,6 +14,9 @@ from mcp_server.sandbox.system_calls import ARCHITECTURES
 # "nobody" in every distribution and in the containers of most.
 UNPRIVILEGED = 65534
 
+# CAP_SETGID and CAP_SETUID, include/uapi/linux/capability.h
+CHANGE_USER = 1 << 6 | 1 << 7
+
 # A job needs its two pipes and a few of its files at a time.
 MOST_DESCRIPTORS = 64
 
@@ -56,10 +59,12 @@ def confine(terms: Confinement, *, parent: int) -> None:
     os.environ.clear()
     _be_killed_first()
     _limit(terms)
+    change_user = _may_change_user()
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     _hide_files(terms)
     kernel.drop_bounding_set()
-    _drop_user()
+    if change_user:
+        _change_user()
     kernel.drop_capabilities()
     # After the change of user, which clears it (prctl(2)).
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -121,24 +126,17 @@ def _hide_files(terms: Confinement) -> None:
             raise
 
 
-def _drop_user() -> None:
-    if os.geteuid() != 0:
-        return
-    try:
-        os.setgroups([])
-        os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
-        os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
-    except PermissionError:
-        # Root without CAP_SETUID and CAP_SETGID, as a container with all capabilities dropped has it: an ordinary user.
-        if _may_change_user():
-            raise
-
-
 def _may_change_user() -> bool:
+    """Root without capabilities, as a container that drops them all has it, is an ordinary user and stays one."""
     with open("/proc/self/status", encoding="ascii") as file:
         effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
-    # CAP_SETGID and CAP_SETUID, include/uapi/linux/capability.h
-    return effective & (1 << 6 | 1 << 7) == (1 << 6 | 1 << 7)
+    return os.geteuid() == 0 and effective & CHANGE_USER == CHANGE_USER
+
+
+def _change_user() -> None:
+    os.setgroups([])
+    os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+    os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
 
 
 def _refuse_calls(terms: Confinement) -> None:

@@ -158,34 +158,39 @@ def test_a_large_list_is_out_of_memory(sandbox: Sandbox, text: str) -> None:
 def test_memory_is_limited_also_where_the_errors_are_swallowed(sandbox: Sandbox) -> None:
     limit = 64 * MIB
     peaks: list[int] = []
+    threads: list[threading.Thread] = []
     text = (
         "import os\ntask.report(0, None, str(os.getpid()))\n"
         "x = []\nwhile True:\n    try: x.append(bytearray(100_000))\n    except MemoryError: pass"
     )
 
     def watch(_done: float, _total: float | None, pid: str) -> None:
-        threading.Thread(target=lambda: peaks.append(largest(int(pid)))).start()
+        threads.append(threading.Thread(target=lambda: peaks.append(growth_of(int(pid)))))
+        threads[0].start()
 
     with pytest.raises((OutOfTime, OutOfMemory)):
         sandbox.run(source(text, limits=Limits(wall_s=2, memory_bytes=limit)), progress=watch)
+    threads[0].join()
 
     assert 0 < peaks[0] < limit + 32 * MIB
 
 
-def largest(pid: int) -> int:
-    """The most that a process took since now, until it ends."""
-    most, first = 0, 0
+def growth_of(pid: int) -> int:
+    """The most that a process has more than now, until it ends."""
+    sizes = [resident_bytes(pid)]
     ended = os.pidfd_open(pid)
+    while not select.select([ended], [], [], 0.005)[0]:
+        sizes.append(resident_bytes(pid))
+    os.close(ended)
+    return max(sizes) - sizes[0]
+
+
+def resident_bytes(pid: int) -> int:
+    """0 when it has ended."""
     try:
-        while not select.select([ended], [], [], 0.005)[0]:
-            resident = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-            first = first or resident
-            most = max(most, resident - first)
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
     except (FileNotFoundError, ProcessLookupError):
-        pass
-    finally:
-        os.close(ended)
-    return most
+        return 0
 
 
 def test_pages_shared_with_other_jobs_count_once_they_are_changed(sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcp_server.errors import JobDied, OutputTooLarge
+from mcp_server.errors import JobDied, OutOfMemory, OutputTooLarge
 from mcp_server.sandbox import Answer, Limits, Sandbox
 from mcp_server.sandbox.jobs import MIB
 from mcp_server.tests.attacks import outcome
@@ -40,7 +40,7 @@ MEDDLING: list[tuple[str, type | types.UnionType]] = [
     ("import sys\nfor name in list(sys.modules): del sys.modules[name]", JobDied | Answer),
     (f"{IN_WIRE}wire.encode = lambda *a, **k: [memoryview(b'junk' * 99)]", JobDied),
     (f"{IN_WIRE}wire.size = lambda *a: 0\nblobs['b'] = bytes(50_000_000)", OutputTooLarge),
-    (f"import gc\nfor each in {ALL_DICTS}: each.clear()", JobDied),
+    (f"import gc\nfor each in {ALL_DICTS}: each.clear()", JobDied | Answer),
     ("import sys\nsys.settrace(lambda *a: 1 / 0)", JobDied | Answer),
     ("import atexit\natexit.register(lambda: 1 / 0)", Answer),
 ]
