@@ -15,7 +15,7 @@ from mcp_server.sandbox import wire
 from mcp_server.sandbox.budget import BUDGETS, Turns
 from mcp_server.sandbox.ends import NotBegun, open_ends
 from mcp_server.sandbox.jobs import Answer, Job
-from mcp_server.sandbox.link import ZygoteLink
+from mcp_server.sandbox.link import Patience, ZygoteLink
 from mcp_server.sandbox.scratch import Scratch
 from mcp_server.sandbox.watch import Terms, Watch
 
@@ -30,11 +30,11 @@ class Cancelled(Exception):
 class Sandbox:
     """Runs jobs in confined child processes. One per server; its methods may be called from several threads at once."""
 
-    def __init__(self, *, tier: str, unconfined: bool = False) -> None:
+    def __init__(self, *, tier: str, unconfined: bool = False, patience: Patience | None = None) -> None:
         self._budget = BUDGETS[tier]
         self._turns = Turns(self._budget.at_once)
         self._scratch = Scratch()
-        self._link = ZygoteLink(self._scratch, unconfined=unconfined)
+        self._link = ZygoteLink(self._scratch, unconfined=unconfined, patience=patience or Patience())
         self._tickets = itertools.count()
         self._closed = threading.Event()
 
@@ -73,7 +73,6 @@ class Sandbox:
                 theirs.close()
                 return watch.answer()
             finally:
-                self._link.answered(ticket)
                 watch.end()
 
     def _stop(self, cancelled: Callable[[], bool] | None) -> Callable[[], None]:

@@ -9,14 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from mcp_server.sandbox.ends import NotBegun
 from mcp_server.sandbox.reach import PACKAGE
 from mcp_server.sandbox.scratch import Scratch
-
-# To import every library took 6 s on a machine whose two cores were busy; a zygote that is silent for so long hangs.
-SILENT_S = 60.0
 
 # One that was told to leave has only to kill its children.
 LEAVING_S = 5.0
@@ -27,12 +25,23 @@ BEGIN = "import sys; sys.path.append(sys.argv[1]); from mcp_server.sandbox impor
 PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may take that usually don't."""
+
+    # A zygote with every library has 240 MB, which the pod has better uses for when nobody computes.
+    idle_s: float = 300.0
+    # To import every library took 6 s on a machine whose two cores were busy; one that is silent for so long hangs.
+    silent_s: float = 60.0
+
+
 class ZygoteLink:
     """Hands requests to the zygote. Several threads may use it."""
 
-    def __init__(self, scratch: Scratch, *, unconfined: bool) -> None:
+    def __init__(self, scratch: Scratch, *, unconfined: bool, patience: Patience) -> None:
         self._scratch = scratch
         self._unconfined = unconfined
+        self._patience = patience
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -50,12 +59,14 @@ class ZygoteLink:
                 self._unanswered[ticket] = time.monotonic()
                 socket.send_fds(control, [json.dumps(request).encode()], descriptors)
             except OSError as error:
+                self._end()
                 raise NotBegun from error
 
     def answered(self, ticket: int) -> None:
-        """The zygote has answered this request, or nobody waits for it any more."""
+        """The zygote has answered this request, and so has seen all earlier ones."""
         with self._lock:
-            self._unanswered.pop(ticket, None)
+            for each in [each for each in self._unanswered if each <= ticket]:
+                del self._unanswered[each]
 
     def close(self) -> None:
         """End the zygote and with it every job."""
@@ -64,7 +75,7 @@ class ZygoteLink:
 
     def _zygote(self) -> socket.socket:
         since = min(self._unanswered.values(), default=time.monotonic())
-        hangs = time.monotonic() - since > SILENT_S
+        hangs = time.monotonic() - since > self._patience.silent_s
         if hangs or self._control is None or self._process is None or self._process.poll() is not None:
             self._end()
             self._control = self._start()
@@ -75,7 +86,8 @@ class ZygoteLink:
         scratch = str(self._scratch.folder)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            arguments = [str(PACKAGE.parent), str(theirs.fileno()), scratch, "yes" if self._unconfined else "no"]
+            options = {"unconfined": self._unconfined, "idle_s": self._patience.idle_s}
+            arguments = [str(PACKAGE.parent), str(theirs.fileno()), scratch, json.dumps(options)]
             # No PR_SET_PDEATHSIG: that signal goes when the thread that started it ends, and this is a worker's. The zygote
             # leaves when the other end of its socket closes, which the kernel does however the server ends.
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module

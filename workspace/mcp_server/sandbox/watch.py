@@ -127,7 +127,10 @@ class Watch:
 
     def _hear(self) -> Answer | None:
         """What the zygote says: that the job began, why it can't, or how it ended."""
-        message, descriptors, _, _ = socket.recv_fds(self._ends.status, wire.SHORT_BYTES, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._ends.status, wire.SHORT_BYTES, 1)
+        except ConnectionError:
+            message, descriptors = b"", []
         said: dict[str, Any] = json.loads(message or b"{}")
         self._begun()
         if "pid" in said:

@@ -22,9 +22,6 @@ from mcp_server.sandbox import reach
 from mcp_server.sandbox.child import Channel, Entry, run_job
 from mcp_server.sandbox.confine import Confinement, why_not
 
-# A zygote with every library takes 240 MB, which the pod has better uses for when nobody computes.
-IDLE_MS = 5 * 60 * 1000
-
 # A request is a few names and numbers.
 MESSAGE_BYTES = 64 * 1024
 
@@ -46,9 +43,10 @@ class Child:
 class Zygote:
     """Forks jobs and says how they ended."""
 
-    def __init__(self, control: socket.socket, *, unconfined: bool) -> None:
+    def __init__(self, control: socket.socket, *, unconfined: bool, idle_s: float) -> None:
         self._control = control
         self._unconfined = unconfined
+        self._idle_ms = idle_s * 1000
         self._libraries = reach.libraries()
         self._imported: set[str] = set()
         self._children: dict[int, Child] = {}
@@ -56,9 +54,9 @@ class Zygote:
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> bool:
-        """Until the server's end closes (True) or nothing was asked for IDLE_MS (False)."""
+        """Until the server's end closes (True) or nothing was asked for a while (False)."""
         while True:
-            ready = self._poll.poll(None if self._children else IDLE_MS)
+            ready = self._poll.poll(None if self._children else self._idle_ms)
             if not ready:
                 return False
             for descriptor, _ in ready:
@@ -174,9 +172,9 @@ def _tell(status: socket.socket, message: dict[str, Any]) -> None:
         return
 
 
-def main(control: str, scratch: str, unconfined: str) -> None:
+def main(control: str, scratch: str, options: str) -> None:
     """Serve on the socket with this descriptor. Without the server nobody else removes `scratch`."""
-    zygote = Zygote(socket.socket(fileno=int(control)), unconfined=unconfined == "yes")
+    zygote = Zygote(socket.socket(fileno=int(control)), **json.loads(options))
     if zygote.serve():
         zygote.end_children()
         shutil.rmtree(scratch, ignore_errors=True)

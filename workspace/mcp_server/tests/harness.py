@@ -63,6 +63,8 @@ class RunningServer:
     key: Ed25519PrivateKey
     data: Path
     public_key: Path
+    # What it wrote to standard error until it listened.
+    said: str
 
     @property
     def url(self) -> str:
@@ -85,7 +87,9 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(folder: Path, key: Ed25519PrivateKey, *, user: str = USER) -> Iterator[RunningServer]:
+def running_server(
+    folder: Path, key: Ed25519PrivateKey, *, user: str = USER, environ: dict[str, str] | None = None
+) -> Iterator[RunningServer]:
     """Start `python -m mcp_server` on free ports over `folder`, with the data of an earlier one if there is any."""
     public_key, ready = folder / "gateway.pem", folder / "ready.json"
     public_key.write_bytes(pem_of(key))
@@ -94,7 +98,7 @@ def running_server(folder: Path, key: Ed25519PrivateKey, *, user: str = USER) ->
     process = subprocess.Popen(
         [sys.executable, "-m", "mcp_server", *map(str, arguments)],
         cwd=WORKSPACE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("WORKSPACE_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("WORKSPACE_")} | (environ or {}),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -105,7 +109,9 @@ def running_server(folder: Path, key: Ed25519PrivateKey, *, user: str = USER) ->
             said.append(process.stderr.readline())
         assert said[-1], "".join(said)
         ports = json.loads(ready.read_text())
-        yield RunningServer(process, ports["port"], ports["activity_port"], key, folder / "data", public_key)
+        yield RunningServer(
+            process, ports["port"], ports["activity_port"], key, folder / "data", public_key, "".join(said)
+        )
     finally:
         process.kill()
         process.wait()

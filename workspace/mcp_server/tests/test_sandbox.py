@@ -19,6 +19,7 @@ import pytest
 from mcp_server.errors import JobDied, OutOfTime, StrategyFailed
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
 from mcp_server.sandbox.client import Cancelled
+from mcp_server.sandbox.link import Patience
 from mcp_server.tests.harness import WORKSPACE
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 
@@ -294,6 +295,36 @@ def test_closing_ends_what_runs_and_leaves_nothing(own_sandbox: Sandbox) -> None
     assert has_ended(running.pid)
     assert has_ended(zygote)
     assert not folder.parent.exists()
+
+
+def test_a_process_that_left_or_hangs_is_replaced() -> None:
+    for patience, harm in ((Patience(idle_s=0.05), None), (Patience(silent_s=0.2), signal.SIGSTOP)):
+        sandbox = Sandbox(tier="free", patience=patience)
+        running = Running(sandbox, "import time\ntime.sleep(0.1)")
+        zygote = zygote_of(running.pid)
+        assert isinstance(running.ended(), Answer)
+        if harm is None:
+            assert has_ended(zygote)
+        else:
+            os.kill(zygote, harm)
+            with pytest.raises(OutOfTime):
+                sandbox.run(job(limits=Limits(wall_s=0.5)))
+
+        assert sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
+        assert has_ended(zygote)
+        sandbox.close()
+
+
+def test_a_request_that_the_process_did_not_live_to_answer_is_made_again(own_sandbox: Sandbox) -> None:
+    running = Running(own_sandbox, "import time\ntime.sleep(0.1)")
+    zygote = zygote_of(running.pid)
+    assert isinstance(running.ended(), Answer)
+    os.kill(zygote, signal.SIGSTOP)
+    waiting = threading.Timer(0.3, os.kill, (zygote, signal.SIGKILL))
+    waiting.start()
+
+    assert own_sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
+    waiting.join()
 
 
 KILLED_SERVER = f"""

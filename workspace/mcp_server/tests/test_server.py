@@ -198,6 +198,19 @@ def test_each_option_is_also_an_environment_variable() -> None:
     assert parse_options(["--port", "7"], environ).port == 7
 
 
+def test_strategy_code_is_confined_unless_the_server_is_told() -> None:
+    assert not parse_options(ARGUMENTS, {}).unconfined
+    assert not parse_options(ARGUMENTS, {"WORKSPACE_UNCONFINED": "0"}).unconfined
+    assert parse_options([*ARGUMENTS, "--unconfined"], {}).unconfined
+    assert parse_options(ARGUMENTS, {"WORKSPACE_UNCONFINED": "1"}).unconfined
+
+
+def test_a_server_that_may_run_code_unconfined_says_so_at_start(tmp_path: Path, key: Ed25519PrivateKey) -> None:
+    with running_server(tmp_path, key, environ={"WORKSPACE_UNCONFINED": "1"}) as server:
+        assert "WARNING" in server.said
+        assert "UNCONFINED" in server.said
+
+
 @pytest.mark.parametrize("place", ["command line", "environment"])
 @pytest.mark.parametrize(
     ("flag", "value", "told"),
