@@ -46,5 +46,5 @@ def open_workspace(folder: Path, *, user: str, tier: str, unconfined: bool = Fal
         conversations=Conversations(database),
         memories=Memories(database),
         preferences=PreferenceStore(database),
-        sandbox=Sandbox(tier=tier, unconfined=unconfined),
+        sandbox=Sandbox(tier=tier, unconfined=unconfined, spare=folder),
     )

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from mcp_server.errors import JobDied
@@ -30,10 +31,13 @@ class Cancelled(Exception):
 class Sandbox:
     """Runs jobs in confined child processes. One per server; its methods may be called from several threads at once."""
 
-    def __init__(self, *, tier: str, unconfined: bool = False, patience: Patience | None = None) -> None:
+    def __init__(
+        self, *, tier: str, unconfined: bool = False, spare: Path | None = None, patience: Patience | None = None
+    ) -> None:
+        """`spare` is a folder for temporary files where the system has none."""
         self._budget = BUDGETS[tier]
         self._turns = Turns(self._budget.at_once)
-        self._scratch = Scratch()
+        self._scratch = Scratch(spare=spare)
         self._link = ZygoteLink(self._scratch, unconfined=unconfined, patience=patience or Patience())
         self._tickets = itertools.count()
         self._closed = threading.Event()

@@ -10,32 +10,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mcp_server.errors import JobDied
 from mcp_server.sandbox.confine import UNPRIVILEGED
 
 # A job that makes more files than it could have a use for is ended before looking at them takes long.
 MOST_FILES = 1000
 
 
-class Scratch:
-    """A folder for the folders of jobs, made when it is first needed."""
+PREFIX = "dexorder-sandbox-"
 
-    def __init__(self) -> None:
+
+class Scratch:
+    """A folder for the folders of jobs, made when it is first needed.
+
+    It lies in the system's temporary folder or, where that can't be written to (a container with a read-only root), in
+    `spare`.
+    """
+
+    def __init__(self, *, spare: Path | None) -> None:
+        self._spare = spare
         self._lock = threading.Lock()
         self._folder: Path | None = None
 
     @property
     def folder(self) -> Path:
-        """Where they all lie; others may pass through it but see nothing."""
+        """Where they all lie; others may pass through it but see nothing. Raises OSError."""
         with self._lock:
             if self._folder is None or not self._folder.is_dir():
-                self._folder = Path(tempfile.mkdtemp(prefix="dexorder-sandbox-"))
+                self._folder = self._make()
                 self._folder.chmod(0o711)
             return self._folder
 
+    def _make(self) -> Path:
+        try:
+            return Path(tempfile.mkdtemp(prefix=PREFIX))
+        except OSError:
+            if self._spare is None:
+                raise
+            return Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._spare))
+
     @contextmanager
     def one(self) -> Iterator[str]:
-        """A job's own folder."""
-        path = tempfile.mkdtemp(prefix="job-", dir=self.folder)
+        """A job's own folder. Raises JobDied where none can be made."""
+        try:
+            path = tempfile.mkdtemp(prefix="job-", dir=self.folder)
+        except OSError as error:
+            raise JobDied(f"There is no room for the computation's folder: {error.strerror}.") from error
         try:
             if os.geteuid() == 0:
                 _give_away(path)

@@ -357,6 +357,32 @@ def test_a_server_that_is_killed_leaves_no_process_and_no_file() -> None:
     assert not Path(folder).parent.exists()
 
 
+NO_TEMPORARY_FOLDER = f"""
+import os, pathlib, sys, tempfile
+tempfile.tempdir = "/nonexistent"
+from mcp_server.errors import JobDied
+from mcp_server.sandbox import Job, Sandbox
+
+for spare in (pathlib.Path(sys.argv[1]), None):
+    sandbox = Sandbox(tier="free", spare=spare)
+    try:
+        print(sandbox.run(Job("{ENTRIES}:source", {{"source": "open('x', 'w').write('y')\\nvalues['read'] = open('x').read()"}})))
+    except JobDied as error:
+        print(error)
+    sandbox.close()
+"""
+
+
+def test_the_data_folder_stands_in_for_a_temporary_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NO_TEMPORARY_FOLDER, str(tmp_path)]
+    ran = subprocess.run(command, cwd=WORKSPACE, capture_output=True, text=True, check=True)
+
+    with_spare, without = ran.stdout.splitlines()
+    assert "{'read': 'y'}" in with_spare
+    assert without == "There is no room for the computation's folder: No such file or directory."
+    assert list(tmp_path.iterdir()) == []
+
+
 WITHOUT_LANDLOCK = f"""
 import errno, json, os, sys
 from mcp_server.errors import SandboxUnavailable
