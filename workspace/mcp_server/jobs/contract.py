@@ -67,7 +67,21 @@ LIMITS_BY_ERRNO = {
 
 
 def limit_met(error: BaseException) -> str | None:
-    """Which of the sandbox's limits raised this, "memory", "forbidden" or "disk"; None for any other error."""
+    """Which of the sandbox's limits is behind this, "memory", "forbidden" or "disk"; None for any other error.
+
+    Libraries raise errors of their own over it: urllib a URLError, ccxt a NetworkError.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if found := _limit(cause):
+            return found
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _limit(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "memory"
     if isinstance(error, OSError):

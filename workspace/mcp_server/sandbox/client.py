@@ -64,8 +64,9 @@ class Sandbox:
     def close(self) -> None:
         """End all jobs and the process that they come from."""
         self._closed.set()
-        self._link.close()
+        # First, so that no zygote is started once this one has been ended: each needs a folder.
         self._scratch.remove()
+        self._link.close()
 
     def _attempt(self, job: Job, terms: Terms) -> Answer:
         ticket = next(self._tickets)

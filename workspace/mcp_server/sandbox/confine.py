@@ -14,13 +14,13 @@ from mcp_server.sandbox.system_calls import ARCHITECTURES
 # "nobody" in every distribution and in the containers of most.
 UNPRIVILEGED = 65534
 
-# CAP_SETGID and CAP_SETUID, include/uapi/linux/capability.h
-CHANGE_USER = 1 << 6 | 1 << 7
+# CAP_SETGID and CAP_SETUID; CAP_CHOWN and CAP_KILL, to give the job its folder and to end it (linux/capability.h).
+CHANGE_USER = 1 << 6 | 1 << 7 | 1 << 0 | 1 << 5
 
 # A job needs its two pipes and a few of its files at a time.
 MOST_DESCRIPTORS = 64
 
-# Above the server, when several want the processor or memory runs out.
+# Behind the server, when both want the processor; before it, when memory runs out.
 NICENESS = 5
 FIRST_TO_BE_KILLED = "1000"
 

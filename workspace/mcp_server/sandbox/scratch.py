@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -31,11 +32,14 @@ class Scratch:
         self._spare = spare
         self._lock = threading.Lock()
         self._folder: Path | None = None
+        self._closed = False
 
     @property
     def folder(self) -> Path:
         """Where they all lie; others may pass through it but see nothing. Raises OSError."""
         with self._lock:
+            if self._closed:
+                raise OSError(errno.ESHUTDOWN, "the workspace is stopping")
             if self._folder is None or not self._folder.is_dir():
                 self._folder = self._make()
                 self._folder.chmod(0o711)
@@ -64,8 +68,9 @@ class Scratch:
             shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
-        """Remove all of them."""
+        """Remove all of them and make no more."""
         with self._lock:
+            self._closed = True
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
 

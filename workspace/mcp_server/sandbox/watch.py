@@ -128,7 +128,9 @@ class Watch:
     def _hear(self) -> Answer | None:
         """What the zygote says: that the job began, why it can't, or how it ended."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._ends.status, wire.SHORT_BYTES, 1)
+            message, descriptors, _, _ = socket.recv_fds(
+                self._ends.status, wire.SHORT_BYTES, 1, socket.MSG_CMSG_CLOEXEC
+            )
         except ConnectionError:
             message, descriptors = b"", []
         said: dict[str, Any] = json.loads(message or b"{}")

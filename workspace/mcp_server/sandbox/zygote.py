@@ -73,7 +73,7 @@ class Zygote:
 
     def _answer(self) -> bool:
         """Take one request; False when the server has gone."""
-        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 3)
+        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
         if not message:
             return False
         request, answer, status = descriptors

@@ -295,6 +295,8 @@ def test_closing_ends_what_runs_and_leaves_nothing(own_sandbox: Sandbox) -> None
     assert has_ended(running.pid)
     assert has_ended(zygote)
     assert not folder.parent.exists()
+    with pytest.raises(JobDied, match="stopping"):
+        own_sandbox.run(job())
 
 
 def test_a_process_that_left_or_hangs_is_replaced() -> None:
