@@ -59,7 +59,7 @@ def confine(terms: Confinement, *, parent: int) -> None:
     os.environ.clear()
     _be_killed_first()
     _limit(terms)
-    change_user = _may_change_user()
+    change_user = may_change_user()
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     _hide_files(terms)
     kernel.drop_bounding_set()
@@ -126,7 +126,7 @@ def _hide_files(terms: Confinement) -> None:
             raise
 
 
-def _may_change_user() -> bool:
+def may_change_user() -> bool:
     """Root without capabilities, as a container that drops them all has it, is an ordinary user and stays one."""
     with open("/proc/self/status", encoding="ascii") as file:
         effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))

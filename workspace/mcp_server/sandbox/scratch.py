@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mcp_server.errors import JobDied
-from mcp_server.sandbox.confine import UNPRIVILEGED
+from mcp_server.sandbox.confine import UNPRIVILEGED, may_change_user
 
 # A job that makes more files than it could have a use for is ended before looking at them takes long.
 MOST_FILES = 1000
@@ -61,8 +61,8 @@ class Scratch:
         except OSError as error:
             raise JobDied(f"There is no room for the computation's folder: {error.strerror}.") from error
         try:
-            if os.geteuid() == 0:
-                _give_away(path)
+            if may_change_user():
+                os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
@@ -73,14 +73,6 @@ class Scratch:
             self._closed = True
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _give_away(path: str) -> None:
-    try:
-        os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
-    except PermissionError:
-        # Root without capabilities, which can't change the job's user either (confine.py).
-        return
 
 
 def used_bytes(path: str) -> tuple[int, int]:
