@@ -8,12 +8,19 @@ class WorkspaceError(Exception):
         super().__init__(message or type(self).__doc__)
 
 
-class CsvRejected(WorkspaceError):
-    """The CSV text can't be read as daily bars."""
+class BarsRejected(WorkspaceError):
+    """The file can't be read as bars."""
 
-    def __init__(self, reason: str, *, line: int | None = None) -> None:
-        self.line = line
-        super().__init__(reason if line is None else f"line {line}: {reason}")
+    unit = "row"
+
+    def __init__(self, reason: str, *, at: int | None = None) -> None:
+        super().__init__(reason if at is None else f"{self.unit} {at}: {reason}")
+
+
+class CsvRejected(BarsRejected):
+    """The CSV text can't be read as bars."""
+
+    unit = "line"
 
 
 class UnknownSymbol(WorkspaceError):
@@ -26,6 +33,14 @@ class SymbolTaken(WorkspaceError):
 
 class NoBars(WorkspaceError):
     """The range holds no bars."""
+
+
+class BadMoment(WorkspaceError):
+    """A date or date-time can't be read. Give YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ."""
+
+
+class BadInterval(WorkspaceError):
+    """Bars of this interval can't be had."""
 
 
 class UnknownIndicator(WorkspaceError):

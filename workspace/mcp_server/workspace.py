@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_server.market.sources import Catalogue, ImportedSource, ShippedSource
+from mcp_server.market.catalogue import Catalogue
 from mcp_server.sandbox import Sandbox
 from mcp_server.storage.conversations import Conversations
 from mcp_server.storage.database import Database
@@ -29,6 +29,7 @@ class Workspace:
     def close(self) -> None:
         """End what runs and let go of the file."""
         self.sandbox.close()
+        self.catalogue.close()
         self.database.close()
 
 
@@ -42,7 +43,7 @@ def open_workspace(folder: Path, *, user: str, tier: str, unconfined: bool = Fal
         user=user,
         tier=tier,
         database=database,
-        catalogue=Catalogue(ShippedSource(), ImportedSource(database)),
+        catalogue=Catalogue.of(database),
         conversations=Conversations(database),
         memories=Memories(database),
         preferences=PreferenceStore(database),

@@ -1,1 +1,1 @@
-"""Daily price bars: what they are, where they come from, how CSV text becomes bars."""
+"""Price bars: what they are, where they come from, how uploaded files become bars."""

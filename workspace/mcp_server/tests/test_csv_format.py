@@ -124,7 +124,7 @@ def test_headings_in_any_case_and_order_with_more_columns_are_read() -> None:
 
 
 def test_more_bars_than_a_file_may_have_are_refused() -> None:
-    days = (date(1500, 1, 1) + timedelta(days=number) for number in range(100_001))
+    days = (date(1900, 1, 1) + timedelta(days=number) for number in range(100_001))
 
     with pytest.raises(CsvRejected, match="line 100002: more than 100000 bars"):
         parse_bars("\n".join(["date,open,high,low,close", *(f"{day},1,1,1,1" for day in days)]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mcp.client import Client
 
-from mcp_server.market.sources import SHIPPED_FOLDER, ShippedSource
+from mcp_server.market.sources.shipped import SHIPPED_FOLDER, ShippedSource
 from mcp_server.tests.harness import call, refusal
 
 CSV = "date,open,high,low,close\n2024-01-02,1,2,0.5,1.5\n2024-01-03,1.5,2,1,1.75\n"

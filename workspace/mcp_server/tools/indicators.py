@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from mcp_server import indicators as library
 from mcp_server.indicators import Computed, Indicator
-from mcp_server.market.sources import Catalogue
+from mcp_server.market.catalogue import Catalogue
 from mcp_server.tools.market import End, Start, Symbol, select
 from mcp_server.tools.offer import READS, Offer
 

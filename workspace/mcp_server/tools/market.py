@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mcp_server.errors import NoBars
 from mcp_server.market.bars import COLUMNS, Bar, Bars
+from mcp_server.market.catalogue import Catalogue
 from mcp_server.market.csv_format import parse_bars
-from mcp_server.market.sources import Catalogue, Instrument
+from mcp_server.market.instrument import Instrument
+from mcp_server.market.times import first_moment
 from mcp_server.tools.offer import READS, REPLACES, Offer
 
 # 500 bars are 32 KB of JSON, half of what a client commonly passes on to a model.
@@ -26,8 +27,31 @@ Symbol = Annotated[
         min_length=1, max_length=64, description="Symbol or name of the instrument, any case, e.g. 'SPX' or 'S&P 500'."
     ),
 ]
-Start = Annotated[date | None, Field(description="First date of the range, included, YYYY-MM-DD, e.g. '2018-01-01'.")]
-End = Annotated[date | None, Field(description="Last date of the range, included, YYYY-MM-DD, e.g. '2018-12-31'.")]
+
+
+def _readable(text: str) -> str:
+    first_moment(text)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_readable), Field(max_length=40)]
+Start = Annotated[
+    Moment | None,
+    Field(
+        description="Begin of the range, included: a date, e.g. '2018-01-01', or a UTC moment, '2024-01-02T09:30:00Z'."
+    ),
+]
+End = Annotated[
+    Moment | None,
+    Field(
+        description="End of the range, included (a date with its whole day), e.g. '2018-12-31' or '2024-01-02T16:00Z'."
+    ),
+]
+IntervalName = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w"]
+Interval = Annotated[
+    IntervalName | None,
+    Field(description="Length of a bar, e.g. '1d' or '1w'; left out = that of the data. Bars are joined, never split."),
+]
 
 
 class InstrumentReply(BaseModel):
@@ -37,10 +61,12 @@ class InstrumentReply(BaseModel):
     name: str
     aliases: list[str]
     currency: str | None
+    interval: str
     first: str
     last: str
     bars: int
     source: str
+    note: str | None
 
 
 class InstrumentsReply(BaseModel):
@@ -57,7 +83,7 @@ class BarsReply(BaseModel):
     symbol: str
     name: str
     currency: str | None
-    interval: Literal["1d"]
+    interval: str
     from_date: str = Field(alias="from")
     to_date: str = Field(alias="to")
     bars: int
@@ -92,7 +118,7 @@ class MarketTools:
         ]
 
     def list_instruments(self) -> InstrumentsReply:
-        """List every instrument that has daily bars: symbol, name, currency, first and last date, bars, source.
+        """List every instrument that has bars: symbol, name, currency, interval, first and last date, bars, source.
 
         Call it when a symbol is not found or to learn which dates can be asked for.
         """
@@ -102,29 +128,30 @@ class MarketTools:
         self,
         symbol: Symbol,
         *,
-        interval: Annotated[Literal["1d"], Field(description="Length of a bar; '1d' = one trading day.")] = "1d",
+        interval: Interval = None,
         start: Start = None,
         end: End = None,
         limit: Annotated[
             int, Field(ge=1, le=MOST_BARS, description=f"Give only the last N bars of the range, 1 to {MOST_BARS}.")
         ] = DEFAULT_BARS,
     ) -> BarsReply:
-        """Read daily open, high, low, close and volume of an instrument, oldest first.
+        """Read open, high, low, close and volume of an instrument, oldest first.
 
         Without start and end: the newest bars. Of a longer range only the last `limit` bars are given and `cut` says
-        what was left out. Prices are in the instrument's currency, volume in units traded (0 = not reported). For an
+        what was left out. Prices are in the instrument's currency, volume in units traded (0 = not reported). A bar is
+        named by when it begins (UTC; weeks on Monday); the first and last of longer bars may be incomplete. For an
         indicator call compute_indicators, which reads the bars itself.
         """
-        instrument, bars = self._catalogue.find(symbol)
+        instrument, bars = self._catalogue.find(symbol, interval)
         found = select(bars, instrument, start=start, end=end)
         shown = found.last(limit)
         return BarsReply(
             symbol=instrument.symbol,
             name=instrument.name,
             currency=instrument.currency,
-            interval=interval,
-            from_date=shown.dates[0],
-            to_date=shown.dates[-1],
+            interval=shown.interval.name,
+            from_date=shown.date(0),
+            to_date=shown.date(-1),
             bars=len(shown),
             cut=_cut(found, shown),
             columns=list(COLUMNS),
@@ -149,11 +176,11 @@ class MarketTools:
             ),
         ],
     ) -> ImportReply:
-        """Import daily bars from CSV text as the whole series of a symbol; an earlier import of the symbol is replaced.
+        """Import bars from CSV text as the whole series of a symbol; an earlier import of the symbol is replaced.
 
-        The heading names date, open, high, low, close and optionally volume. Dates are YYYY-MM-DD, each once; prices
-        are above 0 and low <= open, close <= high. On an error nothing changes and the line is named. Shipped symbols
-        can't be replaced.
+        The heading names date, open, high, low, close and optionally volume. Dates are YYYY-MM-DD, or for bars within a
+        day YYYY-MM-DDTHH:MM:SSZ, each once; prices are above 0 and low <= open, close <= high. On an error nothing
+        changes and the line is named. Shipped symbols can't be replaced.
         """
         parsed = parse_bars(csv)
         instrument = self._catalogue.save(symbol.upper(), parsed.bars)
@@ -171,14 +198,13 @@ def describe(instrument: Instrument) -> InstrumentReply:
     return InstrumentReply.model_validate(instrument, from_attributes=True)
 
 
-def select(bars: Bars, instrument: Instrument, *, start: date | None, end: date | None) -> Bars:
+def select(bars: Bars, instrument: Instrument, *, start: str | None, end: str | None) -> Bars:
     """Bars of a range, at least one. Raises NoBars with the dates that there are."""
-    found = bars.between(start.isoformat() if start else None, end.isoformat() if end else None)
+    found = bars.between(start, end)
     if not found:
         asked = f"from {start or 'the beginning'} to {end or 'the end'}"
         raise NoBars(
-            f"{instrument.symbol} has no bars {asked}. "
-            f"It has {instrument.bars} from {instrument.first} to {instrument.last}."
+            f"{instrument.symbol} has no bars {asked}. It has {len(bars)} from {bars.date(0)} to {bars.date(-1)}."
         )
     return found
 
@@ -187,6 +213,6 @@ def _cut(found: Bars, shown: Bars) -> str | None:
     if len(found) == len(shown):
         return None
     return (
-        f"The range has {len(found)} bars from {found.dates[0]}; only its last {len(shown)} are given. "
-        f"For older ones ask again with end before {shown.dates[0]}."
+        f"The range has {len(found)} bars from {found.date(0)}; only its last {len(shown)} are given. "
+        f"For older ones ask again with end before {shown.date(0)}."
     )
