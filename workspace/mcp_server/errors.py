@@ -51,8 +51,16 @@ class BadParameter(WorkspaceError):
     """A parameter of the indicator is unknown or out of its range."""
 
 
+class NoVolume(WorkspaceError):
+    """The indicator needs volume, and the bars report none."""
+
+
 class TooFewBars(WorkspaceError):
     """The range holds fewer bars than the indicator needs."""
+
+
+class ChartFailed(WorkspaceError):
+    """The chart could not be drawn. Ask again without it; the figures are the same."""
 
 
 class BadQuery(WorkspaceError):

@@ -42,7 +42,7 @@ def offers(workspace: Workspace) -> list[Offer]:
     """All tools, in the order in which a client lists them."""
     return [
         *MarketTools(workspace.catalogue).offers(),
-        *IndicatorTools(workspace.catalogue).offers(),
+        *IndicatorTools(workspace.catalogue, workspace.sandbox).offers(),
         *MemoryTools(workspace.memories).offers(),
         *ConversationTools(workspace.conversations).offers(),
         *PreferenceTools(workspace.preferences).offers(),

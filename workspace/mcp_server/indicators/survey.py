@@ -56,7 +56,7 @@ def survey() -> list[dict[str, Any]]:
     """Every function of the installed TA-Lib, by name."""
     import talib  # noqa: PLC0415 - only this program needs it
 
-    return [describe(name) for name in sorted(talib.get_functions())]
+    return [describe(name) for name in sorted(talib.get_functions())]  # type: ignore[no-untyped-call]
 
 
 def describe(name: str) -> dict[str, Any]:

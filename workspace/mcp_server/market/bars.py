@@ -6,7 +6,7 @@ import hashlib
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -72,12 +72,14 @@ class Bars:
     @property
     def dates(self) -> tuple[str, ...]:
         """When each bar begins, as people read it; it is made anew at each call."""
-        show = show_date if self.interval.length >= DAY else show_moment
-        return tuple(map(show, self.times))
+        return tuple(map(self.show, self.times))
 
     def date(self, index: int) -> str:
         """When the bar at `index` begins, as people read it."""
-        moment = self.times[index]
+        return self.show(self.times[index])
+
+    def show(self, moment: int) -> str:
+        """A moment as precisely as these bars need it: a date, for bars within a day a date-time."""
         return show_date(moment) if self.interval.length >= DAY else show_moment(moment)
 
     def rows(self) -> list[Bar]:
@@ -97,6 +99,13 @@ class Bars:
     def last(self, count: int | None) -> Bars:
         """The newest `count` bars, all of them for None."""
         return self if count is None or count >= len(self) else self[len(self) - count :]
+
+    def at(self, moments: Container[int]) -> Bars:
+        """The bars that begin at one of these moments."""
+        kept = [index for index, moment in enumerate(self.times) if moment in moments]
+        columns = (self.open, self.high, self.low, self.close, self.volume)
+        times = array("q", (self.times[index] for index in kept))
+        return Bars(self.interval, times, *(array("d", (column[index] for index in kept)) for column in columns))
 
     def resampled(self, interval: Interval) -> Bars:
         """The same trade in longer bars: first open, highest high, lowest low, last close, sum of volumes.

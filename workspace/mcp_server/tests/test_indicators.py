@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+import statistics
 from itertools import pairwise
 
 import pytest
+import talib
 from mcp.client import Client
 
+from mcp_server.indicators.catalogue import MA_TYPES, indicators
+from mcp_server.indicators.survey import FILE, survey, written
 from mcp_server.tests.harness import call, refusal
 from mcp_server.tests.test_market import raw_rows
 
@@ -90,33 +96,114 @@ async def test_several_are_computed_at_once_in_the_order_asked(client: Client) -
     assert [each["name"] for each in got["results"]] == names
 
 
-async def test_every_listed_indicator_is_computed_with_its_defaults(client: Client) -> None:
-    listed = (await call(client, "list_indicators"))["indicators"]
+async def test_every_indicator_is_computed_with_its_defaults(client: Client) -> None:
+    names = [name for group in (await call(client, "list_indicators"))["names"].values() for name in group]
+    assert len(names) == 201
 
-    for indicator in listed:
-        got = await call(client, "compute_indicators", symbol="SPX", indicators=[{"name": indicator["name"]}])
-        (result,) = got["results"]
-        assert result["params"] == {each["name"]: each["default"] for each in indicator["params"]}
-        assert list(result["latest"]) == ["date", *indicator["outputs"]]
+    for several in (names[at : at + 10] for at in range(0, len(names), 10)):
+        got = await call(client, "compute_indicators", symbol="SPX", indicators=[{"name": name} for name in several])
+
+        for name, result in zip(several, got["results"], strict=True):
+            (listed,) = (await call(client, "list_indicators", category=name))["indicators"]
+            assert result["params"] == {each["name"]: each["default"] for each in listed["params"]}
+            assert list(result["latest"]) == ["date", *listed["outputs"]]
+            # The arcsine of a price over 1 is not defined, and e to the 2,500th is no double.
+            undefined = name in ("ACOS", "ASIN", "COSH", "EXP", "SINH")
+            assert all((value is None) == undefined for value in result["latest"].values() if value != "2018-12-31")
+            assert (result["note"] is not None) == undefined
 
 
-async def test_indicators_are_listed_by_category(client: Client) -> None:
-    listed = await call(client, "list_indicators", category="Momentum")
+async def test_without_a_category_names_and_titles_are_listed_by_category(client: Client) -> None:
+    """Source: 201 full descriptions would fill a model's context; 16 KB are about 4,000 tokens."""
+    listed = await call(client, "list_indicators")
 
-    assert [each["name"] for each in listed["indicators"]] == ["MACD", "RSI"]
-    assert listed["categories"] == ["momentum", "overlap"]
+    assert listed["indicators"] == []
+    assert listed["categories"] == sorted(listed["names"])
+    assert listed["names"]["overlap"]["BBANDS"] == "Bollinger Bands"
+    assert len(json.dumps(listed)) < 16_000
+
+
+async def test_a_category_describes_its_indicators(client: Client) -> None:
+    listed = await call(client, "list_indicators", category="Overlap")
+
+    assert {each["category"] for each in listed["indicators"]} == {"overlap"}
+    assert list(listed["names"]) == ["overlap"]
+    bands = next(each for each in listed["indicators"] if each["name"] == "BBANDS")
+    assert [(each["name"], each["type"], each["default"]) for each in bands["params"]] == [
+        ("timeperiod", "int", 20),
+        ("nbdevup", "float", 2.0),
+        ("nbdevdn", "float", 2.0),
+        ("matype", "ma", "SMA"),
+    ]
+    assert bands["params"][0]["minimum"] == 2
+    assert "HMA" in bands["params"][3]["choices"]
+    assert bands["outputs"] == ["upperband", "middleband", "lowerband"]
+
+
+@pytest.mark.parametrize("name", ["bbands", "linearreg slope", "Plus-DI"])
+async def test_a_name_is_known_in_any_case_and_spacing(client: Client, name: str) -> None:
+    assert len((await call(client, "list_indicators", category=name))["indicators"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("Bollinger", "BBANDS (Bollinger Bands)"),
+        ("stochastic", "STOCH (Stochastic)"),
+        ("Keltner", "KC (Keltner Channels)"),
+        ("engulfing", "CDLENGULFING (Engulfing Pattern)"),
+        ("true range", "TRANGE (True Range)"),
+        ("MACDE", "MACD"),
+    ],
+)
+async def test_another_word_for_an_indicator_is_answered_with_its_name(client: Client, asked: str, meant: str) -> None:
+    assert f"Did you mean {meant}" in await refusal(
+        client, "compute_indicators", symbol="SPX", indicators=[{"name": asked}]
+    )
+
+
+def test_what_is_said_of_the_functions_is_what_ta_lib_says() -> None:
+    assert written(survey()) == FILE.read_text(encoding="utf-8")
+
+
+def test_the_kinds_of_moving_average_have_ta_libs_numbers() -> None:
+    titles = {number: title for number, title in vars(talib.MA_Type)["_lookup"].items()}
+
+    assert sorted(MA_TYPES.values()) == sorted(titles)
+    for name, number in MA_TYPES.items():
+        if name in indicators():
+            assert indicators()[name].title.split("(")[0].strip().lower().replace("generalized ", "") in titles[
+                number
+            ].lower().replace("generalized ", "").replace("triple double", "triple")
 
 
 @pytest.mark.parametrize(
     ("indicator", "limit", "told"),
     [
-        ({"name": "FOO"}, 252, "There are: MACD, RSI, SMA."),
+        ({"name": "XYZZY"}, 252, "No indicator 'XYZZY'. list_indicators names all"),
         ({"name": "RSI", "params": {"period": 14}}, 252, "RSI has no parameter 'period'. It takes: timeperiod."),
         ({"name": "RSI", "params": {"timeperiod": 1}}, 252, "must be a whole number from 2 to 100000"),
         ({"name": "RSI", "params": {"timeperiod": 100001}}, 252, "must be a whole number from 2 to 100000"),
-        ({"name": "RSI", "params": {"timeperiod": 2.5}}, 252, "indicators.0.params.timeperiod"),
-        ({"name": "RSI", "params": {"timeperiod": "14"}}, 252, "indicators.0.params.timeperiod"),
+        ({"name": "RSI", "params": {"timeperiod": 2.5}}, 252, "timeperiod of RSI is 2.5; it must be a whole number"),
+        ({"name": "RSI", "params": {"timeperiod": "14"}}, 252, "timeperiod of RSI is '14'; it must be a whole number"),
+        ({"name": "RSI", "params": {"timeperiod": True}}, 252, "indicators.0.params.timeperiod"),
         ({"name": "RSI", "parameters": {}}, 252, "indicators.0.parameters: unknown, there are name, params"),
+        (
+            {"name": "BBANDS", "params": {"matype": 1}},
+            252,
+            "matype of BBANDS is 1; it must be the kind of moving average",
+        ),
+        ({"name": "BBANDS", "params": {"matype": "EMAA"}}, 252, "matype of BBANDS is 'EMAA'; it must be the kind"),
+        ({"name": "BBANDS", "params": {"nbdevup": "wide"}}, 252, "nbdevup of BBANDS is 'wide'; it must be a number."),
+        (
+            {"name": "MAMA", "params": {"fastlimit": 2}},
+            252,
+            "fastlimit of MAMA is 2; it must be a number from 0.01 to 0.99",
+        ),
+        ({"name": "OBV", "params": {"timeperiod": 9}}, 252, "OBV has no parameter 'timeperiod'. It takes none."),
+        ({"name": "ATR", "column": "open"}, 252, "ATR reads high, low, close; no other column can be chosen."),
+        ({"name": "RSI", "against": "IXIC"}, 252, "RSI works on one instrument"),
+        ({"name": "CORREL", "against": "FOO"}, 252, "No instrument 'FOO'"),
         ({"name": "SMA", "params": {"timeperiod": 200}}, 30, "needs at least 200 bars, the range holds 30."),
         ({"name": "RSI"}, 14, "needs at least 15 bars"),
         ({"name": "MACD"}, 33, "needs at least 34 bars"),
@@ -131,3 +218,100 @@ async def test_the_fewest_bars_that_are_said_to_be_enough_are(client: Client, na
     got = await call(client, "compute_indicators", symbol="SPX", indicators=[{"name": name}], limit=enough)
 
     assert got["results"][0]["values"] == 1
+
+
+def column(symbol: str, name: str) -> list[float]:
+    return [float(row[name]) for row in raw_rows(symbol)]
+
+
+async def latest(client: Client, name: str, **wanted: object) -> dict[str, float]:
+    got = await call(client, "compute_indicators", symbol="SPX", indicators=[{"name": name, **wanted}])
+    values: dict[str, float] = got["results"][0]["latest"]
+    return values
+
+
+async def test_bollinger_bands_are_two_deviations_around_the_mean(client: Client) -> None:
+    """Source: John Bollinger's definition, with the deviation of the whole population."""
+    bands = await latest(client, "BBANDS", params={"timeperiod": 20, "nbdevup": 2.5, "nbdevdn": 2})
+
+    mean, deviation = statistics.fmean(closes("SPX", 20)), statistics.pstdev(closes("SPX", 20))
+    assert bands["middleband"] == pytest.approx(mean)
+    assert bands["upperband"] == pytest.approx(mean + 2.5 * deviation)
+    assert bands["lowerband"] == pytest.approx(mean - 2 * deviation)
+
+
+async def test_ema_starts_with_a_mean_and_forgets_by_two_over_period_plus_one(client: Client) -> None:
+    got = await call(
+        client,
+        "compute_indicators",
+        symbol="SPX",
+        indicators=[{"name": "EMA", "params": {"timeperiod": 10}}],
+        limit=40,
+    )
+
+    prices = closes("SPX", 40)
+    average = sum(prices[:10]) / 10
+    for price in prices[10:]:
+        average += 2 / 11 * (price - average)
+    assert got["results"][0]["latest"]["EMA"] == pytest.approx(average, rel=1e-9)
+
+
+async def test_atr_is_wilders_average_of_the_true_range(client: Client) -> None:
+    highs, lows, prices = (column("SPX", name) for name in ("high", "low", "close"))
+    ranges = [
+        max(high, before) - min(low, before) for high, low, before in zip(highs[1:], lows[1:], prices, strict=False)
+    ]
+    average = sum(ranges[:14]) / 14
+    for each in ranges[14:]:
+        average = (average * 13 + each) / 14
+
+    assert (await latest(client, "ATR"))["ATR"] == pytest.approx(average, rel=1e-9)
+
+
+async def test_another_column_can_be_averaged(client: Client) -> None:
+    volume = await latest(client, "SMA", params={"timeperiod": 5}, column="volume")
+
+    assert volume["SMA"] == pytest.approx(sum(column("SPX", "volume")[-5:]) / 5)
+
+
+async def test_two_instruments_are_correlated_over_the_days_that_both_have(client: Client) -> None:
+    correlation = await latest(client, "CORREL", params={"timeperiod": 60}, against="IXIC")
+
+    wanted = statistics.correlation(closes("SPX", 60), closes("IXIC", 60))
+    assert correlation["CORREL"] == pytest.approx(wanted, rel=1e-6)
+
+
+async def test_a_kind_of_average_is_chosen_by_name(client: Client) -> None:
+    chosen = await latest(client, "MA", params={"timeperiod": 20, "matype": "ema"})
+
+    assert chosen["MA"] == (await latest(client, "EMA", params={"timeperiod": 20}))["EMA"]
+
+
+async def test_a_pattern_tells_where_it_was_last_seen(client: Client) -> None:
+    got = await call(client, "compute_indicators", symbol="SPX", indicators=[{"name": "CDLENGULFING"}], limit=252)
+
+    (result,) = got["results"]
+    rows = raw_rows("SPX")
+    for event in result["events"]["last"]:
+        at = next(index for index, row in enumerate(rows) if row["date"] == event["date"])
+        (o1, c1), (o2, c2) = ((float(rows[each]["open"]), float(rows[each]["close"])) for each in (at - 1, at))
+        assert math.copysign(1, event["CDLENGULFING"]) == (1 if c2 > o2 else -1)
+        assert min(o2, c2) <= min(o1, c1) <= max(o1, c1) <= max(o2, c2)
+    assert result["tail"] == []
+    assert result["events"]["total"] >= len(result["events"]["last"]) == 10
+
+
+async def test_a_position_is_told_as_its_date(client: Client) -> None:
+    highest = await latest(client, "MAXINDEX", params={"timeperiod": 252})
+
+    prices = {row["date"]: float(row["close"]) for row in raw_rows("SPX")[-252:]}
+    assert highest["MAXINDEX"] == max(prices, key=prices.__getitem__)
+
+
+async def test_bars_without_volume_are_not_asked_for_it(client: Client) -> None:
+    lines = [f"2024-01-{day:02},1,2,0.5,1.5" for day in range(1, 30)]
+    await call(client, "import_bars", symbol="SILENT", csv="\n".join(["date,open,high,low,close", *lines]))
+
+    assert "OBV needs volume, and these bars report none" in await refusal(
+        client, "compute_indicators", symbol="SILENT", indicators=[{"name": "OBV"}]
+    )

@@ -20,7 +20,7 @@ CONTRACT = {
     "get_bars": (("symbol",), ("interval", "start", "end", "limit")),
     "import_bars": (("symbol", "csv"), ()),
     "list_indicators": ((), ("category",)),
-    "compute_indicators": (("symbol", "indicators"), ("start", "end", "limit")),
+    "compute_indicators": (("symbol", "indicators"), ("interval", "start", "end", "limit", "chart")),
     "remember": (("content",), ("tags",)),
     "search_memory": (("query",), ("limit",)),
     "forget": (("id",), ()),

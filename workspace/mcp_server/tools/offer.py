@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ValidationError
+from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
 from mcp_server.errors import WorkspaceError
@@ -23,6 +24,20 @@ REPLACES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempote
 
 # A model corrects a handful at a time.
 MOST_ERRORS = 5
+
+
+class Illustrated(BaseModel):
+    """A reply with PNG pictures, which a client gets beside the structured result and not in it."""
+
+    _pictures: tuple[bytes, ...] = PrivateAttr(default=())
+
+    def with_picture(self, png: bytes) -> Self:
+        """The reply with one more picture."""
+        self._pictures = (*self._pictures, png)
+        return self
+
+    def pictures(self) -> tuple[bytes, ...]:
+        return self._pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,11 @@ def _names_beside(place: tuple[int | str, ...], schema: dict[str, Any]) -> list[
 
 def _result(reply: BaseModel) -> CallToolResult:
     text = reply.model_dump_json(by_alias=True)
+    pictures = reply.pictures() if isinstance(reply, Illustrated) else ()
+    images = [
+        ImageContent(type="image", mime_type="image/png", data=base64.b64encode(each).decode()) for each in pictures
+    ]
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=reply.model_dump(mode="json", by_alias=True)
+        content=[TextContent(type="text", text=text), *images],
+        structured_content=reply.model_dump(mode="json", by_alias=True),
     )
