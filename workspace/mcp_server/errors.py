@@ -23,6 +23,10 @@ class CsvRejected(BarsRejected):
     unit = "line"
 
 
+class ParquetRejected(BarsRejected):
+    """The Parquet file can't be read as bars."""
+
+
 class UnknownSymbol(WorkspaceError):
     """No instrument has this symbol or name. Call list_instruments to see what there is."""
 

@@ -41,7 +41,7 @@ def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
 def offers(workspace: Workspace) -> list[Offer]:
     """All tools, in the order in which a client lists them."""
     return [
-        *MarketTools(workspace.catalogue).offers(),
+        *MarketTools(workspace.catalogue, workspace.sandbox).offers(),
         *IndicatorTools(workspace.catalogue, workspace.sandbox).offers(),
         *MemoryTools(workspace.memories).offers(),
         *ConversationTools(workspace.conversations).offers(),

@@ -13,8 +13,7 @@ from mcp_server.indicators.computing import Computed
 from mcp_server.market.bars import Bars
 from mcp_server.market.instrument import Instrument
 from mcp_server.market.times import DAY
-from mcp_server.sandbox.client import Sandbox
-from mcp_server.sandbox.jobs import Job
+from mcp_server.sandbox import Job, Sandbox
 
 ENTRY = "mcp_server.jobs.indicator_chart:run"
 PRELOAD = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_agg")

@@ -24,7 +24,7 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedCsv:
+class Parsed:
     """Bars, and what a person should know about how they were read."""
 
     bars: Bars
@@ -39,7 +39,7 @@ class Line:
     cells: Mapping[str, str]
 
 
-def parse_bars(text: str) -> ParsedCsv:
+def parse_bars(text: str) -> Parsed:
     """Read CSV whose heading names date, open, high, low, close and optionally volume, in any case and order.
 
     Dates are YYYY-MM-DD or, for bars within a day, YYYY-MM-DDTHH:MM[:SS] with Z or an offset, UTC without; prices are
@@ -59,7 +59,7 @@ def parse_bars(text: str) -> ParsedCsv:
     bars, notes = series.bars()
     if ignored:
         notes.append(f"Columns not used: {', '.join(ignored)}.")
-    return ParsedCsv(bars, tuple(notes))
+    return Parsed(bars, tuple(notes))
 
 
 def format_bars(bars: Bars) -> str:

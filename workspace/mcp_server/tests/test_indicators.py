@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import statistics
+import struct
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import talib
 from mcp.client import Client
+from mcp_types import ImageContent
 
 from mcp_server.indicators.catalogue import MA_TYPES, indicators
+from mcp_server.indicators.charting import chart_job
+from mcp_server.indicators.computing import Choice, compute
 from mcp_server.indicators.survey import FILE, survey, written
-from mcp_server.tests.harness import call, refusal
+from mcp_server.jobs import indicator_chart
+from mcp_server.jobs.contract import Task
+from mcp_server.market.sources.shipped import ShippedSource
+from mcp_server.tests.harness import RunningServer, call, refusal
 from mcp_server.tests.test_market import raw_rows
 
 
@@ -316,3 +326,72 @@ async def test_bars_without_volume_are_not_asked_for_it(client: Client) -> None:
     assert "OBV needs volume, and these bars report none" in await refusal(
         client, "compute_indicators", symbol="SILENT", indicators=[{"name": "OBV"}]
     )
+
+
+async def test_a_chart_comes_beside_the_figures(client: Client) -> None:
+    wanted = {
+        "symbol": "SPX",
+        "indicators": [{"name": name} for name in ("BBANDS", "RSI", "MACD", "CDLENGULFING", "MAXINDEX", "ACOS")],
+        "limit": 120,
+    }
+    plain = await client.call_tool("compute_indicators", wanted, read_timeout_seconds=60)
+    drawn = [
+        await client.call_tool("compute_indicators", {**wanted, "chart": True}, read_timeout_seconds=60)
+        for _ in range(2)
+    ]
+
+    assert [block.type for block in plain.content] == ["text"]
+    assert [block.type for block in drawn[0].content] == ["text", "image"]
+    assert drawn[0].structured_content == plain.structured_content
+    image = drawn[0].content[1]
+    assert isinstance(image, ImageContent)
+    assert image.mime_type == "image/png"
+    png = base64.b64decode(image.data)
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    assert (width, 900 < height < 1400, len(png) < 300_000) == (960, True, True)
+    assert drawn[1].content[1] == image
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5031])
+async def test_a_chart_of_few_or_many_bars_is_drawn(client: Client, limit: int) -> None:
+    result = await client.call_tool(
+        "compute_indicators",
+        {"symbol": "VIX" if limit == 2 else "SPX", "indicators": [{"name": "LN"}], "limit": limit, "chart": True},
+        read_timeout_seconds=60,
+    )
+
+    assert [block.type for block in result.content] == ["text", "image"]
+
+
+def test_every_kind_of_indicator_is_drawn() -> None:
+    """One for each way of drawing, run here and not in a child: what differs from one to the next is the drawing."""
+    instrument, bars = ShippedSource().find("SPX", None) or pytest.fail("SPX is shipped")
+    used = bars.last(300)
+    kinds = {(each.overlay, each.is_event, tuple(each.outputs.values())): each for each in indicators().values()}
+    assert len(kinds) > 8
+
+    for indicator in kinds.values():
+        job = chart_job(instrument, used, [compute(indicator, used, Choice({}))])
+        arrays = {name: numpy.frombuffer(column, dtype=column.typecode) for name, column in job.arrays.items()}
+        answer = indicator_chart.run(Task(job.arguments, arrays))
+
+        assert answer.blobs["png"].startswith(b"\x89PNG"), indicator.name
+        assert answer.values["panels"] <= 2
+
+
+def mapped(pid: int) -> str:
+    """The files that a process has loaded."""
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+async def test_the_server_itself_never_loads_matplotlib(server: RunningServer, client: Client) -> None:
+    await client.call_tool(
+        "compute_indicators",
+        {"symbol": "SPX", "indicators": [{"name": "RSI"}], "chart": True},
+        read_timeout_seconds=60,
+    )
+
+    loaded = mapped(server.process.pid)
+    assert "_ta_lib" in loaded
+    assert "matplotlib" not in loaded

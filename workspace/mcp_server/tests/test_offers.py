@@ -19,6 +19,7 @@ CONTRACT = {
     "list_instruments": ((), ()),
     "get_bars": (("symbol",), ("interval", "start", "end", "limit")),
     "import_bars": (("symbol", "csv"), ()),
+    "import_parquet": (("symbol", "parquet_base64"), ()),
     "list_indicators": ((), ("category",)),
     "compute_indicators": (("symbol", "indicators"), ("interval", "start", "end", "limit", "chart")),
     "remember": (("content",), ("tags",)),

@@ -14,7 +14,7 @@ from mcp_server.indicators.charting import draw
 from mcp_server.indicators.computing import Choice, Computed, compute
 from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
-from mcp_server.sandbox.client import Sandbox
+from mcp_server.sandbox import Sandbox
 from mcp_server.tools.market import End, Interval, Start, Symbol, select
 from mcp_server.tools.offer import READS, Illustrated, Offer
 

@@ -9,9 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from mcp_server.errors import NoBars
 from mcp_server.market.bars import COLUMNS, Bar, Bars
 from mcp_server.market.catalogue import Catalogue
-from mcp_server.market.csv_format import parse_bars
+from mcp_server.market.csv_format import Parsed, parse_bars
 from mcp_server.market.instrument import Instrument
+from mcp_server.market.parquet_format import read_parquet
 from mcp_server.market.times import first_moment
+from mcp_server.sandbox import Sandbox
 from mcp_server.tools.offer import READS, REPLACES, Offer
 
 # 500 bars are 32 KB of JSON, half of what a client commonly passes on to a model.
@@ -45,6 +47,13 @@ End = Annotated[
     Moment | None,
     Field(
         description="End of the range, included (a date with its whole day), e.g. '2018-12-31' or '2024-01-02T16:00Z'."
+    ),
+]
+NewSymbol = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$",
+        description="Symbol to keep the bars under, at most 32 of A-Z 0-9 . _ / -, e.g. 'BTC/USDT'.",
     ),
 ]
 IntervalName = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w"]
@@ -107,14 +116,16 @@ class ImportReply(BaseModel):
 class MarketTools:
     """Price bars for a model."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, sandbox: Sandbox) -> None:
         self._catalogue = catalogue
+        self._sandbox = sandbox
 
     def offers(self) -> list[Offer]:
         return [
             Offer(self.list_instruments, "List instruments", READS),
             Offer(self.get_bars, "Read price bars", READS),
             Offer(self.import_bars, "Import price bars", REPLACES),
+            Offer(self.import_parquet, "Import price bars from Parquet", REPLACES),
         ]
 
     def list_instruments(self) -> InstrumentsReply:
@@ -160,13 +171,7 @@ class MarketTools:
 
     def import_bars(
         self,
-        symbol: Annotated[
-            str,
-            Field(
-                pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$",
-                description="Symbol to keep the bars under, at most 32 of A-Z 0-9 . _ / -, e.g. 'BTC/USDT'.",
-            ),
-        ],
+        symbol: NewSymbol,
         csv: Annotated[
             str,
             Field(
@@ -182,7 +187,25 @@ class MarketTools:
         day YYYY-MM-DDTHH:MM:SSZ, each once; prices are above 0 and low <= open, close <= high. On an error nothing
         changes and the line is named. Shipped symbols can't be replaced.
         """
-        parsed = parse_bars(csv)
+        return self._keep(symbol, parse_bars(csv))
+
+    def import_parquet(
+        self,
+        symbol: NewSymbol,
+        parquet_base64: Annotated[
+            str,
+            Field(min_length=1, max_length=CSV_CHARACTERS, description="The bytes of a Parquet file as base64."),
+        ],
+    ) -> ImportReply:
+        """Import bars from a Parquet file as the whole series of a symbol; an earlier import of the symbol is replaced.
+
+        Columns date (or datetime, timestamp, time, a pandas index), open, high, low, close and optionally volume, by
+        the same rules as import_bars. Timestamps without a zone are UTC. On an error nothing changes and the row is
+        named.
+        """
+        return self._keep(symbol, read_parquet(self._sandbox, parquet_base64))
+
+    def _keep(self, symbol: str, parsed: Parsed) -> ImportReply:
         instrument = self._catalogue.save(symbol.upper(), parsed.bars)
         return ImportReply(
             symbol=instrument.symbol,
