@@ -47,6 +47,18 @@ class BadInterval(WorkspaceError):
     """Bars of this interval can't be had."""
 
 
+class ExchangeFailed(WorkspaceError):
+    """The exchange gave no bars."""
+
+
+class ExchangeUnreachable(ExchangeFailed):
+    """The exchange can't be reached from this workspace. Use what list_instruments shows, or import bars."""
+
+
+class ExchangeMissing(ExchangeFailed):
+    """Exchanges need the package ccxt, which this workspace has not installed. Import bars with import_bars instead."""
+
+
 class UnknownIndicator(WorkspaceError):
     """No indicator has this name. Call list_indicators to see what there is."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from mcp_server.errors import BadInterval, SymbolTaken, UnknownSymbol
 from mcp_server.market.bars import Bars
 from mcp_server.market.instrument import Instrument
-from mcp_server.market.source import Source
+from mcp_server.market.source import Source, Surroundings
 from mcp_server.market.sources import open_sources
 from mcp_server.market.sources.imported import ImportedSource
 from mcp_server.market.times import BY_NAME, INTERVALS
@@ -18,21 +18,16 @@ Listener = Callable[[str], None]
 
 
 class Catalogue:
-    """Finds instruments in the sources, the first of them first, and keeps what the user imports."""
+    """Every source in `sources/`: finds instruments, the first source first, and keeps what the user imports."""
 
-    def __init__(self, sources: Mapping[str, Source], imported: ImportedSource) -> None:
-        self._sources = tuple(sources.values())
-        self._imported = imported
+    def __init__(self, database: Database) -> None:
         self._listeners: list[Listener] = []
-
-    @classmethod
-    def of(cls, database: Database) -> Catalogue:
-        """The catalogue over every source in `sources/`."""
-        sources = open_sources(database)
+        sources = open_sources(Surroundings(database, self.announce))
         imported = sources["imported"]
         if not isinstance(imported, ImportedSource):
             raise TypeError("sources/imported.py must open an ImportedSource: imports are kept there")
-        return cls(sources, imported)
+        self._sources: tuple[Source, ...] = tuple(sources.values())
+        self._imported = imported
 
     def instruments(self) -> list[Instrument]:
         return [instrument for source in self._sources for instrument in source.instruments()]
@@ -100,4 +95,7 @@ def _not_found(wanted: str, instruments: Iterable[Instrument]) -> str:
     close = difflib.get_close_matches(wanted.upper(), known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     shown = ", ".join(known[:20])
-    return f"No instrument {wanted[:40]!r}.{hint} There are: {shown}. Import others with import_bars(symbol, csv)."
+    return (
+        f"No instrument {wanted[:40]!r}.{hint} There are: {shown}. Import others with import_bars(symbol, csv), or name "
+        "an exchange's market, e.g. 'binance:BTC/USDT'."
+    )

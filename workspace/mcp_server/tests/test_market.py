@@ -123,3 +123,54 @@ async def test_a_symbol_that_is_none_is_refused(client: Client, symbol: str) -> 
 def test_the_shipped_files_are_small() -> None:
     """Source: they go with every copy of the repository and every image."""
     assert sum(file.stat().st_size for file in Path(SHIPPED_FOLDER).iterdir()) < 1_500_000
+
+
+async def test_hours_are_imported_and_joined_into_days(client: Client) -> None:
+    lines = [f"2024-01-{2 + hour // 24:02}T{hour % 24:02}:00:00Z,1,{2 + hour},0.5,1.5,10" for hour in range(48)]
+    await call(client, "import_bars", symbol="HOURLY", csv="\n".join(["date,open,high,low,close,volume", *lines]))
+
+    own = await call(client, "get_bars", symbol="HOURLY", start="2024-01-03T22:00:00Z")
+    days = await call(client, "get_bars", symbol="HOURLY", interval="1d")
+    listed = (await call(client, "list_instruments"))["instruments"]
+
+    assert (own["interval"], own["from"], own["to"], own["bars"]) == (
+        "1h",
+        "2024-01-03T22:00:00Z",
+        "2024-01-03T23:00:00Z",
+        2,
+    )
+    assert days["rows"] == [["2024-01-02", 1, 25, 0.5, 1.5, 240], ["2024-01-03", 1, 49, 0.5, 1.5, 240]]
+    assert next(each["interval"] for each in listed if each["symbol"] == "HOURLY") == "1h"
+
+
+async def test_weeks_are_joined_from_days(client: Client) -> None:
+    got = await call(client, "get_bars", symbol="SPX", interval="1w", start="2018-12-17", end="2018-12-24")
+
+    days = [row for row in raw_rows("SPX") if "2018-12-17" <= row["date"] <= "2018-12-28"]
+    weeks = [
+        [row for row in days if low <= row["date"] <= high]
+        for low, high in (("2018-12-17", "2018-12-21"), ("2018-12-24", "2018-12-28"))
+    ]
+    assert got["rows"] == [
+        [
+            week[0]["date"],
+            float(week[0]["open"]),
+            max(float(row["high"]) for row in week),
+            min(float(row["low"]) for row in week),
+            float(week[-1]["close"]),
+            sum(float(row["volume"]) for row in week),
+        ]
+        for week in weeks
+    ]
+
+
+async def test_a_finer_interval_than_the_data_is_refused_with_what_there_is(client: Client) -> None:
+    assert "SPX has bars of 1d, 1h is finer. Ask for 1d, 1w, or import finer bars" in await refusal(
+        client, "get_bars", symbol="SPX", interval="1h"
+    )
+    assert "interval" in await refusal(client, "get_bars", symbol="SPX", interval="2h")
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2018-13-01", "01/02/2018", "2018-12-01T25:00Z"])
+async def test_a_moment_that_is_none_is_refused(client: Client, moment: str) -> None:
+    assert "start: Value error" in await refusal(client, "get_bars", symbol="SPX", start=moment)

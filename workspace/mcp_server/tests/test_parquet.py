@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
 
@@ -176,11 +176,13 @@ def test_what_is_no_file_is_refused(sandbox: Sandbox, text: str) -> None:
         read_parquet(sandbox, text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_do_worse_than_be_refused(content: bytes) -> None:
     assert "rejected" in told(base64.b64encode(content).decode())
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.data())
 def test_a_damaged_file_does_no_worse_than_be_refused_or_read(sandbox: Sandbox, data: st.DataObject) -> None:
     """Source: pyarrow is native code; whatever it does with the bytes, this process lives on."""
@@ -203,6 +205,7 @@ class InProcess(Sandbox):
         return Answer(result.values, dict(result.arrays), {})
 
 
+@settings(deadline=None)
 @given(some_bars(), st.sampled_from(["snappy", "zstd", "none"]))
 def test_bars_survive_the_way_through_parquet_unchanged(bars: Bars, compression: str) -> None:
     columns = {"date": pa.array(bars.dates), **{name: getattr(bars, name) for name in ("open", "high", "low")}}

@@ -97,6 +97,7 @@ class BarsReply(BaseModel):
     to_date: str = Field(alias="to")
     bars: int
     cut: str | None
+    note: str | None
     columns: list[str]
     rows: list[Bar]
 
@@ -165,6 +166,7 @@ class MarketTools:
             to_date=shown.date(-1),
             bars=len(shown),
             cut=_cut(found, shown),
+            note=instrument.note,
             columns=list(COLUMNS),
             rows=shown.rows(),
         )

@@ -1,7 +1,7 @@
 """The sources of bars, one module each.
 
 A module here has `PRIORITY`, an int (a symbol is looked up in the source with the lowest number first, then by module
-name), and `open_source(database)`, which returns its Source. Adding a file adds a source; nothing else names it.
+name), and `open_source(surroundings)`, which returns its Source. Adding a file adds a source; nothing else names it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from mcp_server.market.source import Source
-from mcp_server.storage.database import Database
+from mcp_server.market.source import Source, Surroundings
 
 
 def source_modules() -> list[ModuleType]:
@@ -21,6 +20,6 @@ def source_modules() -> list[ModuleType]:
     return sorted(modules, key=lambda module: int(module.PRIORITY))
 
 
-def open_sources(database: Database) -> dict[str, Source]:
+def open_sources(surroundings: Surroundings) -> dict[str, Source]:
     """All sources by module name, in the order in which symbols are looked up."""
-    return {module.__name__.rpartition(".")[2]: module.open_source(database) for module in source_modules()}
+    return {module.__name__.rpartition(".")[2]: module.open_source(surroundings) for module in source_modules()}

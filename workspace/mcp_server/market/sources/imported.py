@@ -13,6 +13,7 @@ from dataclasses import asdict
 from mcp_server.market.bars import Bars
 from mcp_server.market.csv_format import format_bars, parse_bars
 from mcp_server.market.instrument import Instrument, instrument_of
+from mcp_server.market.source import Surroundings
 from mcp_server.market.times import Interval
 from mcp_server.storage.database import Database
 
@@ -74,5 +75,5 @@ class ImportedSource:
         return bars
 
 
-def open_source(database: Database) -> ImportedSource:
-    return ImportedSource(database)
+def open_source(surroundings: Surroundings) -> ImportedSource:
+    return ImportedSource(surroundings.database)

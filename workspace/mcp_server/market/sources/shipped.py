@@ -10,9 +10,8 @@ from pathlib import Path
 from mcp_server.market.bars import Bars
 from mcp_server.market.csv_format import parse_bars
 from mcp_server.market.instrument import Instrument
-from mcp_server.market.source import listed
+from mcp_server.market.source import Surroundings, listed
 from mcp_server.market.times import Interval
-from mcp_server.storage.database import Database
 
 # What comes with the product answers to its well-known names, whatever the user imports.
 PRIORITY = 10
@@ -47,5 +46,5 @@ class ShippedSource:
         self._bars.clear()
 
 
-def open_source(_database: Database) -> ShippedSource:
+def open_source(_surroundings: Surroundings) -> ShippedSource:
     return ShippedSource()
