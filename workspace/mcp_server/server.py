@@ -18,7 +18,7 @@ from mcp_server.tools.resources import Resources
 from mcp_server.workspace import Workspace
 
 INSTRUCTIONS = (
-    "The trading workspace of one user: daily price bars, indicators, memories, preferences and conversations. "
+    "The trading workspace of one user: price bars, indicators, memories, preferences and conversations. "
     "Market figures come from here, never from memory; say the dates they are for. Read context://profile first."
 )
 

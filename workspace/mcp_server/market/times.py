@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -54,8 +55,7 @@ BY_NAME = {interval.name: interval for interval in INTERVALS}
 DAILY = BY_NAME["1d"]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A moment as a text has it: `day` is the date that stands there, `moment` None when no time of day does."""
 
     day: int

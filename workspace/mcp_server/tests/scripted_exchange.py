@@ -86,7 +86,7 @@ def scripted_exchange() -> Iterator[ScriptedExchange]:
     exchange = ScriptedExchange()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the standard library's name
+        def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             status, body = exchange.answer(parts.path, query)

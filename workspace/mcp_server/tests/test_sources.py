@@ -113,5 +113,5 @@ def test_an_unknown_symbol_is_answered_with_what_there_is(catalogue: Catalogue) 
 
 def test_longer_bars_are_joined_and_shorter_ones_refused(catalogue: Catalogue) -> None:
     assert catalogue.find("SPX", "1w")[1].interval.name == "1w"
-    with pytest.raises(BadInterval, match="SPX has bars of 1d, 1h is finer. Ask for 1d, 1w, or import finer bars"):
+    with pytest.raises(BadInterval, match=r"SPX has bars of 1d, 1h is finer. Ask for 1d, 1w, or import finer bars"):
         catalogue.find("SPX", "1h")

@@ -16,7 +16,7 @@ from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.sandbox import Sandbox
 from mcp_server.tools.market import End, Interval, Start, Symbol, select
-from mcp_server.tools.offer import READS, Illustrated, Offer
+from mcp_server.tools.offer import READS, READS_OUTSIDE, Illustrated, Offer
 
 # Enough to see the way a value came without filling the answer.
 TAIL = 10
@@ -129,7 +129,7 @@ class IndicatorTools:
     def offers(self) -> list[Offer]:
         return [
             Offer(self.list_indicators, "List indicators", READS),
-            Offer(self.compute_indicators, "Compute indicators", READS),
+            Offer(self.compute_indicators, "Compute indicators", READS_OUTSIDE),
         ]
 
     def list_indicators(

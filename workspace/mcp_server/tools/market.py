@@ -14,7 +14,7 @@ from mcp_server.market.instrument import Instrument
 from mcp_server.market.parquet_format import read_parquet
 from mcp_server.market.times import first_moment
 from mcp_server.sandbox import Sandbox
-from mcp_server.tools.offer import READS, REPLACES, Offer
+from mcp_server.tools.offer import READS, READS_OUTSIDE, REPLACES, Offer
 
 # 500 bars are 32 KB of JSON, half of what a client commonly passes on to a model.
 MOST_BARS = 500
@@ -124,7 +124,7 @@ class MarketTools:
     def offers(self) -> list[Offer]:
         return [
             Offer(self.list_instruments, "List instruments", READS),
-            Offer(self.get_bars, "Read price bars", READS),
+            Offer(self.get_bars, "Read price bars", READS_OUTSIDE),
             Offer(self.import_bars, "Import price bars", REPLACES),
             Offer(self.import_parquet, "Import price bars from Parquet", REPLACES),
         ]
