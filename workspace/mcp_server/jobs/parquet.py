@@ -1,10 +1,9 @@
-"""Read a Parquet file of bars. pyarrow is native code over bytes from outside: it is loaded in the confined child only."""
+"""Read a Parquet file of bars. pyarrow is native code over bytes from outside: it meets them in a confined child only."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -18,9 +17,6 @@ from mcp_server.jobs.contract import Result, Task
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-# A child may start no threads, and pyarrow's own allocators do.
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 PRICES = ("open", "high", "low", "close")
 # How pandas and others name the column of times; the last is an index without a name.

@@ -93,6 +93,16 @@ async def test_a_refused_file_leaves_the_earlier_import(client: Client) -> None:
     assert (await call(client, "get_bars", symbol="KEPT"))["bars"] == 3
 
 
+def test_the_largest_file_is_read_in_the_free_tiers_memory() -> None:
+    rows = 100_000
+    stamps = pa.array(np.arange(rows) * 3_600_000_000, pa.timestamp("us", "Europe/Zurich"))
+    free = Sandbox(tier="free")
+    try:
+        assert len(read_parquet(free, packed(table(stamps), compression="zstd")).bars) == rows
+    finally:
+        free.close()
+
+
 @pytest.mark.parametrize(
     "times",
     [
