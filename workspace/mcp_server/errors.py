@@ -79,6 +79,22 @@ class ChartFailed(WorkspaceError):
     """The chart could not be drawn. Ask again without it; the figures are the same."""
 
 
+class UnknownStrategy(WorkspaceError):
+    """No strategy has this name. Call list_strategies to see what there is."""
+
+
+class StrategyRejected(WorkspaceError):
+    """The source is no strategy."""
+
+
+class BadStrategyParams(WorkspaceError):
+    """A parameter of the strategy is unknown or of another type."""
+
+
+class TooManyStrategies(WorkspaceError):
+    """There is no room for more strategies. Delete some that are no longer needed."""
+
+
 class BadQuery(WorkspaceError):
     """The query holds no word to search for. Give one or more words."""
 

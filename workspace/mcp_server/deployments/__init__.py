@@ -1,0 +1,1 @@
+"""Paper deployments: a strategy stepped over new bars with paper money."""

@@ -1,0 +1,1 @@
+"""The user's strategies: their contract, their versions, the shipped examples."""
