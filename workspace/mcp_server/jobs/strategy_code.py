@@ -124,7 +124,8 @@ def common_times(frames: Frames) -> pd.DatetimeIndex:
 def _spread(weights: np.ndarray, times: pd.DatetimeIndex, *, over: pd.Index) -> np.ndarray:
     """The weights at the times of `over`: between two of `times` the earlier one holds, before the first it is 0."""
     place = times.searchsorted(over, side="right")
-    return np.concatenate([[0.0], weights])[place]
+    spread: np.ndarray = np.concatenate([[0.0], weights])[place]
+    return spread
 
 
 def _fault(error: BaseException, lines: list[str]) -> Fault:

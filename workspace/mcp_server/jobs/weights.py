@@ -50,7 +50,8 @@ def weights_of(answer: Any, times: pd.Index) -> np.ndarray:
             f"{beyond.size} weights are outside [-1, 1], the first is {values[first]:.6g} at {times[first]:%Y-%m-%d}. "
             "1 = all of the money long, -1 = all of it short. Scale the weights or end with `.clip(-1, 1)`.",
         )
-    return np.clip(values, -1.0, 1.0)
+    clipped: np.ndarray = np.clip(values, -1.0, 1.0)
+    return clipped
 
 
 def _check_index(answer: pd.Series, times: pd.Index) -> None:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from mcp_server.errors import BadStrategyParams
 
@@ -95,7 +95,7 @@ def _fitting(name: str, value: Any, default: Plain) -> Plain:
     """`value` in the type of the default: 10 for 10.0 and the other way round, nothing else is turned."""
     if isinstance(default, bool) or isinstance(value, bool) or isinstance(default, str):
         if type(value) is type(default):
-            return value  # type: ignore[no-any-return]  # of the default's type
+            return value
     elif _is_plain(value) and not isinstance(value, str):
         if isinstance(default, float):
             return float(value)
@@ -206,13 +206,17 @@ def _description(tree: ast.Module, function: ast.FunctionDef | None) -> str:
 
 
 def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
-    for node in reversed(tree.body):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            return node.value  # type: ignore[union-attr]  # only the two kinds of assignment have targets here
-    return None
+    """What a module-level name is set to last."""
+    found = None
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and name in _names(node):
+            found = node.value
+    return found
+
+
+def _names(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _literal(node: ast.expr) -> Any:
@@ -222,7 +226,7 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any) -> TypeGuard[Plain]:
     if isinstance(value, int):
         return abs(value) <= LARGEST_INTEGER
     return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))

@@ -17,14 +17,15 @@ class Suspect:
 
 def find_suspect(source: str) -> Suspect | None:
     """The first line of `source`, which parses, that is written in one of the usual ways."""
-    found = [(node, why) for node in ast.walk(ast.parse(source)) if (why := _why(node))]
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.expr)]
+    found = [(node, why) for node in nodes if (why := _why(node))]
     if not found:
         return None
     node, why = min(found, key=lambda each: (each[0].lineno, each[0].col_offset))
     return Suspect(node.lineno, (ast.get_source_segment(source, node) or "")[:80], why)
 
 
-def _why(node: ast.AST) -> str:
+def _why(node: ast.expr) -> str:
     if isinstance(node, ast.Subscript):
         return _why_subscript(node)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
