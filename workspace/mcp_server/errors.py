@@ -95,6 +95,22 @@ class TooManyStrategies(WorkspaceError):
     """There is no room for more strategies. Delete some that are no longer needed."""
 
 
+class BadSymbols(WorkspaceError):
+    """The strategy is made for other symbols."""
+
+
+class UnknownDeployment(WorkspaceError):
+    """No deployment has this id. Call list_deployments to see what there is."""
+
+
+class DeploymentConflict(WorkspaceError):
+    """The idempotency key has deployed something else. Take a new key for a new deployment."""
+
+
+class TooManyDeployments(WorkspaceError):
+    """There is no room for more running deployments. Stop one first."""
+
+
 class BadQuery(WorkspaceError):
     """The query holds no word to search for. Give one or more words."""
 

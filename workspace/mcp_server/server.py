@@ -8,13 +8,16 @@ from mcp.server.mcpserver import MCPServer
 
 from mcp_server import __version__
 from mcp_server.activity import Activity
+from mcp_server.strategies.validation import Validator
 from mcp_server.tools.conversations import ConversationTools
+from mcp_server.tools.deployments import DeploymentTools
 from mcp_server.tools.indicators import IndicatorTools
 from mcp_server.tools.market import MarketTools
 from mcp_server.tools.memory import MemoryTools
 from mcp_server.tools.offer import Offer, tool_of
 from mcp_server.tools.preferences import PreferenceTools
 from mcp_server.tools.resources import Resources
+from mcp_server.tools.strategies import StrategyTools
 from mcp_server.workspace import Workspace
 
 INSTRUCTIONS = (
@@ -43,6 +46,8 @@ def offers(workspace: Workspace) -> list[Offer]:
     return [
         *MarketTools(workspace.catalogue, workspace.sandbox).offers(),
         *IndicatorTools(workspace.catalogue, workspace.sandbox).offers(),
+        *StrategyTools(workspace.strategies, Validator(workspace.catalogue, workspace.sandbox)).offers(),
+        *DeploymentTools(workspace.desk).offers(),
         *MemoryTools(workspace.memories).offers(),
         *ConversationTools(workspace.conversations).offers(),
         *PreferenceTools(workspace.preferences).offers(),

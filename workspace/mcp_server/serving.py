@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from mcp_server.activity import Activity
+from mcp_server.deployments.stepper import Stepper
 from mcp_server.options import Options
 from mcp_server.server import build_server
 from mcp_server.tokens import KeyRing, Verifier
@@ -58,9 +59,13 @@ def serve(options: Options) -> None:
             "UNCONFINED: where this kernel can't confine strategy code, it runs with all rights of this account"
         )
     workspace = open_workspace(options.data, user=options.user, tier=options.tier, unconfined=options.unconfined)
+    stepper = Stepper(workspace.desk)
+    workspace.catalogue.on_new_bars(stepper.wake)
+    stepper.start()
     try:
         _run(options, workspace, verifier)
     finally:
+        stepper.stop()
         workspace.close()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_server.deployments.desk import Desk
+from mcp_server.deployments.store import Deployments
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.sandbox import Sandbox
 from mcp_server.storage.conversations import Conversations
 from mcp_server.storage.database import Database
 from mcp_server.storage.memories import Memories
 from mcp_server.storage.preferences import PreferenceStore
+from mcp_server.strategies.store import Strategies
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Workspace:
     memories: Memories
     preferences: PreferenceStore
     sandbox: Sandbox
+    strategies: Strategies
+    desk: Desk
 
     def close(self) -> None:
         """End what runs and let go of the file."""
@@ -39,13 +44,18 @@ def open_workspace(folder: Path, *, user: str, tier: str, unconfined: bool = Fal
     `unconfined` runs strategy code even where the kernel can't confine it.
     """
     database = Database(folder, user=user)
+    catalogue = Catalogue(database)
+    sandbox = Sandbox(tier=tier, unconfined=unconfined, spare=folder)
+    strategies = Strategies(database)
     return Workspace(
         user=user,
         tier=tier,
         database=database,
-        catalogue=Catalogue(database),
+        catalogue=catalogue,
         conversations=Conversations(database),
         memories=Memories(database),
         preferences=PreferenceStore(database),
-        sandbox=Sandbox(tier=tier, unconfined=unconfined, spare=folder),
+        sandbox=sandbox,
+        strategies=strategies,
+        desk=Desk(Deployments(database), strategies=strategies, catalogue=catalogue, sandbox=sandbox),
     )

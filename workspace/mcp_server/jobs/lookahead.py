@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mcp_server.jobs.strategy_code import Frames, Strategy, common_times
-from mcp_server.jobs.weights import Fault, Weights
+from mcp_server.jobs.weights import Fault, Weights, without_gaps
 
 # The newest bars are where a peek shows for certain (there is nothing to peek at), on three different weekdays; the
 # others catch what is scaled over the whole range. Together they cost about five runs.
@@ -25,7 +25,7 @@ def check_look_ahead(strategy: Strategy, frames: Frames, *, params: dict[str, An
     for length in _lengths(len(times)):
         shorter = {symbol: frame.loc[: times[length - 1]] for symbol, frame in frames.items()}
         try:
-            again = strategy.weights(shorter, params)
+            again = without_gaps(strategy.weights(shorter, params))
         except Fault:
             # A strategy may need more bars than are left; with one bar less than it had, it may not.
             if length == len(times) - 1:
@@ -52,7 +52,7 @@ def _changes(weights: Weights, again: Weights) -> Iterator[tuple[str, int, float
 
 def _tell_chance(strategy: Strategy, frames: Frames, *, params: dict[str, Any], weights: Weights) -> None:
     """A second run over the same bars tells a strategy that draws lots from one that looks ahead."""
-    if next(_changes(weights, strategy.weights(frames, params)), None) is not None:
+    if next(_changes(weights, without_gaps(strategy.weights(frames, params))), None) is not None:
         raise Fault(
             "NotDeterministic",
             "Two runs over the same bars gave different weights. Give every random generator a fixed seed, e.g. "

@@ -49,8 +49,29 @@ class Strategy:
         with self._told():
             signals = self._load()
             if self._contract.symbols:
-                return _run_on_all(signals, frames, chosen)
+                return self._run_on_all(signals, frames, chosen)
             return {symbol: _run(signals, frame, chosen) for symbol, frame in frames.items()}
+
+    def _run_on_all(self, signals: Any, frames: Frames, params: dict[str, Any]) -> Weights:
+        common = common_times(frames)
+        names = self._names(frames)
+        answer = signals({names[symbol]: frame.loc[common] for symbol, frame in frames.items()}, **params)
+        if isinstance(answer, pd.DataFrame):
+            answer = {name: answer[name] for name in answer.columns}
+        if not isinstance(answer, Mapping) or set(answer) != set(names.values()):
+            shown = ", ".join(map(str, answer)) if isinstance(answer, Mapping) else type(answer).__name__
+            raise Fault(
+                "WrongSymbols",
+                "A strategy with SYMBOLS returns a dict or DataFrame with one column of weights for each of "
+                f"{', '.join(names.values())}; it returned {shown:.200}.",
+            )
+        found = {symbol: weights_of(answer[names[symbol]], common) for symbol in frames}
+        return {symbol: _spread(found[symbol], common, over=frames[symbol].index) for symbol in frames}
+
+    def _names(self, frames: Frames) -> dict[str, str]:
+        """How the source writes each symbol: SYMBOLS may hold `spx` or `S&P 500` for what is SPX."""
+        declared = self._contract.symbols
+        return dict(zip(frames, declared if len(declared) == len(frames) else frames, strict=True))
 
     @property
     def suspect(self) -> Suspect | None:
@@ -84,22 +105,6 @@ class Strategy:
 
 def _run(signals: Any, frame: pd.DataFrame, params: dict[str, Any]) -> np.ndarray:
     return weights_of(signals(frame.copy(deep=False), **params), frame.index)
-
-
-def _run_on_all(signals: Any, frames: Frames, params: dict[str, Any]) -> Weights:
-    common = common_times(frames)
-    answer = signals({symbol: frame.loc[common] for symbol, frame in frames.items()}, **params)
-    if isinstance(answer, pd.DataFrame):
-        answer = {symbol: answer[symbol] for symbol in answer.columns}
-    if not isinstance(answer, Mapping) or set(answer) != set(frames):
-        shown = ", ".join(map(str, answer)) if isinstance(answer, Mapping) else type(answer).__name__
-        raise Fault(
-            "WrongSymbols",
-            "A strategy with SYMBOLS returns a dict or DataFrame with one column of weights for each of "
-            f"{', '.join(frames)}; it returned {shown:.200}.",
-        )
-    found = {symbol: weights_of(answer[symbol], common) for symbol in frames}
-    return {symbol: _spread(found[symbol], common, over=frames[symbol].index) for symbol in frames}
 
 
 def frames_of(arrays: Mapping[str, Any], symbols: Sequence[str]) -> Frames:

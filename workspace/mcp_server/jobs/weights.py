@@ -29,7 +29,7 @@ class Fault(Exception):
 
 
 def weights_of(answer: Any, times: pd.Index) -> np.ndarray:
-    """The answer as finite weights in [-1, 1], one per bar; NaN becomes 0. Raises Fault."""
+    """The answer as weights in [-1, 1] or NaN, one per bar. Raises Fault."""
     if isinstance(answer, pd.DataFrame) and answer.shape[1] == 1:
         answer = answer.iloc[:, 0]
     if isinstance(answer, pd.Series):
@@ -41,7 +41,6 @@ def weights_of(answer: Any, times: pd.Index) -> np.ndarray:
             f"signals got {len(times)} bars and returned {_size(values)}. Return one weight per bar: keep the index of "
             "`bars` (no dropna, no slice) and put 0 where there is no signal.",
         )
-    values = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
     beyond = np.flatnonzero(np.abs(values) > 1 + ROUNDING)
     if beyond.size:
         first = int(beyond[0])
@@ -52,6 +51,11 @@ def weights_of(answer: Any, times: pd.Index) -> np.ndarray:
         )
     clipped: np.ndarray = np.clip(values, -1.0, 1.0)
     return clipped
+
+
+def without_gaps(weights: Weights) -> Weights:
+    """The weights with 0, which holds nothing, where they are NaN."""
+    return {symbol: np.nan_to_num(values) for symbol, values in weights.items()}
 
 
 def _check_index(answer: pd.Series, times: pd.Index) -> None:

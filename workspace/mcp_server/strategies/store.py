@@ -13,6 +13,9 @@ from mcp_server.strategies.contract import read_contract
 from mcp_server.strategies.shipped import SHIPPED_VERSION, shipped
 from mcp_server.strategies.versions import StrategyVersion
 
+MOST_VERSIONS = 500
+VERSION_DIGITS = 9
+
 _COLUMNS = "strategy, source, version, created_at, description"
 
 
@@ -23,8 +26,8 @@ class Bounds:
     `size_bytes` counts all versions of all strategies: a tenth of the smallest disk that a tier has.
     """
 
-    strategies: int = 200
-    versions: int = 500
+    strategies: int = 100
+    versions: int = MOST_VERSIONS
     in_bin: int = 50
     size_bytes: int = 100 * 1024 * 1024
 
@@ -56,8 +59,11 @@ class Strategies:
         self._bounds = bounds or Bounds()
 
     def find(self, name: str, version: int | None = None) -> StrategyVersion:
-        """The newest version, the user's own before a shipped one; version 0 is the shipped one. Raises UnknownStrategy."""
-        wanted = name.strip().lower()
+        """The newest version, the user's own before a shipped one; `name@3` is version 3, version 0 the shipped one.
+
+        Raises UnknownStrategy.
+        """
+        wanted, version = _named_version(name, version)
         if version != SHIPPED_VERSION:
             with self._database.reading() as connection:
                 row = connection.execute(
@@ -133,7 +139,7 @@ class Strategies:
         return Saved(version, stored=True, restored=restored)
 
     def delete(self, name: str) -> bool:
-        """Put an own strategy into the bin; False when there is none. Raises UnknownStrategy for a shipped one only."""
+        """Put an own strategy into the bin; False when there is none."""
         wanted = name.strip().lower()
         with self._database.writing() as connection:
             done = connection.execute(
@@ -183,6 +189,14 @@ def unified_diff(older: StrategyVersion, newer: StrategyVersion) -> str:
         lineterm="",
     )
     return "\n".join(lines)
+
+
+def _named_version(name: str, version: int | None) -> tuple[str, int | None]:
+    """The name without `@3` and the version that it names."""
+    wanted, _, number = name.strip().lower().partition("@")
+    if version is None and number.isascii() and number.isdecimal() and len(number) <= VERSION_DIGITS:
+        return wanted, int(number)
+    return (wanted if not number else name.strip().lower()), version
 
 
 def _version(row: tuple[str, str, int, str, str]) -> StrategyVersion:

@@ -7,7 +7,7 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from pydantic import BaseModel
 
-from mcp_server.tools import market, memory
+from mcp_server.tools import market, memory, strategies
 from mcp_server.workspace import Workspace
 
 JSON = "application/json"
@@ -62,6 +62,12 @@ class Resources:
             mime_type=JSON,
             description=f"The newest messages of a conversation, at most {RECENT_MESSAGES}; empty when there is none.",
         )(self.conversation)
+        server.resource(
+            "strategy://{name}",
+            title="Strategy",
+            mime_type=JSON,
+            description="A strategy's newest version: source, parameters with defaults, digest, and its versions.",
+        )(self.strategy)
 
     def profile(self) -> str:
         memories = self._workspace.memories
@@ -79,3 +85,7 @@ class Resources:
     def conversation(self, conversation: str) -> str:
         page = self._workspace.conversations.page(conversation, limit=RECENT_MESSAGES)
         return Recent(id=conversation, title=page.title, messages=page.messages, before=page.before).model_dump_json()
+
+    def strategy(self, name: str) -> str:
+        found = self._workspace.strategies.find(name)
+        return strategies.read(self._workspace.strategies, found).model_dump_json()

@@ -1,0 +1,146 @@
+"""Deploy strategies on paper and step them over new bars."""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from mcp_server.deployments import ledger
+from mcp_server.deployments.feed import Feed, aligned
+from mcp_server.deployments.store import Deployment, Deployments, Terms
+from mcp_server.errors import BadSymbols, NoBars, SandboxFailed, SandboxUnavailable, WorkspaceError
+from mcp_server.market.bars import Bars
+from mcp_server.market.catalogue import Catalogue
+from mcp_server.strategies.choice import chosen_symbols
+from mcp_server.strategies.contract import Plain, read_contract, resolve_params
+from mcp_server.strategies.signals import Check, Runner, signals_job, weights_of
+from mcp_server.strategies.store import Strategies
+from mcp_server.strategies.versions import StrategyVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be deployed, as it was asked for: `strategy` is a name or `name@3`, `symbol` may be several with commas."""
+
+    strategy: str
+    symbol: str
+    params: Mapping[str, Plain]
+    fee_bps: float
+    slippage_bps: float
+    keep_running: bool
+
+    def text(self) -> str:
+        """The same text for the same wish."""
+        wish = asdict(self) | {"strategy": self.strategy.lower(), "symbol": self.symbol.strip().casefold()}
+        return json.dumps(wish, sort_keys=True, separators=(",", ":"))
+
+
+class Desk:
+    """Where paper deployments are made and stepped. Its methods may be called from several threads at once."""
+
+    def __init__(self, store: Deployments, *, strategies: Strategies, catalogue: Catalogue, sandbox: Runner) -> None:
+        self.store = store
+        self._strategies = strategies
+        self._catalogue = catalogue
+        self._sandbox = sandbox
+        self._deploying = threading.Lock()
+
+    def deploy(self, request: Request, *, key: str) -> Deployment:
+        """Deploy once for each key, after a run over all bars that also looks for a look into the future.
+
+        Raises DeploymentConflict for a key that has deployed something else, TooManyDeployments, UnknownStrategy,
+        UnknownSymbol, BadSymbols, BadStrategyParams, SandboxFailed.
+        """
+        text = request.text()
+        # One at a time: of many calls with one key, the first runs the strategy and the others find what it made.
+        with self._deploying:
+            known = self.store.with_key(key, request=text)
+            if known is not None:
+                return known
+            version = self._strategies.find(request.strategy)
+            terms = self._terms(request, version)
+            feed = self._run(terms, version.source, self._bars(terms), check="lookahead")
+            last = len(feed.times) - 1
+            account = ledger.opened(feed.prices(last).closes, feed.decided(last))
+            start = (feed.times[last], account)
+            return self.store.add(terms, source=version.source, key=key, request=text, start=start)
+
+    def step_all(self, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Step every running deployment over the bars that are new to it; False when one is to be tried again."""
+        well = True
+        for deployment in self.store.running():
+            if stopping():
+                break
+            try:
+                self.step(deployment)
+            except WorkspaceError as error:
+                well = False
+                to_blame = isinstance(error, SandboxFailed) and not isinstance(error, SandboxUnavailable)
+                self.store.note_error(deployment.id, f"{type(error).__name__}: {error}", counts=to_blame)
+        return well
+
+    def step(self, deployment: Deployment) -> int:
+        """Step a deployment over each bar after its last one; gives how many. Raises WorkspaceError.
+
+        Each bar is one transaction, so whatever ends this in the middle, no bar is skipped and none is stepped twice.
+        """
+        bars = self._bars(deployment.terms)
+        times = next(iter(bars.values())).times
+        first = bisect_right(times, deployment.last_bar)
+        if first == len(times):
+            return 0
+        # One run serves several bars only when no weight depends on later ones.
+        check: Check = "lookahead" if len(times) - first > 1 else None
+        feed = self._run(deployment.terms, deployment.source, bars, check=check)
+        for index in range(first, len(times)):
+            after = self._step_on(deployment, feed, index)
+            if after is None:
+                return index - first
+            deployment = after
+        return len(times) - first
+
+    def _step_on(self, before: Deployment, feed: Feed, index: int) -> Deployment | None:
+        """The deployment after one bar; None when it is not to be stepped on: stopped, stepped by another, or empty."""
+        account, fills = ledger.step(
+            before.account, feed.prices(index), weights=feed.decided(index), costs=before.terms.costs
+        )
+        bar = feed.times[index]
+        if not self.store.record(before, bar=bar, account=account, fills=fills):
+            return None
+        if account.equity <= 0:
+            self.store.fail(before.id, "AccountEmpty: the paper account is worth nothing any more.")
+            return None
+        return replace(before, last_bar=bar, account=account, tries=0, last_error=None)
+
+    def _terms(self, request: Request, version: StrategyVersion) -> Terms:
+        found = [self._catalogue.find(symbol)[0] for symbol in chosen_symbols(version, request.symbol)]
+        intervals = {instrument.interval for instrument in found}
+        if len(intervals) > 1:
+            # A longer bar made from shorter ones is not complete before its last one is there.
+            raise BadSymbols(
+                f"The symbols have bars of {' and '.join(sorted(intervals))}; a deployment needs one interval."
+            )
+        return Terms(
+            strategy=version.name,
+            version=version.version,
+            digest=version.digest,
+            symbols=tuple(dict.fromkeys(instrument.symbol for instrument in found)),
+            interval=found[0].interval,
+            params=resolve_params(read_contract(version.source), request.params),
+            fee_bps=request.fee_bps,
+            slippage_bps=request.slippage_bps,
+            keep_running=request.keep_running,
+        )
+
+    def _bars(self, terms: Terms) -> dict[str, Bars]:
+        bars = aligned({symbol: self._catalogue.find(symbol, terms.interval)[1] for symbol in terms.symbols})
+        if not all(bars.values()):
+            raise NoBars(f"{' and '.join(terms.symbols)} have no bars at the same times.")
+        return bars
+
+    def _run(self, terms: Terms, source: str, bars: dict[str, Bars], *, check: Check) -> Feed:
+        answer = self._sandbox.run(signals_job(source, bars, params=[terms.params], check=check))
+        return Feed(next(iter(bars.values())).times, bars, weights_of(answer, bars))

@@ -1,0 +1,100 @@
+"""Try a source before it is saved: what it declares, and a dry run over shipped bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mcp_server.errors import SandboxFailed, SandboxUnavailable, StrategyFailed, UnknownSymbol
+from mcp_server.market.bars import Bars
+from mcp_server.market.catalogue import Catalogue
+from mcp_server.sandbox import Answer
+from mcp_server.strategies.contract import Contract, Problem, read_contract
+from mcp_server.strategies.signals import Runner, Weights, signals_job, weights_of
+
+# Two years of days: enough for an average of 200 bars to be known for most of them.
+DRY_RUN_BARS = 500
+DRY_RUN_SYMBOL = "SPX"
+
+MOSTLY = 0.5
+# A weight that changes by less is the same position.
+SAME_WEIGHT = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What the strategy did over the last bars of `symbol`; `exposure` is the mean of its absolute weights."""
+
+    symbol: str
+    first: str
+    last: str
+    bars: int
+    exposure: float
+    changes: int
+    undefined: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What was found. A source without problems can be saved; `notes` are worth a look all the same."""
+
+    contract: Contract
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    dry_runs: tuple[DryRun, ...] = ()
+
+
+class Validator:
+    """Validates sources with the catalogue's bars in the sandbox."""
+
+    def __init__(self, catalogue: Catalogue, sandbox: Runner) -> None:
+        self._catalogue = catalogue
+        self._sandbox = sandbox
+
+    def validate(self, source: str) -> Validation:
+        """Read the source and, when nothing is wrong with it so far, run it. Raises SandboxUnavailable."""
+        contract = read_contract(source)
+        if contract.problems:
+            return Validation(contract, contract.problems)
+        try:
+            bars = self._bars(contract.symbols or (DRY_RUN_SYMBOL,))
+            answer = self._sandbox.run(signals_job(source, bars, params=[{}], check="contract"))
+            if answer.values["problems"]:
+                return Validation(contract, tuple(Problem(**each) for each in answer.values["problems"]))
+            weights = weights_of(answer, bars)
+        except SandboxUnavailable:
+            raise
+        except StrategyFailed as error:
+            return Validation(contract, (Problem("StrategyFailed", str(error), error.line),))
+        except (SandboxFailed, UnknownSymbol) as error:
+            return Validation(contract, (Problem(type(error).__name__, str(error)),))
+        runs = tuple(_dry_run(symbol, bars=bars, weights=weights, answer=answer) for symbol in bars)
+        return Validation(contract, (), notes=_notes(runs), dry_runs=runs)
+
+    def _bars(self, symbols: tuple[str, ...]) -> dict[str, Bars]:
+        return {symbol: self._catalogue.find(symbol)[1].last(DRY_RUN_BARS) for symbol in symbols}
+
+
+def _dry_run(symbol: str, *, bars: Mapping[str, Bars], weights: Weights, answer: Answer) -> DryRun:
+    own, values = bars[symbol], weights[symbol]
+    return DryRun(
+        symbol=symbol,
+        first=own.date(0),
+        last=own.date(-1),
+        bars=len(own),
+        exposure=round(float(abs(values).mean()), 4),
+        changes=int((abs(values[1:] - values[:-1]) > SAME_WEIGHT).sum()),
+        undefined=round(float(answer.values["undefined"][f"0/{symbol}"]), 4),
+    )
+
+
+def _notes(runs: tuple[DryRun, ...]) -> tuple[str, ...]:
+    notes = []
+    if all(run.exposure == 0 for run in runs):
+        notes.append(f"It never takes a position over the {runs[0].bars} bars of the dry run. Is that meant?")
+    notes += [
+        f"{run.undefined:.0%} of the weights of {run.symbol} are NaN, which holds nothing."
+        for run in runs
+        if run.undefined > MOSTLY
+    ]
+    return tuple(notes)
