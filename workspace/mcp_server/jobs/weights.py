@@ -69,7 +69,7 @@ def _check_index(answer: pd.Series, times: pd.Index) -> None:
 
 def _numbers(answer: Any) -> np.ndarray:
     try:
-        values = np.asarray(answer)
+        values = np.asarray("nothing" if answer is None else answer)
         if values.dtype == object:
             values = values.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
