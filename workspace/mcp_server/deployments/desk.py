@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from mcp_server.deployments import ledger
 from mcp_server.deployments.feed import Feed, aligned
+from mcp_server.deployments.ledger import Account
 from mcp_server.deployments.store import Deployment, Deployments, Terms
 from mcp_server.errors import BadSymbols, NoBars, SandboxFailed, SandboxUnavailable, WorkspaceError
 from mcp_server.market.bars import Bars
@@ -62,27 +63,28 @@ class Desk:
                 return known
             version = self._strategies.find(request.strategy)
             terms = self._terms(request, version)
-            feed = self._run(terms, version.source, self._bars(terms), check="lookahead")
-            last = len(feed.times) - 1
-            account = ledger.opened(feed.prices(last).closes, feed.decided(last))
-            start = (feed.times[last], account)
-            return self.store.add(terms, source=version.source, key=key, request=text, start=start)
+            return self.store.add(
+                terms, source=version.source, key=key, request=text, start=self._start(terms, version)
+            )
 
     def step_all(self, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Step every running deployment over the bars that are new to it; False when one is to be tried again."""
+        """Step every running deployment over the bars that are new to it; False when one is to be tried again.
+
+        Raises Cancelled when `stopping` says so in the middle of a run.
+        """
         well = True
         for deployment in self.store.running():
             if stopping():
                 break
             try:
-                self.step(deployment)
+                self.step(deployment, stopping)
             except WorkspaceError as error:
                 well = False
                 to_blame = isinstance(error, SandboxFailed) and not isinstance(error, SandboxUnavailable)
                 self.store.note_error(deployment.id, f"{type(error).__name__}: {error}", counts=to_blame)
         return well
 
-    def step(self, deployment: Deployment) -> int:
+    def step(self, deployment: Deployment, stopping: Callable[[], bool] = lambda: False) -> int:
         """Step a deployment over each bar after its last one; gives how many. Raises WorkspaceError.
 
         Each bar is one transaction, so whatever ends this in the middle, no bar is skipped and none is stepped twice.
@@ -94,7 +96,8 @@ class Desk:
             return 0
         # One run serves several bars only when no weight depends on later ones.
         check: Check = "lookahead" if len(times) - first > 1 else None
-        feed = self._run(deployment.terms, deployment.source, bars, check=check)
+        job = signals_job(deployment.source, bars, params=[deployment.terms.params], check=check)
+        feed = Feed(times, bars, weights_of(self._sandbox.run(job, cancelled=stopping), bars))
         for index in range(first, len(times)):
             after = self._step_on(deployment, feed, index)
             if after is None:
@@ -141,6 +144,11 @@ class Desk:
             raise NoBars(f"{' and '.join(terms.symbols)} have no bars at the same times.")
         return bars
 
-    def _run(self, terms: Terms, source: str, bars: dict[str, Bars], *, check: Check) -> Feed:
-        answer = self._sandbox.run(signals_job(source, bars, params=[terms.params], check=check))
-        return Feed(next(iter(bars.values())).times, bars, weights_of(answer, bars))
+    def _start(self, terms: Terms, version: StrategyVersion) -> tuple[int, Account]:
+        """The newest bar that there is, and an account that has decided on its close."""
+        bars = self._bars(terms)
+        job = signals_job(version.source, bars, params=[terms.params], check="lookahead")
+        times = next(iter(bars.values())).times
+        feed = Feed(times, bars, weights_of(self._sandbox.run(job), bars))
+        last = len(times) - 1
+        return times[last], ledger.opened(feed.prices(last).closes, feed.decided(last))

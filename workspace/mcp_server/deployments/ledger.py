@@ -111,7 +111,8 @@ def worth(account: Account, prices: Amounts) -> float:
 def without_leverage(weights: Amounts) -> dict[str, float]:
     """Weights whose sizes sum to at most 1."""
     gross = max(1.0, sum(map(abs, weights.values())))
-    return {symbol: weight / gross for symbol, weight in weights.items()}
+    # + 0.0 makes 0 of -0.
+    return {symbol: weight / gross + 0.0 for symbol, weight in weights.items()}
 
 
 def _worth_after(account: Account, opens: Amounts, *, costs: Costs) -> float:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_server.errors import SandboxFailed, SandboxUnavailable, StrategyFailed, UnknownSymbol
 from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
-from mcp_server.sandbox import Answer
 from mcp_server.strategies.contract import Contract, Problem, read_contract
-from mcp_server.strategies.signals import Runner, Weights, signals_job, weights_of
+from mcp_server.strategies.signals import Runner, signals_job, told, weights_of
 
 # Two years of days: enough for an average of 200 bars to be known for most of them.
 DRY_RUN_BARS = 500
 DRY_RUN_SYMBOL = "SPX"
+DRY_RUN_S = 10.0
 
 MOSTLY = 0.5
 # A weight that changes by less is the same position.
@@ -58,9 +58,10 @@ class Validator:
             return Validation(contract, contract.problems)
         try:
             bars = self._bars(contract.symbols or (DRY_RUN_SYMBOL,))
-            answer = self._sandbox.run(signals_job(source, bars, params=[{}], check="contract"))
-            if answer.values["problems"]:
-                return Validation(contract, tuple(Problem(**each) for each in answer.values["problems"]))
+            answer = self._sandbox.run(signals_job(source, bars, params=[{}], check="contract", cpu_s=DRY_RUN_S))
+            found = told(answer)
+            if found.problems:
+                return Validation(contract, tuple(Problem(**each.model_dump()) for each in found.problems))
             weights = weights_of(answer, bars)
         except SandboxUnavailable:
             raise
@@ -68,23 +69,27 @@ class Validator:
             return Validation(contract, (Problem("StrategyFailed", str(error), error.line),))
         except (SandboxFailed, UnknownSymbol) as error:
             return Validation(contract, (Problem(type(error).__name__, str(error)),))
-        runs = tuple(_dry_run(symbol, bars=bars, weights=weights, answer=answer) for symbol in bars)
+        runs = tuple(
+            _dry_run(
+                bars[symbol], symbol=symbol, weights=weights[symbol], undefined=found.undefined.get(f"0/{symbol}", 0)
+            )
+            for symbol in bars
+        )
         return Validation(contract, (), notes=_notes(runs), dry_runs=runs)
 
     def _bars(self, symbols: tuple[str, ...]) -> dict[str, Bars]:
         return {symbol: self._catalogue.find(symbol)[1].last(DRY_RUN_BARS) for symbol in symbols}
 
 
-def _dry_run(symbol: str, *, bars: Mapping[str, Bars], weights: Weights, answer: Answer) -> DryRun:
-    own, values = bars[symbol], weights[symbol]
+def _dry_run(bars: Bars, *, symbol: str, weights: Any, undefined: float) -> DryRun:
     return DryRun(
         symbol=symbol,
-        first=own.date(0),
-        last=own.date(-1),
-        bars=len(own),
-        exposure=round(float(abs(values).mean()), 4),
-        changes=int((abs(values[1:] - values[:-1]) > SAME_WEIGHT).sum()),
-        undefined=round(float(answer.values["undefined"][f"0/{symbol}"]), 4),
+        first=bars.date(0),
+        last=bars.date(-1),
+        bars=len(bars),
+        exposure=round(float(abs(weights).mean()), 4),
+        changes=int((abs(weights[1:] - weights[:-1]) > SAME_WEIGHT).sum()),
+        undefined=round(undefined, 4),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mcp_server.errors import StrategyFailed
 from mcp_server.jobs.contract import Refused, Report, Task, no_report
 from mcp_server.sandbox import Answer, Job
+from mcp_server.sandbox.client import Cancelled
 
 
 class DirectRunner:
@@ -20,6 +21,8 @@ class DirectRunner:
     def run(self, job: Job, *, progress: Report | None = None, cancelled: Callable[[], bool] | None = None) -> Answer:
         import numpy as np
 
+        if cancelled is not None and cancelled():
+            raise Cancelled
         self.runs += 1
         module, name = job.entry.split(":")
         entry = getattr(importlib.import_module(module), name)

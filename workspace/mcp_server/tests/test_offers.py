@@ -22,6 +22,18 @@ CONTRACT = {
     "import_parquet": (("symbol", "parquet_base64"), ()),
     "list_indicators": ((), ("category",)),
     "compute_indicators": (("symbol", "indicators"), ("interval", "start", "end", "limit", "chart")),
+    "list_strategies": ((), ()),
+    "get_strategy": (("name",), ("version", "diff_from")),
+    "save_strategy": (("name", "source"), ("description",)),
+    "delete_strategy": (("name",), ()),
+    "restore_strategy": (("name",), ()),
+    "validate_strategy": (("source",), ()),
+    "deploy_strategy": (
+        ("strategy", "symbol", "idempotency_key"),
+        ("params", "fee_bps", "slippage_bps", "keep_running"),
+    ),
+    "list_deployments": ((), ()),
+    "stop_deployment": (("id",), ()),
     "remember": (("content",), ("tags",)),
     "search_memory": (("query",), ("limit",)),
     "forget": (("id",), ()),
@@ -93,10 +105,10 @@ async def test_every_text_and_list_that_a_client_sends_has_a_bound(tools: dict[s
 async def test_hints_are_truthful(tools: dict[str, Tool], name: str) -> None:
     hints = tools[name].annotations
     assert hints is not None
-    reads = name.startswith(("get_", "list_", "search_", "compute_"))
+    reads = name.startswith(("get_", "list_", "search_", "compute_", "validate_"))
 
     assert hints.read_only_hint is reads
-    assert hints.destructive_hint is (name.startswith(("forget", "delete_", "import_", "set_")))
+    assert hints.destructive_hint is (name.startswith(("forget", "delete_", "import_", "set_", "stop_")))
     assert hints.idempotent_hint is True
     assert hints.open_world_hint is (name in ASKS_EXCHANGES)
 
@@ -107,7 +119,7 @@ async def test_the_resources_are_those_of_the_contract(server: RunningServer) ->
         templates = (await client.list_resource_templates()).resource_templates
 
     assert {each.uri for each in fixed} == {"context://profile", "context://preferences"}
-    assert {each.uri_template for each in templates} == {"conversation://{conversation}"}
+    assert {each.uri_template for each in templates} == {"conversation://{conversation}", "strategy://{name}"}
     described: list[Resource | ResourceTemplate] = [*fixed, *templates]
     for each in described:
         assert each.description

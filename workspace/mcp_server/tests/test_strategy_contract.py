@@ -106,8 +106,11 @@ def test_any_text_is_read_and_nothing_else_happens(text: str) -> None:
         "1" + "+1" * 30_000,
         "x=" * 30_000 + "1",
         "not " * 16_000 + "1",
-    ]
-    + ["lambda:" * 9_000 + "1", "[" * 32_000 + "]" * 32_000, "if 1:\n" + " if 1:\n" * 3_000, "x = " + "9" * 60_000],
+        "lambda:" * 9_000 + "1",
+        "[" * 32_000 + "]" * 32_000,
+        "if 1:\n" + " if 1:\n" * 3_000,
+        "x = " + "9" * 60_000,
+    ],
     ids=lambda source: str(source)[:6],
 )
 def test_deep_sources_are_refused_and_not_the_end_of_the_server(source: str) -> None:
