@@ -68,7 +68,7 @@ class Strategies:
             with self._database.reading() as connection:
                 row = connection.execute(
                     f"SELECT {_COLUMNS} FROM strategy_versions WHERE strategy = ? AND (? IS NULL OR version = ?)"
-                    " AND strategy IN (SELECT name FROM strategies WHERE deleted_at IS NULL)"
+                    " AND strategy IN (SELECT name FROM strategies WHERE place_in_bin IS NULL)"
                     " ORDER BY version DESC LIMIT 1",
                     (wanted, version, version),
                 ).fetchone()
@@ -83,8 +83,8 @@ class Strategies:
         with self._database.reading() as connection:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM strategies JOIN strategy_versions ON strategy = name"
-                " WHERE deleted_at IS NULL AND version = (SELECT max(version) FROM strategy_versions WHERE strategy = name)"
-                " ORDER BY updated_at DESC, name"
+                " WHERE place_in_bin IS NULL AND version = (SELECT max(version) FROM strategy_versions WHERE strategy = name)"
+                " ORDER BY position DESC"
             ).fetchall()
         return [_version(row) for row in rows]
 
@@ -97,7 +97,7 @@ class Strategies:
         """Names of the deleted strategies that can be restored, the last deleted first."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT name FROM strategies WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, name"
+                "SELECT name FROM strategies WHERE place_in_bin IS NOT NULL ORDER BY place_in_bin DESC"
             ).fetchall()
         return [row[0] for row in rows]
 
@@ -106,7 +106,7 @@ class Strategies:
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT version, digest, description, created_at FROM strategy_versions JOIN strategies ON name = strategy"
-                " WHERE strategy = ? AND deleted_at IS NULL ORDER BY version DESC",
+                " WHERE strategy = ? AND place_in_bin IS NULL ORDER BY version DESC",
                 (name.strip().lower(),),
             ).fetchall()
         return [VersionLine(*row) for row in rows]
@@ -143,11 +143,13 @@ class Strategies:
         wanted = name.strip().lower()
         with self._database.writing() as connection:
             done = connection.execute(
-                "UPDATE strategies SET deleted_at = ? WHERE name = ? AND deleted_at IS NULL", (timestamp(), wanted)
+                "UPDATE strategies SET place_in_bin = (SELECT coalesce(max(place_in_bin), 0) + 1 FROM strategies)"
+                " WHERE name = ? AND place_in_bin IS NULL",
+                (wanted,),
             ).rowcount
             connection.execute(
-                "DELETE FROM strategies WHERE name IN (SELECT name FROM strategies WHERE deleted_at IS NOT NULL"
-                " ORDER BY deleted_at DESC, name LIMIT -1 OFFSET ?)",
+                "DELETE FROM strategies WHERE name IN (SELECT name FROM strategies WHERE place_in_bin IS NOT NULL"
+                " ORDER BY place_in_bin DESC LIMIT -1 OFFSET ?)",
                 (self._bounds.in_bin,),
             )
         return bool(done)
@@ -207,7 +209,7 @@ def _version(row: tuple[str, str, int, str, str]) -> StrategyVersion:
 def _restore(connection: sqlite3.Connection, name: str) -> bool:
     return bool(
         connection.execute(
-            "UPDATE strategies SET deleted_at = NULL WHERE name = ? AND deleted_at IS NOT NULL", (name,)
+            "UPDATE strategies SET place_in_bin = NULL WHERE name = ? AND place_in_bin IS NOT NULL", (name,)
         ).rowcount
     )
 
@@ -229,11 +231,7 @@ def _redescribe(connection: sqlite3.Connection, newest: StrategyVersion, descrip
 
 
 def _insert(connection: sqlite3.Connection, version: StrategyVersion) -> None:
-    connection.execute(
-        "INSERT INTO strategies (name, created_at, updated_at) VALUES (?, ?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET updated_at = excluded.updated_at",
-        (version.name, version.created_at, version.created_at),
-    )
+    connection.execute("INSERT OR IGNORE INTO strategies (name) VALUES (?)", (version.name,))
     connection.execute(
         "INSERT INTO strategy_versions (strategy, version, digest, description, source, size_bytes, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -261,6 +259,6 @@ def _check_room(connection: sqlite3.Connection, version: StrategyVersion, bounds
 
 
 def _check_count(connection: sqlite3.Connection, bounds: Bounds) -> None:
-    (count,) = connection.execute("SELECT count(*) FROM strategies WHERE deleted_at IS NULL").fetchone()
+    (count,) = connection.execute("SELECT count(*) FROM strategies WHERE place_in_bin IS NULL").fetchone()
     if count > bounds.strategies:
         raise TooManyStrategies(f"There are {bounds.strategies} strategies, the most there can be. Delete one first.")

@@ -1,6 +1,4 @@
-CREATE TABLE strategies (
-    name TEXT PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT
-) WITHOUT ROWID;
+CREATE TABLE strategies (name TEXT PRIMARY KEY, place_in_bin INTEGER) WITHOUT ROWID;
 CREATE TABLE strategy_versions (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     strategy TEXT NOT NULL REFERENCES strategies (name) ON DELETE CASCADE, version INTEGER NOT NULL,
