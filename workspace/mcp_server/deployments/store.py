@@ -94,6 +94,8 @@ class Deployments:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._live = Live(0, 0)
+        self.running()
 
     def with_key(self, key: str, *, request: str) -> Deployment | None:
         """The deployment that was made with this key. Raises DeploymentConflict when another one was asked for."""
@@ -118,6 +120,7 @@ class Deployments:
                 (name, key, request, _plain(terms), source, terms.keep_running, now, bar, _plain(account)),
             )
             _note_step(connection, name, bar=bar, account=account)
+            self._count(connection)
         return self.get(name)
 
     def get(self, name: str) -> Deployment:
@@ -134,6 +137,7 @@ class Deployments:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM deployments WHERE state = 'running' ORDER BY position"
             ).fetchall()
+            self._count(connection)
         return [_deployment(row) for row in rows]
 
     def newest(self, limit: int) -> list[Deployment]:
@@ -150,12 +154,15 @@ class Deployments:
         return total
 
     def live(self) -> Live:
-        """What a lifecycle sidecar wants to know."""
-        with self._database.reading() as connection:
-            running, kept = connection.execute(
+        """What a lifecycle sidecar wants to know, from memory: it is asked on the event loop, where no disk is waited for."""
+        return self._live
+
+    def _count(self, connection: sqlite3.Connection) -> None:
+        self._live = Live(
+            *connection.execute(
                 "SELECT count(*), coalesce(sum(kept), 0) FROM deployments WHERE state = 'running'"
             ).fetchone()
-        return Live(running, kept)
+        )
 
     def steps(self, name: str) -> list[tuple[int, float]]:
         """Every bar that it was stepped on with the equity at its close, the first is the bar that it began at."""
@@ -205,6 +212,7 @@ class Deployments:
             ).fetchone()
             if failed:
                 _end(connection, name, "failed")
+                self._count(connection)
 
     def fail(self, name: str, error: str) -> None:
         """End a deployment that can't go on."""
@@ -213,11 +221,13 @@ class Deployments:
                 "UPDATE deployments SET last_error = ? WHERE id = ? AND state = 'running'", (error, name)
             )
             _end(connection, name, "failed")
+            self._count(connection)
 
     def stop(self, name: str) -> Deployment:
         """End a deployment; one that has ended stays as it is. Raises UnknownDeployment."""
         with self._database.writing() as connection:
             _end(connection, name, "stopped")
+            self._count(connection)
         return self.get(name)
 
 
