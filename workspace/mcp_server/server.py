@@ -21,7 +21,8 @@ from mcp_server.tools.strategies import StrategyTools
 from mcp_server.workspace import Workspace
 
 INSTRUCTIONS = (
-    "The trading workspace of one user: price bars, indicators, memories, preferences and conversations. "
+    "The trading workspace of one user: price bars, indicators, strategies and their paper deployments, memories, "
+    "preferences and conversations. "
     "Market figures come from here, never from memory; say the dates they are for. Read context://profile first."
 )
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from mcp_server.deployments.ledger import Account, Costs, Fill
 from mcp_server.errors import DeploymentConflict, TooManyDeployments, UnknownDeployment
+from mcp_server.market.times import BY_NAME
 from mcp_server.storage.database import Database, timestamp
 
 State = Literal["running", "stopped", "failed"]
@@ -44,6 +48,10 @@ class Terms:
     @property
     def costs(self) -> Costs:
         return Costs(self.fee_bps, self.slippage_bps)
+
+
+_TERMS = TypeAdapter(Terms)
+_ACCOUNT = TypeAdapter(Account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +239,17 @@ class Deployments:
         return self.get(name)
 
 
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raises ValueError for a row of the table `deployments` that can't be stepped: it may come out of an archive."""
+    deployment = _deployment([row[name] for name in _COLUMNS.split(", ")])
+    terms, account = deployment.terms, deployment.account
+    for amounts in (account.units, account.held, account.decided, account.closes):
+        if set(amounts) != set(terms.symbols) or not all(map(math.isfinite, amounts.values())):
+            raise ValueError("the account of a deployment does not fit its symbols")
+    if not terms.symbols or terms.interval not in BY_NAME:
+        raise ValueError("a deployment has no symbol or an unknown interval")
+
+
 def _with_key(connection: sqlite3.Connection, key: str, request: str) -> Deployment | None:
     row = connection.execute(f"SELECT {_COLUMNS} FROM deployments WHERE idempotency_key = ?", (key,)).fetchone()
     if row is None:
@@ -290,13 +309,13 @@ def _deployment(row: Sequence[Any]) -> Deployment:
         id=name,
         key=key,
         request=request,
-        terms=Terms(**{**json.loads(terms), "symbols": tuple(json.loads(terms)["symbols"])}),
+        terms=_TERMS.validate_json(terms),
         source=source,
         state=state,
         since=since,
         ended_at=ended_at,
         last_bar=last_bar,
-        account=Account(**json.loads(account)),
+        account=_ACCOUNT.validate_json(account),
         tries=tries,
         last_error=last_error,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mcp_server.jobs.strategy_code import Frames, Strategy, common_times
-from mcp_server.jobs.weights import Fault, Weights, without_gaps
+from mcp_server.jobs.weights import Fault, Weights, shown, without_gaps
 
 # The newest bars are where a peek shows for certain (there is nothing to peek at), on three different weekdays; the
 # others catch what is scaled over the whole range. Together they cost about five runs.
@@ -65,7 +65,7 @@ def _look_ahead(strategy: Strategy, frames: Frames, *, length: int, found: tuple
     suspect = strategy.suspect
     hint = f" Line {suspect.line} looks like it: `{suspect.text}` {suspect.why}." if suspect else ""
     message = (
-        f"The weight of {symbol} at {frames[symbol].index[place]:%Y-%m-%d} is {first:.6g} with all bars and {second:.6g} "
+        f"The weight of {symbol} at {shown(frames[symbol].index[place])} is {first:.6g} with all bars and {second:.6g} "
         f"when only the first {length} are known: it depends on later bars. Use only what is known at a bar's close: "
         f"`.shift(1)`, `.rolling(n)`, `.expanding()`, never a figure over all bars.{hint}"
     )

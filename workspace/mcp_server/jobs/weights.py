@@ -46,11 +46,16 @@ def weights_of(answer: Any, times: pd.Index) -> np.ndarray:
         first = int(beyond[0])
         raise Fault(
             "OutOfRange",
-            f"{beyond.size} weights are outside [-1, 1], the first is {values[first]:.6g} at {times[first]:%Y-%m-%d}. "
+            f"{beyond.size} weights are outside [-1, 1], the first is {values[first]:.6g} at {shown(times[first])}. "
             "1 = all of the money long, -1 = all of it short. Scale the weights or end with `.clip(-1, 1)`.",
         )
     clipped: np.ndarray = np.clip(values, -1.0, 1.0)
     return clipped
+
+
+def shown(time: pd.Timestamp) -> str:
+    """When a bar begins, as people read it: a day's without the time."""
+    return f"{time:%Y-%m-%d}" if time == time.normalize() else f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def without_gaps(weights: Weights) -> Weights:

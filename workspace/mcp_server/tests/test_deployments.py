@@ -21,7 +21,7 @@ from mcp.client import Client
 from mcp_server.deployments.desk import Desk, Request
 from mcp_server.deployments.ledger import START_CASH
 from mcp_server.deployments.stepper import Stepper
-from mcp_server.deployments.store import MOST_RUNNING, Deployment, Deployments, Live
+from mcp_server.deployments.store import MOST_RUNNING, Deployment, Deployments, Live, check_row
 from mcp_server.errors import (
     BadStrategyParams,
     BadSymbols,
@@ -432,6 +432,29 @@ def test_there_is_room_for_twenty(bench: Bench) -> None:
     bench.store.stop(bench.store.running()[0].id)
     assert bench.deploy("one more").state == "running"
     assert [each.state for each in bench.store.newest(50)] == ["running"] * 20 + ["stopped"]
+
+
+def row_of(bench: Bench, name: str) -> dict[str, Any]:
+    with bench.database.reading() as connection:
+        cursor = connection.execute("SELECT * FROM deployments WHERE id = ?", (name,))
+        return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"terms": "{}"},
+        {"account": "[]"},
+        {"account": '{"cash": 1, "units": {}, "held": {}, "decided": {}, "closes": {}}'},
+        {"terms": "x"},
+    ],
+)
+def test_a_row_of_an_archive_that_can_not_be_stepped_is_told(bench: Bench, change: dict[str, Any]) -> None:
+    row = row_of(bench, bench.deploy().id)
+    check_row(row)
+
+    with pytest.raises(ValueError, match=r"."):
+        check_row(row | change)
 
 
 def test_an_import_wakes_the_stepper(bench: Bench) -> None:

@@ -274,6 +274,13 @@ async def test_validating_a_good_source_says_what_it_did(client: Client) -> None
     assert all(0 < run["exposure"] < 1 and run["changes"] > 2 for run in found["dry_runs"])
 
 
+@pytest.mark.parametrize("name", shipped())
+async def test_every_shipped_example_is_valid(client: Client, name: str) -> None:
+    found = await call(client, "validate_strategy", source=shipped()[name].source)
+
+    assert (found["valid"], found["notes"]) == (True, [])
+
+
 @pytest.mark.parametrize(
     ("source", "name", "line"),
     [

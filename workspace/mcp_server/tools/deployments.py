@@ -13,7 +13,8 @@ from mcp_server.market.times import BY_NAME, DAY, show_date, show_moment
 from mcp_server.strategies.contract import LARGEST_INTEGER, MOST_PARAMS, Plain
 from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
 
-MOST_LISTED = 50
+# With their orders, half of what a client commonly passes on to a model.
+MOST_LISTED = 30
 SHOWN_ORDERS = 5
 MOST_BPS = 500.0
 
@@ -174,7 +175,7 @@ class DeploymentTools:
         return self._deployed(self._desk.deploy(request, key=idempotency_key))
 
     def list_deployments(self) -> DeploymentsReply:
-        """List paper deployments with state, position, equity, the last five orders and the last error; at most 50."""
+        """List paper deployments with state, position, equity, the last five orders and the last error; at most 30."""
         store = self._desk.store
         found = [self._describe(each) for each in store.newest(MOST_LISTED)]
         return DeploymentsReply(deployments=found, total=store.count(), note=PAPER)
