@@ -28,6 +28,7 @@ class Request:
 
     strategy: str
     symbol: str
+    interval: str | None
     params: Mapping[str, Plain]
     fee_bps: float
     slippage_bps: float
@@ -119,19 +120,19 @@ class Desk:
         return replace(before, last_bar=bar, account=account, tries=0, last_error=None)
 
     def _terms(self, request: Request, version: StrategyVersion) -> Terms:
-        found = [self._catalogue.find(symbol)[0] for symbol in chosen_symbols(version, request.symbol)]
-        intervals = {instrument.interval for instrument in found}
+        wanted = chosen_symbols(version, request.symbol)
+        found = [self._catalogue.find(symbol, request.interval)[0] for symbol in wanted]
+        intervals = {request.interval or instrument.interval for instrument in found}
         if len(intervals) > 1:
-            # A longer bar made from shorter ones is not complete before its last one is there.
             raise BadSymbols(
-                f"The symbols have bars of {' and '.join(sorted(intervals))}; a deployment needs one interval."
+                f"The symbols have bars of {' and '.join(sorted(intervals))}. Give the interval to trade on."
             )
         return Terms(
             strategy=version.name,
             version=version.version,
             digest=version.digest,
             symbols=tuple(dict.fromkeys(instrument.symbol for instrument in found)),
-            interval=found[0].interval,
+            interval=intervals.pop(),
             params=resolve_params(read_contract(version.source), request.params),
             fee_bps=request.fee_bps,
             slippage_bps=request.slippage_bps,
@@ -139,10 +140,15 @@ class Desk:
         )
 
     def _bars(self, terms: Terms) -> dict[str, Bars]:
-        bars = aligned({symbol: self._catalogue.find(symbol, terms.interval)[1] for symbol in terms.symbols})
+        bars = aligned({symbol: self._ended_bars(symbol, terms.interval) for symbol in terms.symbols})
         if not all(bars.values()):
             raise NoBars(f"{' and '.join(terms.symbols)} have no bars at the same times.")
         return bars
+
+    def _ended_bars(self, symbol: str, interval: str) -> Bars:
+        """All bars but one that may go on: the last that is made of shorter ones, some of which may be still to come."""
+        instrument, bars = self._catalogue.find(symbol, interval)
+        return bars if instrument.interval == interval else bars[: len(bars) - 1]
 
     def _start(self, terms: Terms, version: StrategyVersion) -> tuple[int, Account]:
         """The newest bar that there is, and an account that has decided on its close."""

@@ -37,6 +37,7 @@ from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.market.csv_format import format_bars
 from mcp_server.market.sources.shipped import ShippedSource
+from mcp_server.market.times import BY_NAME
 from mcp_server.sandbox import Answer, Job
 from mcp_server.storage.database import Database
 from mcp_server.strategies.shipped import shipped
@@ -65,7 +66,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.database = Database(folder, user=USER)
-        self.catalogue = Catalogue.of(self.database)
+        self.catalogue = Catalogue(self.database)
         self.strategies = Strategies(self.database)
         self.store = Deployments(self.database)
         self.runner = DirectRunner()
@@ -89,6 +90,7 @@ def request(**wish: Any) -> Request:
     usual: dict[str, Any] = {
         "strategy": "busy",
         "symbol": "MY.SPX",
+        "interval": None,
         "params": {},
         "fee_bps": 5.0,
         "slippage_bps": 1.0,
@@ -219,7 +221,7 @@ def survive(folder: Path, crashes: list[tuple[int, bool]]) -> None:
         dying = KillingDatabase(folder, user=USER)
         dying.fatal, dying.before = fatal, before
         desk = Desk(
-            Deployments(dying), strategies=Strategies(dying), catalogue=Catalogue.of(dying), sandbox=DirectRunner()
+            Deployments(dying), strategies=Strategies(dying), catalogue=Catalogue(dying), sandbox=DirectRunner()
         )
         with suppress(Killed):
             desk.step_all()
@@ -260,6 +262,7 @@ def test_the_same_key_from_two_servers_deploys_once(bench: Bench, tmp_path: Path
         {"strategy": "sma_crossover"},
         {"strategy": "busy@1"},
         {"symbol": "SPX"},
+        {"interval": "1d"},
         {"params": {"period": 3}},
         {"fee_bps": 4.0},
         {"slippage_bps": 0.0},
@@ -305,6 +308,19 @@ def test_a_deployment_of_two_symbols_is_stepped_on_the_bars_that_both_have(bench
     assert after.terms.symbols == ("MY.A", "MY.B")
     assert after.last_bar == spx(194, 195).times[0]
     assert len(bench.store.steps(deployment.id)) == 6
+
+
+def test_a_longer_bar_is_not_traded_before_it_has_ended(bench: Bench) -> None:
+    """Source: 1999-01-04 is a Monday: 62 bars end in the middle of a week, 120 too."""
+    deployment = bench.deploy(bars=62, interval="1w")
+    assert spx(61, 62).date(0) == "1999-04-01"
+    weeks = spx(0, 120).resampled(BY_NAME["1w"])
+    assert deployment.last_bar == weeks.times[11]
+
+    bench.catalogue.save("MY.SPX", spx(0, 120))
+    bench.desk.step_all()
+
+    courses_agree(bench.store, deployment, recomputed(weeks[: len(weeks) - 1], begun_at=11))
 
 
 @pytest.mark.parametrize(

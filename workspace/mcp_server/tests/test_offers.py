@@ -30,7 +30,7 @@ CONTRACT = {
     "validate_strategy": (("source",), ()),
     "deploy_strategy": (
         ("strategy", "symbol", "idempotency_key"),
-        ("params", "fee_bps", "slippage_bps", "keep_running"),
+        ("params", "interval", "fee_bps", "slippage_bps", "keep_running"),
     ),
     "list_deployments": ((), ()),
     "stop_deployment": (("id",), ()),

@@ -11,6 +11,7 @@ from mcp_server.deployments.ledger import START_CASH
 from mcp_server.deployments.store import Deployment, Order, State
 from mcp_server.market.times import BY_NAME, DAY, show_date, show_moment
 from mcp_server.strategies.contract import LARGEST_INTEGER, MOST_PARAMS, Plain
+from mcp_server.tools.market import Interval
 from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
 
 # With their orders, half of what a client commonly passes on to a model.
@@ -143,6 +144,7 @@ class DeploymentTools:
         ],
         *,
         params: Params = {},  # noqa: B006 - never changed
+        interval: Interval = None,
         fee_bps: Annotated[
             float, Field(ge=0, le=MOST_BPS, description="Fee in basis points of each traded value, 5 = 0.05 percent.")
         ] = FEE_BPS,
@@ -167,6 +169,7 @@ class DeploymentTools:
         request = Request(
             strategy=strategy,
             symbol=symbol,
+            interval=interval,
             params=params,
             fee_bps=fee_bps,
             slippage_bps=slippage_bps,
