@@ -174,9 +174,9 @@ class KillingDatabase(Database):
     fatal = -1
     before = False
 
-    def writing(self) -> Any:
+    def writing(self, **options: Any) -> Any:
         self.fatal -= 1
-        inner = super().writing()
+        inner = super().writing(**options)
         return Dying(inner, before=self.before) if self.fatal == 0 else inner
 
 
