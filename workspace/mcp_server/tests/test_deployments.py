@@ -54,9 +54,12 @@ def signals(bars, period=3):
 """
 
 
+SHIPPED = ShippedSource()
+
+
 def spx(first: int, past: int) -> Bars:
     """Some of the shipped bars."""
-    found = ShippedSource().find("SPX", None)
+    found = SHIPPED.find("SPX", None)
     assert found is not None
     return found[1][first:past]
 
@@ -203,6 +206,7 @@ def test_a_crash_at_a_write_skips_no_bar_and_repeats_none(tmp_path: Path, fatal:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @settings(max_examples=200, deadline=None)
 @given(crashes=st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=6))
 def test_any_crashes_one_after_the_other_skip_no_bar_and_repeat_none(
