@@ -46,7 +46,7 @@ CONTRACT = {
     "set_preferences": (("values",), ()),
 }
 # Tools that find a symbol such as binance:BTC/USDT.
-ASKS_EXCHANGES = {"get_bars", "compute_indicators"}
+ASKS_EXCHANGES = {"get_bars", "compute_indicators", "validate_strategy", "deploy_strategy"}
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "tools.md"
 
 

@@ -12,7 +12,7 @@ from mcp_server.deployments.store import Deployment, Order, State
 from mcp_server.market.times import BY_NAME, DAY, show_date, show_moment
 from mcp_server.strategies.contract import LARGEST_INTEGER, MOST_PARAMS, Plain
 from mcp_server.tools.market import Interval
-from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
+from mcp_server.tools.offer import ADDS_OUTSIDE, READS, REPLACES, Offer
 
 # With their orders, half of what a client commonly passes on to a model.
 MOST_LISTED = 30
@@ -111,7 +111,7 @@ class DeploymentTools:
 
     def offers(self) -> list[Offer]:
         return [
-            Offer(self.deploy_strategy, "Deploy a strategy on paper", ADDS),
+            Offer(self.deploy_strategy, "Deploy a strategy on paper", ADDS_OUTSIDE),
             Offer(self.list_deployments, "List paper deployments", READS),
             Offer(self.stop_deployment, "Stop a paper deployment", REPLACES),
         ]

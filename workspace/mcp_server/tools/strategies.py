@@ -10,7 +10,7 @@ from mcp_server.strategies.contract import DESCRIPTION_CHARACTERS, SOURCE_CHARAC
 from mcp_server.strategies.store import MOST_VERSIONS, Strategies, unified_diff
 from mcp_server.strategies.validation import Validation, Validator
 from mcp_server.strategies.versions import StrategyVersion
-from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
+from mcp_server.tools.offer import ADDS, READS, READS_OUTSIDE, REPLACES, Offer
 
 # With the source, half of what a client commonly passes on to a model.
 MOST_LISTED_VERSIONS = 50
@@ -135,7 +135,7 @@ class StrategyTools:
             Offer(self.save_strategy, "Save a strategy", ADDS),
             Offer(self.delete_strategy, "Delete a strategy", REPLACES),
             Offer(self.restore_strategy, "Restore a strategy", ADDS),
-            Offer(self.validate_strategy, "Validate a strategy", READS),
+            Offer(self.validate_strategy, "Validate a strategy", READS_OUTSIDE),
         ]
 
     def list_strategies(self) -> StrategiesReply:
