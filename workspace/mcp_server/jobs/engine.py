@@ -1,0 +1,154 @@
+"""The account of a backtest: `bt` keeps the book of what was bought, sold and paid, bar by bar.
+
+One rule stands for all: a weight decided on a bar's close is traded at the next bar's open. Between two changes of a
+target the units are held. `bt` is run over the bars on which something is traded and over no others, and what lies
+between is valued at the closes in one array operation: over 5,031 bars a moving-average crossover trades on 196.
+docs/adr/0005 has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import bt
+import numpy
+import pandas
+from numpy.typing import NDArray
+
+Floats = NDArray[numpy.float64]
+Ints = NDArray[numpy.int64]
+
+# In the instrument's currency. Units may be fractions, so the size changes no percentage.
+START_EQUITY = 100_000.0
+
+# Each round shrinks the error by the costs, at most 0.1, so that doubles stand still after 16.
+MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Prices of one or several instruments over the same bars: `times` in ns since 1970, the others bars x symbols."""
+
+    symbols: tuple[str, ...]
+    times: Ints
+    opens: Floats
+    closes: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Shares of the traded value: what a broker takes, and how much worse than the open a fill is."""
+
+    fee: float = 0.0
+    slippage: float = 0.0
+
+    @property
+    def both(self) -> float:
+        return self.fee + self.slippage
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What an account went through.
+
+    `traded_at` are the bars with orders, `orders` the units bought (above 0) or sold there and `held` those held after
+    it, both orders x symbols. `units` and `equity` are as of each bar's close. From bar `ruined_at` on the account is empty.
+    """
+
+    traded_at: Ints
+    orders: Floats
+    held: Floats
+    units: Floats
+    equity: Floats
+    ruined_at: int | None = None
+
+
+class HoldTargets(bt.Algo):  # type: ignore[misc]  # bt has no types
+    """Orders that bring each instrument to its share of what the account is worth after the orders are paid.
+
+    Measured against the account *after* costs, costs scale a backtest down and never change what it holds.
+    """
+
+    def __init__(self, targets: Floats, costs: float) -> None:
+        super().__init__()
+        self._targets = iter(targets.tolist())
+        self._costs = costs
+
+    def __call__(self, target: bt.Strategy) -> bool:
+        children = list(target.children.values())
+        weights = next(self._targets)
+        values = [child.value for child in children]
+        after = equity_after(target.value, weights, values, costs=self._costs)
+        for child, weight, value in zip(children, weights, values, strict=True):
+            units = (weight * after - value) / child.price if weight else -child.position
+            target.transact(units, child=child.name)
+        return True
+
+
+def equity_after(equity: float, weights: Sequence[float], values: Sequence[float], *, costs: float) -> float:
+    """What is left of `equity` once holdings worth `values` were brought to `weights` of what is left."""
+    left = equity
+    for _ in range(MOST_ROUNDS):
+        traded = sum(abs(weight * left - value) for weight, value in zip(weights, values, strict=True))
+        before, left = left, equity - costs * traded
+        if left == before:
+            break
+    return left
+
+
+def keep_book(market: Market, weights: Floats, costs: Costs) -> Book:
+    """Trade the target weights (bars x symbols, finite, decided on each bar's close) and value the account."""
+    held = numpy.vstack([numpy.zeros_like(weights[:1]), weights[:-1]])
+    changes = numpy.diff(held, axis=0, prepend=numpy.zeros_like(held[:1]))
+    traded_at = numpy.flatnonzero(changes.any(axis=1))
+    units, cash = _trade(market.opens[traded_at], held[traded_at], costs.both)
+    row = numpy.searchsorted(traded_at[: len(cash)], numpy.arange(len(weights)), side="right")
+    all_units = numpy.vstack([numpy.zeros_like(weights[:1]), units])
+    equity = numpy.concatenate([[START_EQUITY], cash])[row] + (all_units[row] * market.closes).sum(axis=1)
+    book = Book(traded_at[: len(cash)], numpy.diff(all_units, axis=0), units, all_units[row], equity)
+    return _ended_at_zero(book, lived=int(traded_at[len(cash)]) if len(cash) < len(traded_at) else len(weights))
+
+
+def _trade(opens: Floats, targets: Floats, costs: float) -> tuple[Floats, Floats]:
+    """Units and cash after the orders of each bar; fewer rows than targets when the account was empty at an open."""
+    if not len(opens):
+        return opens, opens[:, 0]
+    names = [str(index) for index in range(opens.shape[1])]
+    strategy = bt.Strategy("account", [HoldTargets(targets, costs)], children=[bt.Security(name) for name in names])
+    strategy.use_integer_positions(False)
+    strategy.set_commissions(lambda quantity, price: abs(quantity) * price * costs)
+    # Bars by number: bt only looks rows up by them, and takes 0 for "not begun".
+    prices = pandas.DataFrame(opens, index=pandas.RangeIndex(1, len(opens) + 1), columns=names)
+    strategy.setup(prices)
+    strategy.adjust(START_EQUITY)
+    done = 0
+    for bar in prices.index:
+        strategy.update(bar)
+        if strategy.value <= 0:
+            break
+        strategy.run()
+        strategy.update(bar)
+        done += 1
+    positions = numpy.column_stack([strategy.children[name].positions.to_numpy() for name in names])
+    return positions[:done], strategy.cash.to_numpy()[:done]
+
+
+def _ended_at_zero(book: Book, *, lived: int) -> Book:
+    """The book with nothing in it from the first bar at whose open (`lived`) or close the account is empty."""
+    below = numpy.flatnonzero(book.equity[:lived] <= 0)
+    ruined_at = int(below[0]) if len(below) else lived
+    if ruined_at == len(book.equity):
+        return book
+    before = numpy.arange(len(book.equity)) < ruined_at
+    # Orders at the open of the bar on which the account ends at the close did happen.
+    kept = book.traded_at <= ruined_at if len(below) else book.traded_at < ruined_at
+    return replace(
+        book,
+        traded_at=book.traded_at[kept],
+        orders=book.orders[kept],
+        held=book.held[kept],
+        units=numpy.where(before[:, None], book.units, 0.0),
+        equity=numpy.where(before, book.equity, 0.0),
+        ruined_at=ruined_at,
+    )
