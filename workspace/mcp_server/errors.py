@@ -95,6 +95,18 @@ class TooManyStrategies(WorkspaceError):
     """There is no room for more strategies. Delete some that are no longer needed."""
 
 
+class UnknownBacktest(WorkspaceError):
+    """No backtest has this id. Ids come from run_backtest and sweep_strategy."""
+
+
+class BadSplit(WorkspaceError):
+    """Give out_of_sample_percent or folds, not both."""
+
+
+class BadGrid(WorkspaceError):
+    """The grid can't be run."""
+
+
 class BadSymbols(WorkspaceError):
     """The strategy is made for other symbols."""
 

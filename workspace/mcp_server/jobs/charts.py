@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from mcp_server.jobs.contract import Result, Task
 
@@ -34,7 +34,9 @@ def run(task: Task) -> Result:
     Arguments: `title`, `subtitle`; `split`, a bar before which a line is drawn, or None. Arrays: `time` (ns since
     1970), `equity`, `benchmark` and `drawdown` (shares, 0 to -1). The same input gives the same bytes.
     """
-    return Result({}, blobs={"chart.png": draw(task.arguments, {name: numpy.asarray(a) for name, a in task.arrays.items()})})
+    return Result(
+        {}, blobs={"chart.png": draw(task.arguments, {name: numpy.asarray(a) for name, a in task.arrays.items()})}
+    )
 
 
 def draw(arguments: dict[str, Any], curves: dict[str, Any]) -> bytes:
@@ -48,8 +50,16 @@ def draw(arguments: dict[str, Any], curves: dict[str, Any]) -> bytes:
     _draw_drawdown(lower, times[shown], curves["drawdown"][shown])
     if arguments.get("split") is not None:
         _draw_split(upper, lower, times[arguments["split"]])
-    figure.suptitle(arguments["title"], fontsize=POINTS + 2, fontweight="bold", color=INK, x=0.02, ha="left")
-    upper.set_title(arguments["subtitle"], fontsize=POINTS - 1, color=GREY, loc="left")
+    upper.set_title(arguments["title"], fontsize=POINTS + 2, fontweight="bold", color=INK, loc="left", pad=22)
+    upper.annotate(
+        arguments["subtitle"],
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 7),
+        textcoords="offset points",
+        fontsize=POINTS - 1,
+        color=GREY,
+    )
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
@@ -66,8 +76,9 @@ def _draw_equity(axes: Axes, times: Any, curves: dict[str, Any]) -> None:
     values = numpy.concatenate([curves["equity"], curves["benchmark"]])
     if values.min() > 0 and values.max() / values.min() > LOGARITHMIC_FROM:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        wide = values.max() / values.min() > LOGARITHMIC_FROM**3
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(_amount))
     axes.legend(loc="upper left", fontsize=POINTS - 1, frameon=False, labelcolor=INK, reverse=True)
     _dress(axes)
@@ -79,9 +90,9 @@ def _draw_drawdown(axes: Axes, times: Any, drawdown: Any) -> None:
     axes.set_ylim(min(float(drawdown.min()) * 1.08, -0.01), 0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title("Drawdown", fontsize=POINTS - 1, color=GREY, loc="left")
-    locator = AutoDateLocator(minticks=3, maxticks=7)
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]  # the package has no types here
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # the same
     _dress(axes)
 
 

@@ -95,6 +95,7 @@ def _performance(equity: Floats, times: Ints, years: float) -> dict[str, Any]:
         else {"from": int(times[peak]), "to": int(times[lowest]), "recovered": _at(times, lowest, back)},
         "calmar": _rounded(cagr / deepest) if cagr is not None and deepest > 0 else None,
         "final_equity": _rounded(equity[-1]),
+        "bars_per_year": _rounded(per_year) if per_year else None,
     }
 
 

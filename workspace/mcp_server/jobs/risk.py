@@ -83,7 +83,8 @@ def historical(returns: Floats, confidence: float) -> tuple[float, float]:
     """The loss that `confidence` percent of the returns stay within, and the mean loss of the others."""
     ordered = numpy.sort(returns)
     beyond = max(1, int(len(ordered) * (100 - confidence) / 100))
-    return max(0.0, float(-ordered[beyond - 1])), max(0.0, float(-ordered[:beyond].mean()))
+    at_risk = max(0.0, float(-ordered[beyond - 1]))
+    return at_risk, max(at_risk, float(-ordered[:beyond].mean()))
 
 
 def bootstrap(returns: Floats, *, horizon: int, seed: int) -> Floats:

@@ -87,7 +87,7 @@ def read_market(symbols: list[str], arrays: Mapping[str, Any]) -> Market:
 
 def read_weights(market: Market, arrays: Mapping[str, Any], index: int) -> Floats:
     """The weights of one run, bars x symbols; no number is flat. Raises Refused."""
-    columns = [numpy.asarray(arrays[f"{index}/{symbol}"], dtype=float) for symbol in market.symbols]
+    columns = [numpy.asarray(arrays.get(f"{index}/{symbol}", ()), dtype=float) for symbol in market.symbols]
     if any(column.shape != market.times.shape for column in columns):
         raise Refused("There is not one weight for each bar.")
     weights = numpy.column_stack(columns)

@@ -1,0 +1,1 @@
+"""Backtests of the user's strategies: ordered, run in the sandbox, kept."""
