@@ -69,7 +69,8 @@ def test_losses_grow_with_confidence_and_shortfall_is_the_larger(returns: Any) -
     rarer, worse = risk.historical(returns, 99)
 
     assert 0 <= at_risk <= rarer <= worse
-    assert at_risk <= shortfall <= worse
+    # The mean of equal numbers is not to the last bit the number.
+    assert at_risk <= shortfall <= worse * (1 + 1e-12)
 
 
 @given(st.floats(0, 60), st.floats(0, 60))
