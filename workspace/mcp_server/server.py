@@ -8,7 +8,10 @@ from mcp.server.mcpserver import MCPServer
 
 from mcp_server import __version__
 from mcp_server.activity import Activity
+from mcp_server.backtests.computing import Computing
+from mcp_server.backtests.placing import Counter
 from mcp_server.strategies.validation import Validator
+from mcp_server.tools.backtests import BacktestTools
 from mcp_server.tools.conversations import ConversationTools
 from mcp_server.tools.deployments import DeploymentTools
 from mcp_server.tools.indicators import IndicatorTools
@@ -48,8 +51,18 @@ def offers(workspace: Workspace) -> list[Offer]:
         *MarketTools(workspace.catalogue, workspace.sandbox).offers(),
         *IndicatorTools(workspace.catalogue, workspace.sandbox).offers(),
         *StrategyTools(workspace.strategies, Validator(workspace.catalogue, workspace.sandbox)).offers(),
+        *_backtest_tools(workspace).offers(),
         *DeploymentTools(workspace.desk).offers(),
         *MemoryTools(workspace.memories).offers(),
         *ConversationTools(workspace.conversations).offers(),
         *PreferenceTools(workspace.preferences).offers(),
     ]
+
+
+def _backtest_tools(workspace: Workspace) -> BacktestTools:
+    return BacktestTools(
+        Counter(workspace.strategies, workspace.catalogue),
+        Computing(workspace.sandbox),
+        workspace.backtests,
+        workspace.preferences,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_server.backtests.store import Backtests
 from mcp_server.deployments.desk import Desk
 from mcp_server.deployments.store import Deployments
 from mcp_server.market.catalogue import Catalogue
@@ -29,6 +30,7 @@ class Workspace:
     preferences: PreferenceStore
     sandbox: Sandbox
     strategies: Strategies
+    backtests: Backtests
     desk: Desk
 
     def close(self) -> None:
@@ -57,5 +59,6 @@ def open_workspace(folder: Path, *, user: str, tier: str, unconfined: bool = Fal
         preferences=PreferenceStore(database),
         sandbox=sandbox,
         strategies=strategies,
+        backtests=Backtests(database),
         desk=Desk(Deployments(database), strategies=strategies, catalogue=catalogue, sandbox=sandbox),
     )

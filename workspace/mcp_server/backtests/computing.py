@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mcp_server.backtests.order import Order
 from mcp_server.jobs.contract import Report, no_report
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
+from mcp_server.strategies.signals import signals_job, weights_of
 
 MIB = 1024 * 1024
 
-# What a strategy computes with, and what keeps the book: imported once, before jobs are forked.
-STRATEGY_MODULES = ("numpy", "pandas")
+# What keeps the book, and what draws: imported once, before jobs are forked.
 ENGINE_MODULES = ("numpy", "pandas", "bt")
 CHART_MODULES = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_agg")
 
@@ -33,19 +34,14 @@ class Computing:
     def weights(self, order: Order, runs: Sequence[Mapping[str, Any]], *, checked: bool) -> dict[str, Any]:
         """`0/SPX` and so on for each set of parameters; `checked`: StrategyFailed when a weight knows later bars."""
         size = 8 * len(runs) * len(order.times) * len(order.bars)
-        job = Job(
-            "mcp_server.jobs.signals:run",
-            {
-                "source": order.strategy.source,
-                "symbols": order.symbols,
-                "params": [dict(params) for params in runs],
-                "check": "lookahead" if checked else None,
-            },
-            arrays=order.arrays(),
-            preload=STRATEGY_MODULES,
-            limits=Limits(wall_s=SIGNALS_S, cpu_s=SIGNALS_S, output_bytes=size + MIB),
-        )
-        return dict(self._sandbox.run(job).arrays)
+        job = signals_job(order.strategy.source, order.bars, params=runs, check="lookahead" if checked else None)
+        limits = Limits(wall_s=SIGNALS_S, cpu_s=SIGNALS_S, output_bytes=size + MIB)
+        answer = self._sandbox.run(replace(job, limits=limits))
+        return {
+            f"{run}/{symbol}": values
+            for run in range(len(runs))
+            for symbol, values in weights_of(answer, order.bars, run=run).items()
+        }
 
     def account(self, order: Order, weights: Mapping[str, Any], *, report: Report = no_report, **more: Any) -> Answer:
         """What jobs/simulate.py answers; `more` are arguments of it."""

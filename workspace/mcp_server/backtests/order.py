@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 from mcp_server.backtests.split import Part, Split
-from mcp_server.errors import NoBars
 from mcp_server.market.bars import Bars
 from mcp_server.market.times import DAY, show_date, show_moment
 from mcp_server.strategies.contract import Plain
@@ -80,25 +79,3 @@ class Order:
             **more,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def aligned(bars: Mapping[str, Bars]) -> dict[str, Bars]:
-    """The bars at the moments that all symbols have. Raises NoBars when there are none."""
-    if len(bars) == 1:
-        return dict(bars)
-    common = set.intersection(*(set(each.times) for each in bars.values()))
-    if not common:
-        raise NoBars(f"{', '.join(bars)} have no bar at the same time. Give a range in which all of them have bars.")
-    return {symbol: _at(each, common) for symbol, each in bars.items()}
-
-
-def _at(bars: Bars, moments: set[int]) -> Bars:
-    if len(moments) == len(bars):
-        return bars
-    kept = [index for index, moment in enumerate(bars.times) if moment in moments]
-    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-    return Bars(
-        bars.interval,
-        array("q", (bars.times[index] for index in kept)),
-        *(array("d", (column[index] for index in kept)) for column in columns),
-    )

@@ -110,9 +110,9 @@ def _words(order: Order, summary: dict[str, Any]) -> dict[str, Any]:
     figures = [
         ("cagr_percent", "{:.1f} % a year"),
         ("sharpe", "Sharpe {:.2f}"),
-        ("max_drawdown_percent", "worst −{:.0f} %"),
+        ("max_drawdown_percent", "drawdown {:.0f} %"),
     ]
-    told = [words.format(metrics[name]) for name, words in figures if metrics[name] is not None]
+    told = [words.format(metrics[name]).replace("-", "−") for name, words in figures if metrics[name] is not None]
     split = next((part.first for part in order.parts if part.name == OUT_OF_SAMPLE), None)
     return {
         "title": f"{order.strategy.name} on {', '.join(order.bars)}",

@@ -58,9 +58,11 @@ class Backtests:
         summary: dict[str, Any] = json.loads(self._read(id, "summary")[0])
         return summary
 
-    def chart(self, id: str) -> bytes | None:  # noqa: A002 - that is its name
-        """Its picture as PNG; a sweep has none. Raises UnknownBacktest."""
+    def chart(self, id: str) -> bytes:  # noqa: A002 - that is its name
+        """Its picture as PNG. Raises UnknownBacktest, also for a sweep."""
         chart: bytes | None = self._read(id, "chart_png")[0]
+        if chart is None:
+            raise UnknownBacktest(f"{id[:40]} is a sweep, which has no chart. Run a backtest of one of its sets.")
         return chart
 
     def trades(self, id: str) -> list[dict[str, Any]]:  # noqa: A002 - that is its name

@@ -19,7 +19,7 @@ from mcp_server.strategies.contract import Plain
 CHUNK_VALUES = 128 * 1024
 MOST_IN_CHUNK = 25
 
-BEST_SHOWN = 10
+BEST_SHOWN = 5
 
 # What the table shows of each run.
 TOLD = ("total_return_percent", "cagr_percent", "sharpe", "max_drawdown_percent", "trades")
@@ -130,7 +130,12 @@ def _told(wanted: Sweep, measured: Sequence[dict[str, Any]], ranges: Ranges) -> 
         ],
         "columns": [*wanted.runs[0], f"in_sample_{metric}", f"out_of_sample_{metric}", *TOLD],
         "table": [
-            [*wanted.runs[place].values(), before[place][metric], after[place][metric], *_row(measured[place])]
+            [
+                *wanted.runs[place].values(),
+                *_row(before[place], metric),
+                *_row(after[place], metric),
+                *_row(measured[place]["metrics"], *TOLD),
+            ]
             for place in order
         ],
         "walk_forward": steps,
@@ -139,8 +144,9 @@ def _told(wanted: Sweep, measured: Sequence[dict[str, Any]], ranges: Ranges) -> 
     }
 
 
-def _row(run: dict[str, Any]) -> list[Any]:
-    return [run["metrics"][name] for name in TOLD]
+def _row(metrics: dict[str, Any], *names: str) -> list[Any]:
+    """Figures to five digits: there may be two hundred rows."""
+    return [value if value is None else float(f"{value:.5g}") for value in (metrics[name] for name in names)]
 
 
 def _step(wanted: Sweep, measured: Sequence[dict[str, Any]], ranges: Ranges, *, pair: int) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from mcp_server.deployments import ledger
-from mcp_server.deployments.feed import Feed, aligned
+from mcp_server.deployments.feed import Feed
 from mcp_server.deployments.ledger import Account
 from mcp_server.deployments.store import Deployment, Deployments, Terms
 from mcp_server.errors import BadSymbols, NoBars, SandboxFailed, SandboxUnavailable, WorkspaceError
+from mcp_server.market.aligning import aligned
 from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.strategies.choice import chosen_symbols

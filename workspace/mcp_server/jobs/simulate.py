@@ -51,7 +51,8 @@ def run(task: Task) -> Result:
         simulated = simulated or one
         measured.append(_figures(market, one, ranges))
         done = arguments.get("before", 0) + index + 1
-        task.report(done, arguments.get("of", arguments["runs"]), f"run {done}")
+        total = arguments.get("of", arguments["runs"])
+        task.report(done, total, f"{done} of {total} runs")
     benchmark = simulate(market, numpy.full(market.closes.shape, 1 / len(market.symbols)), costs)
     values = {"runs": measured, "benchmark": _figures(market, benchmark, ranges)}
     if not arguments.get("detail") or simulated is None:

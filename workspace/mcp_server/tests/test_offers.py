@@ -34,6 +34,16 @@ CONTRACT = {
     ),
     "list_deployments": ((), ()),
     "stop_deployment": (("id",), ()),
+    "run_backtest": (
+        ("strategy", "symbol"),
+        ("start", "end", "interval", "params", "fee_bps", "slippage_bps", "out_of_sample_percent", "folds"),
+    ),
+    "get_backtest": (("id",), ()),
+    "sweep_strategy": (
+        ("strategy", "symbol", "grid"),
+        ("metric", "start", "end", "interval", "fee_bps", "slippage_bps", "out_of_sample_percent", "folds"),
+    ),
+    "assess_risk": (("backtest",), ()),
     "remember": (("content",), ("tags",)),
     "search_memory": (("query",), ("limit",)),
     "forget": (("id",), ()),
@@ -105,7 +115,7 @@ async def test_every_text_and_list_that_a_client_sends_has_a_bound(tools: dict[s
 async def test_hints_are_truthful(tools: dict[str, Tool], name: str) -> None:
     hints = tools[name].annotations
     assert hints is not None
-    reads = name.startswith(("get_", "list_", "search_", "compute_", "validate_"))
+    reads = name.startswith(("get_", "list_", "search_", "compute_", "validate_", "assess_"))
 
     assert hints.read_only_hint is reads
     assert hints.destructive_hint is (name.startswith(("forget", "delete_", "import_", "set_", "stop_")))
@@ -119,11 +129,17 @@ async def test_the_resources_are_those_of_the_contract(server: RunningServer) ->
         templates = (await client.list_resource_templates()).resource_templates
 
     assert {each.uri for each in fixed} == {"context://profile", "context://preferences"}
-    assert {each.uri_template for each in templates} == {"conversation://{conversation}", "strategy://{name}"}
+    assert {each.uri_template for each in templates} == {
+        "conversation://{conversation}",
+        "strategy://{name}",
+        "backtest://{id}",
+        "backtest://{id}/trades",
+        "backtest://{id}/chart.png",
+    }
     described: list[Resource | ResourceTemplate] = [*fixed, *templates]
     for each in described:
         assert each.description
-        assert each.mime_type == "application/json"
+        assert each.mime_type == ("image/png" if str(each).count("chart.png") else "application/json")
 
 
 def test_the_documentation_names_every_tool_with_every_argument(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import ffn
+import ffn  # type: ignore[import-untyped]  # it has no types
 import numpy
 import pandas
 import pytest
@@ -26,9 +26,9 @@ weights = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 0.5, float("nan")]), st.flo
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_symbols: int = 3) -> tuple[Any, Any, Any]:
+def cases(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     """Opens, closes and weights, bars x symbols."""
-    shape = (draw(st.integers(2, 40)), draw(st.integers(1, most_symbols)))
+    shape = (draw(st.integers(2, 40)), draw(st.integers(1, 3)))
     gaps, days = (draw(arrays(float, shape, elements=moves)) for _ in range(2))
     opens = 100 * numpy.cumprod((1 + gaps) * numpy.vstack([numpy.ones(shape[1]), 1 + days[:-1]]), axis=0)
     return opens, opens * (1 + days), draw(arrays(float, shape, elements=weights)) / shape[1]
@@ -54,7 +54,8 @@ def column(*values: float) -> Any:
 def recomputed(opens: Any, closes: Any, chosen: Any, costs: float) -> list[float]:
     """The account kept bar by bar with lists and a bisection, nothing shared with the code under test."""
     symbols = range(len(closes[0]))
-    cash, units, before, equity = START_EQUITY, [0.0 for _ in symbols], [0.0 for _ in symbols], []
+    cash, units, before = START_EQUITY, [0.0 for _ in symbols], [0.0 for _ in symbols]
+    equity: list[float] = []
     for bar in range(len(closes)):
         targets = [
             0.0 if bar == 0 or numpy.isnan(chosen[bar - 1][each]) else float(chosen[bar - 1][each]) for each in symbols
@@ -98,7 +99,7 @@ def test_later_bars_change_nothing_before(case: tuple[Any, Any, Any], data: st.D
     moved = [numpy.where(later, values * 1.7, values) for values in (opens, closes)]
 
     first = simulated(opens, closes, chosen)
-    second = simulated(*moved, numpy.where(later, -chosen, chosen))
+    second = simulated(moved[0], moved[1], numpy.where(later, -chosen, chosen))
 
     assert first.arrays["equity"][:known].tolist() == second.arrays["equity"][:known].tolist()
 
@@ -211,7 +212,9 @@ def test_a_single_bar_gives_figures_without_a_year() -> None:
 
 
 def test_constant_prices_have_no_ratio() -> None:
-    figures = simulated(*[numpy.full((30, 1), 10.0)] * 2, numpy.ones((30, 1))).values["runs"][0]["metrics"]
+    prices = numpy.full((30, 1), 10.0)
+
+    figures = simulated(prices, prices, numpy.ones((30, 1))).values["runs"][0]["metrics"]
 
     assert figures["sharpe"] is figures["sortino"] is None
     assert figures["final_equity"] == START_EQUITY
@@ -248,7 +251,12 @@ def test_the_figures_are_those_of_ffn() -> None:
     bars = ShippedSource().bars("SPX")
     closes, opens = (numpy.array(each)[:, None] for each in (bars.close, bars.open))
     chosen = numpy.where(closes > pandas.DataFrame(closes).rolling(100).mean().to_numpy(), 1.0, 0.0)
-    given_arrays = {"SPX/time": bars.times, "SPX/open": opens[:, 0], "SPX/close": closes[:, 0], "0/SPX": chosen[:, 0]}
+    given_arrays: dict[str, Any] = {
+        "SPX/time": bars.times,
+        "SPX/open": opens[:, 0],
+        "SPX/close": closes[:, 0],
+        "0/SPX": chosen[:, 0],
+    }
 
     answer = simulate.run(
         Task({"symbols": ["SPX"], "runs": 1, "fee_bps": 5, "slippage_bps": 1, "detail": True}, given_arrays)

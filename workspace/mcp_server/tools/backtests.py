@@ -13,7 +13,7 @@ from mcp_server.backtests.choosing import Metric
 from mcp_server.backtests.computing import Computing
 from mcp_server.backtests.grid import MOST_RUNS, runs_of
 from mcp_server.backtests.order import Terms
-from mcp_server.backtests.placing import Desk, Wish
+from mcp_server.backtests.placing import Counter, Wish
 from mcp_server.backtests.running import run_backtest
 from mcp_server.backtests.split import Split
 from mcp_server.backtests.store import Backtests, Record
@@ -76,7 +76,7 @@ BacktestId = Annotated[
 class BacktestTools:
     """Backtests for a model."""
 
-    desk: Desk
+    counter: Counter
     computing: Computing
     store: Backtests
     preferences: PreferenceStore
@@ -113,7 +113,7 @@ class BacktestTools:
         Good figures on the bars that a strategy was chosen on prove little: give out_of_sample_percent or folds.
         """
         terms = Terms(fee_bps, slippage_bps, Split(out_of_sample_percent, folds))
-        order = self.desk.place(Wish(strategy, symbol, start, end, interval, params or {}, terms))
+        order = self.counter.place(Wish(strategy, symbol, start, end, interval, params or {}, terms))
         record = run_backtest(order, computing=self.computing, store=self.store, report=reporter(context))
         return _reply(record)
 
@@ -164,7 +164,7 @@ class BacktestTools:
             out_of_sample_percent = SWEPT_OUT_OF_SAMPLE_PERCENT
         split = Split(out_of_sample_percent, folds)
         wish = Wish(strategy, symbol, start, end, interval, {}, Terms(fee_bps, slippage_bps, split))
-        order = self.desk.place(wish)
+        order = self.counter.place(wish)
         wanted = Sweep(order, runs_of(order.strategy, grid), metric)
         record = sweep(wanted, computing=self.computing, store=self.store, report=reporter(context))
         return SweepReply.model_validate(record.summary)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from pydantic import BaseModel
 
-from mcp_server.tools import market, memory, strategies
+from mcp_server.errors import WorkspaceError
+from mcp_server.tools import backtests, market, memory, strategies
 from mcp_server.workspace import Workspace
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 JSON = "application/json"
+PNG = "image/png"
 
 # Recent context for a prompt, not an archive: the tools page through the rest.
 RECENT_MEMORIES = 20
@@ -67,7 +76,25 @@ class Resources:
             title="Strategy",
             mime_type=JSON,
             description="A strategy's newest version: source, parameters with defaults, digest, and its versions.",
-        )(self.strategy)
+        )(_told(self.strategy))
+        server.resource(
+            "backtest://{id}",
+            title="Backtest",
+            mime_type=JSON,
+            description="A backtest or sweep: what was run, its figures and notes.",
+        )(_told(self.backtest))
+        server.resource(
+            "backtest://{id}/trades",
+            title="Trades of a backtest",
+            mime_type=JSON,
+            description="Every round trip of a backtest: side, dates, units, prices, profit or loss after fees.",
+        )(_told(self.trades))
+        server.resource(
+            "backtest://{id}/chart.png",
+            title="Chart of a backtest",
+            mime_type=PNG,
+            description="Equity beside buy and hold, and drawdown.",
+        )(_told(self.chart))
 
     def profile(self) -> str:
         memories = self._workspace.memories
@@ -89,3 +116,25 @@ class Resources:
     def strategy(self, name: str) -> str:
         found = self._workspace.strategies.find(name)
         return strategies.read(self._workspace.strategies, found).model_dump_json()
+
+    def backtest(self, id: str) -> str:  # noqa: A002 - the place in the address is called id
+        return json.dumps(backtests.told(self._workspace.backtests.summary(id)), ensure_ascii=False)
+
+    def trades(self, id: str) -> str:  # noqa: A002 - the place in the address is called id
+        return json.dumps({"id": id, "trades": self._workspace.backtests.trades(id)}, ensure_ascii=False)
+
+    def chart(self, id: str) -> bytes:  # noqa: A002 - the place in the address is called id
+        return self._workspace.backtests.chart(id)
+
+
+def _told(read: Callable[P, T]) -> Callable[P, T]:
+    """Tells the client what a WorkspaceError says; the SDK would keep it to itself."""
+
+    @functools.wraps(read)
+    def reading(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return read(*arguments, **named)
+        except WorkspaceError as error:
+            raise ResourceNotFoundError(str(error)) from error
+
+    return reading
