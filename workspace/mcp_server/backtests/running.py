@@ -85,11 +85,12 @@ def _figures(order: Order, values: dict[str, Any]) -> dict[str, Any]:
             }
             for part, metrics, beside in zip(order.parts, run["parts"], benchmark["parts"], strict=True)
         ],
-        "notes": _notes(order, run),
+        "years": values["years"],
+        "notes": _notes(order, run, len(values["trades"])),
     }
 
 
-def _notes(order: Order, run: dict[str, Any]) -> list[str]:
+def _notes(order: Order, run: dict[str, Any], listed: int) -> list[str]:
     notes = []
     if run["ruined_at"] is not None:
         notes.append(f"The account was empty on {order.show(run['ruined_at'])}; nothing is traded from then on.")
@@ -100,6 +101,8 @@ def _notes(order: Order, run: dict[str, Any]) -> list[str]:
             f"On {run['scaled_bars']} bars the weights of the symbols summed to more than 1; they were scaled down to "
             "1 together, since the account borrows nothing."
         )
+    if listed < run["metrics"]["trades"]:
+        notes.append(f"The list of trades has the first {listed} of {run['metrics']['trades']}.")
     if len(order.bars) > 1:
         notes.append(f"Only moments at which all of {', '.join(order.bars)} have a bar are used.")
     return notes

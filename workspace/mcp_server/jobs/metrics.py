@@ -71,6 +71,15 @@ def drawdown_of(equity: Floats) -> Floats:
     return equity / numpy.maximum.accumulate(equity) - 1
 
 
+def by_year(times: Ints, equity: Floats) -> dict[int, float]:
+    """The return of each calendar year (UTC) in percent, from the last close of the year before."""
+    years = times.astype("datetime64[ns]").astype("datetime64[Y]").astype(int) + 1970
+    last = numpy.append(numpy.flatnonzero(numpy.diff(years)), len(years) - 1)
+    ends, begins = equity[last], numpy.concatenate([equity[:1], equity[last[:-1]]])
+    growth = numpy.where(begins > 0, ends / numpy.where(begins > 0, begins, 1.0), 1.0)
+    return {int(year): _rounded(100 * (grown - 1)) for year, grown in zip(years[last], growth, strict=True)}
+
+
 def _performance(equity: Floats, times: Ints, years: float) -> dict[str, Any]:
     returns = returns_of(equity)
     growth = float(equity[-1] / equity[0]) if equity[0] > 0 else 1.0

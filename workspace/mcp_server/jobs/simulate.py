@@ -10,7 +10,7 @@ import numpy
 
 from mcp_server.jobs.contract import Refused, Result, Task
 from mcp_server.jobs.engine import Costs, Floats, Market, keep_book
-from mcp_server.jobs.metrics import Course, course_of, drawdown_of, measure
+from mcp_server.jobs.metrics import Course, by_year, course_of, drawdown_of, measure
 from mcp_server.jobs.trades import Trade, trades_of
 
 BASIS_POINT = 1e-4
@@ -58,7 +58,11 @@ def run(task: Task) -> Result:
     if not arguments.get("detail") or simulated is None:
         return Result(values)
     return Result(
-        values | {"trades": [_row(market, trade) for trade in simulated.trades[:MOST_TRADES]]},
+        {
+            **values,
+            "trades": [_row(market, trade) for trade in simulated.trades[:MOST_TRADES]],
+            "years": _years(simulated.course, benchmark.course),
+        },
         arrays=_curves(simulated, benchmark),
     )
 
@@ -122,6 +126,14 @@ def _curves(simulated: Simulated, benchmark: Simulated) -> dict[str, Floats]:
         "gross": simulated.course.gross,
         "benchmark": benchmark.course.equity,
     }
+
+
+def _years(course: Course, benchmark: Course) -> list[dict[str, Any]]:
+    beside = by_year(benchmark.times, benchmark.equity)
+    return [
+        {"year": year, "return_percent": grown, "benchmark_percent": beside[year]}
+        for year, grown in by_year(course.times, course.equity).items()
+    ]
 
 
 def _row(market: Market, trade: Trade) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +88,13 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    folder: Path, key: Ed25519PrivateKey, *, user: str = USER, environ: dict[str, str] | None = None
+    folder: Path, key: Ed25519PrivateKey, *, options: Sequence[str] = (), environ: dict[str, str] | None = None
 ) -> Iterator[RunningServer]:
     """Start `python -m mcp_server` on free ports over `folder`, with the data of an earlier one if there is any."""
     public_key, ready = folder / "gateway.pem", folder / "ready.json"
     public_key.write_bytes(pem_of(key))
-    arguments = ["--data", folder / "data", "--port", 0, "--activity-port", 0, "--user", user, "--tier", "pro"]
-    arguments += ["--public-key", public_key, "--ready-file", ready]
+    arguments = ["--data", folder / "data", "--port", 0, "--activity-port", 0, "--user", USER, "--tier", "pro"]
+    arguments += ["--public-key", public_key, "--ready-file", ready, *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "mcp_server", *map(str, arguments)],
         cwd=WORKSPACE,

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mcp_server.deployments import ledger
 from mcp_server.jobs import simulate
 from mcp_server.jobs.contract import Refused, Result, Task
 from mcp_server.jobs.engine import START_EQUITY
@@ -88,6 +89,31 @@ def test_equity_is_that_of_a_second_account(case: tuple[Any, Any, Any], fee: flo
 
     again = recomputed(opens, closes, chosen, (fee + slippage) / 10_000)
     assert answer.arrays["equity"] == pytest.approx(again, rel=1e-9, abs=1e-4)
+
+
+@given(cases(), st.floats(0, 50), st.floats(0, 50))
+@settings(deadline=None)
+def test_a_paper_account_would_have_gone_the_same_way(case: tuple[Any, Any, Any], fee: float, slippage: float) -> None:
+    """Source: a user deploys what a backtest showed; both must follow one rule."""
+    opens, closes, chosen = case
+    answer = simulated(opens, closes, chosen, fee_bps=fee, slippage_bps=slippage)
+    rows = [
+        [dict(zip("ABC", row, strict=False)) for row in values.tolist()]
+        for values in (opens, closes, numpy.nan_to_num(chosen))
+    ]
+
+    account, equity = ledger.opened(rows[1][0], rows[2][0]), [START_EQUITY]
+    for opened, closed, decided in list(zip(*rows, strict=True))[1:]:
+        account, _ = ledger.step(
+            account, ledger.Prices(opened, closed), weights=decided, costs=ledger.Costs(fee, slippage)
+        )
+        equity.append(account.equity)
+
+    # A paper account that is lost is stopped by its owner, not by the arithmetic.
+    lived = (
+        len(equity) if answer.values["runs"][0]["ruined_at"] is None else answer.arrays["equity"].tolist().index(0.0)
+    )
+    assert answer.arrays["equity"][:lived] == pytest.approx(equity[:lived], rel=1e-9, abs=1e-4)
 
 
 @given(cases(), st.data())
@@ -287,6 +313,23 @@ def test_parts_are_measured_by_themselves_and_join_to_the_whole() -> None:
     grown = [1 + part["total_return_percent"] / 100 for part in run["parts"]]
     assert grown[0] * grown[1] == pytest.approx(1 + run["metrics"]["total_return_percent"] / 100)
     assert sum(part["trades"] for part in run["parts"]) == run["metrics"]["trades"]
+
+
+def test_the_years_of_the_calendar_join_to_the_whole() -> None:
+    bars = 900
+    closes = 100 * numpy.cumprod(1 + numpy.random.default_rng(6).normal(0, 0.01, (bars, 1)), axis=0)
+
+    answer = simulated(closes, closes, numpy.ones((bars, 1)))
+
+    years = answer.values["years"]
+    assert [year["year"] for year in years] == [1970, 1971, 1972]
+    whole = numpy.prod([1 + year["return_percent"] / 100 for year in years])
+    assert whole == pytest.approx(answer.arrays["equity"][-1] / START_EQUITY)
+    # 1971-12-31 is bar 729, 1970-12-31 bar 364.
+    assert years[1]["return_percent"] == pytest.approx(
+        100 * (answer.arrays["equity"][729] / answer.arrays["equity"][364] - 1)
+    )
+    assert years[0]["benchmark_percent"] == years[0]["return_percent"]
 
 
 def test_progress_counts_the_runs_of_the_whole_job() -> None:

@@ -65,6 +65,14 @@ class PartReply(Period):
     benchmark: MetricsReply
 
 
+class YearReply(BaseModel):
+    """A calendar year, the first and the last as far as there are bars."""
+
+    year: int
+    return_percent: float
+    benchmark_percent: float
+
+
 class InputReply(Period):
     """What was run."""
 
@@ -87,6 +95,7 @@ class BacktestReply(InputReply, Illustrated):
     metrics: MetricsReply
     benchmark: MetricsReply
     parts: list[PartReply]
+    years: list[YearReply]
     notes: list[str]
     chart_uri: str
     trades_uri: str
