@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from mcp_server.backtests.order import Order
 from mcp_server.jobs.contract import Report, no_report
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
-from mcp_server.strategies.signals import signals_job, weights_of
+from mcp_server.strategies.signals import Check, signals_job, weights_of
 
 MIB = 1024 * 1024
 
@@ -21,8 +20,8 @@ CHART_MODULES = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_agg"
 SIGNALS_S = 120.0
 SIMULATION_S = 120.0
 
-# Trades as JSON, ten thousand at most, and the figures.
-VALUES_BYTES = 8 * MIB
+# Trades as JSON, five thousand at most, and the figures.
+VALUES_BYTES = 4 * MIB
 
 
 class Computing:
@@ -33,10 +32,9 @@ class Computing:
 
     def weights(self, order: Order, runs: Sequence[Mapping[str, Any]], *, checked: bool) -> dict[str, Any]:
         """`0/SPX` and so on for each set of parameters; `checked`: StrategyFailed when a weight knows later bars."""
-        size = 8 * len(runs) * len(order.times) * len(order.bars)
-        job = signals_job(order.strategy.source, order.bars, params=runs, check="lookahead" if checked else None)
-        limits = Limits(wall_s=SIGNALS_S, cpu_s=SIGNALS_S, output_bytes=size + MIB)
-        answer = self._sandbox.run(replace(job, limits=limits))
+        check: Check = "lookahead" if checked else None
+        job = signals_job(order.strategy.source, order.bars, params=runs, check=check, cpu_s=SIGNALS_S)
+        answer = self._sandbox.run(job)
         return {
             f"{run}/{symbol}": values
             for run in range(len(runs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from typing import Any
 
@@ -29,10 +30,16 @@ def run_backtest(order: Order, *, computing: Computing, store: Backtests, report
     ranges = [[part.first, part.past] for part in order.parts]
     answer = computing.account(order, weights, detail=True, ranges=ranges)
     report(2, STEPS, "drawing")
-    summary = {"id": identity, "digest": digest, "kind": "backtest", **about(order), **_figures(order, answer.values)}
+    trades = [_dated(order, trade) for trade in json.loads(answer.blobs["trades.json"])]
+    summary = {
+        "id": identity,
+        "digest": digest,
+        "kind": "backtest",
+        **about(order),
+        **_figures(order, answer.values, listed=len(trades)),
+    }
     chart = computing.chart(order, answer.arrays, **_words(order, summary))
     report(3, STEPS, "storing")
-    trades = [_dated(order, trade) for trade in answer.values["trades"]]
     record = Record(
         identity,
         order.strategy.name,
@@ -70,7 +77,7 @@ def dated_metrics(order: Order, metrics: dict[str, Any]) -> dict[str, Any]:
     return {**metrics, "max_drawdown": dates}
 
 
-def _figures(order: Order, values: dict[str, Any]) -> dict[str, Any]:
+def _figures(order: Order, values: dict[str, Any], *, listed: int) -> dict[str, Any]:
     run, benchmark = values["runs"][0], values["benchmark"]
     return {
         "metrics": dated_metrics(order, run["metrics"]),
@@ -86,7 +93,7 @@ def _figures(order: Order, values: dict[str, Any]) -> dict[str, Any]:
             for part, metrics, beside in zip(order.parts, run["parts"], benchmark["parts"], strict=True)
         ],
         "years": values["years"],
-        "notes": _notes(order, run, len(values["trades"])),
+        "notes": _notes(order, run, listed),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import ffn  # type: ignore[import-untyped]  # it has no types
@@ -46,6 +47,11 @@ def simulated(opens: Any, closes: Any, chosen: Any, **arguments: Any) -> Result:
             given_arrays[f"0/{symbol}" if name == "0" else f"{symbol}/{name}"] = values[:, index]
     usual = {"symbols": symbols, "runs": 1, "fee_bps": 0.0, "slippage_bps": 0.0, "detail": True}
     return simulate.run(Task({**usual, **arguments}, given_arrays))
+
+
+def trades_of(answer: Result) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(answer.blobs["trades.json"])
+    return found
 
 
 def column(*values: float) -> Any:
@@ -146,7 +152,7 @@ def test_without_weights_the_account_is_cash(case: tuple[Any, Any, Any]) -> None
     answer = simulated(opens, closes, numpy.zeros_like(chosen), fee_bps=10.0)
 
     assert set(answer.arrays["equity"]) == {START_EQUITY}
-    assert answer.values["trades"] == []
+    assert trades_of(answer) == []
     figures = answer.values["runs"][0]["metrics"]
     assert (figures["trades"], figures["exposure_percent"], figures["turnover_per_year"]) == (0, 0, 0)
     assert figures["sharpe"] is figures["calmar"] is figures["win_rate_percent"] is figures["max_drawdown"] is None
@@ -159,9 +165,9 @@ def test_the_trades_add_up_to_the_account(case: tuple[Any, Any, Any], fee: float
     run = answer.values["runs"][0]
 
     if run["ruined_at"] is None:
-        gained = sum(trade["pnl"] for trade in answer.values["trades"])
+        gained = sum(trade["pnl"] for trade in trades_of(answer))
         assert gained == pytest.approx(answer.arrays["equity"][-1] - START_EQUITY, rel=1e-9, abs=1e-4)
-        fees = sum(trade["fees"] for trade in answer.values["trades"])
+        fees = sum(trade["fees"] for trade in trades_of(answer))
         assert fees == pytest.approx(run["metrics"]["fees_paid"], rel=1e-9, abs=1e-6)
 
 
@@ -179,7 +185,7 @@ def test_a_weight_is_traded_at_the_next_bars_open() -> None:
 
     # Decided at 15, bought at 20, decided at 25, sold at 30.
     assert answer.arrays["equity"].tolist() == [100_000, 125_000, 150_000]
-    trade = answer.values["trades"][0]
+    trade = trades_of(answer)[0]
     assert (trade["side"], trade["units"], trade["entry_price"], trade["exit_price"]) == ("long", 5000, 20, 30)
     assert (trade["entry"], trade["exit"], trade["bars_held"], trade["pnl"]) == (DAY_NS, 2 * DAY_NS, 1, 50_000)
 
@@ -188,7 +194,7 @@ def test_fees_and_slippage_are_paid_on_both_ways() -> None:
     answer = simulated(column(10, 10, 10), column(10, 10, 10), column(1, 0, 0), fee_bps=100.0, slippage_bps=100.0)
 
     bought = 100_000 / 1.02
-    trade, figures = answer.values["trades"][0], answer.values["runs"][0]["metrics"]
+    trade, figures = trades_of(answer)[0], answer.values["runs"][0]["metrics"]
     assert answer.arrays["equity"] == pytest.approx([100_000, bought, bought * 0.98])
     assert figures["fees_paid"] == figures["slippage_paid"] == pytest.approx(2 * bought * 0.01)
     assert (trade["entry_price"], trade["exit_price"]) == pytest.approx((10.1, 9.9))
@@ -198,7 +204,7 @@ def test_fees_and_slippage_are_paid_on_both_ways() -> None:
 def test_turning_from_long_to_short_is_two_trades() -> None:
     answer = simulated(column(10, 10, 20, 10), column(10, 20, 20, 10), column(1, -1, 0, 0))
 
-    trades = answer.values["trades"]
+    trades = trades_of(answer)
     assert [(trade["side"], trade["pnl"]) for trade in trades] == [("long", 100_000), ("short", 100_000)]
     assert answer.arrays["equity"].tolist() == [100_000, 200_000, 200_000, 300_000]
 
@@ -206,7 +212,7 @@ def test_turning_from_long_to_short_is_two_trades() -> None:
 def test_a_position_that_grows_has_its_average_price() -> None:
     answer = simulated(column(10, 10, 20, 20), column(10, 20, 20, 20), column(0.5, 1, 0, 0))
 
-    trade = answer.values["trades"][0]
+    trade = trades_of(answer)[0]
     # 5,000 units at 10, then 2,500 more for the other 50,000 at 20.
     assert (trade["units"], trade["pnl"]) == pytest.approx((7_500, 50_000))
     assert trade["entry_price"] == pytest.approx((5_000 * 10 + 2_500 * 20) / 7_500)
@@ -220,14 +226,14 @@ def test_an_account_that_is_lost_stays_at_zero() -> None:
     assert run["ruined_at"] == 2 * DAY_NS
     assert (run["metrics"]["total_return_percent"], run["metrics"]["max_drawdown_percent"]) == (-100, 100)
     assert run["metrics"]["cagr_percent"] == -100
-    assert answer.values["trades"][0]["exit"] is None
+    assert trades_of(answer)[0]["exit"] is None
 
 
 def test_an_account_that_is_lost_overnight_trades_no_more() -> None:
     answer = simulated(column(10, 10, 30, 5), column(10, 15, 30, 5), column(-1, -0.5, 1, 1))
 
     assert answer.arrays["equity"].tolist() == [100_000, 50_000, 0, 0]
-    assert len(answer.values["trades"]) == 1
+    assert len(trades_of(answer)) == 1
 
 
 def test_a_single_bar_gives_figures_without_a_year() -> None:
@@ -313,6 +319,16 @@ def test_parts_are_measured_by_themselves_and_join_to_the_whole() -> None:
     grown = [1 + part["total_return_percent"] / 100 for part in run["parts"]]
     assert grown[0] * grown[1] == pytest.approx(1 + run["metrics"]["total_return_percent"] / 100)
     assert sum(part["trades"] for part in run["parts"]) == run["metrics"]["trades"]
+
+
+def test_a_list_of_very_many_trades_is_cut() -> None:
+    bars = 2 * simulate.MOST_TRADES + 10
+    prices = numpy.ones((bars, 1))
+
+    answer = simulated(prices, prices, numpy.arange(bars)[:, None] % 2.0)
+
+    assert answer.values["runs"][0]["metrics"]["trades"] > simulate.MOST_TRADES
+    assert len(trades_of(answer)) == simulate.MOST_TRADES
 
 
 def test_the_years_of_the_calendar_join_to_the_whole() -> None:
