@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from lifecycle_sidecar.policy import Activity
@@ -22,11 +23,21 @@ def read_activity(url: str) -> Activity | None:
         connection.request("GET", place.path or "/")
         answer = connection.getresponse()
         said = json.loads(answer.read(MAX_ANSWER_BYTES))
-        return Activity(int(said["in_flight"]), float(said["last_useful"])) if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError):
+        return _activity(said) if answer.status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     finally:
         connection.close()
+
+
+def _activity(said: dict[str, Any]) -> Activity:
+    """What was said. A server that is older than running backtests and kept deployments has none."""
+    return Activity(
+        in_flight=int(said["in_flight"]),
+        last_useful=float(said["last_useful"]),
+        backtests=int(said.get("running", {}).get("backtests", 0)),
+        kept=int(said.get("kept", 0)),
+    )
 
 
 def activity_url(ready_file: Path, *, pid: int) -> str | None:

@@ -21,10 +21,20 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What the server said: useful requests in flight, and when the last one was, by the server's clock."""
+    """What the server said: useful requests in flight, and when the last one was, by the server's clock.
+
+    `backtests` run, asked for by a request that may have gone; `kept` are live deployments that the user asked to keep.
+    """
 
     in_flight: int
     last_useful: float
+    backtests: int = 0
+    kept: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is at work that a stop would cut."""
+        return self.in_flight > 0 or self.backtests > 0 or self.kept > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +77,20 @@ class Watch:
         self._before = Sighting(sighting.activity or self._before.activity, sighting.heartbeat)
         return self._decide(sighting)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether some of the idle time has passed."""
+        return self._quiet_s > 0
+
+    def begin_anew(self, now: float) -> None:
+        """Begin the idle time anew at the monotonic time `now`."""
+        self._quiet_s = 0.0
+        self._looked = now
+
     def _quiet_after(self, step: float, activity: Activity | None) -> float:
         if activity is None:
             return self._quiet_s
-        if activity.in_flight or activity != self._before.activity:
+        if activity.busy or activity != self._before.activity:
             return 0.0
         return self._quiet_s + step
 

@@ -7,52 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from lifecycle_sidecar.options import parse_options
+from lifecycle_sidecar.tests.peers import NAME, QUIET, Cluster, Fault, activity, cluster, hang, refusing, until
 
 WORKSPACE = Path(__file__).parents[2]
 WAIT_S = 30
 
 # Say that it runs, then wait to be ended.
 WAITS = "import signal; print('ready', flush=True); signal.pause()"
-QUIET = {"in_flight": 0, "last_useful": 1000.0, "started": 900.0}
 NOBODY = "http://127.0.0.1:9/activity"
-
-
-@contextmanager
-def activity(answer: Callable[[int], dict[str, float]]) -> Iterator[str]:
-    """An `/activity` whose n-th answer, from 1, is `answer(n)`; gives its URL."""
-    asked = 0
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal asked
-            asked += 1
-            body = json.dumps(answer(asked)).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/activity"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager
@@ -106,12 +75,23 @@ def test_work_in_flight_keeps_it_until_it_is_done() -> None:
     assert seen[-1] > 30
 
 
-@pytest.mark.parametrize("said", [[], {"in_flight": "x", "last_useful": 1}, {"in_flight": 0}, None])
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        {"in_flight": "x", "last_useful": 1},
+        {"in_flight": 0},
+        {**QUIET, "running": 3},
+        {**QUIET, "running": {"backtests": None}},
+        {**QUIET, "kept": "x"},
+        None,
+    ],
+)
 def test_an_unreachable_or_strange_activity_never_stops_it(said: object) -> None:
     """The child ends by itself after a second: the sidecar gives its status, so it had not stopped it before."""
     child = "import sys, time; print('ready', flush=True); time.sleep(1); sys.exit(5)"
     with (
-        activity(lambda _: said) as url,  # type: ignore[arg-type, return-value]  # strange on purpose
+        activity(lambda _: said) as url,
         sidecar("--activity-url", url if said is not None else NOBODY, "--idle-seconds", 0.1, child=child) as process,
     ):
         assert ended(process)[0] == 5
@@ -224,6 +204,87 @@ def test_the_activity_port_is_learnt_from_the_servers_ready_file(tmp_path: Path)
                 assert ended(process)[0] == status
 
 
+@contextmanager
+def attendant(api: Cluster, url: str, *options: object) -> Iterator[subprocess.Popen[str]]:
+    """A sidecar as a pod has it, which looks every 50 ms."""
+    command = [sys.executable, "-m", "lifecycle_sidecar", "--poll-seconds", "0.05", "--deployment", NAME]
+    process = subprocess.Popen(
+        [*command, "--credentials", api.folder, "--activity-url", url, *map(str, options)],
+        cwd=WORKSPACE,
+        env={**os.environ, **api.environ},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_sidecar_in_a_pod_scales_its_deployment_to_zero_and_waits_for_its_end(tmp_path: Path) -> None:
+    """Source: a container that exits is only restarted: the kubelet ends it once the Deployment is at 0."""
+    with (
+        cluster(tmp_path) as api,
+        activity(lambda _: QUIET) as url,
+        attendant(api, url, "--idle-seconds", 0.2) as process,
+    ):
+        until(lambda: api.replicas == 0)
+        process.terminate()
+        _, log = process.communicate(timeout=WAIT_S)
+
+    assert process.returncode == 0
+    assert "nobody used it" in log
+    assert api.token not in log
+
+
+@pytest.mark.parametrize("fault", [refusing(403), hang], ids=["refuses", "hangs"])
+def test_a_signal_ends_a_sidecar_whose_api_server_fails(tmp_path: Path, fault: Fault) -> None:
+    with (
+        cluster(tmp_path) as api,
+        activity(lambda _: QUIET) as url,
+        attendant(api, url, "--idle-seconds", 0.2) as process,
+    ):
+        api.faults = [fault] * 1000
+        until(lambda: "GET" in api.log)
+        process.terminate()
+        assert process.wait(timeout=WAIT_S) == 0
+
+    assert api.replicas == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_a_sidecar_in_a_pod_stays_under_40_megabytes(tmp_path: Path) -> None:
+    with (
+        cluster(tmp_path) as api,
+        activity(lambda _: QUIET) as url,
+        attendant(api, url, "--idle-seconds", 0.2) as process,
+    ):
+        until(lambda: api.replicas == 0)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+
+    (peak_kb,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert peak_kb < 40 * 1024
+
+
+def test_a_sidecar_outside_of_a_pod_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lifecycle_sidecar", "--activity-url", NOBODY, "--idle-seconds", "1"]
+
+    ended = subprocess.run(
+        [*command, "--deployment", NAME, "--credentials", tmp_path],
+        cwd=WORKSPACE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "this is no pod" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_command_that_can_not_be_run_is_told() -> None:
     options = ["--activity-url", NOBODY, "--idle-seconds", "0", "--spawn", "--", "/no/such/server"]
 
@@ -263,6 +324,15 @@ def test_options_come_from_the_command_line_or_the_environment() -> None:
     assert options.owner_timeout_seconds == 30
 
 
+def test_the_options_of_a_pod_come_from_its_environment() -> None:
+    environ = {"WORKSPACE_ACTIVITY_URL": NOBODY, "WORKSPACE_IDLE_SECONDS": "900"}
+    environ |= {"WORKSPACE_NAMESPACE": "users", "WORKSPACE_DEPLOYMENT": NAME}
+
+    options = parse_options([], environ)
+
+    assert (options.namespace, options.deployment, options.command) == ("users", NAME, ())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -274,6 +344,13 @@ def test_options_come_from_the_command_line_or_the_environment() -> None:
         ["--activity-url", NOBODY, "--idle-seconds", "-1", "--spawn", "--", "server"],
         ["--activity-url", NOBODY, "--idle-seconds", "nan", "--spawn", "--", "server"],
         ["--activity-url", NOBODY, "--spawn", "--", "server"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--spawn", "--", "server"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--", "server"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--owner-file", "o"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "../secrets/d"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--namespace", "N"],
+        ["--activity-file", "f", "--idle-seconds", "1", "--deployment", "d"],
+        ["--idle-seconds", "1", "--deployment", "d"],
     ],
 )
 def test_wrong_options_end_with_a_hint(arguments: list[str]) -> None:
