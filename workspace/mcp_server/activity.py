@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 # Requests that do something for the user. Pings, lists and discovery come from any connected client, used or not.
-USEFUL = frozenset({"tools/call", "resources/read"})
+USEFUL = frozenset({"tools/call", "resources/read", "prompts/get"})
+
+# How many there are now: asked on the event loop at each look of the sidecar, so from memory and at once.
+Count = Callable[[], int]
+Counted = Literal["deployments", "backtests", "kept"]
 
 
 class Activity:
@@ -21,6 +26,15 @@ class Activity:
         self.started = time.time()
         self.last_useful = self.started
         self.in_flight = 0
+        self._counts: dict[Counted, list[Count]] = {"deployments": [], "backtests": [], "kept": []}
+
+    def count(self, what: Counted, count: Count) -> None:
+        """Add `count` to what `/activity` says is running.
+
+        'deployments' are the live ones, 'kept' those of them that the user asked to keep; 'backtests' are runs that no
+        request waits for any more. The sidecar never stops a workspace with backtests or kept deployments.
+        """
+        self._counts[what].append(count)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method not in USEFUL:
@@ -33,6 +47,15 @@ class Activity:
             self.in_flight -= 1
             self.last_useful = time.time()
 
-    def report(self) -> dict[str, float]:
+    def report(self) -> dict[str, Any]:
         """What `/activity` answers."""
-        return {"in_flight": self.in_flight, "last_useful": self.last_useful, "started": self.started}
+        return {
+            "in_flight": self.in_flight,
+            "last_useful": self.last_useful,
+            "started": self.started,
+            "running": {"deployments": self._total("deployments"), "backtests": self._total("backtests")},
+            "kept": self._total("kept"),
+        }
+
+    def _total(self, what: Counted) -> int:
+        return sum(count() for count in self._counts[what])

@@ -53,7 +53,7 @@ def test_everything_else_needs_a_token(server: RunningServer, path: str) -> None
 
 def test_activity_stands_on_its_own_port_only(server: RunningServer) -> None:
     assert get(f"{server.url}/activity", headers=server.bearer()).status_code == 404
-    assert set(get(server.activity_url).json()) == {"in_flight", "last_useful", "started"}
+    assert set(get(server.activity_url).json()) == {"in_flight", "last_useful", "started", "running", "kept"}
     other = f"http://127.0.0.1:{server.activity_port}/mcp"
     assert post(other, headers=server.bearer(), json={}).status_code == 404
 
