@@ -25,6 +25,7 @@ class Options:
     tier: str
     ready_file: Path | None
     unconfined: bool
+    conformance_fixtures: bool = False
 
 
 def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
@@ -61,6 +62,8 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
         default=_truth(environ.get("WORKSPACE_UNCONFINED", "")),
         help="run strategy code even where the kernel can't confine it (no seccomp or Landlock): for development only",
     )
+    # No environment variable: a manifest can't switch it on by mistake.
+    parser.add_argument("--conformance-fixtures", action="store_true", help="for the MCP conformance suite's test only")
     return Options(**vars(parser.parse_args(arguments)))
 
 

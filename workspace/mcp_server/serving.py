@@ -77,8 +77,13 @@ def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
     listeners = [_listen(options.host, options.port), _listen(LOOPBACK, options.activity_port)]
     port, activity_port = (listener.getsockname()[1] for listener in listeners)
     activity = Activity()
+    server = build_server(workspace, activity)
+    if options.conformance_fixtures:
+        from mcp_server.conformance.fixtures import mount  # noqa: PLC0415 - no image has it
+
+        mount(server)
     app = WorkspaceApp(
-        mcp_app(build_server(workspace, activity), host=options.host),
+        mcp_app(server, host=options.host),
         verifier=verifier,
         activity=activity,
         activity_port=activity_port,

@@ -61,8 +61,11 @@ class WorkspaceApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._mcp(scope, receive, send)
+            return
+        # Blanks around a value are no part of it (RFC 9110, 5.5), but httptools leaves those behind it.
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         # The address of the socket that took the connection, which no header of the request can change.
-        elif scope["server"][1] == self._activity_port:
+        if scope["server"][1] == self._activity_port:
             await self._private(scope, send)
         elif scope["path"] == "/healthz":
             await _answer(send, 200, {"status": "ok"})

@@ -6,6 +6,7 @@ import json
 
 from lifecycle_sidecar.observation import read_activity
 from lifecycle_sidecar.tests.peers import activity as serving
+
 from mcp_server.activity import Activity, Counted
 from mcp_server.tests.harness import RunningServer
 

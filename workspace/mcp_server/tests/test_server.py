@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx2
@@ -97,6 +98,27 @@ def test_a_body_that_is_no_request_is_answered_without_a_crash(server: RunningSe
 
     assert 400 <= answer.status_code < 500
     assert "Traceback" not in answer.text
+
+
+def test_blanks_around_a_headers_value_are_no_part_of_it(server: RunningServer) -> None:
+    """Source: RFC 9110, 5.5, and the conformance suite's http-header-validation."""
+    prefix = "io.modelcontextprotocol/"
+    meta = {f"{prefix}protocolVersion": "2026-07-28", f"{prefix}clientCapabilities": {}}
+    params = {"name": "list_instruments", "arguments": {}, "_meta": meta}
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call",
+        "mcp-name": "  list_instruments \t ",
+    }
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+
+    connection.request("POST", "/mcp", body, {**server.bearer(), **headers})
+
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_a_foreign_host_or_origin_is_refused_on_loopback(server: RunningServer) -> None:
