@@ -1,4 +1,4 @@
-"""The MCP server of one workspace: its tools and resources put together."""
+"""The MCP server of one workspace: its tools, resources and prompts put together."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mcp_server.tools.market import MarketTools
 from mcp_server.tools.memory import MemoryTools
 from mcp_server.tools.offer import Offer, tool_of
 from mcp_server.tools.preferences import PreferenceTools
+from mcp_server.tools.prompts import add_prompts
 from mcp_server.tools.resources import Resources
 from mcp_server.tools.strategies import StrategyTools
 from mcp_server.workspace import Workspace
@@ -31,7 +32,7 @@ INSTRUCTIONS = (
 
 
 def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
-    """The server with every tool and resource; `activity` sees each request."""
+    """The server with every tool, resource and prompt; `activity` sees each request."""
     server: MCPServer[Any] = MCPServer(
         "dexorder-workspace",
         title="Dexorder workspace",
@@ -42,6 +43,7 @@ def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
         middleware=[activity],
     )
     Resources(workspace).add_to(server)
+    add_prompts(server)
     return server
 
 

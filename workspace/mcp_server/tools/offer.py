@@ -93,7 +93,7 @@ def explain(error: ValidationError, schema: dict[str, Any]) -> str:
 
 def _complaint(error: ErrorDetails, schema: dict[str, Any]) -> str:
     place = ".".join(map(str, error["loc"]))
-    if error["type"] != "extra_forbidden":
+    if error["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: {error['msg']}"
     return f"{place}: unknown, there are {', '.join(_names_beside(error['loc'], schema))}"
 
