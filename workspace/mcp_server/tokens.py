@@ -131,7 +131,8 @@ def _check_life(claims: dict[str, Any]) -> None:
     if any(isinstance(each, bool) or not isinstance(each, int | float) for each in times):
         raise TokenRefused("times are not numbers")
     expires, issued = times
-    if expires - time.time() > MAX_LIFE_S or expires - issued > MAX_LIFE_S:
+    # Sums and no differences: Python compares a whole number of any length with a float, but doesn't subtract it.
+    if expires > time.time() + MAX_LIFE_S or expires > issued + MAX_LIFE_S:
         raise TokenRefused("expires too late")
 
 

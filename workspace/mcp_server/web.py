@@ -27,7 +27,10 @@ def mcp_app(server: MCPServer[Any], *, host: str) -> ASGIApp:
 
 
 class TokenGuard:
-    """Lets requests with a valid gateway token pass; all others get the same 401, whatever was wrong."""
+    """Lets requests with a valid gateway token pass; all others get the same 401, whatever was wrong.
+
+    The token opens a request: one that has begun goes on after the token's end.
+    """
 
     def __init__(self, app: ASGIApp, verifier: Verifier) -> None:
         self._app = app
@@ -68,13 +71,13 @@ class WorkspaceApp:
         if scope["server"][1] == self._activity_port:
             await self._private(scope, send)
         elif scope["path"] == "/healthz":
-            await _answer(send, 200, {"status": "ok"})
+            await _tell(scope, send, {"status": "ok"})
         else:
             await self._guarded(scope, receive, send)
 
     async def _private(self, scope: Scope, send: Send) -> None:
         if scope["path"] == "/activity":
-            await _answer(send, 200, self._activity.report())
+            await _tell(scope, send, self._activity.report())
         else:
             await _answer(send, 404, {"error": {"code": "not_found", "message": "Only /activity is here."}})
 
@@ -88,6 +91,15 @@ def _bearer_token(scope: Scope) -> str:
         raise TokenRefused("not a bearer token")
     text: str = token.strip().decode("ascii")
     return text
+
+
+async def _tell(scope: Scope, send: Send, body: dict[str, Any]) -> None:
+    """Answer a GET, and HEAD, whose body uvicorn leaves out."""
+    if scope["method"] in ("GET", "HEAD"):
+        await _answer(send, 200, body)
+    else:
+        error = {"error": {"code": "method_not_allowed", "message": "This can only be read."}}
+        await _answer(send, 405, error, headers=[(b"allow", b"GET, HEAD")])
 
 
 async def _answer(

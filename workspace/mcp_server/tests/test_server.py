@@ -47,6 +47,14 @@ def test_health_is_open_and_says_nothing_else(server: RunningServer) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+def test_health_and_activity_can_only_be_read(server: RunningServer) -> None:
+    for url in (f"{server.url}/healthz", server.activity_url):
+        answer = post(url, json={})
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        head = httpx2.head(url, verify=TLS)
+        assert (head.status_code, head.content) == (200, b"")
+
+
 @pytest.mark.parametrize("path", ["/", "/activity", "/mcp/", "/docs", "/healthz/"])
 def test_everything_else_needs_a_token(server: RunningServer, path: str) -> None:
     assert get(server.url + path).status_code == 401

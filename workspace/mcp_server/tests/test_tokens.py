@@ -81,6 +81,8 @@ REFUSED: dict[str, Any] = {
     "times as truth values": {"iat": True},
     "endless time": {"exp": float("inf")},
     "no time": {"exp": float("nan")},
+    "a time of 401 digits": {"exp": 10**400},
+    "a time of 401 digits from a time of as many": {"exp": 10**400, "iat": -(10**400)},
     **{f"without {name}": {name: None} for name in ("iss", "aud", "sub", "iat", "jti", "exp")},
 }
 
@@ -141,6 +143,69 @@ def test_a_request_without_a_single_bearer_token_is_refused(server: RunningServe
     assert post(f"{server.url}/mcp?access_token={token.removeprefix('Bearer ')}", json={}).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "header", [{"crit": ["dexorder"], "dexorder": 1}, {"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": "exp"}]
+)
+def test_a_token_with_a_critical_header_that_is_unknown_is_refused(verifier: Verifier, header: dict[str, Any]) -> None:
+    """Source: RFC 7515, 4.1.11."""
+    with pytest.raises(TokenRefused):
+        verifier.check(jwt.encode(claims(), KEY, algorithm="EdDSA", headers=header))
+
+
+def test_a_token_is_refused_before_it_is_valid(verifier: Verifier) -> None:
+    with pytest.raises(TokenRefused):
+        verifier.check(signed(KEY, nbf=NOW + 3600))
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**400, -(10**400), NOW, NOW + 30])
+    | st.floats()
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+strange_claims = st.dictionaries(
+    st.sampled_from(["iss", "aud", "sub", "iat", "jti", "exp", "nbf", "other"]), json_values, min_size=1
+)
+
+
+@given(strange_claims)
+def test_no_claims_do_worse_than_be_refused(changes: dict[str, Any]) -> None:
+    """Even what is signed by the right key is parsed with care."""
+    token = signed_as_they_are({**claims(), **changes})
+
+    try:
+        Verifier(OneKey(), user=USER).check(token)
+    except TokenRefused:
+        return
+    assert {**claims(), **changes}["sub"] == USER
+
+
+def signed_as_they_are(payload: object) -> str:
+    """A token over any JSON, also such that no library would sign."""
+    message = f"{encoded({'alg': 'EdDSA', 'typ': 'JWT'})}.{encoded(payload)}"
+    return f"{message}.{base64.urlsafe_b64encode(KEY.sign(message.encode())).rstrip(b'=').decode()}"
+
+
+@pytest.mark.parametrize("payload", [[], "text", None, 1, [claims()]])
+def test_a_signed_payload_that_is_no_object_is_refused(payload: object) -> None:
+    with pytest.raises(TokenRefused):
+        Verifier(OneKey(), user=USER).check(signed_as_they_are(payload))
+
+
+class OneKey(KeyRing):
+    """The gateway's key without a file."""
+
+    def __init__(self) -> None:
+        """No file."""
+
+    def keys(self) -> dict[str, Ed25519PublicKey]:
+        return {"a": KEY.public_key()}
+
+
 parts = st.one_of(
     st.text(alphabet=st.characters(max_codepoint=127), max_size=40),
     st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "exp"]), st.integers() | st.text()).map(
@@ -152,15 +217,8 @@ parts = st.one_of(
 @settings(max_examples=300)
 @given(st.lists(parts, max_size=5).map(".".join))
 def test_no_token_does_worse_than_be_refused(token: str) -> None:
-    class Keys(KeyRing):
-        def __init__(self) -> None:
-            """No file."""
-
-        def keys(self) -> dict[str, Ed25519PublicKey]:
-            return {"a": KEY.public_key()}
-
     with pytest.raises(TokenRefused):
-        Verifier(Keys(), user=USER).check(token)
+        Verifier(OneKey(), user=USER).check(token)
 
 
 def test_a_rotated_key_is_taken_up_without_a_restart(key_file: Path) -> None:
