@@ -15,10 +15,10 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace valkey clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 run: ## start everything on http://localhost:3000 (the first time it installs; Ctrl-C stops)
 	$(BOOTSTRAP) run
@@ -40,13 +40,17 @@ check: ## lint, format, types, layers, migrations, deployment settings
 	@echo "manage.py check --deploy, as in production"
 	@$(IN_PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 
-soak: ## the long tests: 10,000 histories of the turn engine
+soak: ## the long tests: 10,000 histories of the turn engine, and of what a workspace promises
 	$(BOOTSTRAP) test
 	@exec $(PY) -m pytest --hypothesis-profile=soak -m soak $(ARGS)
 
 bench-smoke: ## print memory after 100 turns and the time to the first token
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.smoke
+
+bench-workspace: ## print start, memory and processor of a workspace's server and sidecar, and the time of backtests
+	$(BOOTSTRAP) test
+	@cd workspace && exec ../$(PY) -m bench $(ARGS)
 
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test

@@ -1,4 +1,4 @@
-"""Run each measurement of this folder, or those named: `python -m bench [backtests …]`."""
+"""Run each measurement of this folder, or those named: `python -m bench [start …]`. Exits with 1 when one is out of bounds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import bench
 
 def main() -> None:
     there = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
+    excesses: list[str] = []
     for name in sys.argv[1:] or there:
-        importlib.import_module(f"bench.{name}").main()
+        excesses += importlib.import_module(f"bench.{name}").main() or ()
+    if excesses:
+        sys.exit("Out of bounds: " + "; ".join(excesses))
 
 
 if __name__ == "__main__":

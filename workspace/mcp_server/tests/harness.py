@@ -91,6 +91,7 @@ def running_server(
     folder: Path, key: Ed25519PrivateKey, *, options: Sequence[str] = (), environ: dict[str, str] | None = None
 ) -> Iterator[RunningServer]:
     """Start `python -m mcp_server` on free ports over `folder`, with the data of an earlier one if there is any."""
+    folder.mkdir(parents=True, exist_ok=True)
     public_key, ready = folder / "gateway.pem", folder / "ready.json"
     public_key.write_bytes(pem_of(key))
     arguments = ["--data", folder / "data", "--port", 0, "--activity-port", 0, "--user", USER, "--tier", "pro"]
