@@ -88,7 +88,12 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    folder: Path, key: Ed25519PrivateKey, *, options: Sequence[str] = (), environ: dict[str, str] | None = None
+    folder: Path,
+    key: Ed25519PrivateKey,
+    *,
+    options: Sequence[str] = (),
+    environ: dict[str, str] | None = None,
+    code: Path = WORKSPACE,
 ) -> Iterator[RunningServer]:
     """Start `python -m mcp_server` on free ports over `folder`, with the data of an earlier one if there is any."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +103,7 @@ def running_server(
     arguments += ["--public-key", public_key, "--ready-file", ready, *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "mcp_server", *map(str, arguments)],
-        cwd=WORKSPACE,
+        cwd=code,
         env={name: value for name, value in os.environ.items() if not name.startswith("WORKSPACE_")} | (environ or {}),
         stderr=subprocess.PIPE,
         text=True,
