@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,21 +95,95 @@ async def test_no_tool_takes_arguments_that_it_does_not_name(tools: dict[str, To
     assert {tool.name for tool in tools.values() if tool.input_schema.get("additionalProperties") is not False} == set()
 
 
-async def test_every_text_and_list_that_a_client_sends_has_a_bound(tools: dict[str, Tool]) -> None:
-    def unbounded(schema: Any, place: str) -> list[str]:
-        if isinstance(schema, list):
-            return [found for index, each in enumerate(schema) for found in unbounded(each, f"{place}.{index}")]
-        if not isinstance(schema, dict):
-            return []
-        kind = schema.get("type")
-        free_text = kind == "string" and not schema.keys() & {"maxLength", "pattern", "enum", "const", "format"}
-        free_list = kind == "array" and "maxItems" not in schema
-        inner = [found for key, each in schema.items() for found in unbounded(each, f"{place}.{key}")]
-        return [place, *inner] if free_text or free_list else inner
+def parts(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every place of a schema that has a type, with what stands there."""
+    if isinstance(schema, list):
+        for index, each in enumerate(schema):
+            yield from parts(each, f"{place}.{index}")
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("type"), str):
+            yield place, schema
+        for key, each in schema.items():
+            if key not in {"default", "enum", "const", "examples"}:
+                yield from parts(each, f"{place}.{key}")
 
-    found = [place for tool in tools.values() for place in unbounded(tool.input_schema, tool.name)]
-    # Each symbol of a watchlist is checked by its own pattern.
-    assert found == ["set_preferences.$defs.Preferences.properties.watchlist.anyOf.0.items"]
+
+def places(tools: dict[str, Tool], kinds: set[str], loose: Callable[[dict[str, Any]], bool]) -> list[str]:
+    """Where clients send one of these types and `loose` says that it is not tight."""
+    found = [each for tool in tools.values() for each in parts(tool.input_schema, tool.name)]
+    return [place for place, schema in found if schema["type"] in kinds and loose(schema)]
+
+
+def is_endless(schema: dict[str, Any]) -> bool:
+    """Whether a text has no longest form."""
+    pattern = schema.get("pattern", "+")
+    return not schema.keys() & {"maxLength", "enum", "const", "format"} and bool(re.search(r"[+*]|,\}", pattern))
+
+
+# A map from names to values: its names are not known here, how many there are and what they hold is bounded.
+def is_open(schema: dict[str, Any]) -> bool:
+    more = schema.get("additionalProperties", True)
+    return more is True or (more is not False and "maxProperties" not in schema)
+
+
+async def test_every_text_and_list_that_a_client_sends_has_a_bound(tools: dict[str, Tool]) -> None:
+    texts = set(places(tools, {"string"}, is_endless))
+    lists = places(tools, {"array"}, lambda schema: "maxItems" not in schema)
+
+    # Each symbol of a watchlist is checked by its own pattern, and a language's is one of a list of subtags of 8 characters.
+    preferences = "set_preferences.$defs.Preferences.properties"
+    assert texts == {f"{preferences}.watchlist.anyOf.0.items", f"{preferences}.language.anyOf.0"}
+    assert lists == []
+
+
+async def test_every_number_that_a_client_sends_has_bounds(tools: dict[str, Tool]) -> None:
+    low, high = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
+
+    found = places(tools, {"integer", "number"}, lambda schema: not (schema.keys() & low and schema.keys() & high))
+
+    # What a map holds are a strategy's or an indicator's own parameters, which know their bounds themselves.
+    assert [place for place in found if ".additionalProperties." not in place] == []
+
+
+async def test_no_object_that_a_client_sends_is_open(tools: dict[str, Tool]) -> None:
+    # A message keeps keys of its writer that the workspace doesn't know, and its size is bounded. Parameters are held against
+    # those that the indicator or the strategy has, so there can't be more.
+    allowed = {
+        "append_messages.$defs.MessageIn",
+        "compute_indicators.$defs.Wanted.properties.params",
+        "run_backtest.properties.params.anyOf.0",
+    }
+    assert set(places(tools, {"object"}, is_open)) <= allowed
+
+
+async def test_every_argument_that_is_written_freely_has_an_example(tools: dict[str, Tool]) -> None:
+    def is_free(schema: dict[str, Any]) -> bool:
+        kinds = {each["type"]: each for _, each in parts(schema, "") if each["type"] != "null"}
+        fixed = any(each.keys() & {"enum", "const"} for each in kinds.values())
+        return "$ref" in schema or (bool(kinds.keys() & {"string", "array", "object"}) and not fixed)
+
+    missing = [
+        f"{tool.name}.{name}"
+        for tool in tools.values()
+        for name, schema in arguments_of(tool).items()
+        if is_free(schema) and not re.search(r"e\.g\. ", schema["description"], re.IGNORECASE)
+    ]
+    # A sentence in the user's own words.
+    assert set(missing) <= {"save_strategy.description"}
+
+
+async def test_every_measure_has_its_unit(tools: dict[str, Tool]) -> None:
+    """A fee of 5 is five of what? Counts say what they count by their names."""
+    units = re.compile(r"percent|basis points|\bbars\b|seconds|US dollars|currency")
+
+    missing = [
+        f"{tool.name}.{name}"
+        for tool in tools.values()
+        for name, schema in arguments_of(tool).items()
+        if any(each["type"] == "number" for _, each in parts(schema, "") if ".additionalProperties" not in _)
+        and not units.search(schema["description"])
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", CONTRACT)

@@ -92,7 +92,12 @@ class ConversationTools:
         self,
         conversation: ConversationId,
         turn: Annotated[
-            str, Field(min_length=1, max_length=128, description="Id of the turn; each turn is stored once.")
+            str,
+            Field(
+                min_length=1,
+                max_length=128,
+                description="Id of the turn, e.g. '0198c2f4-7d1e'; each turn is stored once.",
+            ),
         ],
         messages: Annotated[
             list[MessageIn],

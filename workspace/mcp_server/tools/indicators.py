@@ -171,7 +171,9 @@ class IndicatorTools:
         end: End = None,
         limit: Annotated[
             int | None,
-            Field(ge=1, description="Use only the last N bars of the range, e.g. 252; left out = all of it."),
+            Field(
+                ge=1, le=1_000_000, description="Use only the last N bars of the range, e.g. 252; left out = all of it."
+            ),
         ] = None,
         chart: Annotated[
             bool, Field(description="True: also give a PNG chart of prices and indicators over the range.")

@@ -26,7 +26,7 @@ Symbol = Annotated[
 ]
 Strategy = Annotated[
     str,
-    Field(max_length=64, pattern=ONE_LINE, description="Name of a strategy of this workspace, e.g. 'sma-crossover'."),
+    Field(max_length=64, pattern=ONE_LINE, description="Name of a strategy of this workspace, e.g. 'sma_crossover'."),
 ]
 
 HONEST = (
