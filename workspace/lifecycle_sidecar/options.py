@@ -91,7 +91,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--idle-seconds", type=_seconds, help="stop after so long without a useful request, 0 = never")
     add("--owner-file", type=Path, default=None, help="file that the owner touches every 5 s; left out = no owner")
     add("--owner-timeout-seconds", type=_seconds, default=30.0, help="the owner is gone after this (default 30)")
-    add("--poll-seconds", type=_seconds, default=5.0, help="time between two looks (default 5)")
+    add("--poll-seconds", type=_pause, default=5.0, help="time between two looks (default 5)")
     add("--grace-seconds", type=_seconds, default=10.0, help="from SIGTERM to SIGKILL (default 10)")
     add("--deployment", type=_name, default=None, help="name of the pod's own Deployment, scaled to 0 when idle")
     add("--namespace", type=_name, default=None, help="namespace of the Deployment (default: the pod's)")
@@ -104,6 +104,14 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+def _pause(text: str) -> float:
+    seconds = _seconds(text)
+    # Without a pause between its looks the sidecar would use a whole core, and the API server's patience.
+    if seconds == 0:
         raise ValueError
     return seconds
 

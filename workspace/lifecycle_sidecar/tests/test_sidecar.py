@@ -344,6 +344,7 @@ def test_the_options_of_a_pod_come_from_its_environment() -> None:
         ["--activity-url", NOBODY, "--idle-seconds", "-1", "--spawn", "--", "server"],
         ["--activity-url", NOBODY, "--idle-seconds", "nan", "--spawn", "--", "server"],
         ["--activity-url", NOBODY, "--spawn", "--", "server"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--poll-seconds", "0", "--spawn", "--", "server"],
         ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--spawn", "--", "server"],
         ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--", "server"],
         ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--owner-file", "o"],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from lifecycle_sidecar.tests.peers import NAME, cluster, until
 
-from mcp_server.tests.harness import USER, WORKSPACE, get, pem_of
+from mcp_server.tests.harness import USER, WORKSPACE, call, get, pem_of, running_server
 
 
 @pytest.mark.parametrize("reason", ["nobody used it", "its owner is gone"])
@@ -52,6 +56,28 @@ def test_the_pair_starts_and_ends_and_leaves_the_folder_whole(tmp_path: Path, re
     assert process.returncode == 0
     assert reason in log[-1]
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["workspace.sqlite3"]
+
+
+async def test_a_pod_is_scaled_down_only_when_its_user_has_gone(tmp_path: Path, key: Ed25519PrivateKey) -> None:
+    """Source: DESIGN.md, section 7: beside the server, with its own Deployment. The user calls a tool for twice the idle time."""
+    with running_server(tmp_path / "server", key) as server, cluster(tmp_path) as api:
+        options = ["--activity-url", server.activity_url, "--idle-seconds", 1, "--poll-seconds", 0.05]
+        options += ["--deployment", NAME, "--credentials", tmp_path]
+        sidecar = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "lifecycle_sidecar", *map(str, options)),
+            cwd=WORKSPACE,
+            env={**os.environ, **api.environ},
+        )
+        async with server.client() as client:
+            gone = time.monotonic() + 2
+            while time.monotonic() < gone:
+                await call(client, "get_preferences")
+            assert api.replicas == 1
+        await asyncio.to_thread(until, lambda: api.replicas == 0)
+        sidecar.terminate()
+
+        assert await sidecar.wait() == 0
 
 
 def _seen(line: str, ready: Path) -> str:
