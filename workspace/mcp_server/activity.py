@@ -31,8 +31,8 @@ class Activity:
     def count(self, what: Counted, count: Count) -> None:
         """Add `count` to what `/activity` says is running.
 
-        'deployments' are the live ones, 'kept' those of them that the user asked to keep; 'backtests' are runs that no
-        request waits for any more. The sidecar never stops a workspace with backtests or kept deployments.
+        'deployments' are the live ones, 'kept' those of them that the user asked to keep; 'backtests' are the sandbox's
+        jobs, also those that no request waits for. The sidecar never stops a workspace with backtests or kept deployments.
         """
         self._counts[what].append(count)
 

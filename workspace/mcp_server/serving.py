@@ -76,7 +76,7 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
     listeners = [_listen(options.host, options.port), _listen(LOOPBACK, options.activity_port)]
     port, activity_port = (listener.getsockname()[1] for listener in listeners)
-    activity = Activity()
+    activity = _activity_of(workspace)
     server = build_server(workspace, activity)
     if options.conformance_fixtures:
         from mcp_server.conformance.fixtures import mount  # noqa: PLC0415 - no image has it
@@ -95,6 +95,15 @@ def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
         logger.info("Listening on %s port %d, activity on port %d", options.host, port, activity_port)
 
     AnnouncingServer(_config(app), announce=announce).run(sockets=listeners)
+
+
+def _activity_of(workspace: Workspace) -> Activity:
+    activity = Activity()
+    deployments = workspace.desk.store
+    activity.count("deployments", lambda: deployments.live().running)
+    activity.count("kept", lambda: deployments.live().kept)
+    activity.count("backtests", lambda: workspace.sandbox.running)
+    return activity
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

@@ -49,6 +49,13 @@ class Turns:
 
     def __init__(self, at_once: int) -> None:
         self._free = threading.Semaphore(at_once)
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    @property
+    def running(self) -> int:
+        """How many hold a turn."""
+        return self._taken
 
     @contextmanager
     def taken(self, *, deadline: float, stop: Callable[[], None]) -> Iterator[None]:
@@ -59,7 +66,13 @@ class Turns:
                 raise OutOfTime(
                     "Other computations of this workspace took all the time. Try again when they have ended."
                 )
+        self._count(1)
         try:
             yield
         finally:
+            self._count(-1)
             self._free.release()
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._taken += change

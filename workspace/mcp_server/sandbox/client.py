@@ -42,6 +42,11 @@ class Sandbox:
         self._tickets = itertools.count()
         self._closed = threading.Event()
 
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return self._turns.running
+
     def run(self, job: Job, *, progress: Report | None = None, cancelled: Callable[[], bool] | None = None) -> Answer:
         """Run the job to its end and return its answer. Blocks: for worker threads.
 

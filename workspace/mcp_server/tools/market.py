@@ -196,7 +196,11 @@ class MarketTools:
         symbol: NewSymbol,
         parquet_base64: Annotated[
             str,
-            Field(min_length=1, max_length=CSV_CHARACTERS, description="The bytes of a Parquet file as base64."),
+            Field(
+                min_length=1,
+                max_length=CSV_CHARACTERS,
+                description="The bytes of a Parquet file as base64; they begin 'UEFSMQ', e.g. 'UEFSMRUE…'.",
+            ),
         ],
     ) -> ImportReply:
         """Import bars from a Parquet file as the whole series of a symbol; an earlier import of the symbol is replaced.
