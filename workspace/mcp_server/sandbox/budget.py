@@ -35,8 +35,9 @@ class Budget:
 
 
 # Of a free workspace's 512 MiB the server has 120 and the zygote, with every library, 150 of its own and 90 of mapped files
-# that the kernel can drop. A job may add 96. Were it to write to every page that it shares with the zygote within 20 ms,
-# unseen, it would have 150 more, which is 516 with all files mapped: the kernel then drops some, or ends the job first. The others have 2 and 4 GiB.
+# that the kernel can drop. A job may add 96. Were it to write within 20 ms to every page that it shares with the zygote,
+# unseen, it would have 150 more: 516 without the mapped files, of which the kernel ends the job first. The others have 2 and
+# 4 GiB.
 BUDGETS = {
     "free": Budget(at_once=1, memory_bytes=96 * MIB, output_bytes=8 * MIB, disk_bytes=16 * MIB),
     "pro": Budget(at_once=2, memory_bytes=512 * MIB, output_bytes=32 * MIB, disk_bytes=64 * MIB),
