@@ -131,8 +131,40 @@ class BadMessage(WorkspaceError):
     """A message can't be stored."""
 
 
+class UnknownConversation(WorkspaceError):
+    """There is no such conversation. Call list_conversations to see what there is."""
+
+
+class BadSummary(WorkspaceError):
+    """The summary can't be kept."""
+
+
+class BadDocument(WorkspaceError):
+    """The document can't be read."""
+
+
+class UnknownDocument(WorkspaceError):
+    """There is no such document. Call list_documents to see what there is."""
+
+
+class BadArchive(WorkspaceError):
+    """The archive can't be restored, nothing was changed."""
+
+
+class UnknownExport(WorkspaceError):
+    """There is no such export or part, or its time is over. Call export_data for a new one."""
+
+
+class NotConfirmed(WorkspaceError):
+    """Nothing was deleted: `confirm` must be the id of the workspace's user. Ask the user first."""
+
+
 class StorageFull(WorkspaceError):
-    """The workspace's disk is full, nothing was stored. Delete conversations or memories that are no longer needed."""
+    """The workspace's storage is full, nothing was stored. Delete what is no longer needed: deleting always works."""
+
+
+class WorkspaceBusy(WorkspaceError):
+    """The workspace is being read or written just now, nothing was changed. Call again in a few seconds."""
 
 
 class ForeignFolder(WorkspaceError):

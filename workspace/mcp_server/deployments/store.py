@@ -233,7 +233,7 @@ class Deployments:
 
     def stop(self, name: str) -> Deployment:
         """End a deployment; one that has ended stays as it is. Raises UnknownDeployment."""
-        with self._database.writing() as connection:
+        with self._database.erasing() as connection:
             _end(connection, name, "stopped")
             self._count(connection)
         return self.get(name)

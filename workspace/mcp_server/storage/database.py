@@ -2,58 +2,61 @@
 
 One SQLite file and no others: SQLite already gives what a folder of JSON files would have to build by hand. A write is
 whole or absent after any kill -9, an acknowledged write is on disk (WAL with synchronous=FULL syncs at each commit), a
-page of history is one indexed read, and its full-text index (FTS5) searches memories.
+page of history is one indexed read, and its full-text index (FTS5) searches memories and documents.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server.errors import ForeignFolder, NewerFile, StorageFull
+from mcp_server.errors import StorageFull, WorkspaceBusy
+from mcp_server.storage.connection import FILE_NAME, PAGE_BYTES, open_file
+from mcp_server.storage.erasing import clear_leftovers, erase_file, keep_to_erase, sync_folder
+from mcp_server.storage.quota import MIB, TIER_BYTES, file_bytes
 
-FILE_NAME = "workspace.sqlite3"
+__all__ = ["FILE_NAME", "Database", "Usage", "timestamp"]
 
-# A second server on the folder (the old one still leaving while the new one comes) holds the file for milliseconds.
-BUSY_TIMEOUT_S = 5.0
+# What a deletion writes into the log before the file gives pages back; so long as this much is free, it has room.
+FREE_FLOOR_BYTES = 64 * MIB
 
-SETTINGS = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-PRAGMA foreign_keys = ON;
-PRAGMA secure_delete = ON;
-PRAGMA cache_size = -2048;
-PRAGMA temp_store = MEMORY;
-"""
+# SQLite's own bound: no bound of ours.
+UNBOUNDED_PAGES = 0xFFFFFFFE
 
-# `NNNN_what.sql`, applied in order of their numbers; one that is published is never edited. The file's version is the
-# number of the last one applied.
-MIGRATIONS = Path(__file__).with_name("migrations")
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is stored and what may be."""
+
+    used_bytes: int
+    quota_bytes: int
 
 
 class Database:
     """One connection to the user's file, shared by the server's threads, one at a time.
 
+    `quota_bytes` is the size of the user's volume, of which the file takes a part; None = the smallest tier's.
     Raises ForeignFolder when `folder` was made for another user, NewerFile when a newer version of the server wrote it.
     """
 
-    def __init__(self, folder: Path, *, user: str) -> None:
+    def __init__(
+        self, folder: Path, *, user: str, quota_bytes: int | None = None, free_floor_bytes: int = FREE_FLOOR_BYTES
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.user = user
+        self.quota_bytes = TIER_BYTES["free"] if quota_bytes is None else quota_bytes
+        self._most_pages = file_bytes(self.quota_bytes) // PAGE_BYTES
+        self._free_floor_bytes = free_floor_bytes
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(
-            folder / FILE_NAME, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._connection.executescript(SETTINGS)
-            self._migrate()
-            self._claim(user)
-        except BaseException:
-            self._connection.close()
-            raise
+        clear_leftovers(folder)
+        self._connection = self._open()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -62,54 +65,104 @@ class Database:
             yield self._connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: on disk when the block is left, undone when it raises. Raises StorageFull."""
+    def writing(self, *, size_bytes: int = 0) -> Iterator[sqlite3.Connection]:
+        """A transaction: on disk when the block is left, undone when it raises.
+
+        Raises StorageFull where the quota or the disk has no room; one that stores much says before how much it is.
+        """
+        self.need_room(size_bytes)
+        with self._lock, self._transaction():
+            yield self._connection
+
+    def need_room(self, size_bytes: int) -> None:
+        """Raise StorageFull if the disk would have less than its floor free with this much more on it."""
+        free = os.statvfs(self.folder)
+        if free.f_bavail * free.f_frsize < self._free_floor_bytes + size_bytes:
+            raise StorageFull
+
+    @contextmanager
+    def erasing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that gives room back: neither quota nor floor holds it up, for erasing takes some room first."""
         with self._lock:
+            self._bound(UNBOUNDED_PAGES)
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                    raise StorageFull from error
-                raise
+                with self._transaction():
+                    yield self._connection
             finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                self._bound(self._most_pages)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own that sees the file as it is now for as long as the block lasts, and only reads."""
+        path = (self.folder / FILE_NAME).absolute().as_uri()
+        with closing(sqlite3.connect(f"{path}?mode=ro", uri=True, isolation_level=None)) as connection:
+            with self._lock:
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM about").fetchone()
+            yield connection
+
+    def usage(self) -> Usage:
+        """Pages in use, without those that were given back and wait to be used again."""
+        with self._lock:
+            (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        return Usage((pages - free) * PAGE_BYTES, self._most_pages * PAGE_BYTES)
 
     def scrub(self) -> None:
         """Empty the write-ahead log, so that what was deleted is not left in it."""
         with self._lock:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def replace_with(self, draft: Path, *, only_if: Callable[[sqlite3.Connection], bool] = bool) -> None:
+        """Put the closed file in the folder `draft` in place of this one, all at once, and erase what was here.
+
+        Raises WorkspaceBusy, with nothing changed, while somebody reads or writes the file, or if it no longer is as
+        `only_if` demands.
+        """
+        with self._lock:
+            if not only_if(self._connection):
+                raise WorkspaceBusy
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise WorkspaceBusy
+            self._connection.close()
+            try:
+                # Frames left in a log would be played back into the new file.
+                if (self.folder / f"{FILE_NAME}-wal").exists():
+                    raise WorkspaceBusy
+                old = keep_to_erase(self.folder / FILE_NAME)
+                (draft / FILE_NAME).replace(self.folder / FILE_NAME)
+                sync_folder(self.folder)
+            finally:
+                self._connection = self._open()
+        erase_file(old)
+
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
         with self._lock:
             self._connection.close()
 
-    def _migrate(self) -> None:
-        scripts = {int(path.name[:4]): path for path in MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql")}
-        with self.writing() as connection:
-            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > max(scripts):
-                raise NewerFile
-            for number in sorted(scripts):
-                if number > version:
-                    _run(connection, scripts[number].read_text(encoding="utf-8"))
-            connection.execute(f"PRAGMA user_version = {max(scripts)}")
+    def _open(self) -> sqlite3.Connection:
+        connection = open_file(self.folder, user=self.user)
+        connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
+        return connection
 
-    def _claim(self, user: str) -> None:
-        with self.writing() as connection:
-            connection.execute("INSERT OR IGNORE INTO about (key, value) VALUES ('user', ?)", (user,))
-            owner: str = connection.execute("SELECT value FROM about WHERE key = 'user'").fetchone()[0]
-        if owner != user:
-            raise ForeignFolder
+    def _bound(self, pages: int) -> None:
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
-
-def _run(connection: sqlite3.Connection, script: str) -> None:
-    # executescript would commit first, and a migration is whole or absent.
-    for statement in script.split(";\n"):
-        connection.execute(statement)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise StorageFull from error
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def timestamp() -> str:

@@ -141,7 +141,7 @@ class Strategies:
     def delete(self, name: str) -> bool:
         """Put an own strategy into the bin; False when there is none."""
         wanted = name.strip().lower()
-        with self._database.writing() as connection:
+        with self._database.erasing() as connection:
             done = connection.execute(
                 "UPDATE strategies SET place_in_bin = (SELECT coalesce(max(place_in_bin), 0) + 1 FROM strategies)"
                 " WHERE name = ? AND place_in_bin IS NULL",
