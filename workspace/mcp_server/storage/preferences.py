@@ -32,12 +32,27 @@ class Preferences(BaseModel):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = Field(
         None, description="Currency for amounts, ISO 4217, e.g. 'USD'."
     )
+    units: Literal["metric", "imperial"] | None = Field(
+        None, description="Units of measure for what is not money, e.g. tonnes or bushels: 'metric' or 'imperial'."
+    )
+    number_format: Literal["1,234.56", "1.234,56", "1 234,56", "1'234.56"] | None = Field(
+        None, description="How numbers are written, told by an example, e.g. '1.234,56'."
+    )
+    date_format: Literal["YYYY-MM-DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY"] | None = Field(
+        None, description="How dates are written, e.g. 'DD.MM.YYYY'."
+    )
     risk_tolerance: Literal["low", "medium", "high"] | None = Field(None, description="How much risk the user bears.")
     max_position_percent: Percent | None = Field(
         None, description="Largest single position in percent of the account, above 0 to 100, e.g. 20."
     )
     max_drawdown_percent: Percent | None = Field(
         None, description="Largest acceptable loss from a peak in percent, above 0 to 100, e.g. 15."
+    )
+    max_daily_loss_percent: Percent | None = Field(
+        None, description="Largest acceptable loss of one day in percent of the account, above 0 to 100, e.g. 2."
+    )
+    max_leverage: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = Field(
+        None, description="Largest sum of all positions as a multiple of the account, above 0 to 100, e.g. 1.5."
     )
     watchlist: Annotated[list[str], Field(max_length=50)] | None = Field(
         None, description="Symbols the user follows, at most 50, e.g. ['SPX', 'IXIC']."

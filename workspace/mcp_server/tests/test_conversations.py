@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
 
@@ -119,7 +119,8 @@ async def test_an_unknown_conversation_is_empty_and_no_error(client: Client) -> 
     assert (page["messages"], page["total"], page["before"]) == ([], 0, None)
 
     resource = await client.read_resource("conversation://none")
-    assert json.loads(resource.contents[0].text) == {"id": "none", "title": "", "messages": [], "before": None}  # type: ignore[union-attr]
+    nothing: dict[str, Any] = {"id": "none", "title": "", "summary": None, "messages": [], "before": None, "last": None}
+    assert json.loads(resource.contents[0].text) == nothing  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("before", [2**63, 10**19, -1])
@@ -139,6 +140,56 @@ async def test_the_resource_holds_the_newest_messages(client: Client) -> None:
     assert resource["title"] == "q0"
     older = await call(client, "get_conversation", conversation="long", before=resource["before"])
     assert contents(older["messages"])[-1] == "a4"
+
+
+async def test_a_summary_stands_for_the_messages_that_it_covers(client: Client) -> None:
+    for turn in range(4):
+        await call(client, "append_messages", conversation="sum", turn=str(turn), messages=said(f"q{turn}", f"a{turn}"))
+    newest = await call(client, "get_conversation", conversation="sum", limit=4)
+    assert (contents(newest["messages"]), newest["summary"]) == (["q2", "a2", "q3", "a3"], None)
+
+    kept = await call(client, "set_summary", conversation="sum", summary="Two questions.", up_to=newest["before"] - 1)
+
+    assert kept["stored"] is True
+    resource = json.loads((await client.read_resource("conversation://sum")).contents[0].text)  # type: ignore[union-attr]
+    assert (resource["summary"]["text"], contents(resource["messages"])) == ("Two questions.", ["q2", "a2", "q3", "a3"])
+    older = await call(client, "get_conversation", conversation="sum", before=resource["before"])
+    assert (contents(older["messages"]), older["summary"]) == (["q0", "a0", "q1", "a1"], kept["summary"])
+
+    await call(client, "set_summary", conversation="sum", summary="All of it.", up_to=newest["last"])
+    resource = json.loads((await client.read_resource("conversation://sum")).contents[0].text)  # type: ignore[union-attr]
+    assert (resource["summary"]["text"], resource["messages"]) == ("All of it.", [])
+    whole = await call(client, "get_conversation", conversation="sum", before=resource["before"])
+    assert contents(whole["messages"])[-1] == "a3"
+
+
+@given(calls=st.lists(st.tuples(st.integers(1, 9), st.sampled_from("abc")), min_size=1, max_size=8))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_summary_never_falls_behind_however_calls_overtake_each_other(
+    database: Database, calls: list[tuple[int, str]]
+) -> None:
+    conversations = Conversations(database)
+    conversations.delete("main")
+    conversations.append("main", turn="t", messages=said(*"123456789"))
+    last = conversations.page("main", limit=1).last
+    assert last is not None
+
+    for offset, text in calls:
+        kept = conversations.summarise("main", text=text, up_to=last - 9 + offset)
+        again = conversations.summarise("main", text=kept.text, up_to=kept.up_to)
+        assert again == kept
+
+    assert kept.up_to == last - 9 + max(offset for offset, _ in calls)
+    assert kept.text == [text for offset, text in calls if offset == max(each for each, _ in calls)][-1]
+
+
+async def test_a_summary_of_what_is_not_there_is_refused(client: Client) -> None:
+    await call(client, "append_messages", conversation="short", turn="t", messages=said("q"))
+    last = (await call(client, "get_conversation", conversation="short"))["last"]
+
+    told = await refusal(client, "set_summary", conversation="short", summary="x", up_to=last + 1)
+    assert f"The last message has the position {last}" in told
+    assert "no such conversation" in await refusal(client, "set_summary", conversation="other", summary="x", up_to=1)
 
 
 async def test_conversations_are_listed_by_last_use_and_deleted_whole(client: Client) -> None:

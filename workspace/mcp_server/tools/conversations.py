@@ -1,4 +1,4 @@
-"""Tools over conversations: append a turn, list, read a page, delete."""
+"""Tools over conversations: append a turn, list, read a page, summarise, delete."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcp_server.storage.conversations import MESSAGE_BYTES, Conversations, Message, Summary
+from mcp_server.storage.conversations import MESSAGE_BYTES, Conversations, Heading, Message, Page, Summary
 from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
 
 MOST_LISTED = 200
+
+# A summary stands in every later prompt of its conversation: about 5,000 tokens.
+MOST_SUMMARY = 20_000
 
 # The largest integer that SQLite holds; a larger one would be an error, not an empty page.
 LARGEST_POSITION = 2**63 - 1
@@ -57,14 +60,35 @@ class ConversationsReply(BaseModel):
     total: int
 
 
+class SummaryReply(BaseModel):
+    """What the messages up to and with the position `up_to` said; `updated_at` is ISO 8601 in UTC."""
+
+    text: str
+    up_to: int
+    updated_at: str
+
+
 class PageReply(BaseModel):
-    """Messages oldest first; pass `before` on to get the page of older ones, null = there are none."""
+    """Messages oldest first; pass `before` on to get the page of older ones, null = there are none.
+
+    `last` is the position of the newest message on this page, null = the page is empty.
+    """
 
     id: str
     title: str
+    summary: SummaryReply | None
     messages: list[dict[str, Any]]
     total: int
     before: int | None
+    last: int | None
+
+
+class SummarisedReply(BaseModel):
+    """The summary that stands now. `stored` is false when another is kept, which covers more."""
+
+    conversation: str
+    stored: bool
+    summary: SummaryReply
 
 
 class DeletedReply(BaseModel):
@@ -85,6 +109,7 @@ class ConversationTools:
             Offer(self.append_messages, "Append messages", ADDS),
             Offer(self.list_conversations, "List conversations", READS),
             Offer(self.get_conversation, "Read a conversation", READS),
+            Offer(self.set_summary, "Summarise a conversation", REPLACES),
             Offer(self.delete_conversation, "Delete a conversation", REPLACES),
         ]
 
@@ -137,9 +162,39 @@ class ConversationTools:
         limit: Annotated[int, Field(ge=1, le=200, description="At most this many messages.")] = 50,
     ) -> PageReply:
         """Read a page of a conversation: the newest page first, its oldest message first. An unknown one is empty."""
-        page = self._conversations.page(conversation, limit=limit, before=before)
-        return PageReply(
-            id=conversation, title=page.title, messages=page.messages, total=page.total, before=page.before
+        return page_reply(conversation, self._conversations.page(conversation, limit=limit, before=before))
+
+    def set_summary(
+        self,
+        conversation: ConversationId,
+        summary: Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=MOST_SUMMARY,
+                description="What the messages up to `up_to` said, e.g. 'The user asked for SPX and its RSI (41.7).'",
+            ),
+        ],
+        up_to: Annotated[
+            int,
+            Field(
+                ge=1,
+                le=LARGEST_POSITION,
+                description="Position of the last message that the summary covers: the `last` of a page, or less.",
+            ),
+        ],
+    ) -> SummarisedReply:
+        """Keep a summary of a conversation's older messages, which stay; it replaces the summary before it.
+
+        The resource conversation://{id} then gives the summary and only the messages after it. A summary that covers
+        less than the one that is kept changes nothing, so calls may be repeated and overtake each other. For the
+        gateway that runs the conversation.
+        """
+        kept = self._conversations.summarise(conversation, text=summary, up_to=up_to)
+        return SummarisedReply(
+            conversation=conversation,
+            stored=(kept.text, kept.up_to) == (summary, up_to),
+            summary=summary_reply(kept),
         )
 
     def delete_conversation(self, conversation: ConversationId) -> DeletedReply:
@@ -147,6 +202,24 @@ class ConversationTools:
         return DeletedReply(conversation=conversation, erased=self._conversations.delete(conversation))
 
 
-def reply(summary: Summary) -> ConversationReply:
+def reply(heading: Heading) -> ConversationReply:
     """The conversation as clients see it in a list."""
-    return ConversationReply.model_validate(summary, from_attributes=True)
+    return ConversationReply.model_validate(heading, from_attributes=True)
+
+
+def page_reply(conversation: str, page: Page) -> PageReply:
+    """The page as clients see it."""
+    return PageReply(
+        id=conversation,
+        title=page.title,
+        summary=page.summary and summary_reply(page.summary),
+        messages=page.messages,
+        total=page.total,
+        before=page.before,
+        last=page.last,
+    )
+
+
+def summary_reply(summary: Summary) -> SummaryReply:
+    """The summary as clients see it."""
+    return SummaryReply.model_validate(summary, from_attributes=True)
