@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mcp_server.errors import BadQuery
 from mcp_server.storage.database import Database, timestamp
+from mcp_server.storage.words import match_of
 
 BY_CONTENT = "SELECT id, content, tags, created_at FROM memories WHERE content = ?"
 NEWEST = "SELECT id, content, tags, created_at FROM memories ORDER BY position DESC LIMIT ?"
+BY_POSITION = "SELECT id, content, tags, created_at FROM memories WHERE position = ?"
 BY_WORDS = """
-SELECT memories.id, memories.content, memories.tags, memories.created_at
-FROM memory_words JOIN memories ON memories.position = memory_words.rowid
-WHERE memory_words MATCH ? ORDER BY bm25(memory_words), memories.position DESC LIMIT ?
+SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY bm25(memory_words), rowid DESC LIMIT ?
 """
 
 
@@ -57,13 +55,19 @@ class Memories:
 
     def search(self, query: str, *, limit: int) -> list[Memory]:
         """Memories that hold a word of `query` (or one that begins with it), best match first. Raises BadQuery."""
-        words = re.findall(r"\w+", query.replace("_", " "))
-        if not words:
-            raise BadQuery
-        match = " OR ".join(f'"{word}" *' for word in words)
+        return list(self.at(self.matching(query, limit=limit)).values())
+
+    def matching(self, query: str, *, limit: int) -> list[int]:
+        """Positions of the memories that `search` finds. Raises BadQuery."""
+        match = match_of(query)
         with self._database.reading() as connection:
-            rows = connection.execute(BY_WORDS, (match, limit)).fetchall()
-        return [_memory(row) for row in rows]
+            return [position for (position,) in connection.execute(BY_WORDS, (match, limit))]
+
+    def at(self, positions: Sequence[int]) -> dict[int, Memory]:
+        """The memories at these positions, in this order; those that are gone are left out."""
+        with self._database.reading() as connection:
+            rows = {position: connection.execute(BY_POSITION, (position,)).fetchone() for position in positions}
+        return {position: _memory(row) for position, row in rows.items() if row is not None}
 
     def newest(self, limit: int) -> list[Memory]:
         """The `limit` newest memories, newest first."""
@@ -78,7 +82,7 @@ class Memories:
 
     def forget(self, memory: str) -> bool:
         """Erase one by its id, from the search index too; False when there is none."""
-        with self._database.writing() as connection:
+        with self._database.erasing() as connection:
             row = connection.execute("DELETE FROM memories WHERE id = ? RETURNING position", (memory,)).fetchone()
             if row is not None:
                 connection.execute("DELETE FROM memory_words WHERE rowid = ?", row)

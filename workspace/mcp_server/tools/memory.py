@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from mcp_server.embeddings.retrieval import FoundBy, Retrieval
+from mcp_server.embeddings.vectors import MEMORIES
 from mcp_server.storage.memories import Memories, Memory
 from mcp_server.tools.offer import ADDS, READS, REPLACES, Offer
 
@@ -31,6 +33,20 @@ class MemoriesReply(BaseModel):
     total: int
 
 
+class FoundMemoryReply(MemoryReply):
+    """A memory that was found by its words, by its meaning, or by both."""
+
+    found_by: FoundBy
+
+
+class FoundMemoriesReply(BaseModel):
+    """Memories, best match first, and how many there are in all; `note` says what the search could not do."""
+
+    memories: list[FoundMemoryReply]
+    total: int
+    note: str | None
+
+
 class ForgottenReply(BaseModel):
     """Whether there was such a memory."""
 
@@ -41,8 +57,9 @@ class ForgottenReply(BaseModel):
 class MemoryTools:
     """Memories for a model."""
 
-    def __init__(self, memories: Memories) -> None:
+    def __init__(self, memories: Memories, retrieval: Retrieval) -> None:
         self._memories = memories
+        self._retrieval = retrieval
 
     def offers(self) -> list[Offer]:
         return [
@@ -75,13 +92,26 @@ class MemoryTools:
     def search_memory(
         self,
         query: Annotated[
-            str, Field(min_length=1, max_length=400, description="Words to look for, e.g. 'stop loss risk'.")
+            str, Field(min_length=1, max_length=400, description="What to look for, e.g. 'stop loss risk'.")
         ],
         limit: Annotated[int, Field(ge=1, le=50, description="At most this many, best match first.")] = 10,
-    ) -> MemoriesReply:
-        """Find memories by words in their content and tags, best match first; word endings don't matter."""
-        found = self._memories.search(query, limit=limit)
-        return MemoriesReply(memories=[reply(memory) for memory in found], total=self._memories.count())
+    ) -> FoundMemoriesReply:
+        """Find memories by the words in their content and tags and, where a model is installed, by meaning.
+
+        Best match first; word endings don't matter. What was found by meaning alone may have little to do with the query.
+        """
+        by_words = self._memories.matching(query, limit=2 * limit)
+        ranked = self._retrieval.ranked(MEMORIES, query, by_words=by_words, limit=limit)
+        found = self._memories.at([hit.position for hit in ranked.hits])
+        return FoundMemoriesReply(
+            memories=[
+                FoundMemoryReply(**reply(found[hit.position]).model_dump(), found_by=hit.found_by)
+                for hit in ranked.hits
+                if hit.position in found
+            ],
+            total=self._memories.count(),
+            note=ranked.note,
+        )
 
     def forget(
         self,

@@ -1,0 +1,1 @@
+"""What the user uploads: recognised by content, read, cut into passages."""
