@@ -12,7 +12,7 @@ from typing import Any, Self
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -27,6 +27,14 @@ REPLACES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempote
 
 # A model corrects a handful at a time.
 MOST_ERRORS = 5
+
+
+class Linked(BaseModel):
+    """A reply that points to resources, which a client gets beside the structured result."""
+
+    def links(self) -> list[ResourceLink]:
+        """The resources."""
+        raise NotImplementedError
 
 
 class Illustrated(BaseModel):
@@ -110,11 +118,12 @@ def _names_beside(place: tuple[int | str, ...], schema: dict[str, Any]) -> list[
 
 def _result(reply: BaseModel) -> CallToolResult:
     text = reply.model_dump_json(by_alias=True)
+    links = reply.links() if isinstance(reply, Linked) else []
     pictures = reply.pictures() if isinstance(reply, Illustrated) else ()
     images = [
         ImageContent(type="image", mime_type="image/png", data=base64.b64encode(each).decode()) for each in pictures
     ]
     return CallToolResult(
-        content=[TextContent(type="text", text=text), *images],
+        content=[TextContent(type="text", text=text), *images, *links],
         structured_content=reply.model_dump(mode="json", by_alias=True),
     )

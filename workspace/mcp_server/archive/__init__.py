@@ -1,0 +1,1 @@
+"""Everything of a user as one zip file, and back. `docs/archive.md` describes the file."""
