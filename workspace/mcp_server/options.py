@@ -11,6 +11,9 @@ from pathlib import Path
 TIERS = ("free", "pro", "enterprise")
 LARGEST_PORT = 65535
 
+# An empty data file takes a third of this.
+SMALLEST_QUOTA = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -23,6 +26,8 @@ class Options:
     user: str
     public_key: Path
     tier: str
+    quota_bytes: int | None
+    embeddings: str | None
     ready_file: Path | None
     unconfined: bool
     conformance_fixtures: bool = False
@@ -48,6 +53,21 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
     _add(parser, environ, "--user", type=_text, help="id of the user, the `sub` of the gateway's tokens")
     _add(parser, environ, "--public-key", type=Path, help="file with the gateway's Ed25519 public keys, PEM")
     _add(parser, environ, "--tier", type=_tier, help=f"licence tier of the user: {', '.join(TIERS)}")
+    _add(
+        parser,
+        environ,
+        "--quota-bytes",
+        type=_quota,
+        default=None,
+        help="size of the user's volume in bytes (default: the tier's)",
+    )
+    _add(
+        parser,
+        environ,
+        "--embeddings",
+        default=None,
+        help="module of the embedding model, 'none' to search by words only (default: the extra if it is installed)",
+    )
     _add(
         parser,
         environ,
@@ -89,6 +109,12 @@ def _tier(text: str) -> str:
 
 def _truth(text: str) -> bool:
     return text.strip().lower() in {"1", "true", "yes"}
+
+
+def _quota(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < SMALLEST_QUOTA:
+        raise argparse.ArgumentTypeError(f"{text!r} is no quota, which is {SMALLEST_QUOTA} bytes or more")
+    return int(text)
 
 
 def _text(text: str) -> str:

@@ -13,7 +13,9 @@ from mcp_server.backtests.placing import Counter
 from mcp_server.strategies.validation import Validator
 from mcp_server.tools.backtests import BacktestTools
 from mcp_server.tools.conversations import ConversationTools
+from mcp_server.tools.data import DataTools
 from mcp_server.tools.deployments import DeploymentTools
+from mcp_server.tools.documents import DocumentTools
 from mcp_server.tools.indicators import IndicatorTools
 from mcp_server.tools.market import MarketTools
 from mcp_server.tools.memory import MemoryTools
@@ -55,9 +57,11 @@ def offers(workspace: Workspace) -> list[Offer]:
         *StrategyTools(workspace.strategies, Validator(workspace.catalogue, workspace.sandbox)).offers(),
         *_backtest_tools(workspace).offers(),
         *DeploymentTools(workspace.desk).offers(),
-        *MemoryTools(workspace.memories).offers(),
+        *MemoryTools(workspace.memories, workspace.retrieval).offers(),
+        *DocumentTools(workspace.documents, workspace.retrieval, workspace.sandbox).offers(),
         *ConversationTools(workspace.conversations).offers(),
         *PreferenceTools(workspace.preferences).offers(),
+        *DataTools(workspace.database, workspace.exports).offers(),
     ]
 
 

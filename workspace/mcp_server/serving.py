@@ -21,7 +21,7 @@ from mcp_server.options import Options
 from mcp_server.server import build_server
 from mcp_server.tokens import KeyRing, Verifier
 from mcp_server.web import WorkspaceApp, mcp_app
-from mcp_server.workspace import Workspace, open_workspace
+from mcp_server.workspace import Choices, Workspace, open_workspace
 
 # What is in flight at SIGTERM may end; after this it is cut. Every store survives being cut.
 SHUTDOWN_S = 5
@@ -58,7 +58,13 @@ def serve(options: Options) -> None:
         logger.warning(
             "UNCONFINED: where this kernel can't confine strategy code, it runs with all rights of this account"
         )
-    workspace = open_workspace(options.data, user=options.user, tier=options.tier, unconfined=options.unconfined)
+    workspace = open_workspace(
+        options.data,
+        user=options.user,
+        tier=options.tier,
+        unconfined=options.unconfined,
+        choices=Choices(quota_bytes=options.quota_bytes, embeddings=options.embeddings),
+    )
     stepper = Stepper(workspace.desk)
     workspace.catalogue.on_new_bars(stepper.wake)
     stepper.start()

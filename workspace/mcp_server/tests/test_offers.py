@@ -49,12 +49,20 @@ CONTRACT = {
     "search_memory": (("query",), ("limit",)),
     "forget": (("id",), ()),
     "list_memories": ((), ()),
+    "add_document": (("name", "content_base64"), ()),
+    "search_documents": (("query",), ("limit",)),
+    "list_documents": ((), ()),
+    "delete_document": (("name",), ()),
     "append_messages": (("conversation", "turn", "messages"), ()),
     "list_conversations": ((), ()),
     "get_conversation": (("conversation",), ("before", "limit")),
+    "set_summary": (("conversation", "summary", "up_to"), ()),
     "delete_conversation": (("conversation",), ()),
     "get_preferences": ((), ()),
     "set_preferences": (("values",), ()),
+    "export_data": ((), ()),
+    "import_data": (("archive_base64",), ()),
+    "delete_data": (("confirm",), ()),
 }
 # Tools that find a symbol such as binance:BTC/USDT.
 ASKS_EXCHANGES = {"get_bars", "compute_indicators", "validate_strategy", "deploy_strategy"}
@@ -193,7 +201,8 @@ async def test_hints_are_truthful(tools: dict[str, Tool], name: str) -> None:
     reads = name.startswith(("get_", "list_", "search_", "compute_", "validate_", "assess_"))
 
     assert hints.read_only_hint is reads
-    assert hints.destructive_hint is (name.startswith(("forget", "delete_", "import_", "set_", "stop_")))
+    destroys = name.startswith(("forget", "delete_", "import_", "set_", "add_", "stop_")) and name != "import_data"
+    assert hints.destructive_hint is destroys
     assert hints.idempotent_hint is True
     assert hints.open_world_hint is (name in ASKS_EXCHANGES)
 
@@ -210,11 +219,13 @@ async def test_the_resources_are_those_of_the_contract(server: RunningServer) ->
         "backtest://{id}",
         "backtest://{id}/trades",
         "backtest://{id}/chart.png",
+        "export://{export}/{part}",
     }
     described: list[Resource | ResourceTemplate] = [*fixed, *templates]
     for each in described:
         assert each.description
-        assert each.mime_type == ("image/png" if str(each).count("chart.png") else "application/json")
+        types = {"Chart of a backtest": "image/png", "Part of an export": "application/zip"}
+        assert each.mime_type == types.get(each.title or "", "application/json")
 
 
 def test_the_documentation_names_every_tool_with_every_argument(tmp_path: Path) -> None:

@@ -15,9 +15,14 @@ EXAMPLE = {
     "language": "pt-BR",
     "time_zone": "Europe/Zurich",
     "currency": "CHF",
+    "units": "metric",
+    "number_format": "1'234.56",
+    "date_format": "DD.MM.YYYY",
     "risk_tolerance": "low",
     "max_position_percent": 20.0,
     "max_drawdown_percent": 12.5,
+    "max_daily_loss_percent": 2.0,
+    "max_leverage": 1.5,
     "watchlist": ["SPX", "BTC/USDT"],
 }
 
@@ -45,6 +50,9 @@ def test_the_example_names_every_key() -> None:
         ({"time_zone": "Mars/Olympus"}, "write it like 'Europe/Zurich'"),
         ({"currency": "dollars"}, "values.currency: String should match pattern"),
         ({"risk_tolerance": "yolo"}, "Input should be 'low', 'medium' or 'high'"),
+        ({"units": "furlongs"}, "Input should be 'metric' or 'imperial'"),
+        ({"number_format": "1234"}, "values.number_format: Input should be '1,234.56'"),
+        ({"max_leverage": 0}, "values.max_leverage: Input should be greater than 0"),
         ({"max_drawdown_percent": 0}, "values.max_drawdown_percent: Input should be greater than 0"),
         ({"max_position_percent": 101}, "less than or equal to 100"),
         ({"watchlist": ["<script>"]}, "each entry must be a symbol"),
@@ -67,4 +75,5 @@ async def test_the_profile_tells_an_agent_who_the_user_is(client: Client) -> Non
 
     assert (profile["user"], profile["tier"]) == (USER, "pro")
     assert profile["memories"] == [kept]
+    assert 0 < profile["storage"]["used_bytes"] < profile["storage"]["quota_bytes"] == 9 * 1024**3
     assert {"IXIC", "SPX"} <= {each["symbol"] for each in profile["instruments"]}

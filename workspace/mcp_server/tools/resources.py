@@ -12,7 +12,8 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from pydantic import BaseModel
 
 from mcp_server.errors import WorkspaceError
-from mcp_server.tools import backtests, market, memory, strategies
+from mcp_server.tools import backtests, conversations, market, memory, strategies
+from mcp_server.tools.data import ZIP
 from mcp_server.workspace import Workspace
 
 P = ParamSpec("P")
@@ -26,6 +27,13 @@ RECENT_MEMORIES = 20
 RECENT_MESSAGES = 50
 
 
+class StorageReply(BaseModel):
+    """What is stored and what may be."""
+
+    used_bytes: int
+    quota_bytes: int
+
+
 class Profile(BaseModel):
     """Who the user is to the agent: `memories` are the newest, `memories_total` counts all."""
 
@@ -34,19 +42,25 @@ class Profile(BaseModel):
     memories: list[memory.MemoryReply]
     memories_total: int
     instruments: list[market.InstrumentReply]
+    storage: StorageReply
 
 
 class Recent(BaseModel):
-    """The newest messages of a conversation, oldest first; `before` pages on with get_conversation."""
+    """The newest messages of a conversation that its summary does not cover, oldest first.
+
+    `before` pages on with get_conversation, and `last` is the position that a new summary would cover up to.
+    """
 
     id: str
     title: str
+    summary: conversations.SummaryReply | None
     messages: list[dict[str, Any]]
     before: int | None
+    last: int | None
 
 
 class Resources:
-    """The workspace's resources, each a JSON text."""
+    """The workspace's resources: JSON texts, and the bytes of exports."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -57,7 +71,7 @@ class Resources:
             "context://profile",
             title="Profile",
             mime_type=JSON,
-            description=f"User, tier, the {RECENT_MEMORIES} newest memories and the instruments that have bars.",
+            description=f"User, tier, the {RECENT_MEMORIES} newest memories, the instruments that have bars, storage in use.",
         )(self.profile)
         server.resource(
             "context://preferences",
@@ -69,8 +83,15 @@ class Resources:
             "conversation://{conversation}",
             title="Conversation",
             mime_type=JSON,
-            description=f"The newest messages of a conversation, at most {RECENT_MESSAGES}; empty when there is none.",
+            description="A conversation's summary and the newest messages that it does not cover, at most "
+            f"{RECENT_MESSAGES}; empty when there is none.",
         )(self.conversation)
+        server.resource(
+            "export://{export}/{part}",
+            title="Part of an export",
+            mime_type=ZIP,
+            description="Bytes of an archive that export_data made, part 1 and on; put one after the other they are a zip.",
+        )(_told(self.export))
         server.resource(
             "strategy://{name}",
             title="Strategy",
@@ -104,14 +125,18 @@ class Resources:
             memories=[memory.reply(each) for each in memories.newest(RECENT_MEMORIES)],
             memories_total=memories.count(),
             instruments=[market.describe(each) for each in self._workspace.catalogue.instruments()],
+            storage=StorageReply.model_validate(self._workspace.database.usage(), from_attributes=True),
         ).model_dump_json()
 
     def preferences(self) -> str:
         return self._workspace.preferences.read().model_dump_json()
 
+    def export(self, export: str, part: int) -> bytes:
+        return self._workspace.exports.part(export, part)
+
     def conversation(self, conversation: str) -> str:
-        page = self._workspace.conversations.page(conversation, limit=RECENT_MESSAGES)
-        return Recent(id=conversation, title=page.title, messages=page.messages, before=page.before).model_dump_json()
+        page = self._workspace.conversations.recent(conversation, limit=RECENT_MESSAGES)
+        return Recent(**conversations.page_reply(conversation, page).model_dump(exclude={"total"})).model_dump_json()
 
     def strategy(self, name: str) -> str:
         found = self._workspace.strategies.find(name)
