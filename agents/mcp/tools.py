@@ -33,7 +33,9 @@ GATEWAY_ONLY = frozenset(
         "deploy_strategy",
         "export_data",
         "get_conversation",
+        "import_data",
         "list_conversations",
+        "set_summary",
     }
 )
 
