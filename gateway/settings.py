@@ -58,18 +58,17 @@ IDLE_TIMEOUT_ENTERPRISE_S = env.number("IDLE_TIMEOUT_ENTERPRISE_S", -1)
 
 # --- Django's ----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
+    "gateway",  # before staticfiles, whose runserver it replaces
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "servestatic.runserver_nostatic",
+    "servestatic",
     "django.contrib.staticfiles",
     "rest_framework",
     "channels",
-    "gateway",
     "accounts",
     "provisioning",
     "agents",
