@@ -2,7 +2,8 @@
 
 A weight decided on a bar's close is traded at the next bar's open. Between two changes of a target the units are held.
 When one target changes, every instrument is brought to its own, measured against what the account is worth after the
-orders are paid. Weights that sum to more than 1 are scaled down to it: nothing is borrowed.
+orders are paid. Weights that sum to more than 1 are scaled down to it: nothing is borrowed. An account that is worth
+nothing at an open or at a close is lost.
 """
 
 from __future__ import annotations
@@ -82,15 +83,22 @@ def opened(closes: Amounts, weights: Amounts) -> Account:
 
 
 def step(account: Account, prices: Prices, *, weights: Amounts, costs: Costs) -> tuple[Account, list[Fill]]:
-    """The account after a bar: open orders are filled at its open, and at its close the weights are decided."""
+    """The account after a bar: open orders are filled at its open, and at its close the weights are decided.
+
+    One that is lost has nothing left; lost at the open, whatever the prices do until the close.
+    """
+    nothing = dict.fromkeys(account.units, 0.0)
+    lost = Account(0.0, units=nothing, held=nothing, decided=nothing, closes=prices.closes)
+    if worth(account, prices.opens) <= 0:
+        return lost, []
     filled, fills = fill(account, prices.opens, costs=costs)
-    return replace(filled, decided=without_leverage(weights), closes=prices.closes), fills
+    after = replace(filled, decided=without_leverage(weights), closes=prices.closes)
+    return after if after.equity > 0 else lost, fills
 
 
 def fill(account: Account, opens: Amounts, *, costs: Costs) -> tuple[Account, list[Fill]]:
-    """Trade what was decided. An account that is worth nothing at these prices trades nothing."""
-    equity = worth(account, opens)
-    if not account.has_orders or equity <= 0:
+    """Trade what was decided, with an account that is worth something at these prices."""
+    if not account.has_orders:
         return account, []
     after = _worth_after(account, opens, costs=costs)
     units = {symbol: weight * after / opens[symbol] for symbol, weight in account.decided.items()}

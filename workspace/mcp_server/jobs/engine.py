@@ -1,7 +1,7 @@
 """The account of a backtest: `bt` keeps the book of what was bought, sold and paid, bar by bar.
 
 One rule stands for all: a weight decided on a bar's close is traded at the next bar's open. Between two changes of a
-target the units are held. `bt` is run over the bars on which something is traded and over no others, and what lies
+target the units are held. An account that is worth nothing at an open or at a close is lost. `bt` is run over the bars on which something is traded and over no others, and what lies
 between is valued at the closes in one array operation: over 5,031 bars a moving-average crossover trades on 196.
 docs/adr/0005 has the figures.
 """
@@ -103,11 +103,15 @@ def keep_book(market: Market, weights: Floats, costs: Costs) -> Book:
     changes = numpy.diff(held, axis=0, prepend=numpy.zeros_like(held[:1]))
     traded_at = numpy.flatnonzero(changes.any(axis=1))
     units, cash = _trade(market.opens[traded_at], held[traded_at], costs.both)
-    row = numpy.searchsorted(traded_at[: len(cash)], numpy.arange(len(weights)), side="right")
-    all_units = numpy.vstack([numpy.zeros_like(weights[:1]), units])
-    equity = numpy.concatenate([[START_EQUITY], cash])[row] + (all_units[row] * market.closes).sum(axis=1)
-    book = Book(traded_at[: len(cash)], numpy.diff(all_units, axis=0), units, all_units[row], equity)
-    return _ended_at_zero(book, lived=int(traded_at[len(cash)]) if len(cash) < len(traded_at) else len(weights))
+    past_cash = numpy.concatenate([[START_EQUITY], cash])
+    past_units = numpy.vstack([numpy.zeros_like(weights[:1]), units])
+    bars, done = numpy.arange(len(weights)), traded_at[: len(cash)]
+    after, before = (numpy.searchsorted(done, bars, side=side) for side in ("right", "left"))
+    equity = past_cash[after] + (past_units[after] * market.closes).sum(axis=1)
+    opening = past_cash[before] + (past_units[before] * market.opens).sum(axis=1)
+    empty_at = [*numpy.flatnonzero(opening <= 0), *traded_at[len(cash) :]]
+    book = Book(done, numpy.diff(past_units, axis=0), units, past_units[after], equity)
+    return _ended_at_zero(book, lived=int(min(empty_at, default=len(weights))))
 
 
 def _trade(opens: Floats, targets: Floats, costs: float) -> tuple[Floats, Floats]:

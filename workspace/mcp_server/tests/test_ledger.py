@@ -109,7 +109,11 @@ def test_weights_are_scaled_to_what_the_account_has(decided: dict[str, float]) -
         assert scaled == decided
 
 
-def test_an_account_that_is_worth_nothing_trades_nothing() -> None:
+def test_an_account_that_is_worth_nothing_at_an_open_is_lost_whatever_its_close() -> None:
     account = account_of(-500.0, units={"A": 1.0, "B": 0.0}, decided={"A": 1.0, "B": 0.0})
+    prices = Prices({"A": 100.0, "B": 1.0}, {"A": 900.0, "B": 1.0})
 
-    assert ledger.fill(account, {"A": 100.0, "B": 1.0}, costs=FREE) == (account, [])
+    after, fills = ledger.step(account, prices, weights={"A": 1.0, "B": 0.0}, costs=FREE)
+
+    assert (after.equity, after.has_orders, fills) == (0.0, False, [])
+    assert after.units == {"A": 0.0, "B": 0.0}
