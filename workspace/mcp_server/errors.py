@@ -167,6 +167,10 @@ class WorkspaceBusy(WorkspaceError):
     """The workspace is being read or written just now, nothing was changed. Call again in a few seconds."""
 
 
+class DataReplaced(WorkspaceError):
+    """The workspace was deleted or restored while this ran, so its result was not stored. Call again if still wanted."""
+
+
 class ForeignFolder(WorkspaceError):
     """The data folder belongs to another user."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.tools import Tool
 
 from mcp_server import __version__
 from mcp_server.activity import Activity
@@ -40,13 +41,18 @@ def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
         title="Dexorder workspace",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[tool_of(offer) for offer in offers(workspace)],
+        tools=tools(workspace),
         log_level="WARNING",
         middleware=[activity],
     )
     Resources(workspace).add_to(server)
     add_prompts(server)
     return server
+
+
+def tools(workspace: Workspace) -> list[Tool]:
+    """The offers as tools: what one of them began with never comes back into a file that took the place of another."""
+    return [tool_of(offer, within=workspace.database.same_file) for offer in offers(workspace)]
 
 
 def offers(workspace: Workspace) -> list[Offer]:

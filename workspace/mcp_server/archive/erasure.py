@@ -17,6 +17,11 @@ def erase_everything(database: Database, exports: Exports) -> dict[str, int]:
     It happens all at once, needs no room, and is ended by the next start if a kill comes in between. Raises
     WorkspaceBusy.
     """
+    with database.rebuilding():
+        return _erase(database, exports)
+
+
+def _erase(database: Database, exports: Exports) -> dict[str, int]:
     exports.clear()
     rows = count_rows(database)
     draft = draft_folder(database.folder)

@@ -35,13 +35,14 @@ def restore_archive(database: Database, file: IO[bytes]) -> dict[str, int]:
     """
     if not is_empty(database):
         raise BadArchive("This workspace is not empty. Restore into a new one, or delete_data first.")
-    draft = draft_folder(database.folder)
-    try:
-        with closing(Database(draft, user=database.user, quota_bytes=database.quota_bytes)) as fresh:
-            rows = _fill(fresh, file)
-        database.replace_with(draft, only_if=_holds_nothing)
-    finally:
-        erase_folder(draft)
+    with database.rebuilding():
+        draft = draft_folder(database.folder)
+        try:
+            with closing(Database(draft, user=database.user, quota_bytes=database.quota_bytes)) as fresh:
+                rows = _fill(fresh, file)
+            database.replace_with(draft, only_if=_holds_nothing)
+        finally:
+            erase_folder(draft)
     return rows
 
 

@@ -103,7 +103,8 @@ class Deployments:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._live = Live(0, 0)
-        self.running()
+        self._recount()
+        database.on_replaced(self._recount)
 
     def with_key(self, key: str, *, request: str) -> Deployment | None:
         """The deployment that was made with this key. Raises DeploymentConflict when another one was asked for."""
@@ -145,7 +146,6 @@ class Deployments:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM deployments WHERE state = 'running' ORDER BY position"
             ).fetchall()
-            self._count(connection)
         return [_deployment(row) for row in rows]
 
     def newest(self, limit: int) -> list[Deployment]:
@@ -164,6 +164,10 @@ class Deployments:
     def live(self) -> Live:
         """What a lifecycle sidecar wants to know, from memory: it is asked on the event loop, where no disk is waited for."""
         return self._live
+
+    def _recount(self) -> None:
+        with self._database.reading() as connection:
+            self._count(connection)
 
     def _count(self, connection: sqlite3.Connection) -> None:
         self._live = Live(

@@ -1,9 +1,9 @@
 """The account of a backtest: `bt` keeps the book of what was bought, sold and paid, bar by bar.
 
 One rule stands for all: a weight decided on a bar's close is traded at the next bar's open. Between two changes of a
-target the units are held. An account that is worth nothing at an open or at a close is lost. `bt` is run over the bars on which something is traded and over no others, and what lies
-between is valued at the closes in one array operation: over 5,031 bars a moving-average crossover trades on 196.
-docs/adr/0005 has the figures.
+target the units are held. An account that is worth nothing at an open or at a close is lost. `bt` is run over the bars
+on which something is traded and over no others, and what lies between is valued in array operations: over 5,031 bars a
+moving-average crossover trades on 196. docs/adr/0005 has the figures.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcp_server.errors import StorageFull, WorkspaceBusy
+from mcp_server.errors import DataReplaced, StorageFull, WorkspaceBusy
 from mcp_server.storage.connection import FILE_NAME, PAGE_BYTES, open_file
 from mcp_server.storage.erasing import clear_leftovers, erase_file, keep_to_erase, sync_folder
 from mcp_server.storage.quota import MIB, TIER_BYTES, file_bytes
@@ -55,6 +55,11 @@ class Database:
         self._most_pages = file_bytes(self.quota_bytes) // PAGE_BYTES
         self._free_floor_bytes = free_floor_bytes
         self._lock = threading.Lock()
+        self._rebuilding = threading.Lock()
+        # Which file this is: the first, or how manieth that took its place.
+        self._generation = 0
+        self._begun = threading.local()
+        self._listeners: list[Callable[[], None]] = []
         clear_leftovers(folder)
         self._connection = self._open()
 
@@ -69,10 +74,43 @@ class Database:
         """A transaction: on disk when the block is left, undone when it raises.
 
         Raises StorageFull where the quota or the disk has no room; one that stores much says before how much it is.
+        Raises DataReplaced within `same_file`.
         """
         self.need_room(size_bytes)
-        with self._lock, self._transaction():
-            yield self._connection
+        with self._lock:
+            if getattr(self._begun, "generation", self._generation) != self._generation:
+                raise DataReplaced
+            with self._transaction():
+                yield self._connection
+
+    @contextmanager
+    def same_file(self) -> Iterator[None]:
+        """Within the block this thread writes to the file that is there now, or gets DataReplaced.
+
+        For what takes long: what it began with must not come back after the user has deleted everything.
+        """
+        if hasattr(self._begun, "generation"):
+            yield
+            return
+        self._begun.generation = self._generation
+        try:
+            yield
+        finally:
+            del self._begun.generation
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[None]:
+        """The block makes a file for `replace_with`. Raises WorkspaceBusy while another one does."""
+        if not self._rebuilding.acquire(blocking=False):
+            raise WorkspaceBusy
+        try:
+            yield
+        finally:
+            self._rebuilding.release()
+
+    def on_replaced(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called whenever another file has taken this one's place."""
+        self._listeners.append(listener)
 
     def need_room(self, size_bytes: int) -> None:
         """Raise StorageFull if the disk would have less than its floor free with this much more on it."""
@@ -132,9 +170,12 @@ class Database:
                     raise WorkspaceBusy
                 old = keep_to_erase(self.folder / FILE_NAME)
                 (draft / FILE_NAME).replace(self.folder / FILE_NAME)
+                self._generation += 1
                 sync_folder(self.folder)
             finally:
                 self._connection = self._open()
+        for listener in self._listeners:
+            listener()
         erase_file(old)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import time
 import zlib
 from array import array
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from mcp_server.market.bars import Bars
@@ -41,6 +42,10 @@ class ExchangeBars:
     def __init__(self, database: Database, *, most_bytes: int = MOST_BYTES) -> None:
         self._database = database
         self._most_bytes = most_bytes
+
+    def same_file(self) -> AbstractContextManager[None]:
+        """As the database's."""
+        return self._database.same_file()
 
     def all(self) -> list[Series]:
         """What is kept, by symbol."""

@@ -6,6 +6,7 @@ import base64
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -71,13 +72,17 @@ class StrictTool(Tool):
         return await super().run(arguments, context, convert_result)
 
 
-def tool_of(offer: Offer) -> Tool:
-    """The tool: unknown arguments are refused, not ignored, and a WorkspaceError is told to the model."""
+def tool_of(offer: Offer, *, within: Callable[[], AbstractContextManager[None]] = nullcontext) -> Tool:
+    """The tool: unknown arguments are refused, not ignored, and a WorkspaceError is told to the model.
+
+    `within` gives what each call is entered into.
+    """
 
     @functools.wraps(offer.call)
     def call(**arguments: Any) -> CallToolResult:
         try:
-            return _result(offer.call(**arguments))
+            with within():
+                return _result(offer.call(**arguments))
         except WorkspaceError as error:
             raise ToolError(str(error)) from error
 

@@ -58,7 +58,8 @@ class ExchangeSource:
         exchange, market = named[1].lower(), named[2].upper()
         if exchange not in EXCHANGES:
             raise UnknownSymbol(f"No exchange {exchange!r}. There are: {', '.join(EXCHANGES)}.")
-        with self._lock:
+        # Whose step this is may have been deleted while the exchange was asked.
+        with self._lock, self._kept.same_file():
             instrument, bars, changed = self._current(exchange, market, _acceptable(interval or DAILY))
         # Outside the lock: whoever is told may ask for the bars.
         if changed:
