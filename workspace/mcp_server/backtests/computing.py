@@ -8,9 +8,8 @@ from typing import Any
 from mcp_server.backtests.order import Order
 from mcp_server.jobs.contract import Report, no_report
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
+from mcp_server.sandbox.jobs import MIB
 from mcp_server.strategies.signals import Check, signals_job, weights_of
-
-MIB = 1024 * 1024
 
 # What keeps the book, and what draws: imported once, before jobs are forked.
 ENGINE_MODULES = ("numpy", "pandas", "bt")

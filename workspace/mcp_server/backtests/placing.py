@@ -11,6 +11,7 @@ from mcp_server.errors import NoBars, TooFewBars
 from mcp_server.market.aligning import aligned
 from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
+from mcp_server.market.ranges import select
 from mcp_server.strategies.choice import chosen_symbols
 from mcp_server.strategies.contract import read_contract, resolve_params
 from mcp_server.strategies.store import Strategies
@@ -55,7 +56,8 @@ class Counter:
         found = dict(self._whole(symbol, wish.interval) for symbol in symbols)
         interval = max((bars.interval for bars in found.values()), key=lambda each: each.length)
         within = {
-            symbol: _range(symbol, bars.resampled(interval), wish.start, end=wish.end) for symbol, bars in found.items()
+            symbol: select(symbol, bars.resampled(interval), start=wish.start, end=wish.end)
+            for symbol, bars in found.items()
         }
         together = aligned(within)
         if not len(next(iter(together.values()))):
@@ -67,13 +69,3 @@ class Counter:
     def _whole(self, symbol: str, interval: str | None) -> tuple[str, Bars]:
         instrument, bars = self._catalogue.find(symbol, interval)
         return instrument.symbol, bars
-
-
-def _range(symbol: str, bars: Bars, start: str | None, *, end: str | None) -> Bars:
-    within = bars.between(start, end)
-    if not len(within):
-        raise NoBars(
-            f"{symbol} has no bars from {start or 'the beginning'} to {end or 'the end'}. "
-            f"It has {len(bars)} from {bars.date(0)} to {bars.date(-1)}."
-        )
-    return within

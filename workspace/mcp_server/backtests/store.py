@@ -11,8 +11,7 @@ from typing import Any
 
 from mcp_server.errors import UnknownBacktest
 from mcp_server.storage.database import Database, timestamp
-
-MIB = 1024 * 1024
+from mcp_server.storage.quota import MIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-# In the instrument's currency. Units may be fractions, so the size changes no percentage.
-START_CASH = 100_000.0
-
-BASIS_POINT = 1e-4
-
-# Each round shrinks the error by the costs, at most 0.1, so that doubles stand still after 16.
-MOST_ROUNDS = 20
+from mcp_server.trading import BASIS_POINT, START_EQUITY, equity_after
 
 Amounts = Mapping[str, float]
 
@@ -79,7 +73,7 @@ class Prices:
 def opened(closes: Amounts, weights: Amounts) -> Account:
     """A new account that decided on the weights of its first bar and holds nothing yet."""
     nothing = dict.fromkeys(closes, 0.0)
-    return Account(START_CASH, units=nothing, held=nothing, decided=without_leverage(weights), closes=closes)
+    return Account(START_EQUITY, units=nothing, held=nothing, decided=without_leverage(weights), closes=closes)
 
 
 def step(account: Account, prices: Prices, *, weights: Amounts, costs: Costs) -> tuple[Account, list[Fill]]:
@@ -100,7 +94,8 @@ def fill(account: Account, opens: Amounts, *, costs: Costs) -> tuple[Account, li
     """Trade what was decided, with an account that is worth something at these prices."""
     if not account.has_orders:
         return account, []
-    after = _worth_after(account, opens, costs=costs)
+    values = [account.units[symbol] * opens[symbol] for symbol in account.decided]
+    after = equity_after(worth(account, opens), list(account.decided.values()), values, costs=costs.share)
     units = {symbol: weight * after / opens[symbol] for symbol, weight in account.decided.items()}
     fills = [
         _fill(symbol, units[symbol] - account.units[symbol], price=opens[symbol], costs=costs)
@@ -121,19 +116,6 @@ def without_leverage(weights: Amounts) -> dict[str, float]:
     gross = max(1.0, sum(map(abs, weights.values())))
     # + 0.0 makes 0 of -0.
     return {symbol: weight / gross + 0.0 for symbol, weight in weights.items()}
-
-
-def _worth_after(account: Account, opens: Amounts, *, costs: Costs) -> float:
-    """What is left once the orders, sized against just that, are paid."""
-    equity = left = worth(account, opens)
-    for _ in range(MOST_ROUNDS):
-        traded = sum(
-            abs(weight * left - account.units[symbol] * opens[symbol]) for symbol, weight in account.decided.items()
-        )
-        before, left = left, equity - costs.share * traded
-        if left == before:
-            break
-    return left
 
 
 def _fill(symbol: str, units: float, *, price: float, costs: Costs) -> Fill:

@@ -8,7 +8,6 @@ moving-average crossover trades on 196. docs/adr/0005 has the figures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import bt
@@ -16,14 +15,10 @@ import numpy
 import pandas
 from numpy.typing import NDArray
 
+from mcp_server.trading import START_EQUITY, equity_after
+
 Floats = NDArray[numpy.float64]
 Ints = NDArray[numpy.int64]
-
-# In the instrument's currency. Units may be fractions, so the size changes no percentage.
-START_EQUITY = 100_000.0
-
-# Each round shrinks the error by the costs, at most 0.1, so that doubles stand still after 16.
-MOST_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +79,6 @@ class HoldTargets(bt.Algo):  # type: ignore[misc]  # bt has no types
             units = (weight * after - value) / child.price if weight else -child.position
             target.transact(units, child=child.name)
         return True
-
-
-def equity_after(equity: float, weights: Sequence[float], values: Sequence[float], *, costs: float) -> float:
-    """What is left of `equity` once holdings worth `values` were brought to `weights` of what is left."""
-    left = equity
-    for _ in range(MOST_ROUNDS):
-        traded = sum(abs(weight * left - value) for weight, value in zip(weights, values, strict=True))
-        before, left = left, equity - costs * traded
-        if left == before:
-            break
-    return left
 
 
 def keep_book(market: Market, weights: Floats, costs: Costs) -> Book:

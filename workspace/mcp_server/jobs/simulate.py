@@ -13,8 +13,7 @@ from mcp_server.jobs.contract import Refused, Result, Task
 from mcp_server.jobs.engine import Costs, Floats, Market, keep_book
 from mcp_server.jobs.metrics import Course, by_year, course_of, drawdown_of, measure
 from mcp_server.jobs.trades import Trade, trades_of
-
-BASIS_POINT = 1e-4
+from mcp_server.trading import BASIS_POINT
 
 # What a strategy that trades five times a week does in twenty years; as JSON 1.4 MB.
 MOST_TRADES = 5_000

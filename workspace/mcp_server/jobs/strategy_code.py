@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from mcp_server.errors import BadStrategyParams
+from mcp_server.jobs.contract import STRATEGY_FILE
 from mcp_server.jobs.weights import Fault, Weights, weights_of
-from mcp_server.strategies.contract import FILE_NAME, FUNCTION, read_contract, resolve_params
+from mcp_server.strategies.contract import FUNCTION, read_contract, resolve_params
 from mcp_server.strategies.suspects import Suspect, find_suspect
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -38,7 +39,7 @@ class Strategy:
         if self._contract.problems:
             first = self._contract.problems[0]
             raise Fault(first.name, first.message, line=first.line)
-        self._code = compile(source, FILE_NAME, "exec", dont_inherit=True)
+        self._code = compile(source, STRATEGY_FILE, "exec", dont_inherit=True)
 
     def weights(self, frames: Frames, params: Mapping[str, Any]) -> Weights:
         """Weights by symbol for these bars. Raises Fault."""
@@ -80,7 +81,7 @@ class Strategy:
 
     def _load(self) -> Any:
         module = types.ModuleType("strategy")
-        module.__file__ = FILE_NAME
+        module.__file__ = STRATEGY_FILE
         # dataclasses look their annotations up there.
         sys.modules[module.__name__] = module
         random.seed(0)
@@ -138,7 +139,7 @@ def _fault(error: BaseException, lines: list[str]) -> Fault:
     places = [
         (line, frame.f_code.co_name)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename == FILE_NAME and line <= len(lines)
+        if frame.f_code.co_filename == STRATEGY_FILE and line <= len(lines)
     ]
     shown = [f"\n  line {line}, in {name}: {lines[line - 1].strip():.200}" for line, name in places[-MOST_FRAMES:]]
     return Fault(type(error).__name__[:60], _text(error) + "".join(shown), line=places[-1][0] if places else None)

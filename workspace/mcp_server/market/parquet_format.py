@@ -12,11 +12,11 @@ from mcp_server.market.csv_format import MAX_BARS, Parsed
 from mcp_server.market.series import Series
 from mcp_server.market.times import SECOND, Written, read_written
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
+from mcp_server.sandbox.jobs import MIB
 
 ENTRY = "mcp_server.jobs.parquet:run"
 # Loaded before the child is forked: its libraries alone would take the memory that a job of the free tier may add.
 PRELOAD = ("numpy", "pyarrow.parquet")
-MIB = 1024 * 1024
 
 # An honest file of the largest size is read in less than a second.
 LIMITS = Limits(wall_s=20, cpu_s=10, memory_bytes=256 * MIB, output_bytes=16 * MIB, disk_bytes=MIB)

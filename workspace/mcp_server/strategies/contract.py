@@ -20,9 +20,8 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from mcp_server.errors import BadStrategyParams
+from mcp_server.jobs.contract import STRATEGY_FILE
 
-# The name of the user's file in tracebacks and messages.
-FILE_NAME = "<strategy>"
 FUNCTION = "signals"
 
 SOURCE_CHARACTERS = 64 * 1024
@@ -69,8 +68,8 @@ class Contract:
 def read_contract(source: str) -> Contract:
     """Read what `source` declares; what is wrong with it is in `problems`."""
     try:
-        tree = ast.parse(source, FILE_NAME)
-        compile(source, FILE_NAME, "exec", dont_inherit=True)
+        tree = ast.parse(source, STRATEGY_FILE)
+        compile(source, STRATEGY_FILE, "exec", dont_inherit=True)
     except SyntaxError as error:
         return _unreadable(_syntax_problem(error, source))
     except (ValueError, RecursionError, MemoryError):

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from mcp.client import Client
 
 from mcp_server.deployments.desk import Desk, Request
-from mcp_server.deployments.ledger import START_CASH
 from mcp_server.deployments.stepper import Stepper
 from mcp_server.deployments.store import MOST_RUNNING, Deployment, Deployments, Live, check_row
 from mcp_server.errors import (
@@ -44,6 +43,7 @@ from mcp_server.strategies.shipped import shipped
 from mcp_server.strategies.store import Strategies
 from mcp_server.tests.direct import DirectRunner
 from mcp_server.tests.harness import USER, RunningServer, call, refusal, running_server
+from mcp_server.trading import START_EQUITY
 
 # Every few bars another weight, so that there is something to trade.
 BUSY = """
@@ -117,8 +117,8 @@ def recomputed(bars: Bars, *, begun_at: int, fee_bps: float = 5.0, slippage_bps:
         change = (closes[t] / closes[t - 3] - 1) * 30
         weights[t] = round(max(-1.0, min(1.0, change)), 1)
     costs = (fee_bps + slippage_bps) / 10_000
-    cash, units, held = START_CASH, 0.0, 0.0
-    course = [START_CASH]
+    cash, units, held = START_EQUITY, 0.0, 0.0
+    course = [START_EQUITY]
     for t in range(begun_at + 1, len(bars)):
         target = weights[t - 1]
         if target != held:

@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.deployments import ledger
-from mcp_server.deployments.ledger import START_CASH, Account, Costs, Prices
+from mcp_server.deployments.ledger import Account, Costs, Prices
+from mcp_server.trading import START_EQUITY
 
 SYMBOLS = ("A", "B")
 prices = st.floats(0.01, 1e6)
@@ -46,7 +47,7 @@ def test_a_simple_purchase_by_hand() -> None:
 def test_what_a_trade_costs_is_what_the_account_loses(
     opens: dict[str, float], decided: dict[str, float], costs: Costs
 ) -> None:
-    before = account_of(START_CASH, units={"A": 10.0, "B": 0.0}, decided=ledger.without_leverage(decided))
+    before = account_of(START_EQUITY, units={"A": 10.0, "B": 0.0}, decided=ledger.without_leverage(decided))
     equity = ledger.worth(before, opens)
 
     after, fills = ledger.fill(before, opens, costs=costs)
@@ -62,7 +63,7 @@ def test_after_a_trade_each_symbol_has_its_share_of_what_is_left(
     opens: dict[str, float], decided: dict[str, float], costs: Costs
 ) -> None:
     targets = ledger.without_leverage(decided)
-    before = account_of(10 * START_CASH, units={"A": 0.1, "B": -0.1}, decided=targets)
+    before = account_of(10 * START_EQUITY, units={"A": 0.1, "B": -0.1}, decided=targets)
     assume(before.has_orders)
 
     after, _ = ledger.fill(before, opens, costs=costs)

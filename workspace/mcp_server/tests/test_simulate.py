@@ -16,9 +16,9 @@ from hypothesis.extra.numpy import arrays
 from mcp_server.deployments import ledger
 from mcp_server.jobs import simulate
 from mcp_server.jobs.contract import Refused, Result, Task
-from mcp_server.jobs.engine import START_EQUITY
 from mcp_server.jobs.metrics import returns_of
 from mcp_server.market.sources.shipped import ShippedSource
+from mcp_server.trading import START_EQUITY
 
 DAY_NS = 86_400 * 10**9
 

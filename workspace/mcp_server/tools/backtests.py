@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context
-from pydantic import Field, StrictBool, StrictFloat, StrictInt
+from pydantic import Field
 
 from mcp_server.backtests.assessing import assess
 from mcp_server.backtests.choosing import Metric
@@ -20,45 +20,15 @@ from mcp_server.backtests.store import Backtests, Record
 from mcp_server.backtests.sweeping import Sweep, sweep
 from mcp_server.errors import UnknownBacktest
 from mcp_server.storage.preferences import PreferenceStore
+from mcp_server.tools.arguments import Fee, Params, ParamValue, Slippage, StrategyWanted, Symbols
 from mcp_server.tools.backtest_replies import BacktestReply, RiskReply, SweepReply
 from mcp_server.tools.market import End, Interval, Start
-from mcp_server.tools.offer import ADDS, READS, Offer
+from mcp_server.tools.offer import ADDS_OUTSIDE, READS, Offer
 from mcp_server.tools.progress import reporter
+from mcp_server.trading import FEE_BPS, SLIPPAGE_BPS
 
-# What a retail broker and a liquid instrument take together; a backtest without costs flatters whoever trades often.
-FEE_BPS = 5.0
-SLIPPAGE_BPS = 1.0
 SWEPT_OUT_OF_SAMPLE_PERCENT = 30.0
 
-Strategy = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=80,
-        description="Name of a saved or shipped strategy, e.g. 'sma_crossover'; 'name@3' is its version 3.",
-    ),
-]
-Symbols = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=330,
-        description="Symbol or name of the instrument, e.g. 'SPX'; several with commas, e.g. 'SPX,IXIC', at most 10.",
-    ),
-]
-Plain = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(max_length=200)]
-Params = Annotated[
-    dict[str, Plain] | None,
-    Field(description="Parameters of the strategy by name; those left out have their default. E.g. {'fast': 20}."),
-]
-Fee = Annotated[
-    float,
-    Field(ge=0, le=500, allow_inf_nan=False, description="Fee in basis points of the traded value, e.g. 5 = 0.05 %."),
-]
-Slippage = Annotated[
-    float,
-    Field(ge=0, le=500, allow_inf_nan=False, description="How much worse than the open a fill is, in basis points."),
-]
 OutOfSample = Annotated[
     float | None,
     Field(ge=5, le=95, description="Keep the last part of the bars apart and measure it by itself, percent, e.g. 30."),
@@ -83,15 +53,15 @@ class BacktestTools:
 
     def offers(self) -> list[Offer]:
         return [
-            Offer(self.run_backtest, "Run a backtest", ADDS),
+            Offer(self.run_backtest, "Run a backtest", ADDS_OUTSIDE),
             Offer(self.get_backtest, "Read a backtest", READS),
-            Offer(self.sweep_strategy, "Try many parameters", ADDS),
+            Offer(self.sweep_strategy, "Try many parameters", ADDS_OUTSIDE),
             Offer(self.assess_risk, "Assess the risk", READS),
         ]
 
     def run_backtest(  # noqa: PLR0913 - a tool's parameters are what a client may ask for
         self,
-        strategy: Strategy,
+        strategy: StrategyWanted,
         symbol: Symbols,
         *,
         start: Start = None,
@@ -132,10 +102,10 @@ class BacktestTools:
 
     def sweep_strategy(  # noqa: PLR0913 - a tool's parameters are what a client may ask for
         self,
-        strategy: Strategy,
+        strategy: StrategyWanted,
         symbol: Symbols,
         grid: Annotated[
-            dict[str, Annotated[list[Plain], Field(max_length=MOST_RUNS)]],
+            dict[str, Annotated[list[ParamValue], Field(max_length=MOST_RUNS)]],
             Field(
                 max_length=8,
                 description=f"Values to try by parameter; every combination is run, at most {MOST_RUNS}. "

@@ -7,39 +7,22 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from mcp_server.deployments.desk import Desk, Request
-from mcp_server.deployments.ledger import START_CASH
 from mcp_server.deployments.store import Deployment, Order, State
 from mcp_server.market.times import BY_NAME, DAY, show_date, show_moment
-from mcp_server.strategies.contract import LARGEST_INTEGER, MOST_PARAMS, Plain
+from mcp_server.strategies.contract import Plain
+from mcp_server.tools.arguments import Fee, Params, Slippage, StrategyWanted, Symbols
 from mcp_server.tools.market import Interval
 from mcp_server.tools.offer import ADDS_OUTSIDE, READS, REPLACES, Offer
+from mcp_server.trading import FEE_BPS, SLIPPAGE_BPS, START_EQUITY
 
 # With their orders, half of what a client commonly passes on to a model.
 MOST_LISTED = 30
 SHOWN_ORDERS = 5
-MOST_BPS = 500.0
-
-# As a backtest's.
-FEE_BPS = 5.0
-SLIPPAGE_BPS = 1.0
 
 PAPER = (
     "Paper only: no real order is ever placed. It trades at the open after each bar that changes its weight, and is "
     "stepped while the workspace runs; bars that came in between are made up for at the next start."
 )
-
-ParamValue = (
-    Annotated[bool, Field(strict=True)]
-    | Annotated[int, Field(strict=True, ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
-    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
-    | Annotated[str, Field(max_length=200)]
-)
-Params = Annotated[
-    dict[str, ParamValue],
-    Field(
-        max_length=MOST_PARAMS, description="Parameters that differ from the strategy's defaults, e.g. {'fast': 10}."
-    ),
-]
 
 
 class PositionReply(BaseModel):
@@ -118,22 +101,8 @@ class DeploymentTools:
 
     def deploy_strategy(  # noqa: PLR0913 - the arguments of the tool
         self,
-        strategy: Annotated[
-            str,
-            Field(
-                min_length=1,
-                max_length=80,
-                description="Name of a saved or shipped strategy, e.g. 'sma_crossover'; 'name@3' is its version 3.",
-            ),
-        ],
-        symbol: Annotated[
-            str,
-            Field(
-                min_length=1,
-                max_length=330,
-                description="Symbol or name of the instrument, e.g. 'SPX'; several with commas, e.g. 'SPX,IXIC'.",
-            ),
-        ],
+        strategy: StrategyWanted,
+        symbol: Symbols,
         idempotency_key: Annotated[
             str,
             Field(
@@ -143,15 +112,10 @@ class DeploymentTools:
             ),
         ],
         *,
-        params: Params = {},  # noqa: B006 - never changed
+        params: Params = None,
         interval: Interval = None,
-        fee_bps: Annotated[
-            float, Field(ge=0, le=MOST_BPS, description="Fee in basis points of each traded value, 5 = 0.05 percent.")
-        ] = FEE_BPS,
-        slippage_bps: Annotated[
-            float,
-            Field(ge=0, le=MOST_BPS, description="How much worse than the open an order is filled, basis points."),
-        ] = SLIPPAGE_BPS,
+        fee_bps: Fee = FEE_BPS,
+        slippage_bps: Slippage = SLIPPAGE_BPS,
         keep_running: Annotated[
             bool,
             Field(
@@ -170,7 +134,7 @@ class DeploymentTools:
             strategy=strategy,
             symbol=symbol,
             interval=interval,
-            params=params,
+            params=params or {},
             fee_bps=fee_bps,
             slippage_bps=slippage_bps,
             keep_running=keep_running,
@@ -217,7 +181,7 @@ class DeploymentTools:
             last_bar=show_bar(deployment.last_bar, terms.interval),
             cash=account.cash,
             equity=account.equity,
-            return_percent=(account.equity / START_CASH - 1) * 100,
+            return_percent=(account.equity / START_EQUITY - 1) * 100,
             positions=_positions(deployment),
             orders=[_order_reply(order, terms.interval) for order in orders],
             last_error=deployment.last_error,

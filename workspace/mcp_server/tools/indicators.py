@@ -14,8 +14,9 @@ from mcp_server.indicators.charting import draw
 from mcp_server.indicators.computing import Choice, Computed, compute
 from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
+from mcp_server.market.ranges import select
 from mcp_server.sandbox import Sandbox
-from mcp_server.tools.market import End, Interval, Start, Symbol, select
+from mcp_server.tools.market import End, Interval, Start, Symbol
 from mcp_server.tools.offer import READS, READS_OUTSIDE, Illustrated, Offer
 
 # Enough to see the way a value came without filling the answer.
@@ -187,7 +188,7 @@ class IndicatorTools:
         last close. Candlestick patterns (CDL…) tell where they were last seen.
         """
         instrument, bars = self._catalogue.find(symbol, interval)
-        used = select(bars, instrument, start=start, end=end).last(limit)
+        used = select(instrument.symbol, bars, start=start, end=end).last(limit)
         computed = [self._compute(each, used) for each in indicators]
         reply = ComputationReply(
             symbol=instrument.symbol,

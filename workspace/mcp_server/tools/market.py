@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from mcp_server.errors import NoBars
 from mcp_server.market.bars import COLUMNS, Bar, Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.market.csv_format import Parsed, parse_bars
 from mcp_server.market.instrument import Instrument
 from mcp_server.market.parquet_format import read_parquet
+from mcp_server.market.ranges import select
 from mcp_server.market.times import first_moment
 from mcp_server.sandbox import Sandbox
 from mcp_server.tools.offer import READS, READS_OUTSIDE, REPLACES, Offer
@@ -155,7 +155,7 @@ class MarketTools:
         indicator call compute_indicators, which reads the bars itself.
         """
         instrument, bars = self._catalogue.find(symbol, interval)
-        found = select(bars, instrument, start=start, end=end)
+        found = select(instrument.symbol, bars, start=start, end=end)
         shown = found.last(limit)
         return BarsReply(
             symbol=instrument.symbol,
@@ -225,17 +225,6 @@ class MarketTools:
 def describe(instrument: Instrument) -> InstrumentReply:
     """The instrument as clients see it."""
     return InstrumentReply.model_validate(instrument, from_attributes=True)
-
-
-def select(bars: Bars, instrument: Instrument, *, start: str | None, end: str | None) -> Bars:
-    """Bars of a range, at least one. Raises NoBars with the dates that there are."""
-    found = bars.between(start, end)
-    if not found:
-        asked = f"from {start or 'the beginning'} to {end or 'the end'}"
-        raise NoBars(
-            f"{instrument.symbol} has no bars {asked}. It has {len(bars)} from {bars.date(0)} to {bars.date(-1)}."
-        )
-    return found
 
 
 def _cut(found: Bars, shown: Bars) -> str | None:
