@@ -13,7 +13,7 @@ from mcp.client import Client
 
 from mcp_server.sandbox import Sandbox
 from mcp_server.storage.database import Database
-from mcp_server.tests.harness import USER, RunningServer, running_server
+from mcp_server.tests.harness import USER, RunningServer, call, running_server
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +22,23 @@ def key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
-@pytest.fixture(scope="module")
-def server(key: Ed25519PrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that the tests of one module share."""
+@pytest.fixture(scope="session")
+def lasting_server(key: Ed25519PrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server for one module after the other: it and the libraries that its jobs need take seconds to load."""
     with running_server(tmp_path_factory.mktemp("workspace"), key) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def server(lasting_server: RunningServer) -> RunningServer:
+    """A server that the tests of one module share, with nothing in it yet."""
+
+    async def empty() -> None:
+        async with lasting_server.client() as client:
+            await call(client, "delete_data", confirm=USER)
+
+    asyncio.run(empty())
+    return lasting_server
 
 
 @pytest.fixture
@@ -56,9 +68,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox that the tests of one module share."""
+    """A sandbox that the tests share."""
     made = Sandbox(tier="pro")
     yield made
     made.close()

@@ -7,6 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -109,11 +110,15 @@ def running_server(
         text=True,
     )
     assert process.stderr is not None
+    reader: threading.Thread | None = None
     try:
         said = [process.stderr.readline()]
         while said[-1] and "Listening" not in said[-1]:
             said.append(process.stderr.readline())
         assert said[-1], "".join(said)
+        # Nobody reads what it says from here on; a full pipe would stop it.
+        reader = threading.Thread(target=process.stderr.read)
+        reader.start()
         ports = json.loads(ready.read_text())
         yield RunningServer(
             process, ports["port"], ports["activity_port"], key, folder / "data", public_key, "".join(said)
@@ -121,6 +126,8 @@ def running_server(
     finally:
         process.kill()
         process.wait()
+        if reader is not None:
+            reader.join()
         process.stderr.close()
 
 

@@ -49,7 +49,7 @@ def check(folder: Path, seed: int, *, before: int | None) -> int:
 
 
 @given(seed=st.integers(0, 10**6), where=st.floats(0, 1))
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_killed_before_any_change_of_a_file_the_folder_has_what_was_acknowledged(
     tmp_path_factory: pytest.TempPathFactory, seed: int, where: float
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,11 +73,15 @@ ASKS_EXCHANGES = {
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "tools.md"
 
 
-@pytest.fixture
-async def tools(server: RunningServer) -> dict[str, Tool]:
+@pytest.fixture(scope="module")
+def tools(server: RunningServer) -> dict[str, Tool]:
     """The tools as a client lists them."""
-    async with server.client() as client:
-        return {tool.name: tool for tool in (await client.list_tools()).tools}
+
+    async def listed() -> dict[str, Tool]:
+        async with server.client() as client:
+            return {tool.name: tool for tool in (await client.list_tools()).tools}
+
+    return asyncio.run(listed())
 
 
 def arguments_of(tool: Tool) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,11 @@ from mcp_server.trading import START_EQUITY
 
 DAY_NS = 86_400 * 10**9
 
+# An account takes bt some 30 ms, so the suite has a fifth of the usual examples; the soak has a fifth of its many.
+FEWER = settings(deadline=None, max_examples=settings().max_examples // 5)
+if settings().max_examples > 100:
+    pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+
 # Prices that move by up to a third a bar, as small coins do.
 moves = st.floats(-0.3, 0.5)
 weights = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 0.5, float("nan")]), st.floats(-1, 1))
@@ -92,7 +97,7 @@ LOST_BETWEEN = (column(100, 100, 217.5, 100), column(100, 150, 152.25, 100), col
 
 @given(cases(), st.floats(0, 50), st.floats(0, 50))
 @example(LOST_BETWEEN, 0.0, 0.0)
-@settings(deadline=None)
+@FEWER
 def test_equity_is_that_of_a_second_account(case: tuple[Any, Any, Any], fee: float, slippage: float) -> None:
     opens, closes, chosen = case
 
@@ -104,7 +109,7 @@ def test_equity_is_that_of_a_second_account(case: tuple[Any, Any, Any], fee: flo
 
 @given(cases(), st.floats(0, 50), st.floats(0, 50))
 @example(LOST_BETWEEN, 0.0, 0.0)
-@settings(deadline=None)
+@FEWER
 def test_a_paper_account_would_have_gone_the_same_way(case: tuple[Any, Any, Any], fee: float, slippage: float) -> None:
     """Source: a user deploys what a backtest showed; both must follow one rule."""
     opens, closes, chosen = case
@@ -129,7 +134,7 @@ def test_a_paper_account_would_have_gone_the_same_way(case: tuple[Any, Any, Any]
 
 
 @given(cases(), st.data())
-@settings(deadline=None)
+@FEWER
 def test_later_bars_change_nothing_before(case: tuple[Any, Any, Any], data: st.DataObject) -> None:
     opens, closes, chosen = case
     known = data.draw(st.integers(1, len(closes)))
@@ -143,7 +148,7 @@ def test_later_bars_change_nothing_before(case: tuple[Any, Any, Any], data: st.D
 
 
 @given(cases(), st.floats(0, 100))
-@settings(deadline=None)
+@FEWER
 def test_costs_never_leave_more(case: tuple[Any, Any, Any], fee: float) -> None:
     free, paid = simulated(*case), simulated(*case, fee_bps=fee)
 
@@ -151,7 +156,7 @@ def test_costs_never_leave_more(case: tuple[Any, Any, Any], fee: float) -> None:
 
 
 @given(cases())
-@settings(deadline=None)
+@FEWER
 def test_without_weights_the_account_is_cash(case: tuple[Any, Any, Any]) -> None:
     opens, closes, chosen = case
 
@@ -165,7 +170,7 @@ def test_without_weights_the_account_is_cash(case: tuple[Any, Any, Any]) -> None
 
 
 @given(cases(), st.floats(0, 50), st.floats(0, 50))
-@settings(deadline=None)
+@FEWER
 def test_the_trades_add_up_to_the_account(case: tuple[Any, Any, Any], fee: float, slippage: float) -> None:
     answer = simulated(*case, fee_bps=fee, slippage_bps=slippage)
     run = answer.values["runs"][0]
@@ -178,7 +183,7 @@ def test_the_trades_add_up_to_the_account(case: tuple[Any, Any, Any], fee: float
 
 
 @given(cases())
-@settings(deadline=None)
+@FEWER
 def test_the_same_input_has_the_same_bytes(case: tuple[Any, Any, Any]) -> None:
     first, second = simulated(*case, fee_bps=3.0), simulated(*case, fee_bps=3.0)
 
