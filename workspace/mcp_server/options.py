@@ -40,7 +40,29 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
         description="Serve one user's workspace over MCP.",
         epilog="Each option can also be given as WORKSPACE_<OPTION>, e.g. WORKSPACE_ACTIVITY_PORT.",
     )
+    _add_required(parser, environ)
+    _add_optional(parser, environ)
+    parser.add_argument(
+        "--unconfined",
+        action="store_true",
+        default=_truth(environ.get("WORKSPACE_UNCONFINED", "")),
+        help="run strategy code even where the kernel can't confine it (no seccomp or Landlock): for development only",
+    )
+    # No environment variable: a manifest can't switch it on by mistake.
+    parser.add_argument("--conformance-fixtures", action="store_true", help="for the MCP conformance suite's test only")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _add_required(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     _add(parser, environ, "--data", type=Path, help="folder with the user's data, made when missing")
+    _add(parser, environ, "--port", type=_port, help="port of /mcp and /healthz, 0 = a free one")
+    _add(parser, environ, "--activity-port", type=_port, help="loopback port of /activity, 0 = a free one")
+    _add(parser, environ, "--user", type=_text, help="id of the user, the `sub` of the gateway's tokens")
+    _add(parser, environ, "--public-key", type=Path, help="file with the gateway's Ed25519 public keys, PEM")
+    _add(parser, environ, "--tier", type=_tier, help=f"licence tier of the user: {', '.join(TIERS)}")
+
+
+def _add_optional(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     _add(
         parser,
         environ,
@@ -48,11 +70,6 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
         default="127.0.0.1",
         help="address to listen on (default 127.0.0.1; a pod needs 0.0.0.0)",
     )
-    _add(parser, environ, "--port", type=_port, help="port of /mcp and /healthz, 0 = a free one")
-    _add(parser, environ, "--activity-port", type=_port, help="loopback port of /activity, 0 = a free one")
-    _add(parser, environ, "--user", type=_text, help="id of the user, the `sub` of the gateway's tokens")
-    _add(parser, environ, "--public-key", type=Path, help="file with the gateway's Ed25519 public keys, PEM")
-    _add(parser, environ, "--tier", type=_tier, help=f"licence tier of the user: {', '.join(TIERS)}")
     _add(
         parser,
         environ,
@@ -76,15 +93,6 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
         default=None,
         help="write pid and ports there as JSON once listening",
     )
-    parser.add_argument(
-        "--unconfined",
-        action="store_true",
-        default=_truth(environ.get("WORKSPACE_UNCONFINED", "")),
-        help="run strategy code even where the kernel can't confine it (no seccomp or Landlock): for development only",
-    )
-    # No environment variable: a manifest can't switch it on by mistake.
-    parser.add_argument("--conformance-fixtures", action="store_true", help="for the MCP conformance suite's test only")
-    return Options(**vars(parser.parse_args(arguments)))
 
 
 def _add(parser: argparse.ArgumentParser, environ: Mapping[str, str], flag: str, **settings: object) -> None:

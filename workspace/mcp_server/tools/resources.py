@@ -67,6 +67,10 @@ class Resources:
 
     def add_to(self, server: MCPServer[Any]) -> None:
         """Register all of them."""
+        self._add_what_is_read_at_every_turn(server)
+        self._add_results(server)
+
+    def _add_what_is_read_at_every_turn(self, server: MCPServer[Any]) -> None:
         server.resource(
             "context://profile",
             title="Profile",
@@ -86,6 +90,8 @@ class Resources:
             description="A conversation's summary and the newest messages that it does not cover, at most "
             f"{RECENT_MESSAGES}; empty when there is none.",
         )(self.conversation)
+
+    def _add_results(self, server: MCPServer[Any]) -> None:
         server.resource(
             "export://{export}/{part}",
             title="Part of an export",
