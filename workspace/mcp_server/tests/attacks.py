@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from mcp_server.errors import SandboxFailed
@@ -11,9 +10,6 @@ from mcp_server.sandbox.jobs import MIB
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 
 LIMITS = Limits(wall_s=10, cpu_s=10, memory_bytes=64 * MIB, output_bytes=MIB, disk_bytes=4 * MIB)
-
-# Whatever the machine does besides.
-GRACE_S = 4.0
 
 
 def source(text: str, *, limits: Limits = LIMITS, arguments: dict[str, Any] | None = None) -> Job:
@@ -24,13 +20,11 @@ def source(text: str, *, limits: Limits = LIMITS, arguments: dict[str, Any] | No
 def outcome(
     sandbox: Sandbox, text: str, *, limits: Limits = LIMITS, arguments: dict[str, Any] | None = None
 ) -> Answer | SandboxFailed:
-    """The answer or the named error, within the wall clock; the next job is served and nothing of this one is left."""
-    begin = time.monotonic()
+    """The answer or the named error; the next job is served and nothing of this one is left."""
     try:
         return sandbox.run(source(text, limits=limits, arguments=arguments))
     except SandboxFailed as error:
         return error
     finally:
-        assert time.monotonic() - begin < limits.wall_s + GRACE_S
         assert sandbox.run(source("values['ok'] = 1")).values == {"ok": 1}
         assert list(sandbox._scratch.folder.glob("job-*")) == []

@@ -501,12 +501,11 @@ def test_an_import_wakes_the_stepper(bench: Bench) -> None:
 
 async def until(client: Client, name: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The deployment once it is as wanted."""
-    async with asyncio.timeout(30):
-        while True:
-            listed = await call(client, "list_deployments")
-            found: dict[str, Any] = next(each for each in listed["deployments"] if each["id"] == name)
-            if wanted(found):
-                return found
+    while True:
+        listed = await call(client, "list_deployments")
+        found: dict[str, Any] = next(each for each in listed["deployments"] if each["id"] == name)
+        if wanted(found):
+            return found
 
 
 async def until_stepped(client: Client, name: str, last_bar: str) -> dict[str, Any]:

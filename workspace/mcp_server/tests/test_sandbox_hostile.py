@@ -10,7 +10,6 @@ import platform
 import resource
 import select
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -46,11 +45,10 @@ def test_what_never_ends_is_ended(sandbox: Sandbox, text: str) -> None:
 
 @pytest.mark.parametrize("handler", ["", "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"])
 def test_processor_time_is_limited_by_itself(sandbox: Sandbox, handler: str) -> None:
-    begin = time.monotonic()
-    found = outcome(sandbox, handler + "while True: pass", limits=Limits(wall_s=30, cpu_s=1))
+    """The wall clock would end it only after this test's own time is over."""
+    found = outcome(sandbox, handler + "while True: pass", limits=Limits(wall_s=600, cpu_s=1))
 
     assert isinstance(found, OutOfTime)
-    assert time.monotonic() - begin < 20
 
 
 @pytest.mark.parametrize(

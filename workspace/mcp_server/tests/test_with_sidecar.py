@@ -70,10 +70,15 @@ async def test_a_pod_is_scaled_down_only_when_its_user_has_gone(tmp_path: Path, 
             env={**os.environ, **api.environ},
         )
         async with server.client() as client:
-            gone = time.monotonic() + 2
-            while time.monotonic() < gone:
+            called = [time.monotonic()]
+            while called[-1] < called[0] + 2:
                 await call(client, "get_preferences")
-            assert api.replicas == 1
+                called.append(time.monotonic())
+            # A busy machine may itself pause for as long as a user who has gone.
+            assert (
+                api.replicas == 1
+                or max(later - earlier for earlier, later in zip(called, called[2:], strict=False)) > 1
+            )
         await asyncio.to_thread(until, lambda: api.replicas == 0)
         sidecar.terminate()
 
