@@ -75,11 +75,30 @@ class ChannelLink(models.Model):
         return f"{self.channel_type}:{self.channel_user_id}"
 
 
+class BrowserSession(models.Model):
+    """A sign-in in a browser, as long as it lasts; its row is removed at sign-out, upon which its sockets are closed.
+
+    The id is no secret: the cookie holds Django's own session key.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "browser_sessions"
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 class WsTicket(models.Model):
-    """A one-use ticket for a socket; only its SHA-256 is kept."""
+    """A one-use ticket for a socket; only its SHA-256 is kept. `session` is the browser session that asked, if one did."""
 
     digest = models.TextField(primary_key=True)
     user_id = models.TextField()
+    session = models.UUIDField(null=True)
     origin = models.TextField()
     identity_expires_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

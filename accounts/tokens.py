@@ -28,10 +28,11 @@ class TokenInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who speaks, and until when that was vouched for."""
+    """Who speaks, and until when that was vouched for; `session` is the browser session's id, "" for a token."""
 
     user_id: str
     expires_at: datetime
+    session: str = ""
 
 
 async def verify_token(token: str, *, keys: KeySource | None = None) -> Identity:
