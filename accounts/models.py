@@ -58,6 +58,22 @@ class UserLicence(models.Model):
         return f"{self.user_id} ({self.license_type})"
 
 
+class Enrolment(models.Model):
+    """The user has, or once had, a licence: nobody whose licence staff took away gets another by AUTO_ENROL_TIER.
+
+    A trigger writes the row, whoever makes the licence (migration 0005).
+    """
+
+    user_id = models.TextField(primary_key=True)
+    at = models.DateTimeField(auto_now_add=True, db_default=Now())
+
+    class Meta:
+        db_table = "enrolments"
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 class ChannelLink(models.Model):
     """An account of another platform that speaks for a user; `channel_user_id` of Slack is `team:user`."""
 

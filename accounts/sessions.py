@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
+from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
+from accounts.enrolment import enrol
 from accounts.models import BrowserSession
 from accounts.tokens import Identity
 from gateway.ids import new_id
@@ -27,8 +29,9 @@ class SignedOut(Exception):
 def sign_in(request: HttpRequest, identity: Identity) -> None:
     """Begin or renew a session, under a new key (an old one may be known to others); it ends when the identity expires.
 
-    A session of another user in this browser ends, as by `sign_out`.
+    A session of another user in this browser ends, as by `sign_out`. Who comes for the first time is enrolled.
     """
+    async_to_sync(enrol)(identity)
     session: SessionBase = request.session
     session.cycle_key()
     known = session.get(_ID, "") if session.get(_USER) == identity.user_id else ""

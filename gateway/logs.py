@@ -58,10 +58,10 @@ def configure(*, debug: bool, level: str) -> None:
                 "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["refusals"]}
             },
             "root": {"handlers": ["stderr"], "level": level.upper()},
-            # These print URLs at INFO, and a bot's URL holds its token.
+            # These print URLs at INFO, and a bot's URL holds its token; Authlib prints PKCE verifiers at DEBUG.
             "loggers": {
                 name: {"level": "WARNING"}
-                for name in ("httpx", "httpx2", "httpcore", "httpcore2", "mcp", "uvicorn.error")
+                for name in ("authlib", "httpx", "httpx2", "httpcore", "httpcore2", "mcp", "uvicorn.error")
             },
         }
     )
