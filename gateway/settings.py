@@ -81,6 +81,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "gateway.middleware.RequestIdMiddleware",
+    "gateway.middleware.CrossOriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gateway.static_files.StaticFilesMiddleware",
     "gateway.middleware.ContentSecurityPolicyMiddleware",
@@ -160,6 +161,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+
+# With DEBUG=true a fault shows the settings to whoever met it.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gateway.debug_pages.SettingsFilter"
 
 LOGGING_CONFIG = None
 logs.configure(debug=DEBUG, level=env.text("LOG_LEVEL", "INFO"))
