@@ -40,7 +40,9 @@ class Peer:
 
 
 @contextmanager
-def certified_provider(redirect_uri: str, *, method: str = "client_secret_basic") -> Iterator[Peer]:
+def certified_provider(
+    redirect_uri: str, *, method: str = "client_secret_basic", port: int | None = None
+) -> Iterator[Peer]:
     """oidc-provider, which is certified, with a client CLIENT whose browsers may be sent to `redirect_uri`.
 
     It takes no other `method` of client authentication (OpenID Connect Core 1.0, section 9), and SECRET unless that is none.
@@ -54,20 +56,19 @@ def certified_provider(redirect_uri: str, *, method: str = "client_secret_basic"
     }
     if method != "none":
         client["client_secret"] = SECRET
-    with _running("certified.mjs", methods=[method], clients=[client]) as peer:
+    with _running("certified.mjs", port=port or free_port(), methods=[method], clients=[client]) as peer:
         yield peer
 
 
 @contextmanager
 def mock_issuer() -> Iterator[Peer]:
     """oauth2-mock-server, with one RS256 key `one`; `ask` makes keys and tokens."""
-    with _running("mock.mjs") as peer:
+    with _running("mock.mjs", port=free_port()) as peer:
         yield peer
 
 
 @contextmanager
-def _running(script: str, **options: Any) -> Iterator[Peer]:
-    port = free_port()
+def _running(script: str, *, port: int, **options: Any) -> Iterator[Peer]:
     # The kernel ends it when the tests are killed.
     command = ["setpriv", "--pdeathsig=KILL", node(), script, json.dumps({"port": port, **options})]
     process = subprocess.Popen(
