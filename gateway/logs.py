@@ -24,6 +24,22 @@ _SECRET_KEYS = re.compile(r"(?i)(token|secret|password|api_?key|authorization|co
 # Counts of model tokens are no secrets.
 _COUNTS = re.compile(r"_tokens$|^tokens(_per_|$)")
 
+# These print at INFO or DEBUG what no log may hold: URLs (a bot's holds its token), PKCE verifiers, the parameters of SQL
+# (session keys, users' words), whole requests to models.
+TOO_TALKATIVE = (
+    "anthropic",
+    "authlib",
+    "django.db.backends",
+    "google_genai",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "mcp",
+    "openai",
+    "uvicorn.error",
+)
+
 
 def configure(*, debug: bool, level: str) -> None:
     """Send every log of the process to standard error: for people when `debug`, as JSON lines otherwise."""
@@ -42,7 +58,8 @@ def configure(*, debug: bool, level: str) -> None:
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([] if debug else [structlog.processors.format_exc_info]),
+            # Before `redact`: the message of an exception may hold a URL.
+            structlog.processors.format_exc_info,
             redact,
             renderer,
         ],
@@ -58,11 +75,7 @@ def configure(*, debug: bool, level: str) -> None:
                 "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["refusals"]}
             },
             "root": {"handlers": ["stderr"], "level": level.upper()},
-            # These print URLs at INFO, and a bot's URL holds its token; Authlib prints PKCE verifiers at DEBUG.
-            "loggers": {
-                name: {"level": "WARNING"}
-                for name in ("authlib", "httpx", "httpx2", "httpcore", "httpcore2", "mcp", "uvicorn.error")
-            },
+            "loggers": {name: {"level": "WARNING"} for name in TOO_TALKATIVE},
         }
     )
 
