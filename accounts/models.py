@@ -1,4 +1,4 @@
-"""Licences and who is who on other platforms; tables and constraints only."""
+"""Licences, who is who on other platforms, who changed what; tables and constraints only."""
 
 from datetime import timedelta
 
@@ -58,6 +58,22 @@ class UserLicence(models.Model):
         return f"{self.user_id} ({self.license_type})"
 
 
+class Enrolment(models.Model):
+    """The user has, or once had, a licence: nobody whose licence staff took away gets another by AUTO_ENROL_TIER.
+
+    A trigger writes the row, whoever makes the licence (migration 0005).
+    """
+
+    user_id = models.TextField(primary_key=True)
+    at = models.DateTimeField(auto_now_add=True, db_default=Now())
+
+    class Meta:
+        db_table = "enrolments"
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 class ChannelLink(models.Model):
     """An account of another platform that speaks for a user; `channel_user_id` of Slack is `team:user`."""
 
@@ -75,11 +91,30 @@ class ChannelLink(models.Model):
         return f"{self.channel_type}:{self.channel_user_id}"
 
 
+class BrowserSession(models.Model):
+    """A sign-in in a browser, as long as it lasts; its row is removed at sign-out, upon which its sockets are closed.
+
+    The id is no secret: the cookie holds Django's own session key.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "browser_sessions"
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 class WsTicket(models.Model):
-    """A one-use ticket for a socket; only its SHA-256 is kept."""
+    """A one-use ticket for a socket; only its SHA-256 is kept. `session` is the browser session that asked, if one did."""
 
     digest = models.TextField(primary_key=True)
     user_id = models.TextField()
+    session = models.UUIDField(null=True)
     origin = models.TextField()
     identity_expires_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
@@ -89,3 +124,27 @@ class WsTicket(models.Model):
 
     def __str__(self) -> str:
         return self.user_id
+
+
+class AuditEntry(models.Model):
+    """Who did what to whom, and when; see accounts.audit. Rows are only ever added."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    actor = models.TextField(help_text="gateway, command, staff:<name> or user:<id>")
+    action = models.TextField()
+    user_id = models.TextField(blank=True, default="", db_default="", help_text="whom it is about")
+    object = models.TextField(blank=True, default="", db_default="")
+    details = models.JSONField(blank=True, default=dict, db_default=models.Value({}, models.JSONField()))
+
+    class Meta:
+        db_table = "audit"
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit"
+        indexes = [
+            models.Index(fields=["user_id", "-id"], name="audit_of_user"),
+            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.user_id}".rstrip()

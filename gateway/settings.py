@@ -29,6 +29,10 @@ JWT_JWKS_URL = env.text("JWT_JWKS_URL")
 JWT_ISSUER = env.text("JWT_ISSUER")
 JWT_AUDIENCE = env.text("JWT_AUDIENCE", "dexorder")
 JWT_ALGORITHMS = env.words("JWT_ALGORITHMS", "RS256,ES256,EdDSA")
+OIDC_ISSUER = env.text("OIDC_ISSUER")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+AUTO_ENROL_TIER = env.text("AUTO_ENROL_TIER")
 
 DEFAULT_MODEL_PROVIDER = env.text("DEFAULT_MODEL_PROVIDER")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
@@ -76,6 +80,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "gateway.middleware.RequestIdMiddleware",
+    "gateway.middleware.CrossOriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gateway.static_files.StaticFilesMiddleware",
     "gateway.middleware.ContentSecurityPolicyMiddleware",
@@ -155,6 +160,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+
+# With DEBUG=true a fault shows the settings to whoever met it.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gateway.debug_pages.SettingsFilter"
 
 LOGGING_CONFIG = None
 logs.configure(debug=DEBUG, level=env.text("LOG_LEVEL", "INFO"))
