@@ -89,3 +89,7 @@ class WsTicket(models.Model):
 
     def __str__(self) -> str:
         return self.user_id
+
+
+# Django finds an app's tables in this module.
+from accounts.usage_models import AcceptedMessage, Budget, BudgetReservation, Usage  # noqa: E402, F401
