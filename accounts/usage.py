@@ -81,10 +81,10 @@ async def add_turn(conn: Connection, *, user_id: str, model: str, channel: str, 
 
 async def add_workspace_time(conn: Connection, seconds: Iterable[tuple[str, int]]) -> None:
     """Add the seconds that users' workspaces ran."""
-    # In one order everywhere, so that no two transactions wait for each other.
-    for user_id, ran_s in sorted(seconds):
-        await conn.execute(
-            f"INSERT INTO usage AS u (user_id, day, workspace_s) VALUES (%s, {_TODAY}, %s) {_ADDED}", (user_id, ran_s)
+    async with conn.cursor() as cursor:
+        # In one order everywhere, so that no two transactions wait for each other.
+        await cursor.executemany(
+            f"INSERT INTO usage AS u (user_id, day, workspace_s) VALUES (%s, {_TODAY}, %s) {_ADDED}", sorted(seconds)
         )
 
 
