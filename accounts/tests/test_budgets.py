@@ -59,9 +59,10 @@ async def refused(of: Licence, *, tokens: int, cost_usd: str | None = None) -> B
     return reached.value
 
 
-async def state() -> tuple[int, int, Decimal, Decimal]:
+async def state() -> tuple[float, ...]:
+    """Tokens used and set aside, dollars used and set aside."""
     found: BudgetState = await budget_of(USER)
-    return found.tokens_used, found.tokens_reserved, found.cost_used, found.cost_reserved
+    return found.tokens_used, found.tokens_reserved, float(found.cost_used), float(found.cost_reserved)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -69,11 +70,11 @@ async def state() -> tuple[int, int, Decimal, Decimal]:
 class TestBudgets:
     async def test_what_is_not_used_is_given_back(self) -> None:
         step = await set_aside(licence(), key(), tokens=600, cost_usd="0.5")
-        assert await state() == (0, 600, 0, Decimal("0.5"))
+        assert await state() == (0, 600, 0, 0.5)
 
         assert await pay(step, tokens=40, cost_usd="0.01")
 
-        assert await state() == (40, 0, Decimal("0.01"), 0)
+        assert await state() == (40, 0, 0.01, 0)
 
     async def test_a_step_is_booked_once_however_often_it_is_settled(self) -> None:
         step = await set_aside(licence(), key(), tokens=600)

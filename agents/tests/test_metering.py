@@ -134,7 +134,7 @@ class TestBooking:
         assert await row(turn, "state") == ("queued",)
         assert await reserved() == 0
 
-    async def test_commands_and_withdrawn_messages_are_no_turns(self, worker: TestWorker) -> None:
+    async def test_commands_and_withdrawn_messages_are_no_turns(self) -> None:
         await say("/help")
         withdrawn = await say("Hello")
         await cancel_turn(withdrawn.turn, user_id="demo-pro")
