@@ -234,3 +234,15 @@ def test_a_refusal_says_what_was_reached_when_it_resets_and_who_has_more(of: Lic
     window = Window("minute", 60, limit, limit, resets_in_s=23, resets_at=NOW + timedelta(seconds=23))
 
     assert said in messages_reached(window, of, now=NOW)
+
+
+@given(st.sampled_from(["minute", "day"]), st.integers(0, 10**12), st.integers(1, 86_400))
+def test_any_limit_is_told_in_words(name: Any, limit: int, left_s: int) -> None:
+    """Source: the issue: hypothesis over licence overrides."""
+    of = licence(messages_per_minute=limit, messages_per_day=limit)
+    window = Window(name, 60, limit, limit, resets_in_s=left_s, resets_at=NOW + timedelta(seconds=left_s))
+
+    said = messages_reached(window, of, now=NOW)
+
+    assert (f"your licence: {limit:,} message" in said) == (limit > 0)
+    assert "administrator" in said
