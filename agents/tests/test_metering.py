@@ -1,10 +1,12 @@
 """What a turn's model calls use: allowed, set aside, booked. Source: DESIGN section 5 and the issue's shows."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from accounts.budgets import budget_of
@@ -16,6 +18,8 @@ from agents.errors import Refused
 from agents.outbox import batch
 from agents.tests.engine import ScriptedBrain, TestWorker, frames, let_retries_be_due, row, say
 from agents.turns import cancel_turn
+from gateway import db
+from gateway.db import connection, conninfo
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
 
@@ -52,6 +56,16 @@ async def used() -> int:
 
 async def lines() -> list[UsageLine]:
     return await usage_of("demo-pro", since=LONG_AGO)
+
+
+async def drop_connections() -> None:
+    """As a restart of the database does: each connection of the pool turns out to be broken."""
+    async with AsyncExitStack() as stack:
+        size = db._pools[asyncio.get_running_loop()].get_stats()["pool_size"]
+        held = [await stack.enter_async_context(connection()) for _ in range(size)]
+        pids = [conn.info.backend_pid for conn in held]
+    async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as conn:
+        await conn.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", (pids,))
 
 
 class TestBooking:
@@ -133,6 +147,18 @@ class TestBooking:
 
         assert await row(turn, "state") == ("queued",)
         assert await reserved() == 0
+
+    async def test_what_was_used_is_booked_once_though_the_database_blinks(self, worker: TestWorker) -> None:
+        turn = await running(worker)
+        await worker.order(turn, "ask", "100")
+        await drop_connections()
+        await worker.order(turn, "pay", "100+0+10")
+        await drop_connections()
+        await ended(worker, turn)
+
+        assert (await used(), await reserved()) == (110, 0)
+        assert sum(line.turns for line in await lines()) == 1
+        assert await row(turn, "state") == ("done",)
 
     async def test_commands_and_withdrawn_messages_are_no_turns(self) -> None:
         await say("/help")
