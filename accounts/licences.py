@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import structlog
 from django.db import transaction
@@ -63,12 +63,23 @@ async def active_licence(user_id: str) -> Licence:
 
 async def active_licence_on(conn: Connection, user_id: str) -> Licence:
     """The same within a caller's transaction."""
+    return await _read(conn, _SELECT, user_id)
+
+
+async def lock_licence_on(conn: Connection, user_id: str) -> Licence:
+    """The same, and nobody changes or locks it until the caller's transaction ends: what it limits is counted in peace."""
+    return await _read(conn, _SELECT + " FOR NO KEY UPDATE", user_id)
+
+
+_SELECT: LiteralString = (
+    "SELECT user_id, email, license_type, features, resource_limits, mcp_server_url, expires_at,"
+    " expires_at <= clock_timestamp() AS expired FROM user_licenses WHERE user_id = %s"
+)
+
+
+async def _read(conn: Connection, statement: LiteralString, user_id: str) -> Licence:
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(
-            "SELECT user_id, email, license_type, features, resource_limits, mcp_server_url, expires_at,"
-            " expires_at <= clock_timestamp() AS expired FROM user_licenses WHERE user_id = %s",
-            (user_id,),
-        )
+        await cursor.execute(statement, (user_id,))
         row = await cursor.fetchone()
     if row is None:
         raise LicenceMissing

@@ -5,7 +5,11 @@ from datetime import timedelta
 from django.db import models
 from django.db.models.functions import Now
 
+# Django finds an app's tables in this module.
+from accounts.usage_models import AcceptedMessage, Budget, BudgetReservation, Usage
 from gateway.ids import new_uuid
+
+__all__ = ["AcceptedMessage", "Budget", "BudgetReservation", "ChannelLink", "Usage", "UserLicence", "WsTicket"]
 
 TIERS = (("free", "Free"), ("pro", "Pro"), ("enterprise", "Enterprise"))
 

@@ -91,3 +91,18 @@ class UnlinkedSender(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}:{self.sender}"
+
+
+class ToldLimit(models.Model):
+    """What a chat was told it can't do; until then it is not told again of each message that meets the same."""
+
+    chat = models.TextField(help_text="channel:chat")
+    code = models.TextField()
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "told_limits"
+        constraints = [models.UniqueConstraint(fields=["chat", "code"], name="told_limit_once")]
+
+    def __str__(self) -> str:
+        return f"{self.chat} {self.code}"

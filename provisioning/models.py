@@ -36,6 +36,7 @@ class Workspace(models.Model):
     last_cause = models.CharField(max_length=32, blank=True, db_default="")
     last_detail = models.TextField(blank=True, db_default="", help_text="For the operator: what the last failure was.")
     since = models.DateTimeField(db_default=Now(), help_text="When the state was entered.")
+    counted_at = models.DateTimeField(null=True, blank=True, help_text="Up to when its time is in the usage.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

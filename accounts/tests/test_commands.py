@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.links import user_of
-from accounts.models import ChannelLink, UserLicence
+from accounts.models import ChannelLink, Usage, UserLicence
 from accounts.tokens import verify_token
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "data_dir")]
@@ -134,3 +134,41 @@ class TestLinks:
     @pytest.mark.parametrize("account", ["", "a\0b", "\ud800", "x" * 256])
     def test_what_is_no_account_speaks_for_nobody(self, account: str) -> None:
         assert async_to_sync(user_of)("telegram", account) is None
+
+
+class TestUsage:
+    @pytest.fixture(autouse=True)
+    def _used(self) -> None:
+        today = datetime.now(UTC).date()
+        for user, model, day, tokens in (
+            ("demo-pro", "a/b", today, 1000),
+            ("demo-pro", "a/c", today - timedelta(days=40), 30),
+            ("demo-free", "a/b", today, 5000),
+        ):
+            Usage.objects.create(user_id=user, model=model, channel="web", day=day, input_tokens=tokens, turns=1)
+
+    def test_a_users_month_is_shown_by_day_model_and_channel(self) -> None:
+        (line,) = json.loads(run("usage", "demo-pro", "--json"))
+
+        assert (line["model"], line["channel"], line["input_tokens"], line["turns"]) == ("a/b", "web", 1000, 1)
+        assert "1,000 in (0 cached)" in run("usage", "demo-pro")
+
+    def test_since_an_earlier_day(self) -> None:
+        since = (datetime.now(UTC).date() - timedelta(days=50)).isoformat()
+
+        assert [line["model"] for line in json.loads(run("usage", "demo-pro", "--since", since, "--json"))] == [
+            "a/c",
+            "a/b",
+        ]
+
+    def test_without_a_user_each_is_shown_those_with_most_first(self) -> None:
+        assert [line["user_id"] for line in json.loads(run("usage", "--json"))] == ["demo-free", "demo-pro"]
+        assert [line["user_id"] for line in json.loads(run("usage", "--json", "--limit", "1"))] == ["demo-free"]
+        assert "6,000 in" in run("usage")
+
+    def test_nobodys_usage_is_an_empty_list(self) -> None:
+        assert json.loads(run("usage", "stranger", "--json")) == []
+
+    def test_a_day_that_is_none_fails(self) -> None:
+        with pytest.raises(CommandError, match="YYYY-MM-DD"):
+            run("usage", "--since", "yesterday")

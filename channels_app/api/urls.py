@@ -7,6 +7,7 @@ from channels_app.api.base import MissingView
 from channels_app.api.conversations import ConversationsView, ConversationView
 from channels_app.api.stream import turn_events
 from channels_app.api.turns import CancelView, TurnsView, TurnView
+from channels_app.api.usage import UsageView
 from channels_app.api.workspace import WorkspaceView
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("session", SessionView.as_view()),
     path("me", MeView.as_view()),
     path("models", ModelsView.as_view()),
+    path("usage", UsageView.as_view()),
     path("conversations", ConversationsView.as_view()),
     path("conversations/<str:conversation>", ConversationView.as_view()),
     path("turns", TurnsView.as_view()),
