@@ -5,13 +5,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts import audit
 from accounts.licence_rules import LicenceInvalid, check_licence
+from accounts.licences import content_of, record_change
 from accounts.models import ChannelLink, LicenceQuerySet, UserLicence
 from accounts.tiers import Features, Limits
 
@@ -105,6 +108,29 @@ class LicenceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     def get_readonly_fields(self, request: HttpRequest, obj: UserLicence | None = None) -> tuple[str, ...]:  # noqa: ARG002
         """A user id never changes: links and turns stand under it."""
         return ("user_id",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: UserLicence, form: Any, change: bool) -> None:  # noqa: PLR0917 - Django's
+        """Save the licence, and who changed what; Django's view does both in one transaction."""
+        stored = UserLicence.objects.select_for_update().filter(pk=obj.pk).first()
+        super().save_model(request, obj, form, change)
+        before = None if stored is None else content_of(stored)
+        record_change(obj.user_id, before, content_of(obj), actor=_actor(request))
+
+    def delete_model(self, request: HttpRequest, obj: UserLicence) -> None:
+        """Remove the licence, and say who did."""
+        record_change(obj.user_id, content_of(obj), None, actor=_actor(request))
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[UserLicence]) -> None:
+        """The same for many."""
+        with transaction.atomic():
+            for row in queryset.select_for_update():
+                record_change(row.user_id, content_of(row), None, actor=_actor(request))
+            super().delete_queryset(request, queryset)
+
+
+def _actor(request: HttpRequest) -> str:
+    return audit.staff(request.user.get_username())
 
 
 @admin.register(ChannelLink)

@@ -9,6 +9,7 @@ from django.db import transaction
 from psycopg.rows import dict_row
 from pydantic import ValidationError
 
+from accounts import audit
 from accounts.licence_rules import USER_ID_FAULT, LicenceInvalid, check_licence
 from accounts.models import UserLicence
 from accounts.tiers import Features, Limits, Tier, features_of, limits_of
@@ -108,21 +109,47 @@ class LicenceChange:
     mcp_server_url: str | None = None
 
 
-def set_licence(user_id: str, change: LicenceChange) -> UserLicence:
-    """Make or change a licence; what `change` does not name is kept.
+def set_licence(user_id: str, change: LicenceChange, *, actor: str = audit.COMMAND) -> UserLicence:
+    """Make or change a licence, as `actor` of the audit; what `change` does not name is kept.
 
     Raises LicenceInvalid for a user id, value or key that can't be, and for a new licence without a tier.
     """
     if not is_user_id(user_id):
         raise LicenceInvalid({"user_id": USER_ID_FAULT})
     with transaction.atomic():
-        row, _ = UserLicence.objects.select_for_update().get_or_create(
+        row, made = UserLicence.objects.select_for_update().get_or_create(
             user_id=user_id, defaults={"license_type": change.tier or ""}
         )
+        before = None if made else content_of(row)
         _apply(row, change)
         check_licence(row)
         row.save()
+        record_change(user_id, before, content_of(row), actor=actor)
     return row
+
+
+def content_of(row: UserLicence) -> dict[str, Any]:
+    """What staff sets in a licence, as JSON."""
+    return {
+        "tier": row.license_type,
+        "email": row.email,
+        "expires_at": None if row.expires_at is None else row.expires_at.isoformat(),
+        "features": dict(row.features),
+        "resource_limits": dict(row.resource_limits),
+        "mcp_server_url": row.mcp_server_url,
+    }
+
+
+def record_change(user_id: str, before: dict[str, Any] | None, after: dict[str, Any] | None, *, actor: str) -> None:
+    """Write to the audit, in the transaction that does it, what became of a licence; None = there is none.
+
+    Details hold of each value that differs `[before, after]`; without one, nothing is written.
+    """
+    verb = "made" if before is None else "removed" if after is None else "changed"
+    old, new = before or {}, after or {}
+    changed = {name: [old.get(name), new.get(name)] for name in old | new if old.get(name) != new.get(name)}
+    if changed:
+        audit.record(audit.Event(actor=actor, action=f"licence.{verb}", user_id=user_id, details=changed))
 
 
 def _apply(row: UserLicence, change: LicenceChange) -> None:

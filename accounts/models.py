@@ -1,4 +1,4 @@
-"""Licences and who is who on other platforms; tables and constraints only."""
+"""Licences, who is who on other platforms, who changed what; tables and constraints only."""
 
 from datetime import timedelta
 
@@ -89,3 +89,27 @@ class WsTicket(models.Model):
 
     def __str__(self) -> str:
         return self.user_id
+
+
+class AuditEntry(models.Model):
+    """Who did what to whom, and when; see accounts.audit. Rows are only ever added."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    actor = models.TextField(help_text="gateway, command, staff:<name> or user:<id>")
+    action = models.TextField()
+    user_id = models.TextField(blank=True, default="", db_default="", help_text="whom it is about")
+    object = models.TextField(blank=True, default="", db_default="")
+    details = models.JSONField(blank=True, default=dict, db_default=models.Value({}, models.JSONField()))
+
+    class Meta:
+        db_table = "audit"
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit"
+        indexes = [
+            models.Index(fields=["user_id", "-id"], name="audit_of_user"),
+            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.user_id}".rstrip()

@@ -22,7 +22,7 @@ _SECRET_SHAPES = re.compile(
 )
 _SECRET_KEYS = re.compile(r"(?i)(token|secret|password|api_?key|authorization|cookie|ticket$)")
 # Counts of model tokens are no secrets.
-_COUNTS = re.compile(r"_tokens$|^tokens$")
+_COUNTS = re.compile(r"_tokens$|^tokens(_per_|$)")
 
 
 def configure(*, debug: bool, level: str) -> None:
@@ -78,11 +78,26 @@ class _Refusals(logging.Filter):
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace what looks like a secret, by its key or by its shape, in an event's values."""
     for key, value in event.items():
-        if _SECRET_KEYS.search(key) and not _COUNTS.search(key):
+        if _is_secret(key):
             event[key] = REDACTED
         elif isinstance(value, str):
             event[key] = _SECRET_SHAPES.sub(REDACTED, value)
     return event
+
+
+def without_secrets(value: Any) -> Any:
+    """JSON without what looks like a secret, by its key or by its shape; `value` itself stays as it is."""
+    if isinstance(value, str):
+        return _SECRET_SHAPES.sub(REDACTED, value)
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    if isinstance(value, dict):
+        return {key: REDACTED if _is_secret(key) else without_secrets(item) for key, item in value.items()}
+    return value
+
+
+def _is_secret(key: str) -> bool:
+    return bool(_SECRET_KEYS.search(key)) and not _COUNTS.search(key)
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.logs import REDACTED, redact
+from gateway.logs import REDACTED, redact, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,16 @@ def test_counts_of_tokens_and_ordinary_words_stay() -> None:
     event = {"input_tokens": 12, "event": "turn_done", "turn": "019aaf6e-0000-7000-8000-000000000000"}
 
     assert redact(None, "info", dict(event)) == event
+
+
+def test_secrets_are_redacted_at_any_depth_of_json_and_its_original_stays() -> None:
+    details = {"limits": {"tokens_per_month": 5}, "seen": [{"api_key": "x"}, "redis://:hunter2@cache"], "n": None}
+
+    cleaned = without_secrets(details)
+
+    assert cleaned == {
+        "limits": {"tokens_per_month": 5},
+        "seen": [{"api_key": REDACTED}, f"redis://{REDACTED}@cache"],
+        "n": None,
+    }
+    assert details["seen"] == [{"api_key": "x"}, "redis://:hunter2@cache"]
