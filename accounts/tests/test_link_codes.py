@@ -45,7 +45,7 @@ async def pending(user: str = "demo-pro", by: ChatAccount = ADA) -> str:
 
 async def do(statement: str) -> None:
     async with connection() as conn:
-        await conn.execute(statement)  # type: ignore[arg-type]  # written in the tests below
+        await conn.execute(statement)
 
 
 async def audited() -> list[tuple[str, str, str, str]]:
