@@ -29,6 +29,7 @@ export class LinkDesk {
       const button = event.target.closest("button");
       if (button) this.begin(button.dataset.channel);
     });
+    for (const button of this.views.offers?.querySelectorAll("button") ?? []) button.disabled = false;
     document.addEventListener("visibilitychange", () => this.#look());
     setInterval(() => this.#tick(), TICK_MS);
     this.#show({ links, requests });

@@ -27,6 +27,11 @@ class Account:
     async def press(self, name: str) -> None:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
+    async def get_code(self) -> None:
+        """Press, and wait for the code."""
+        await self.press("Link Telegram")
+        await expect(self.page.locator(".ask code")).to_be_visible()
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def account(context: BrowserContext) -> AsyncIterator[Account]:
@@ -126,7 +131,7 @@ async def test_the_keyboard_alone_does(account: Account) -> None:
 
 async def test_an_account_of_another_user_is_told_without_naming_either(account: Account) -> None:
     await account.open()
-    await account.press("Link Telegram")
+    await account.get_code()
     account.gateway.requests_ = [request(state="refused")]
 
     refused = account.page.get_by_role("group", name="Refused request of a Telegram account")
@@ -167,7 +172,7 @@ async def test_a_code_that_has_expired_offers_a_new_one(account: Account) -> Non
 
 async def test_a_code_that_another_tab_replaced_is_no_longer_shown(account: Account) -> None:
     await account.open()
-    await account.press("Link Telegram")
+    await account.get_code()
     account.gateway.requests_ = [request(9, state="open", expires_at="2099-01-01T00:00:00Z")]
 
     await expect(account.page.locator(".ask")).to_contain_text("This code is no longer good.")
@@ -176,7 +181,7 @@ async def test_a_code_that_another_tab_replaced_is_no_longer_shown(account: Acco
 async def test_a_code_of_an_account_that_is_linked_already_is_put_away(account: Account) -> None:
     account.gateway.links = [link()]
     await account.open()
-    await account.press("Link Telegram")
+    await account.get_code()
     account.gateway.requests_ = []
 
     await expect(account.page.locator("#note")).to_contain_text("The code was used")
@@ -186,18 +191,16 @@ async def test_a_code_of_an_account_that_is_linked_already_is_put_away(account: 
 async def test_without_a_deep_link_there_is_a_command_only(account: Account) -> None:
     account.gateway.deep_link = None
     await account.open()
-    await account.press("Link Telegram")
+    await account.get_code()
 
-    await expect(account.page.locator(".ask code")).to_be_visible()
     assert await account.page.get_by_role("link", name="Open Telegram").count() == 0
 
 
 async def test_a_deep_link_that_is_no_address_of_the_web_is_not_offered(account: Account) -> None:
     account.gateway.deep_link = "javascript:alert(1)"
     await account.open()
-    await account.press("Link Telegram")
+    await account.get_code()
 
-    await expect(account.page.locator(".ask code")).to_be_visible()
     assert await account.page.locator(".ask a").count() == 0
 
 
@@ -228,7 +231,7 @@ async def test_words_stand_out_from_their_ground(account: Account, scheme: Any) 
     await account.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     account.gateway.requests_, account.gateway.links = [request(2), request(3, state="refused")], [link()]
     await account.open()
-    await account.press("Link Telegram")
+    await account.get_code()
     await account.press("Unlink Ada (@ada)")
 
     assert await account.page.evaluate(CONTRASTS) == []
