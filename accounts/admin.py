@@ -1,4 +1,4 @@
-"""Licences and channel links for staff."""
+"""Licences for staff."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from accounts import audit
 from accounts.licence_rules import LicenceInvalid, check_licence
 from accounts.licences import content_of, record_change
-from accounts.models import ChannelLink, LicenceQuerySet, UserLicence
+from accounts.models import LicenceQuerySet, UserLicence
 from accounts.tiers import Features, Limits
 
 SOON = timedelta(days=30)
@@ -131,16 +131,3 @@ class LicenceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
 def _actor(request: HttpRequest) -> str:
     return audit.staff(request.user.get_username())
-
-
-@admin.register(ChannelLink)
-class ChannelLinkAdmin(ModelAdmin):  # type: ignore[misc]
-    """Who speaks through which account of another platform."""
-
-    fields = ("user", "channel_type", "channel_user_id")
-    list_display = ("channel_type", "channel_user_id", "user", "created_at")
-    list_select_related = ("user",)
-    list_filter = ("channel_type",)
-    search_fields = ("channel_user_id", "user__user_id")
-    autocomplete_fields = ("user",)
-    show_full_result_count = False

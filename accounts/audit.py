@@ -26,10 +26,16 @@ def user(user_id: str) -> str:
     return f"user:{user_id}"
 
 
+def chat(channel_type: str, channel_user_id: str) -> str:
+    """The actor that whoever writes from a chat account is."""
+    return f"chat:{channel_type}:{channel_user_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A change: `actor` is GATEWAY, COMMAND, staff(…) or user(…); `action` is `<noun>.<past participle>`, as `link.made`.
+    """A change: `actor` is GATEWAY, COMMAND, staff(…), user(…) or chat(…).
 
+    `action` is `<noun>.<past participle>`, as `link.made`.
     `user_id` is the user whom it is about, `object` the thing, as `telegram:4711`. `details` is JSON; secrets in it, known
     by their keys and shapes, are not written.
     """

@@ -85,6 +85,7 @@ class ChannelLink(models.Model):
     user = models.ForeignKey(UserLicence, on_delete=models.CASCADE, db_column="user_id", related_name="links")
     channel_type = models.TextField("channel", help_text="telegram, slack or discord")
     channel_user_id = models.TextField("account", help_text="the account's id there; for Slack team:user")
+    name = models.TextField(blank=True, default="", db_default="", help_text="how the platform shows the account")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
 
     class Meta:
@@ -111,6 +112,59 @@ class BrowserSession(models.Model):
 
     def __str__(self) -> str:
         return self.user_id
+
+
+class LinkCode(models.Model):
+    """A code with which a chat account may ask to speak for a user, and what became of it; see accounts.link_codes.
+
+    `open` until a chat has used it, then `pending` until its user confirms, or `refused` for an account that is another
+    user's. Codes are kept as keyed digests only. A row ends with its request, at the latest at `expires_at`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user = models.ForeignKey(UserLicence, on_delete=models.CASCADE, db_column="user_id", related_name="link_codes")
+    channel_type = models.TextField()
+    short_digest = models.TextField(unique=True)
+    token_digest = models.TextField(unique=True)
+    state = models.TextField(db_default="open")
+    channel_user_id = models.TextField(blank=True, db_default="", help_text="who used it; blank unless pending")
+    name = models.TextField(blank=True, db_default="")
+    reply_to = models.JSONField(
+        db_default=models.Value({}, models.JSONField()), help_text="the channel's own address of the chat"
+    )
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "link_codes"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "channel_type"], condition=models.Q(state="open"), name="link_code_open_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["channel_type", "channel_user_id"],
+                condition=models.Q(state="pending"),
+                name="link_code_of_account",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel_type} for {self.user_id} ({self.state})"
+
+
+class LinkTries(models.Model):
+    """How often a chat account, an address or everybody together has tried codes since a moment; see accounts.link_tries."""
+
+    scope = models.TextField(primary_key=True)
+    since = models.DateTimeField(db_index=True)
+    tries = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "link_tries"
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.tries}"
 
 
 class WsTicket(models.Model):

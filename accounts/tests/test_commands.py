@@ -11,8 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from accounts.links import user_of
-from accounts.models import ChannelLink, Usage, UserLicence
+from accounts.models import Usage, UserLicence
 from accounts.tokens import verify_token
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "data_dir")]
@@ -94,46 +93,6 @@ class TestSetLicence:
     def test_what_cannot_be_set_fails_and_says_why(self, arguments: list[str], said: str) -> None:
         with pytest.raises(CommandError, match=said):
             run("set_licence", *arguments)
-
-
-class TestLinks:
-    def test_a_linked_account_speaks_for_its_user_until_it_is_unlinked(self) -> None:
-        assert run("link_channel", "demo-pro", "telegram", "4711") == "telegram:4711 speaks for demo-pro.\n"
-        assert async_to_sync(user_of)("telegram", "4711") == "demo-pro"
-        assert async_to_sync(user_of)("slack", "4711") is None
-
-        assert json.loads(run("unlink_channel", "telegram", "4711", "--json"))["removed"] is True
-        assert async_to_sync(user_of)("telegram", "4711") is None
-
-    def test_linking_again_is_no_error(self) -> None:
-        made = [json.loads(run("link_channel", "demo-pro", "slack", "T1:U1", "--json"))["made"] for _ in range(2)]
-
-        assert made == [True, False]
-        assert ChannelLink.objects.count() == 1
-
-    @pytest.mark.parametrize(
-        ("arguments", "said"),
-        [
-            (["stranger", "telegram", "1"], "no licence"),
-            (["demo-free", "telegram", "taken"], "another user"),
-            (["demo-pro", "Telegram", "1"], "lower case"),
-            (["demo-pro", "telegram", ""], "no id"),
-            (["demo-pro", "telegram", "1\0"], "no id"),
-        ],
-    )
-    def test_what_cannot_be_linked_fails_and_says_why(self, arguments: list[str], said: str) -> None:
-        run("link_channel", "demo-pro", "telegram", "taken")
-
-        with pytest.raises(CommandError, match=said):
-            run("link_channel", *arguments)
-
-    def test_unlinking_what_is_not_linked_fails(self) -> None:
-        with pytest.raises(CommandError, match="not linked"):
-            run("unlink_channel", "telegram", "4711")
-
-    @pytest.mark.parametrize("account", ["", "a\0b", "\ud800", "x" * 256])
-    def test_what_is_no_account_speaks_for_nobody(self, account: str) -> None:
-        assert async_to_sync(user_of)("telegram", account) is None
 
 
 class TestUsage:
