@@ -109,7 +109,10 @@ def _licence(row: dict[str, Any]) -> Licence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenceChange:
-    """What to set; None = keep. `features` and `limits` are merged into the licence's own, key by key."""
+    """What to set; None = keep. `features` and `limits` are merged into the licence's own, key by key.
+
+    With `replace` they take the place of the licence's own.
+    """
 
     tier: Tier | None = None
     email: str | None = None
@@ -118,6 +121,7 @@ class LicenceChange:
     features: dict[str, Any] | None = None
     limits: dict[str, Any] | None = None
     mcp_server_url: str | None = None
+    replace: bool = False
 
 
 def set_licence(user_id: str, change: LicenceChange, *, actor: str = audit.COMMAND) -> UserLicence:
@@ -145,22 +149,32 @@ def content_of(row: UserLicence) -> dict[str, Any]:
         "tier": row.license_type,
         "email": row.email,
         "expires_at": None if row.expires_at is None else row.expires_at.isoformat(),
-        "features": dict(row.features),
-        "resource_limits": dict(row.resource_limits),
+        "features": row.features,
+        "resource_limits": row.resource_limits,
         "mcp_server_url": row.mcp_server_url,
     }
 
 
 def record_change(user_id: str, before: dict[str, Any] | None, after: dict[str, Any] | None, *, actor: str) -> None:
-    """Write to the audit, in the transaction that does it, what became of a licence; None = there is none.
+    """Write to the audit, in the transaction that does it, what became of a licence; see change_event."""
+    event = change_event(user_id, before, after, actor=actor)
+    if event is not None:
+        audit.record(event)
 
-    Details hold of each value that differs `[before, after]`; without one, nothing is written.
+
+def change_event(
+    user_id: str, before: dict[str, Any] | None, after: dict[str, Any] | None, *, actor: str
+) -> audit.Event | None:
+    """What became of a licence (None = there is none), for the audit; None when nothing did.
+
+    Details hold of each value that differs `[before, after]`.
     """
     verb = "made" if before is None else "removed" if after is None else "changed"
     old, new = before or {}, after or {}
     changed = {name: [old.get(name), new.get(name)] for name in old | new if old.get(name) != new.get(name)}
-    if changed:
-        audit.record(audit.Event(actor=actor, action=f"licence.{verb}", user_id=user_id, details=changed))
+    if not changed:
+        return None
+    return audit.Event(actor=actor, action=f"licence.{verb}", user_id=user_id, details=changed)
 
 
 def _apply(row: UserLicence, change: LicenceChange) -> None:
@@ -174,5 +188,11 @@ def _apply(row: UserLicence, change: LicenceChange) -> None:
         row.expires_at = change.expires_at
     if change.mcp_server_url is not None:
         row.mcp_server_url = change.mcp_server_url
-    row.features = {**row.features, **(change.features or {})}
-    row.resource_limits = {**row.resource_limits, **(change.limits or {})}
+    row.features = _overrides(row.features, change.features, replace=change.replace)
+    row.resource_limits = _overrides(row.resource_limits, change.limits, replace=change.replace)
+
+
+def _overrides(own: dict[str, Any], wanted: dict[str, Any] | None, *, replace: bool) -> dict[str, Any]:
+    if wanted is None:
+        return own
+    return wanted if replace else {**own, **wanted}

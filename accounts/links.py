@@ -1,7 +1,9 @@
 """Which user an account of another platform speaks for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from psycopg.rows import class_row
@@ -112,6 +114,17 @@ async def unlink_channel(*, channel_type: str, channel_user_id: str) -> bool:
     """The same by a command."""
     async with connection() as conn, conn.transaction():
         return await unlink_account_on(conn, channel_type, channel_user_id, actor=audit.COMMAND)
+
+
+def remove_links(links: Collection[UUID], *, actor: str) -> int:
+    """End links, whosever they are, as `actor` of the audit; how many there were."""
+    with transaction.atomic():
+        rows = list(ChannelLink.objects.select_for_update().filter(pk__in=links).order_by("pk"))
+        audit.record_all(
+            audit.Event(actor=actor, action="link.removed", user_id=row.user_id, object=str(row)) for row in rows
+        )
+        ChannelLink.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
 
 
 async def _record_removal(conn: Connection, account: str, user_id: str, *, actor: str) -> None:

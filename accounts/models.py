@@ -3,13 +3,23 @@
 from datetime import timedelta
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Lower, Now
+from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 # Django finds an app's tables in this module.
-from accounts.usage_models import AcceptedMessage, Budget, BudgetReservation, Usage
+from accounts.usage_models import AcceptedMessage, Budget, BudgetReservation, Usage, UsageDay
 from gateway.ids import new_uuid
 
-__all__ = ["AcceptedMessage", "Budget", "BudgetReservation", "ChannelLink", "Usage", "UserLicence", "WsTicket"]
+__all__ = [
+    "AcceptedMessage",
+    "Budget",
+    "BudgetReservation",
+    "ChannelLink",
+    "Usage",
+    "UsageDay",
+    "UserLicence",
+    "WsTicket",
+]
 
 TIERS = (("free", "Free"), ("pro", "Pro"), ("enterprise", "Enterprise"))
 
@@ -19,20 +29,30 @@ def tier_choices() -> list[tuple[str, str]]:
     return list(TIERS)
 
 
+class Expiry(models.Func):
+    """When a licence runs out, with infinity for never: one condition, and one index, for each question about it."""
+
+    template = "COALESCE(%(expressions)s, 'infinity'::timestamptz)"
+    output_field = models.DateTimeField()
+
+
+EXPIRY = Expiry("expires_at")
+
+
 class LicenceQuerySet(models.QuerySet["UserLicence"]):
     """Licences by their expiry; the clock is the database's."""
 
     def active(self) -> "LicenceQuerySet":
         """Those in force."""
-        return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=Now()))
+        return self.filter(GreaterThan(EXPIRY, Now()))
 
     def expired(self) -> "LicenceQuerySet":
         """Those that have run out."""
-        return self.filter(expires_at__lte=Now())
+        return self.filter(LessThanOrEqual(EXPIRY, Now()))
 
     def expiring_within(self, period: timedelta) -> "LicenceQuerySet":
         """Those in force that will have run out after `period`."""
-        return self.filter(expires_at__gt=Now(), expires_at__lte=Now() + period)
+        return self.active().filter(LessThanOrEqual(EXPIRY, Now() + period))
 
 
 class UserLicence(models.Model):
@@ -54,8 +74,12 @@ class UserLicence(models.Model):
         db_table = "user_licenses"
         verbose_name = "licence"
         indexes = [
-            models.Index(fields=["expires_at"], name="licence_expiry"),
-            models.Index(fields=["email"], name="licence_email"),
+            models.Index(Expiry("expires_at"), "user_id", name="licence_by_expiry"),
+            models.Index("license_type", Expiry("expires_at"), "user_id", name="licence_of_tier_by_expiry"),
+            models.Index(fields=["license_type", "user_id"], name="licence_of_tier"),
+            # Beginnings are found, in their order, where letters are compared byte by byte.
+            models.Index(Collate("user_id", "C"), name="licence_id_prefix"),
+            models.Index(Collate(Lower("email"), "C"), name="licence_email_prefix"),
         ]
 
     def __str__(self) -> str:
@@ -91,6 +115,7 @@ class ChannelLink(models.Model):
     class Meta:
         db_table = "user_channel_links"
         constraints = [models.UniqueConstraint(fields=["channel_type", "channel_user_id"], name="channel_account_once")]
+        indexes = [models.Index(fields=["channel_user_id"], name="link_of_account")]
 
     def __str__(self) -> str:
         return f"{self.channel_type}:{self.channel_user_id}"
@@ -202,6 +227,8 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["user_id", "-id"], name="audit_of_user"),
             models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+            models.Index(fields=["object", "-id"], name="audit_of_object"),
         ]
 
     def __str__(self) -> str:

@@ -83,7 +83,25 @@ class Usage(models.Model):
         db_table = "usage"
         verbose_name_plural = "usage"
         constraints = [models.UniqueConstraint(fields=["user_id", "day", "model", "channel"], name="usage_once")]
-        indexes = [models.Index(fields=["day"], name="usage_of_day")]
+        indexes = [models.Index(fields=["day", "id"], name="usage_of_day")]
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.day} {self.model}"
+
+
+class UsageDay(models.Model):
+    """What all users together used on a day (UTC) that is over; see accounts.usage_days."""
+
+    day = models.DateField(primary_key=True)
+    active_users = models.BigIntegerField(help_text="users of whom a turn ended")
+    turns = models.BigIntegerField()
+    failed_turns = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    cost_usd = models.DecimalField(max_digits=24, decimal_places=9)
+
+    class Meta:
+        db_table = "usage_days"
+
+    def __str__(self) -> str:
+        return str(self.day)

@@ -114,7 +114,8 @@ class Turn(models.Model):
                 name="turn_open_of_user",
             ),
             models.Index(fields=["user_id"], condition=models.Q(state="running"), name="turn_running"),
-            models.Index(fields=["dead"], condition=models.Q(dead=True), name="turn_dead"),
+            models.Index(fields=["finished_at"], condition=models.Q(dead=True), name="turn_dead"),
+            models.Index(fields=["id"], condition=models.Q(state="failed"), name="turn_failed"),
         ]
 
     def __str__(self) -> str:

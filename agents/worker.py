@@ -8,6 +8,7 @@ import psycopg
 import structlog
 
 from accounts.quotas import sweep_messages
+from accounts.usage_days import close_days
 from agents import metrics
 from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
@@ -93,7 +94,7 @@ class Worker:
 
     async def _sweep(self) -> None:
         while not self._stopping:
-            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times):
+            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times, _close_days):
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)
 
@@ -151,6 +152,11 @@ async def _erase_old_texts() -> None:
 async def _erase_old_times() -> None:
     """Times of messages that no limit needs any more."""
     await sweep_messages()
+
+
+async def _close_days() -> None:
+    """Sum up the days of usage that are over."""
+    await close_days()
 
 
 async def _going_on(step: Callable[[], Awaitable[None]]) -> None:

@@ -72,6 +72,8 @@ class Delivery(models.Model):
             models.Index(fields=["id"], condition=models.Q(state="pending"), name="delivery_pending"),
             models.Index(fields=["turn"], name="delivery_of_turn"),
             models.Index(fields=["state", "-id"], name="delivery_by_state"),
+            models.Index(fields=["user_id", "-id"], name="delivery_of_user"),
+            models.Index(fields=["lane", "-id"], name="delivery_of_lane"),
         ]
 
     def __str__(self) -> str:

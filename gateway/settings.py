@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from gateway import env, logs
+from gateway import admin_menu, env, logs
 from gateway.database_url import data_dir
 
 env.load_dotenv()
@@ -63,12 +63,13 @@ IDLE_TIMEOUT_ENTERPRISE_S = env.number("IDLE_TIMEOUT_ENTERPRISE_S", -1)
 # --- Django's ----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "gateway",  # before staticfiles, whose runserver it replaces
-    "unfold",
+    "accounts.admin_site.UnfoldConfig",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "servestatic",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -133,8 +134,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-UNFOLD = {"SITE_TITLE": "Dexorder", "SITE_HEADER": "Dexorder", "SITE_SUBHEADER": "Gateway"}
+UNFOLD = admin_menu.options()
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "gateway.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"

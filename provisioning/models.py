@@ -1,4 +1,4 @@
-"""The table of workspaces: one row a user that ever had one."""
+"""The table of workspaces, one row a user that ever had one, and how often they were started."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -46,8 +46,25 @@ class Workspace(models.Model):
                 fields=["name"],
                 name="workspaces_live",
                 condition=models.Q(state__in=["starting", "ready", "stopping"]),
-            )
+            ),
+            models.Index(fields=["state", "name"], name="workspace_by_state"),
+            models.Index(fields=["last_cause", "name"], condition=~models.Q(last_cause=""), name="workspace_by_cause"),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"
+
+
+class WorkspaceDay(models.Model):
+    """How many workspaces were started on a day (UTC), and how many starts failed; `start_ms` is what all the former took."""
+
+    day = models.DateField(primary_key=True)
+    starts = models.BigIntegerField(db_default=0)
+    failed_starts = models.BigIntegerField(db_default=0)
+    start_ms = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "workspace_days"
+
+    def __str__(self) -> str:
+        return str(self.day)
