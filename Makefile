@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin valkey clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ bench-smoke: ## print memory after 100 turns and the time to the first token
 bench-workspace: ## print start, memory and processor of a workspace's server and sidecar, and the time of backtests
 	$(BOOTSTRAP) test
 	@cd workspace && exec ../$(PY) -m bench $(ARGS)
+
+bench-admin: ## fill a throwaway database with a million users and print the time of each page of the admin; ARGS="--rows 100000"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.admin $(ARGS)
 
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test

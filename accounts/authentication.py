@@ -9,8 +9,9 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from accounts.enrolment import identify
 from accounts.sessions import identity_of
-from accounts.tokens import Identity, TokenInvalid, verify_token
+from accounts.tokens import Identity, TokenInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != b"bearer":
             return None
         try:
-            identity = async_to_sync(verify_token)(token.decode("ascii", errors="replace").strip())
+            identity = async_to_sync(identify)(token.decode("ascii", errors="replace").strip())
         except TokenInvalid as error:
             raise AuthenticationFailed("The token is not valid.") from error
         return Principal(identity.user_id), identity

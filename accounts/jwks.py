@@ -1,12 +1,9 @@
 """The keys that tokens are verified with: fetched from JWT_JWKS_URL, or the development issuer's own."""
 
 import asyncio
-import json
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -16,9 +13,8 @@ import structlog
 from django.conf import settings
 
 from accounts import issuer
+from accounts.downloads import download_json
 
-FETCH_TIMEOUT_S = 3.0
-MAX_BODY_BYTES = 256 * 1024
 MAX_KEYS = 100
 # Keys are read again this often, so that one that the issuer withdrew stops counting.
 REFRESH_AFTER_S = 300.0
@@ -49,6 +45,9 @@ class KeySource(Protocol):
     async def find(self, kid: str) -> SigningKey | None:
         """The key of that id; with an empty one the only key there is. None when there is none."""
 
+    async def find_newer(self, kid: str, *, than: SigningKey | None) -> SigningKey | None:
+        """The key that has taken the place of `than` since it was found; None when nothing has."""
+
 
 class RemoteKeys:
     """The keys at a JWKS URL (RFC 7517), kept in memory."""
@@ -72,21 +71,33 @@ class RemoteKeys:
             return None
         return _pick(self._keys, kid)
 
+    async def find_newer(self, kid: str, *, than: SigningKey | None) -> SigningKey | None:
+        """See KeySource.find_newer. Forged signatures lead to no more fetches than unknown key ids do."""
+        if not self._cools_down():
+            async with self._lock:
+                if not self._cools_down():
+                    await self._fetch()
+        key = _pick(self._keys, kid)
+        return None if key == than else key
+
     def _must_wait(self, kid: str) -> bool:
         """A known key serves while another task fetches; for an unknown one that fetch may bring it."""
         return _pick(self._keys, kid) is None if self._lock.locked() else self._must_fetch(kid)
 
     def _must_fetch(self, kid: str) -> bool:
-        now = self._clock()
-        if now - self._tried_at < COOL_DOWN_S:
+        if self._cools_down():
             return False
-        return now - self._fetched_at > REFRESH_AFTER_S or _pick(self._keys, kid) is None
+        return self._clock() - self._fetched_at > REFRESH_AFTER_S or _pick(self._keys, kid) is None
+
+    def _cools_down(self) -> bool:
+        return self._clock() - self._tried_at < COOL_DOWN_S
 
     async def _fetch(self) -> None:
         self._tried_at = self._clock()
         try:
-            document = await _download(self.url)
-            keys = parse_jwks(document)
+            document = await download_json(self.url)
+            # Up to 100 keys to be read: milliseconds in which no token of the process would be streamed.
+            keys = await asyncio.to_thread(parse_jwks, document)
         except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             log.warning("jwks_not_fetched", error=type(error).__name__)
             return
@@ -109,6 +120,10 @@ class DevelopmentKeys:
         keys = await asyncio.to_thread(lambda: parse_jwks(issuer.jwks()))
         return _pick(keys, kid)
 
+    async def find_newer(self, kid: str, *, than: SigningKey | None) -> SigningKey | None:  # noqa: ARG002 - the protocol's
+        """Never one: the key stays."""
+        return None
+
 
 class NoKeys:
     """Neither a JWKS URL nor a development issuer: no token is valid."""
@@ -118,6 +133,8 @@ class NoKeys:
     async def find(self, kid: str) -> SigningKey | None:  # noqa: ARG002 - the protocol's
         """Never a key."""
         return None
+
+    find_newer = DevelopmentKeys.find_newer
 
 
 _remote: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RemoteKeys]]" = WeakKeyDictionary()
@@ -158,28 +175,3 @@ def _pick(keys: dict[str, SigningKey], kid: str) -> SigningKey | None:
     if kid:
         return keys.get(kid)
     return next(iter(keys.values())) if len(keys) == 1 else None
-
-
-async def _download(url: str) -> Any:
-    """The JSON at `url`. Raises httpx.HTTPError, and ValueError for what is too large or no JSON."""
-    # 80 ms of work the first time, during which no token of the process would be streamed.
-    tls = await asyncio.to_thread(_tls_context)
-    # Unpacked, a small answer could fill the memory: none may be packed, and what is all the same is no JSON.
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    async with (
-        asyncio.timeout(FETCH_TIMEOUT_S),
-        httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, trust_env=False, verify=tls) as client,
-        client.stream("GET", url, headers=headers) as response,
-    ):
-        response.raise_for_status()
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise ValueError("the JWKS is too large")
-        return json.loads(body)
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)

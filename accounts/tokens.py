@@ -1,12 +1,15 @@
 """Verify a JWT: signature by a known key, issuer, audience, life, subject (RFC 7519, RFC 8725)."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from accounts.jwks import KeySource, SigningKey, key_source
 
@@ -26,12 +29,21 @@ class TokenInvalid(Exception):
     """The token is not valid."""
 
 
+class _OtherKey(TokenInvalid):
+    """The token was signed with another key than the one known under its id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who speaks, and until when that was vouched for."""
+    """Who speaks, and until when that was vouched for.
+
+    `session` is the browser session's id, "" for a token; `email` an address that the issuer has verified, or "".
+    """
 
     user_id: str
     expires_at: datetime
+    session: str = ""
+    email: str = field(default="", compare=False)
 
 
 async def verify_token(token: str, *, keys: KeySource | None = None) -> Identity:
@@ -41,12 +53,17 @@ async def verify_token(token: str, *, keys: KeySource | None = None) -> Identity
     """
     header = _header(token)
     source = keys or key_source()
-    key = await source.find(str(header.get("kid", "")))
-    if key is None or key.family != FAMILIES.get(str(header["alg"])[:2]) or key.algorithm not in {"", header["alg"]}:
-        raise TokenInvalid
-    claims = _claims(token, key, default_issuer=source.default_issuer)
+    kid = str(header.get("kid", ""))
+    key = await source.find(kid)
     try:
-        identity = Identity(claims["sub"], datetime.fromtimestamp(claims["exp"], tz=UTC))
+        claims = _claims(token, key, algorithm=header["alg"], default_issuer=source.default_issuer)
+    except _OtherKey:
+        # The issuer may have a new key under the old id, or names none.
+        key = await source.find_newer(kid, than=key)
+        claims = _claims(token, key, algorithm=header["alg"], default_issuer=source.default_issuer)
+    try:
+        expires_at = datetime.fromtimestamp(claims["exp"], tz=UTC)
+        identity = Identity(claims["sub"], expires_at, email=verified_email(claims))
     except (OverflowError, OSError, ValueError, TypeError) as error:
         raise TokenInvalid from error
     # The leeway is for tokens from the near future; none lives longer for it.
@@ -62,6 +79,18 @@ def is_user_id(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return 0 < len(value) <= MAX_USER_ID_CHARS and not _CONTROL.search(value) and value.strip() == value
+
+
+def verified_email(claims: Mapping[str, Any]) -> str:
+    """The address in an issuer's claims, if it says that it has verified it (OpenID Connect Core, section 5.1)."""
+    email = claims.get("email")
+    if claims.get("email_verified") is not True or not isinstance(email, str):
+        return ""
+    try:
+        validate_email(email)
+    except ValidationError:
+        return ""
+    return email
 
 
 def _header(token: str) -> dict[str, Any]:
@@ -81,16 +110,23 @@ def _header(token: str) -> dict[str, Any]:
     return header
 
 
-def _claims(token: str, key: SigningKey, *, default_issuer: str) -> dict[str, Any]:
+def _claims(token: str, key: SigningKey | None, *, algorithm: str, default_issuer: str) -> dict[str, Any]:
+    """Raises TokenInvalid, and _OtherKey when the key did not sign it."""
+    if key is None:
+        raise TokenInvalid
+    if key.family != FAMILIES[algorithm[:2]] or key.algorithm not in {"", algorithm}:
+        raise _OtherKey
     try:
         return jwt.decode(
             token,
             key.key,
-            algorithms=[name for name in settings.JWT_ALGORITHMS if FAMILIES.get(name[:2]) == key.family],
+            algorithms=[algorithm],
             audience=settings.JWT_AUDIENCE,
             issuer=settings.JWT_ISSUER or default_issuer,
             leeway=CLOCK_SKEW,
             options={"require": REQUIRED, "enforce_minimum_key_length": True},
         )
+    except jwt.InvalidSignatureError as error:
+        raise _OtherKey from error
     except (jwt.PyJWTError, ValueError, RecursionError, TypeError) as error:
         raise TokenInvalid from error

@@ -1,28 +1,39 @@
-"""Sign-in by the development issuer, sign-out, and what the issuer publishes."""
+"""Sign-in at an OpenID provider or by the development issuer, sign-out, and what the issuer publishes."""
+
+from urllib.parse import urlencode
 
 from asgiref.sync import async_to_sync
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import issuer, sessions
+from accounts import issuer, oidc, sessions, signin_attempts
 from accounts.demo import demo_users
+from accounts.signin_errors import SignInFailed
 from accounts.tokens import is_user_id, verify_token
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def signin(request: HttpRequest) -> HttpResponse:
-    """The page with the demo users (GET), and signing in as one of them (POST `user`, `next`)."""
+    """The page with the demo users (GET), and signing in as one of them (POST `user`, `next`).
+
+    Without the development issuer it leads to the provider.
+    """
+    wanted = _next(request, request.GET.get("next", ""))
+    at_provider = f"{reverse('signin_provider')}?{urlencode({'next': wanted})}" if oidc.is_on() else ""
     if not issuer.is_on():
-        raise Http404
+        if not at_provider or request.method == "POST":
+            raise Http404
+        return redirect(at_provider)
     users = demo_users()
     if request.method == "POST":
         user = request.POST.get("user", "")
@@ -31,15 +42,61 @@ def signin(request: HttpRequest) -> HttpResponse:
         identity = async_to_sync(verify_token)(issuer.issue_token(user))
         sessions.sign_in(request, identity)
         return redirect(_next(request, request.POST.get("next", "")))
-    context = {"users": users, "next": _next(request, request.GET.get("next", ""))}
+    context = {"users": users, "next": wanted, "at_provider": at_provider, "provider": oidc.provider_name()}
     return render(request, "accounts/signin.html", context)
+
+
+@never_cache
+@require_safe
+def signin_provider(request: HttpRequest) -> HttpResponse:
+    """Go to the provider, to come back to `next`."""
+    if not oidc.is_on():
+        raise Http404
+    wanted = _next(request, request.GET.get("next", ""))
+    try:
+        url, attempt = async_to_sync(oidc.begin)(redirect_uri=_callback_address(request), next_path=wanted)
+    except SignInFailed as error:
+        return _not_signed_in(request, error, wanted)
+    response = redirect(url)
+    signin_attempts.keep(response, attempt)
+    return response
+
+
+@never_cache
+@require_GET
+def signin_callback(request: HttpRequest) -> HttpResponse:
+    """The provider has sent the browser back."""
+    if not oidc.is_on():
+        raise Http404
+    answer, wanted = request.GET.dict(), "/"
+    try:
+        attempt = signin_attempts.take(request, answer.get("state", ""))
+        wanted = attempt.next
+        identity = async_to_sync(oidc.finish)(attempt, answer, redirect_uri=_callback_address(request))
+    except SignInFailed as error:
+        response = _not_signed_in(request, error, wanted)
+    else:
+        sessions.sign_in(request, identity)
+        response = redirect(wanted)
+    signin_attempts.drop(response, answer.get("state", ""))
+    return response
 
 
 @require_POST
 def signout(request: HttpRequest) -> HttpResponse:
     """End the session."""
     sessions.sign_out(request)
-    return redirect("/")
+    return redirect("signed_out" if oidc.is_on() else "/")
+
+
+@never_cache
+@require_safe
+def signed_out(request: HttpRequest) -> HttpResponse:
+    """Say so: the way back leads to the provider, who may sign the user in without a question."""
+    if not oidc.is_on():
+        raise Http404
+    context = {"provider": oidc.provider_name(), "provider_sign_out": async_to_sync(oidc.sign_out_url)()}
+    return render(request, "accounts/signed_out.html", context)
 
 
 @require_safe
@@ -74,6 +131,15 @@ class TokenView(APIView):
         identity = async_to_sync(verify_token)(token)
         answer = {"token": token, "expires_at": identity.expires_at.isoformat()}
         return Response(answer, headers={"Cache-Control": "no-store"})
+
+
+def _callback_address(request: HttpRequest) -> str:
+    return request.build_absolute_uri(reverse("signin_callback"))
+
+
+def _not_signed_in(request: HttpRequest, error: SignInFailed, wanted: str) -> HttpResponse:
+    context = {"message": str(error), "again": f"{reverse('signin')}?{urlencode({'next': wanted})}"}
+    return render(request, "accounts/not_signed_in.html", context, status=error.status)
 
 
 def _next(request: HttpRequest, wanted: str) -> str:

@@ -16,8 +16,11 @@ from langchain_core.messages import AIMessage, AnyMessage, SystemMessage, ToolMe
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
+from agents.catalogue import Model
 from agents.errors import AgentFailed
+from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
+from agents.harness_types import Meter
 from agents.model_step import BoundModel, call_model
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired
@@ -31,11 +34,17 @@ MOST_STEPS = 12
 
 @dataclass(slots=True)
 class Run:
-    """One turn's run: what it works with, and what has come of it so far."""
+    """One turn's run: what it works with, and what has come of it so far.
+
+    `listed` is the model as the catalogue has it, `tool_tokens` what the definitions of its tools take of each prompt.
+    """
 
     model: BoundModel
+    listed: Model
     toolbox: Toolbox
     system: SystemMessage
+    meter: Meter
+    tool_tokens: int = 0
     text: str = ""
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
@@ -54,9 +63,18 @@ class Run:
                 piece = "\n\n" + piece
             began = True
             self.text += piece
+            self.meter.heard(piece)
             await self.toolbox.emit(Token(piece))
 
-        spoken = await call_model(self.model, [self.system, *repaired(messages)], on_text=on_text)
+        prompt = [self.system, *repaired(messages)]
+        await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
+        try:
+            spoken = await call_model(self.model, prompt, on_text=on_text)
+        except AgentFailed:
+            if not began:
+                self.meter.unheard()
+            raise
+        await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += spoken.usage
         self.malformed = spoken.malformed
         return spoken.message

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from accounts.usage_report import usage_words
 from agents.conversations import begin_new_main
 from gateway.db import Connection
 from provisioning.workspaces import workspace_status
@@ -15,6 +16,8 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 /new – begin a new conversation
 /stop – stop the answers being written here
 /status – your workspace and what is running
+/usage – what you have used, and what is left
+/link, /unlink – which chat apps speak for you
 /help – this list"""
 
 WELCOME = "Hello! I am your trading agent: I compute on market data in a workspace of your own.\n\n" + HELP
@@ -86,6 +89,15 @@ async def _stop(context: Context) -> str:
     return "Stopped." if turns else "Nothing is running."
 
 
+async def _usage(context: Context) -> str:
+    return context.facts
+
+
+async def _linking(_context: Context) -> str:
+    # In a chat app these two never come here: channels_app answers them there, without a turn.
+    return "Chat apps are linked and unlinked on your account page: open the menu with your name and choose *Account*."
+
+
 async def _gather_status(user_id: str) -> str:
     status = await workspace_status(user_id)
     return f"Workspace: {status.state}" + (f" – {status.detail}" if status.detail else "")
@@ -106,6 +118,9 @@ COMMANDS = {
     "help": Command(_help),
     "new": Command(_new),
     "stop": Command(_stop),
+    "link": Command(_linking),
+    "unlink": Command(_linking),
     "status": Command(_status, gather=_gather_status),
+    "usage": Command(_usage, gather=usage_words),
 }
 _UNKNOWN = Command(_unknown)

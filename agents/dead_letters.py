@@ -1,10 +1,12 @@
 """Turns for the operators' eyes: what waits or runs, what was given up, and to try that again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
+from accounts import audit
 from agents.errors import Refused
 from agents.journal import journal
 from gateway.db import connection, notify
@@ -44,8 +46,8 @@ async def list_dead(*, limit: int = 100) -> list[TurnLine]:
         return await cursor.fetchall()
 
 
-async def retry_dead(turn: str) -> None:
-    """Put a turn that was given up back into the queue, with all its attempts.
+async def retry_dead(turn: str, *, actor: str = audit.COMMAND) -> None:
+    """Put a turn that was given up back into the queue, with all its attempts, as `actor` of the audit.
 
     Raises Refused `not_found` when there is no such turn among the dead, or its text is no longer here.
     """
@@ -55,14 +57,29 @@ async def retry_dead(turn: str) -> None:
         cursor = await conn.execute(
             "UPDATE turns SET state = 'queued', dead = false, attempts = 0, run_after = NULL, finished_at = NULL, history = NULL,"
             " last_seq = NULL, error_code = '', error_message = '', cancel_requested = false, holder = NULL, fence = fence + 1"
-            " WHERE id = %s AND dead AND state = 'failed' AND content <> '' RETURNING fence, journal_floor",
+            " WHERE id = %s AND dead AND state = 'failed' AND content <> '' RETURNING fence, journal_floor, user_id",
             (turn,),
         )
         row = await cursor.fetchone()
         if row is None:
             raise _not_dead()
+        await audit.record_on(
+            conn, audit.Event(actor=actor, action="turn.retried", user_id=row[2], object=f"turn:{turn}")
+        )
         await journal().open(turn, fence=row[0], floor=row[1])
         await notify(conn, "turns")
+
+
+async def retry_all_dead(turns: Iterable[str], *, actor: str) -> int:
+    """The same for each of `turns` for which it can be done; how many those were."""
+    queued = 0
+    for turn in turns:
+        try:
+            await retry_dead(turn, actor=actor)
+        except Refused:
+            continue
+        queued += 1
+    return queued
 
 
 def _not_dead() -> Refused:

@@ -1,8 +1,13 @@
 """What can go wrong with a message or a turn; the docstring is the message for the user unless one is given."""
 
+from accounts.errors import Window
+
 
 class Refused(Exception):
     """The message was not accepted."""
+
+    # The windows of messages, where one of them is why.
+    windows: tuple[Window, ...] = ()
 
     def __init__(self, code: str, message: str = "", *, retry_after_s: int | None = None) -> None:
         super().__init__(message or self.__doc__)

@@ -80,6 +80,7 @@ class Turn(models.Model):
     history = models.JSONField(null=True, blank=True, help_text="messages that the workspace has not stored yet")
     history_stored_at = models.DateTimeField(null=True, blank=True)
     usage = models.JSONField(default=dict)
+    metered = models.BooleanField(db_default=False, help_text="counted in the usage, which is done once")
     error_code = models.TextField(blank=True, default="")
     error_message = models.TextField(blank=True, default="")
     dead = models.BooleanField(default=False, help_text="given up after the last attempt; may be retried by staff")
@@ -112,7 +113,9 @@ class Turn(models.Model):
                 condition=~models.Q(state__in=["done", "failed", "cancelled"]),
                 name="turn_open_of_user",
             ),
-            models.Index(fields=["dead"], condition=models.Q(dead=True), name="turn_dead"),
+            models.Index(fields=["user_id"], condition=models.Q(state="running"), name="turn_running"),
+            models.Index(fields=["finished_at"], condition=models.Q(dead=True), name="turn_dead"),
+            models.Index(fields=["id"], condition=models.Q(state="failed"), name="turn_failed"),
         ]
 
     def __str__(self) -> str:

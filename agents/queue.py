@@ -2,22 +2,32 @@
 
 A claim locks the *conversation* row (SKIP LOCKED), then takes its head turn in a statement of its own, so that what it
 checks is what is true after the lock. Each claim raises the turn's fence; every later write names it.
+
+A turn begins only while fewer of its user's turns run than the licence allows at once; one that runs already, and is taken
+over, keeps its slot. Claims of one user wait for each other, so that two workers never give away the same slot.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
 
+from accounts import budgets
+from accounts.slots import turn_cap, turn_caps
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
 # Events that a claim may number before it must reserve more; see Turn.journal_floor.
 JOURNAL_BLOCK = 1000
 MAX_ATTEMPTS = 3
+# What is done in the transaction that ends an attempt.
+Closing = Callable[[Connection], Awaitable[None]]
 # A holder that never has a lease.
 NOBODY = UUID(int=0)
+# Any number, as long as nothing else in the database uses it for advisory locks of two numbers.
+_CLAIMING = 0x736C6F74
 
 # A process whose lease has run out takes nothing new, even before it knows.
 _LEASED = "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
@@ -31,9 +41,11 @@ _HEAD = f"""
     AND NOT EXISTS (
         SELECT 1 FROM turns h
         WHERE h.conversation_id = t.conversation_id AND h.holder IS NOT NULL AND {holder_alive("h")})
+    AND (t.state = 'running' OR COALESCE(
+        (SELECT count(*) FROM turns r WHERE r.user_id = t.user_id AND r.state = 'running') < {turn_cap("t.user_id")}, true))
 """
 _LOCK_CONVERSATION = f"""
-    SELECT c.id FROM turns t JOIN conversations c ON c.id = t.conversation_id
+    SELECT c.id, t.user_id FROM turns t JOIN conversations c ON c.id = t.conversation_id
     WHERE {_HEAD} AND {_LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED
 """
 _COLUMNS = f"""
@@ -108,14 +120,23 @@ class Claim:
     waited_s: float
 
 
+async def nothing(_conn: Connection) -> None:
+    """The closing of an attempt that leaves nothing to close."""
+
+
 async def claim_next(holder: UUID) -> Claim | None:
     """Take the next turn that may run, or None. Raises psycopg.Error when the database fails."""
     while True:
         async with connection() as conn, conn.transaction():
-            row = await (await conn.execute(_LOCK_CONVERSATION, {"holder": holder})).fetchone()
+            values = {"holder": holder, "turn_caps": turn_caps()}
+            row = await (await conn.execute(_LOCK_CONVERSATION, values)).fetchone()
             if row is None:
                 return None
-            claim = await _claim(conn, _CLAIM_HEAD, {"holder": holder, "conversation": row[0]})
+            conversation, user_id = row
+            await conn.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_CLAIMING, user_id))
+            claim = await _claim(conn, _CLAIM_HEAD, values | {"conversation": conversation})
+            if claim is not None and claim.fence > 1:
+                await budgets.release(conn, claim.turn)
         # None: another took the turn in the moment before the lock; there may be other conversations.
         if claim is not None:
             return claim
@@ -131,14 +152,15 @@ async def claim_uncared(holder: UUID) -> Claim | None:
     return None
 
 
-async def release(claim: Claim) -> None:
+async def release(claim: Claim, *, closing: Closing) -> None:
     """Put a running turn back into the queue, as if this attempt had not been; for a worker that is told to stop."""
-    async with connection() as conn:
+    async with connection() as conn, conn.transaction():
         await conn.execute(
             "WITH back AS (UPDATE turns SET state = 'queued', holder = NULL, attempts = attempts - 1"
             " WHERE id = %s AND fence = %s AND state = 'running' RETURNING 1) SELECT pg_notify('turns', '') FROM back",
             (claim.turn, claim.fence),
         )
+        await closing(conn)
 
 
 async def held_by(holder: UUID) -> dict[str, int]:

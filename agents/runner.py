@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import psycopg
 import structlog
@@ -14,13 +15,13 @@ from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
 from agents.harness_types import Answer, TurnRequest
 from agents.hints import hint_workspace
+from agents.insisting import insist
 from agents.journal import journal
+from agents.metering import StepMeter
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
 from agents.writer import TurnWriter
 from provisioning.stages import StageReport
-
-DATABASE_RETRY_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ class TurnRun:
         self.claim = claim
         self._brain = brain
         self._writer = TurnWriter(claim, journal())
+        self._meter = StepMeter(claim)
         self._agent: asyncio.Task[Answer] | None = None
         self._began = time.monotonic()
         self._cancelled = claim.cancel_requested
@@ -77,7 +79,7 @@ class TurnRun:
             await self._fail(error)
             return
         if outcome is None:
-            await release(self.claim)
+            await release(self.claim, closing=self._meter.close)
         else:
             await self._end(outcome)
 
@@ -108,6 +110,7 @@ class TurnRun:
         except Exception as error:  # the boundary of a turn: whatever broke in it must not end the worker
             log.exception("agent_broke")
             raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
+        self._meter.model = answer.model
         done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
         return Outcome(done, answer.messages)
 
@@ -124,9 +127,11 @@ class TurnRun:
         if error.retryable and self.claim.attempts < MAX_ATTEMPTS:
             text = f"{error.message} Trying again ({self.claim.attempts + 1} of {MAX_ATTEMPTS})."
             await self._writer.emit(Notice(text=text))
-            await postpone(self.claim)
+            await postpone(self.claim, closing=self._meter.close)
             return
-        outcome = Outcome(Failed(error.code, error.message), self._history(error.message), dead=error.retryable)
+        written = "" if error.retryable else self._writer.text
+        history = self._history(f"{written}\n\n{error.message}" if written else error.message)
+        outcome = Outcome(Failed(error.code, error.message), history, dead=error.retryable, written=written)
         await self._end(outcome)
 
     async def _end(self, outcome: Outcome) -> None:
@@ -144,14 +149,8 @@ class TurnRun:
 
     async def _settle(self, outcome: Outcome) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""
-        while True:
-            try:
-                return await settle(self.claim, outcome)
-            except psycopg.OperationalError as error:
-                if self._draining:
-                    raise
-                log.warning("database_away", error=type(error).__name__)
-                await asyncio.sleep(DATABASE_RETRY_S)
+        closing = partial(self._meter.end_turn, failed=isinstance(outcome.event, Failed))
+        await insist(lambda: settle(self.claim, outcome, closing=closing), unless=lambda: self._draining)
 
     async def _licence(self) -> Licence:
         try:
@@ -165,6 +164,7 @@ class TurnRun:
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
             preferred_model=claim.preferred_model or None, attempt=claim.attempts, on_stage=self._on_stage,
+            meter=self._meter,
         )  # fmt: skip
 
     async def _on_stage(self, report: StageReport) -> None:

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from agents.errors import FenceLost
 from agents.events import Cancelled, Done, Failed
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import Claim
+from agents.queue import Claim, Closing
 from gateway.db import Connection, connection, notify
 
 # Waits before the second and the third attempt, in seconds.
@@ -21,24 +21,25 @@ Final = Done | Failed | Cancelled
 class Outcome:
     """How a turn ended: its last event, and the messages that its history gets.
 
-    A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet.
+    A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet. `written` is
+    what a failed one had said before.
     """
 
     event: Final
     history: list[dict[str, Any]] = field(default_factory=list)
     dead: bool = False
+    written: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", storable(self.history))
 
 
-async def settle(claim: Claim, outcome: Outcome) -> None:
-    """Make a running turn final. It stays held until its aftercare is done.
+async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
+    """Make a running turn final. It stays held until its aftercare is done. `closing` is part of the transaction.
 
     Raises FenceLost when another worker has taken it over; then nothing is changed.
     """
     event = outcome.event
-    answer = event.message if isinstance(event, Failed) else event.content
     async with connection() as conn, conn.transaction():
         # The conversation first, then the turn: in this order everywhere, or two of them would wait for each other.
         await conn.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (claim.conversation,))
@@ -47,7 +48,7 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
             " error_code = %s, error_message = %s, dead = %s WHERE id = %s AND fence = %s AND state = 'running'",
             (
                 event.type,
-                "" if isinstance(event, Failed) else storable(answer),
+                storable(outcome.written if isinstance(event, Failed) else event.content),
                 None if outcome.dead else Jsonb(outcome.history),
                 _model_of(event),
                 Jsonb(event.usage.payload() if isinstance(event, Done) else {}),
@@ -61,11 +62,10 @@ async def settle(claim: Claim, outcome: Outcome) -> None:
         if cursor.rowcount == 0:
             raise FenceLost
         await _touch_conversation(conn, claim, model=_model_of(event))
-        row_id = new_row_id()
-        row = OutboxRow(
-            row_id, claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, storable(_payload(event))
-        )
+        payload = storable(_payload(outcome))
+        row = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
         await put(conn, row)
+        await closing(conn)
 
 
 async def note_end(turn: str, *, fence: int, last_seq: int) -> None:
@@ -74,17 +74,18 @@ async def note_end(turn: str, *, fence: int, last_seq: int) -> None:
         await conn.execute("UPDATE turns SET last_seq = %s WHERE id = %s AND fence = %s", (last_seq, turn, fence))
 
 
-async def postpone(claim: Claim) -> None:
+async def postpone(claim: Claim, *, closing: Closing) -> None:
     """Put a running turn back, to be tried again after a while. Raises FenceLost like `settle`."""
     wait_s = RETRY_AFTER_S[min(claim.attempts, len(RETRY_AFTER_S)) - 1]
-    async with connection() as conn:
+    async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             "UPDATE turns SET state = 'queued', holder = NULL, run_after = clock_timestamp() + %s * interval '1 second'"
             " WHERE id = %s AND fence = %s AND state = 'running'",
             (wait_s, claim.turn, claim.fence),
         )
-    if cursor.rowcount == 0:
-        raise FenceLost
+        if cursor.rowcount == 0:
+            raise FenceLost
+        await closing(conn)
 
 
 async def forget(claim: Claim) -> None:
@@ -158,7 +159,9 @@ def _model_of(event: Final) -> str:
     return (event.model or "") if isinstance(event, Done) else ""
 
 
-def _payload(event: Final) -> dict[str, Any]:
-    if isinstance(event, Failed):
-        return {"code": event.code, "message": event.message}
-    return {"content": event.content}
+def _payload(outcome: Outcome) -> dict[str, Any]:
+    event = outcome.event
+    if not isinstance(event, Failed):
+        return {"content": event.content}
+    told = {"code": event.code, "message": event.message}
+    return told | {"content": f"{outcome.written}\n\n{event.message}"} if outcome.written else told

@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.agent_loop import Run, run_loop
 from agents.errors import AgentFailed
+from agents.estimates import tool_tokens
 from agents.events import Started
 from agents.harness_types import Answer, Emit, TurnRequest
 from agents.mcp.errors import CallFailed, Reason, workspace_failure
@@ -49,8 +50,11 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
     run = Run(
         model=await _bound(choice, tools),
+        listed=choice.model,
         toolbox=Toolbox(session, tools, emit),
         system=SystemMessage(system_text(context, today=datetime.now(UTC).date())),
+        meter=request.meter,
+        tool_tokens=tool_tokens(tools),
     )
     added = await run_loop(run, [*recalled(history.items), HumanMessage(request.content)])
     usage = run.usage

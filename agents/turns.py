@@ -10,11 +10,13 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from redis.exceptions import RedisError
 
-from accounts.licences import NotLicensed, active_licence_on
+from accounts.errors import Window
+from accounts.licences import Licence
 from agents import commands
+from agents.admission import admit, take_quota
 from agents.conversations import lock_conversation
 from agents.errors import FenceLost, JournalLost, Refused
-from agents.events import Cancelled, Done, Event, Queued, UserMessage
+from agents.events import Cancelled, Done, Event, Notice, Queued, UserMessage
 from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
@@ -62,12 +64,16 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The message is stored. `position` counts the turns of its conversation that come before it."""
+    """The message is stored. `position` counts the turns of its conversation that come before it.
+
+    `windows`: how far the user's limits of messages are used; none for a duplicate or a command, which use nothing.
+    """
 
     turn: str
     conversation: str
     position: int
     duplicate: bool = False
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +110,9 @@ class TurnView:
 async def accept_message(message: IncomingMessage) -> Accepted:
     """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
 
-    Raises Refused with the code `invalid`, `not_available`, `no_licence`, `licence_expired`, `not_found` (its conversation),
-    `conflict` (the same id with other content) or `queue_full`, and psycopg.Error when the database fails; then nothing is
-    stored.
+    Raises Refused with the code `invalid`, `not_available`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its
+    conversation), `conflict` (the same id with other content), `queue_full`, `rate_limited` or `budget_exhausted`, and
+    psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
     _check(message)
     command = commands.parse(message.content)
@@ -116,10 +122,10 @@ async def accept_message(message: IncomingMessage) -> Accepted:
         known = await _find_duplicate(conn, message)
         if known is not None:
             return known
-        await _check_licence(conn, message.user_id)
+        licence = await admit(conn, message.user_id, channel=message.channel)
         conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
         if command is None:
-            accepted, events = await _queue(conn, message, conversation)
+            accepted, events = await _queue(conn, message, licence, conversation=conversation)
         else:
             context = commands.Context(conn, message.user_id, conversation, _cancel_on, facts, after_commit)
             accepted, events = await _answer_command(message, command, context)
@@ -221,13 +227,6 @@ async def _check_owner(conn: Connection, turn: str, user_id: str) -> None:
         raise _no_turn()
 
 
-async def _check_licence(conn: Connection, user_id: str) -> None:
-    try:
-        await active_licence_on(conn, user_id)
-    except NotLicensed as error:
-        raise Refused(error.code, str(error)) from error
-
-
 def _check(message: IncomingMessage) -> None:
     try:
         message.content.encode()
@@ -259,18 +258,39 @@ async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepte
     return Accepted(turn, conversation, await _position(conn, turn=turn, conversation=conversation), duplicate=True)
 
 
-async def _queue(conn: Connection, message: IncomingMessage, conversation: str) -> tuple[Accepted, list[Event]]:
+async def _queue(
+    conn: Connection, message: IncomingMessage, licence: Licence, *, conversation: str
+) -> tuple[Accepted, list[Event]]:
     turn = new_id()
     position = await _position(conn, turn=turn, conversation=conversation)
     if position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+    # First the row, then the quota: one that was sent twice at once is found out by the row, and uses none.
     if not await _insert(conn, message, turn=turn, conversation=conversation):
         return await _lost_race(conn, message), []
+    windows = await take_quota(conn, licence)
     events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
     if position:
         events.append(Queued(position=position))
+    elif waiting := await _waits_for_slot(conn, licence):
+        events.append(Notice(text=waiting))
     await notify(conn, "turns")
-    return Accepted(turn, conversation, position), events
+    return Accepted(turn, conversation, position, windows=windows), events
+
+
+async def _waits_for_slot(conn: Connection, licence: Licence) -> str:
+    """What to tell a user as many of whose turns run as the licence allows at once; "" for any other."""
+    cap = licence.limits.turns_at_once
+    if cap is None:
+        return ""
+    cursor = await conn.execute(
+        "SELECT count(*) FROM turns WHERE user_id = %s AND state = 'running'", (licence.user_id,)
+    )
+    row = await cursor.fetchone()
+    if row is None or row[0] < cap:
+        return ""
+    at_once = "one message" if cap == 1 else f"{cap} messages"
+    return f"Your licence has {at_once} answered at once. This one begins when another has ended."
 
 
 async def _answer_command(

@@ -7,6 +7,8 @@ from functools import partial
 import psycopg
 import structlog
 
+from accounts.quotas import sweep_messages
+from accounts.usage_days import close_days
 from agents import metrics
 from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
@@ -92,7 +94,7 @@ class Worker:
 
     async def _sweep(self) -> None:
         while not self._stopping:
-            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts):
+            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times, _close_days):
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)
 
@@ -145,6 +147,16 @@ async def _erase_old_texts() -> None:
             " AND content <> '' AND finished_at < clock_timestamp() - CASE WHEN dead THEN interval '7 days'"
             " ELSE interval '10 minutes' END"
         )
+
+
+async def _erase_old_times() -> None:
+    """Times of messages that no limit needs any more."""
+    await sweep_messages()
+
+
+async def _close_days() -> None:
+    """Sum up the days of usage that are over."""
+    await close_days()
 
 
 async def _going_on(step: Callable[[], Awaitable[None]]) -> None:

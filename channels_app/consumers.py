@@ -7,20 +7,20 @@ import psycopg
 import structlog
 from redis.exceptions import RedisError
 
-from accounts.licences import Licence, NotLicensed, active_licence
-from agents.conversations import MAIN, get_conversation
-from agents.offers import model_now
+from accounts.licences import NotLicensed, active_licence
 from agents.turns import open_turns
 from channels_app.problems import UNAVAILABLE
-from channels_app.protocol.server import Error, Ready
+from channels_app.protocol.server import Error
 from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event
 from channels_app.socket.closing import BAD_TICKET, TRY_LATER, not_licensed
+from channels_app.socket.greeting import greeting, heed
 from channels_app.socket.handshake import SUBPROTOCOL, Admitted, Denied, TicketInvalid, admit, deny
 from channels_app.socket.hints import subscribed
 from channels_app.socket.intake import take_frames
 from channels_app.socket.metrics import OPEN_SOCKETS
 from channels_app.socket.session import Session
 from channels_app.socket.together import run_together
+from channels_app.standing import Standing, watched
 
 log = structlog.get_logger(__name__)
 
@@ -50,13 +50,15 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
+    standing = Standing(admitted.identity)
     user_id = admitted.identity.user_id
     async with AsyncExitStack() as stack:
         try:
+            await stack.enter_async_context(watched(standing))
             licence = await active_licence(user_id)
             hints = await stack.enter_async_context(subscribed(user_id))
             running = await open_turns(user_id)
-            ready = await _ready(licence, running)
+            ready = await greeting(licence, running=running)
         except NotLicensed as error:
             await send(text_event(Error(code=error.code, message=str(error)).text()))
             await send(close_event(not_licensed(str(error))))
@@ -65,22 +67,17 @@ async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
             log.warning("socket_not_served", error=type(error).__name__)
             await send(close_event(TRY_LATER))
             return
-        session = Session(admitted.identity, send, running=running)
+        session = Session(standing, send, running=running)
         await session.outlet.put(ready)
         await session.warm_up(clock=time.monotonic, licence=licence)
         with OPEN_SOCKETS.track_inprogress():
             await run_together(
                 [take_frames(receive, session), session.outlet.run()],
-                beside=[session.take_hints(hints), session.poll(), session.lane.run(), session.expiry.run()],
+                beside=[
+                    session.take_hints(hints),
+                    session.poll(),
+                    session.lane.run(),
+                    session.expiry.run(),
+                    heed(session, standing, greeted=ready),
+                ],
             )
-
-
-async def _ready(licence: Licence, running: list[str]) -> Ready:
-    conversation = await get_conversation(licence.user_id, MAIN)
-    return Ready(
-        user_id=licence.user_id,
-        licence=licence.tier,
-        model=model_now(licence, used=conversation.model),
-        conversation=conversation.id,
-        running=running,
-    )

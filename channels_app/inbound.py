@@ -9,17 +9,19 @@ from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
 from agents.errors import Refused
 from agents.turns import IncomingMessage, accept_message
-from channels_app import warmup
+from channels_app import chat_linking, warmup
 from channels_app.channels import Channel, Inbound
 from channels_app.deliveries.intake import text_letter
-from channels_app.deliveries.rows import put
+from channels_app.deliveries.rows import Letter, put
 from gateway.db import connection
 
 TEXT_ONLY = "I can read text messages only, so far."
-HOW_TO_LINK = (
-    "I don't know you yet: this {label} account is linked to no Dexorder user. Its number is `{sender}`. Give it to whoever "
-    "runs this gateway, who can link it to your user. Then write to me again."
-)
+# A chat that sends too much is told once until the limit resets, and not for each message.
+LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included"})
+# The shorter window: a person who goes on at its edge is not told at every message.
+LEAST_SILENCE_S = 60
+# Who comes back after an hour has forgotten.
+MOST_SILENCE_S = 3600
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,9 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     Raises psycopg.Error or redis.RedisError when that can't be stored; the platform must then send it again.
     """
     user_id = await user_of(channel.name, inbound.sender)
+    ask = chat_linking.parse(inbound.content)
+    if ask is not None:
+        return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
     if inbound.content is None:
@@ -48,7 +53,7 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     try:
         accepted = await accept_message(message)
     except Refused as refusal:
-        await _say(channel, inbound, refusal.message, user_id=user_id)
+        await _refuse(channel, inbound, refusal, user_id=user_id)
         return "refused"
     if accepted.duplicate:
         return "duplicate"
@@ -57,16 +62,36 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
 
 
 async def _say(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> None:
-    origin = f"{channel.name}:{inbound.external_id}"
-    letter = text_letter(channel, text, target=inbound.target, origin=origin, user_id=user_id)
     async with connection() as conn, conn.transaction():
-        await put(conn, [letter])
+        await put(conn, [_letter(channel, inbound, text, user_id=user_id)])
+
+
+async def _refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_id: str) -> None:
+    """Say why a message is refused; of a limit a chat is told once until it resets, as it was told then."""
+    if refusal.code not in LIMITS:
+        await _say(channel, inbound, refusal.message, user_id=user_id)
+        return
+    letter = _letter(channel, inbound, refusal.message, user_id=user_id)
+    silence_s = min(max(refusal.retry_after_s or 0, LEAST_SILENCE_S), MOST_SILENCE_S)
+    async with connection() as conn, conn.transaction():
+        cursor = await conn.execute(
+            "INSERT INTO told_limits AS t (chat, code, until) VALUES (%s, %s, clock_timestamp() + %s * interval '1 second')"
+            " ON CONFLICT (chat, code) DO UPDATE SET until = excluded.until WHERE t.until <= clock_timestamp()",
+            (letter.lane, refusal.code, silence_s),
+        )
+        if cursor.rowcount:
+            await put(conn, [letter])
+
+
+def _letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> Letter:
+    origin = f"{channel.name}:{inbound.external_id}"
+    return text_letter(channel, text, target=inbound.target, origin=origin, user_id=user_id)
 
 
 async def _hint(channel: Channel, inbound: Inbound) -> bool:
     """Tell an account that is linked to nobody how to be; once an hour, whatever it sends."""
     origin = f"{channel.name}:{inbound.external_id}"
-    text = HOW_TO_LINK.format(label=channel.label, sender=inbound.sender)
+    text = chat_linking.in_words(channel, chat_linking.HOW_TO_LINK, sender=inbound.sender)
     async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             "INSERT INTO unlinked_senders AS u (channel, sender, hinted_at) VALUES (%s, %s, clock_timestamp())"

@@ -72,6 +72,8 @@ class Delivery(models.Model):
             models.Index(fields=["id"], condition=models.Q(state="pending"), name="delivery_pending"),
             models.Index(fields=["turn"], name="delivery_of_turn"),
             models.Index(fields=["state", "-id"], name="delivery_by_state"),
+            models.Index(fields=["user_id", "-id"], name="delivery_of_user"),
+            models.Index(fields=["lane", "-id"], name="delivery_of_lane"),
         ]
 
     def __str__(self) -> str:
@@ -91,3 +93,18 @@ class UnlinkedSender(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}:{self.sender}"
+
+
+class ToldLimit(models.Model):
+    """What a chat was told it can't do; until then it is not told again of each message that meets the same."""
+
+    chat = models.TextField(help_text="channel:chat")
+    code = models.TextField()
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "told_limits"
+        constraints = [models.UniqueConstraint(fields=["chat", "code"], name="told_limit_once")]
+
+    def __str__(self) -> str:
+        return f"{self.chat} {self.code}"

@@ -1,15 +1,21 @@
 """The pages of the gateway."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.licences import NotLicensed, active_licence
 from accounts.sessions import identity_of
+from channels_app.api.links import links_json
+from channels_app.channels import channels
+from channels_app.licence_facts import facts_of
+from channels_app.linking import channels_to_link
 
 SIGN_IN = "/signin/"
 
@@ -20,10 +26,46 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     """The chat for a signed-in user; anybody else is sent to sign in. Without a licence the socket says why not."""
     identity = identity_of(request)
     if identity is None:
-        return HttpResponseRedirect(f"{SIGN_IN}?{urlencode({'next': request.get_full_path()})}")
+        return _to_sign_in(request)
     tier = _tier(identity.user_id)
     config = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": identity.user_id, "tier": tier}
     return render(request, "chat.html", {"user_id": identity.user_id, "tier": tier, "config": config})
+
+
+@never_cache
+@require_safe
+def account_page(request: HttpRequest) -> HttpResponse:
+    """The signed-in user's chat apps and licence; anybody else is sent to sign in."""
+    identity = identity_of(request)
+    if identity is None:
+        return _to_sign_in(request)
+    return render(request, "account.html", async_to_sync(account_context)(identity.user_id))
+
+
+async def account_context(user_id: str) -> dict[str, Any]:
+    """What the account page shows of a user."""
+    offered = {channel.name: channel.label for channel in channels_to_link()}
+    config = {
+        "linksUrl": "/api/v1/links",
+        "now": timezone.now(),
+        "channels": offered,
+        **await links_json(user_id),
+    }
+    context = {
+        "user_id": user_id,
+        "config": config,
+        "channels": [{"name": name, "label": label} for name, label in offered.items()],
+    }
+    try:
+        licence = await active_licence(user_id)
+    except NotLicensed as error:
+        return context | {"tier": "", "problem": str(error)}
+    facts = facts_of(licence, labels={"web": "Web"} | {each.name: each.label for each in channels().values()})
+    return context | {"tier": licence.tier, "expires_at": licence.expires_at, "facts": facts}
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    return HttpResponseRedirect(f"{SIGN_IN}?{urlencode({'next': request.get_full_path()})}")
 
 
 def _tier(user_id: str) -> str:

@@ -3,11 +3,12 @@
 from django.urls import include, path, re_path
 
 from channels_app.api.base import MissingView
-from channels_app.pages import chat_page
+from channels_app.pages import account_page, chat_page
 from channels_app.webhooks import WebhookView
 
 urlpatterns = [
     path("", chat_page, name="chat"),
+    path("account/", account_page, name="account"),
     path("webhook/<str:channel>", WebhookView.as_view()),
     path("api/v1/", include("channels_app.api.urls")),
     # Anything else there is answered in the API's form, not with a page.

@@ -22,7 +22,23 @@ _SECRET_SHAPES = re.compile(
 )
 _SECRET_KEYS = re.compile(r"(?i)(token|secret|password|api_?key|authorization|cookie|ticket$)")
 # Counts of model tokens are no secrets.
-_COUNTS = re.compile(r"_tokens$|^tokens$")
+_COUNTS = re.compile(r"_tokens$|^tokens(_per_|$)")
+
+# These print at INFO or DEBUG what no log may hold: URLs (a bot's holds its token), PKCE verifiers, the parameters of SQL
+# (session keys, users' words), whole requests to models.
+TOO_TALKATIVE = (
+    "anthropic",
+    "authlib",
+    "django.db.backends",
+    "google_genai",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "mcp",
+    "openai",
+    "uvicorn.error",
+)
 
 
 def configure(*, debug: bool, level: str) -> None:
@@ -42,7 +58,8 @@ def configure(*, debug: bool, level: str) -> None:
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([] if debug else [structlog.processors.format_exc_info]),
+            # Before `redact`: the message of an exception may hold a URL.
+            structlog.processors.format_exc_info,
             redact,
             renderer,
         ],
@@ -58,11 +75,7 @@ def configure(*, debug: bool, level: str) -> None:
                 "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["refusals"]}
             },
             "root": {"handlers": ["stderr"], "level": level.upper()},
-            # These print URLs at INFO, and a bot's URL holds its token.
-            "loggers": {
-                name: {"level": "WARNING"}
-                for name in ("httpx", "httpx2", "httpcore", "httpcore2", "mcp", "uvicorn.error")
-            },
+            "loggers": {name: {"level": "WARNING"} for name in TOO_TALKATIVE},
         }
     )
 
@@ -78,11 +91,26 @@ class _Refusals(logging.Filter):
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace what looks like a secret, by its key or by its shape, in an event's values."""
     for key, value in event.items():
-        if _SECRET_KEYS.search(key) and not _COUNTS.search(key):
+        if _is_secret(key):
             event[key] = REDACTED
         elif isinstance(value, str):
             event[key] = _SECRET_SHAPES.sub(REDACTED, value)
     return event
+
+
+def without_secrets(value: Any) -> Any:
+    """JSON without what looks like a secret, by its key or by its shape; `value` itself stays as it is."""
+    if isinstance(value, str):
+        return _SECRET_SHAPES.sub(REDACTED, value)
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    if isinstance(value, dict):
+        return {key: REDACTED if _is_secret(key) else without_secrets(item) for key, item in value.items()}
+    return value
+
+
+def _is_secret(key: str) -> bool:
+    return bool(_SECRET_KEYS.search(key)) and not _COUNTS.search(key)
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -1,4 +1,4 @@
-"""Middleware for every HTTP answer: its request id, and what a page may load."""
+"""Middleware for every HTTP answer: its request id, what a page may load, which sites' pages may call the API."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,6 +6,7 @@ import structlog
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from gateway.ids import new_id
 
@@ -27,6 +28,17 @@ ADMIN_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+
+# What a page of ALLOWED_ORIGINS may do under API_PATH, as the Fetch standard's preflight has it.
+API_PATH = "/api/"
+CROSS_ORIGIN = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, X-CSRFToken",
+    "Access-Control-Expose-Headers": "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
+    "Access-Control-Max-Age": "600",
+}
+# The one answer whose cookie a page of another host must be let keep; everywhere else such a page shows a token.
+WITH_COOKIES = "/api/v1/session"
 
 
 class _AsyncMiddleware:
@@ -57,4 +69,22 @@ class ContentSecurityPolicyMiddleware(_AsyncMiddleware):
         response = await self.get_response(request)
         admin = request.path.startswith("/admin/") or (settings.DEBUG and response.status_code >= 400)
         response.headers.setdefault("Content-Security-Policy", ADMIN_POLICY if admin else PAGE_POLICY)
+        return response
+
+
+class CrossOriginMiddleware(_AsyncMiddleware):
+    """Let pages of ALLOWED_ORIGINS call the API; a browser keeps its answers from everybody else's."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith(API_PATH):
+            return await self.get_response(request)
+        preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        response = HttpResponse(status=204) if preflight else await self.get_response(request)
+        patch_vary_headers(response, ["Origin"])
+        origin = request.headers.get("Origin", "")
+        if origin in settings.ALLOWED_ORIGINS:
+            for name, value in (CROSS_ORIGIN | {"Access-Control-Allow-Origin": origin}).items():
+                response.headers[name] = value
+            if request.path == WITH_COOKIES:
+                response.headers["Access-Control-Allow-Credentials"] = "true"
         return response

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from gateway import env, logs
+from gateway import admin_menu, env, logs
 from gateway.database_url import data_dir
 
 env.load_dotenv()
@@ -29,6 +29,10 @@ JWT_JWKS_URL = env.text("JWT_JWKS_URL")
 JWT_ISSUER = env.text("JWT_ISSUER")
 JWT_AUDIENCE = env.text("JWT_AUDIENCE", "dexorder")
 JWT_ALGORITHMS = env.words("JWT_ALGORITHMS", "RS256,ES256,EdDSA")
+OIDC_ISSUER = env.text("OIDC_ISSUER")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+AUTO_ENROL_TIER = env.text("AUTO_ENROL_TIER")
 
 DEFAULT_MODEL_PROVIDER = env.text("DEFAULT_MODEL_PROVIDER")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
@@ -59,12 +63,13 @@ IDLE_TIMEOUT_ENTERPRISE_S = env.number("IDLE_TIMEOUT_ENTERPRISE_S", -1)
 # --- Django's ----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "gateway",  # before staticfiles, whose runserver it replaces
-    "unfold",
+    "accounts.admin_site.UnfoldConfig",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "servestatic",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -76,6 +81,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "gateway.middleware.RequestIdMiddleware",
+    "gateway.middleware.CrossOriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gateway.static_files.StaticFilesMiddleware",
     "gateway.middleware.ContentSecurityPolicyMiddleware",
@@ -128,8 +134,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-UNFOLD = {"SITE_TITLE": "Dexorder", "SITE_HEADER": "Dexorder", "SITE_SUBHEADER": "Gateway"}
+UNFOLD = admin_menu.options()
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "gateway.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
@@ -155,6 +162,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+
+# With DEBUG=true a fault shows the settings to whoever met it.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gateway.debug_pages.SettingsFilter"
 
 LOGGING_CONFIG = None
 logs.configure(debug=DEBUG, level=env.text("LOG_LEVEL", "INFO"))

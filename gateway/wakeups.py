@@ -47,10 +47,11 @@ class Wakeups:
     def __init__(self) -> None:
         self._signals: dict[str, list[Signal]] = defaultdict(list)
 
-    def on(self, channel: str) -> Signal:
-        """A signal of `channel`; ask for it before `run` begins."""
+    def on(self, *channels: str) -> Signal:
+        """A signal of these channels; ask for it before `run` begins."""
         signal = Signal()
-        self._signals[channel].append(signal)
+        for channel in channels:
+            self._signals[channel].append(signal)
         return signal
 
     def wake_all(self) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.services import Services
 from gateway.wakeups import Signal
-from provisioning import backends, holding, launching, metrics, rows
+from provisioning import backends, holding, launching, metrics, rows, timekeeping
 from provisioning.errors import Cause
 from provisioning.flights import flights
 from provisioning.models import State
@@ -38,6 +38,7 @@ async def run(services: Services) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(_beat(holder)), group.create_task(_reconcile(holder, signal))]
+            loops.append(group.create_task(_count_time(holder)))
             await services.stopping.wait()
             for loop in loops:
                 loop.cancel()
@@ -58,6 +59,15 @@ async def _beat(holder: UUID) -> None:
             log.warning("workspace_heartbeat_from_memory", error=type(error).__name__)
         await backend.heartbeat(names)
         await asyncio.sleep(HEARTBEAT_S)
+
+
+async def _count_time(holder: UUID) -> None:
+    while True:
+        await asyncio.sleep(timekeeping.COUNT_EVERY_S)
+        try:
+            await timekeeping.count_owned(holder, backend=backends.backend().name)
+        except psycopg.Error as error:
+            log.warning("workspace_time_not_counted", error=type(error).__name__)
 
 
 async def _reconcile(holder: UUID, signal: Signal) -> None:
@@ -82,8 +92,10 @@ async def reconcile(holder: UUID) -> None:
 async def _settle(row: Row, holder: UUID) -> None:
     backend = backends.backend()
     if row.state == State.READY and row.holder == holder:
-        if not backend.alive(row.instance) and await rows.note_ended(row):
-            log.info("workspace_ended_by_itself", workspace=row.name)
+        if not backend.alive(row.instance):
+            await timekeeping.count_rest(row.name)
+            if await rows.note_ended(row):
+                log.info("workspace_ended_by_itself", workspace=row.name)
     elif flights().lock(row.name).locked():
         return
     elif row.state == State.READY and backend.alive(row.instance) and await backend.serves(row.user_id, row.instance):

@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from provisioning import backends, holding, metrics, rows
+from provisioning import backends, holding, metrics, rows, timekeeping
 from provisioning.backends import Instance, Spec
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.flights import Flight, flights
@@ -52,6 +52,7 @@ async def ending(name: str, *, seen: Row | None = None) -> AsyncIterator[Claim |
     """
     await flights().cancel(cause=Cause.STOPPED, name=name)
     async with flights().lock(name), holding.holder() as holder:
+        await timekeeping.count_rest(name)
         claim = await rows.claim_stop(name, holder=holder, seen=seen)
         if claim is None:
             yield None

@@ -1,4 +1,4 @@
-"""The table of workspaces: one row a user that ever had one."""
+"""The table of workspaces, one row a user that ever had one, and how often they were started."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -36,6 +36,7 @@ class Workspace(models.Model):
     last_cause = models.CharField(max_length=32, blank=True, db_default="")
     last_detail = models.TextField(blank=True, db_default="", help_text="For the operator: what the last failure was.")
     since = models.DateTimeField(db_default=Now(), help_text="When the state was entered.")
+    counted_at = models.DateTimeField(null=True, blank=True, help_text="Up to when its time is in the usage.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -45,8 +46,25 @@ class Workspace(models.Model):
                 fields=["name"],
                 name="workspaces_live",
                 condition=models.Q(state__in=["starting", "ready", "stopping"]),
-            )
+            ),
+            models.Index(fields=["state", "name"], name="workspace_by_state"),
+            models.Index(fields=["last_cause", "name"], condition=~models.Q(last_cause=""), name="workspace_by_cause"),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"
+
+
+class WorkspaceDay(models.Model):
+    """How many workspaces were started on a day (UTC), and how many starts failed; `start_ms` is what all the former took."""
+
+    day = models.DateField(primary_key=True)
+    starts = models.BigIntegerField(db_default=0)
+    failed_starts = models.BigIntegerField(db_default=0)
+    start_ms = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "workspace_days"
+
+    def __str__(self) -> str:
+        return str(self.day)

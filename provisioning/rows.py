@@ -22,6 +22,13 @@ from provisioning.models import State
 
 WAKEUP = "workspaces"
 _HELD = holder_alive("w")
+# What a settlement, the statement `done`, adds to the day's count of starts.
+_COUNTED: LiteralString = """
+    INSERT INTO workspace_days AS d (day, starts, failed_starts, start_ms)
+    SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date, %(starts)s, %(failed_starts)s, %(start_ms)s FROM done
+    ON CONFLICT (day) DO UPDATE SET starts = d.starts + excluded.starts,
+        failed_starts = d.failed_starts + excluded.failed_starts, start_ms = d.start_ms + excluded.start_ms
+"""
 _COLUMNS = (
     f"w.name, w.user_id, w.backend, w.state, w.stage, w.url, w.facts, w.holder, w.generation, w.last_cause, w.since,"
     f" {_HELD} AS held"
@@ -213,6 +220,7 @@ async def settle_ready(claim: Claim, *, owner: UUID | None, stage_ms: Mapping[st
         "state = 'ready', stage = 'ready', holder = %(owner)s, stage_ms = %(stage_ms)s, last_cause = '',"
         " last_detail = '', since = clock_timestamp()",
         {"owner": owner, "stage_ms": Jsonb(dict(stage_ms))},
+        counted={"starts": 1, "failed_starts": 0, "start_ms": sum(stage_ms.values())},
     )
     if owner is None:
         async with db.connection() as conn:
@@ -227,6 +235,7 @@ async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:
         " last_detail = %(detail)s, since = clock_timestamp()",
         # PostgreSQL's text holds no NUL.
         {"cause": failure.cause.value, "detail": failure.detail.replace("\x00", "")},
+        counted={"starts": 0, "failed_starts": 1, "start_ms": 0},
     )
 
 
@@ -251,13 +260,17 @@ async def _rows(condition: LiteralString, values: Mapping[str, object]) -> list[
         return await cursor.fetchall()
 
 
-async def _write(claim: Claim, changes: LiteralString, values: Mapping[str, object]) -> None:
+async def _write(
+    claim: Claim, changes: LiteralString, values: Mapping[str, object], *, counted: Mapping[str, int] | None = None
+) -> None:
     fence = {"claim_name": claim.name, "claim_generation": claim.generation, "claim_holder": claim.holder}
     sql = (
         f"UPDATE workspaces SET {changes}"
         " WHERE name = %(claim_name)s AND generation = %(claim_generation)s AND holder = %(claim_holder)s"
     )
-    if not await _changed(sql, {**values, **fence}):
+    if counted is not None:
+        sql = f"WITH done AS ({sql} RETURNING 1) {_COUNTED}"
+    if not await _changed(sql, {**values, **fence, **(counted or {})}):
         raise ClaimLost
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from accounts.checks import check_tokens
+from accounts.checks import check_sign_in, check_tokens
 
 
 def test_the_default_settings_are_good() -> None:
-    assert check_tokens() == []
+    assert check_tokens() == check_sign_in() == []
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "HS512", "", "rs256"])
@@ -24,3 +24,22 @@ def test_keys_of_an_issuer_who_is_not_named_are_refused(settings: Any) -> None:
 
     settings.JWT_ISSUER = "https://issuer.example"
     assert check_tokens() == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "fault"),
+    [
+        ({"OIDC_ISSUER": "https://issuer.example"}, "accounts.E003"),
+        ({"OIDC_CLIENT_ID": "dexorder"}, "accounts.E003"),
+        ({"AUTO_ENROL_TIER": "gold"}, "accounts.E004"),
+        (
+            {"OIDC_ISSUER": "https://one.example", "OIDC_CLIENT_ID": "x", "JWT_ISSUER": "https://two.example"},
+            "accounts.W001",
+        ),
+    ],
+)
+def test_a_sign_in_that_can_not_work_is_said(chosen: dict[str, str], fault: str, settings: Any) -> None:
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+
+    assert [found.id for found in check_sign_in()] == [fault]

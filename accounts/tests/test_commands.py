@@ -11,8 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from accounts.links import user_of
-from accounts.models import ChannelLink, UserLicence
+from accounts.models import Usage, UserLicence
 from accounts.tokens import verify_token
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "data_dir")]
@@ -96,41 +95,39 @@ class TestSetLicence:
             run("set_licence", *arguments)
 
 
-class TestLinks:
-    def test_a_linked_account_speaks_for_its_user_until_it_is_unlinked(self) -> None:
-        assert run("link_channel", "demo-pro", "telegram", "4711") == "telegram:4711 speaks for demo-pro.\n"
-        assert async_to_sync(user_of)("telegram", "4711") == "demo-pro"
-        assert async_to_sync(user_of)("slack", "4711") is None
+class TestUsage:
+    @pytest.fixture(autouse=True)
+    def _used(self) -> None:
+        today = datetime.now(UTC).date()
+        for user, model, day, tokens in (
+            ("demo-pro", "a/b", today, 1000),
+            ("demo-pro", "a/c", today - timedelta(days=40), 30),
+            ("demo-free", "a/b", today, 5000),
+        ):
+            Usage.objects.create(user_id=user, model=model, channel="web", day=day, input_tokens=tokens, turns=1)
 
-        assert json.loads(run("unlink_channel", "telegram", "4711", "--json"))["removed"] is True
-        assert async_to_sync(user_of)("telegram", "4711") is None
+    def test_a_users_month_is_shown_by_day_model_and_channel(self) -> None:
+        (line,) = json.loads(run("usage", "demo-pro", "--json"))
 
-    def test_linking_again_is_no_error(self) -> None:
-        made = [json.loads(run("link_channel", "demo-pro", "slack", "T1:U1", "--json"))["made"] for _ in range(2)]
+        assert (line["model"], line["channel"], line["input_tokens"], line["turns"]) == ("a/b", "web", 1000, 1)
+        assert "1,000 in (0 cached)" in run("usage", "demo-pro")
 
-        assert made == [True, False]
-        assert ChannelLink.objects.count() == 1
+    def test_since_an_earlier_day(self) -> None:
+        since = (datetime.now(UTC).date() - timedelta(days=50)).isoformat()
 
-    @pytest.mark.parametrize(
-        ("arguments", "said"),
-        [
-            (["stranger", "telegram", "1"], "no licence"),
-            (["demo-free", "telegram", "taken"], "another user"),
-            (["demo-pro", "Telegram", "1"], "lower case"),
-            (["demo-pro", "telegram", ""], "no id"),
-            (["demo-pro", "telegram", "1\0"], "no id"),
-        ],
-    )
-    def test_what_cannot_be_linked_fails_and_says_why(self, arguments: list[str], said: str) -> None:
-        run("link_channel", "demo-pro", "telegram", "taken")
+        assert [line["model"] for line in json.loads(run("usage", "demo-pro", "--since", since, "--json"))] == [
+            "a/c",
+            "a/b",
+        ]
 
-        with pytest.raises(CommandError, match=said):
-            run("link_channel", *arguments)
+    def test_without_a_user_each_is_shown_those_with_most_first(self) -> None:
+        assert [line["user_id"] for line in json.loads(run("usage", "--json"))] == ["demo-free", "demo-pro"]
+        assert [line["user_id"] for line in json.loads(run("usage", "--json", "--limit", "1"))] == ["demo-free"]
+        assert "6,000 in" in run("usage")
 
-    def test_unlinking_what_is_not_linked_fails(self) -> None:
-        with pytest.raises(CommandError, match="not linked"):
-            run("unlink_channel", "telegram", "4711")
+    def test_nobodys_usage_is_an_empty_list(self) -> None:
+        assert json.loads(run("usage", "stranger", "--json")) == []
 
-    @pytest.mark.parametrize("account", ["", "a\0b", "\ud800", "x" * 256])
-    def test_what_is_no_account_speaks_for_nobody(self, account: str) -> None:
-        assert async_to_sync(user_of)("telegram", account) is None
+    def test_a_day_that_is_none_fails(self) -> None:
+        with pytest.raises(CommandError, match="YYYY-MM-DD"):
+            run("usage", "--since", "yesterday")

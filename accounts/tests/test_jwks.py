@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from accounts import jwks
+from accounts import downloads, jwks
 from accounts.jwks import RemoteKeys, parse_jwks
 from accounts.tokens import TokenInvalid, verify_token
 
@@ -195,6 +195,33 @@ async def test_a_rotated_key_is_accepted_after_the_cool_down(remote: Issuer) -> 
     assert (await verify_token(remote.token(), keys=keys)).user_id == "ada"
 
 
+@pytest.mark.parametrize("kid", ["one", None], ids=["under the old id", "without ids"])
+@pytest.mark.parametrize("curve", [False, True], ids=["of the same kind", "of another kind"])
+async def test_a_new_key_is_accepted_after_the_cool_down(kid: str | None, curve: bool, remote: Issuer) -> None:
+    clock = Clock()
+    keys = RemoteKeys(remote.url, clock=clock)
+    await verify_token(remote.token(kid=kid), keys=keys)
+
+    remote.rotate("one", curve=curve)
+    with pytest.raises(TokenInvalid):
+        await verify_token(remote.token(kid=kid), keys=keys)
+    clock.now += jwks.COOL_DOWN_S
+    assert (await verify_token(remote.token(kid=kid), keys=keys)).user_id == "ada"
+
+
+async def test_a_flood_of_forged_signatures_leads_to_one_fetch_in_a_cool_down(remote: Issuer) -> None:
+    clock = Clock()
+    keys = RemoteKeys(remote.url, clock=clock)
+    forged = remote.token()[:-8] + "AAAAAAAA"
+    await keys.find("one")
+    clock.now += jwks.COOL_DOWN_S
+
+    found = await asyncio.gather(*(verify_token(forged, keys=keys) for _ in range(100)), return_exceptions=True)
+
+    assert all(isinstance(each, TokenInvalid) for each in found)
+    assert remote.requests == 2
+
+
 async def test_a_flood_of_unknown_key_ids_leads_to_one_fetch_in_a_cool_down(remote: Issuer) -> None:
     clock = Clock()
     keys = RemoteKeys(remote.url, clock=clock)
@@ -230,7 +257,7 @@ async def test_with_the_issuer_down_the_last_keys_serve_for_a_day(remote: Issuer
         b'{"keys": 1}',
         b'{"keys": [1, {"kty": "RSA"}]}',
         b"{" * 5000,
-        b"x" * (jwks.MAX_BODY_BYTES + 1),
+        b"x" * (downloads.MAX_BODY_BYTES + 1),
     ],
 )
 async def test_what_is_no_jwks_leaves_no_key(body: bytes, remote: Issuer) -> None:
@@ -241,7 +268,7 @@ async def test_what_is_no_jwks_leaves_no_key(body: bytes, remote: Issuer) -> Non
 
 
 async def test_an_issuer_that_does_not_answer_is_given_up(remote: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwks, "FETCH_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(downloads, "FETCH_TIMEOUT_S", 0.05)
     remote.gate.clear()
 
     with pytest.raises(TokenInvalid):

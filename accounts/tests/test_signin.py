@@ -15,6 +15,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts.demo import demo_users
+from accounts.models import BrowserSession
 from accounts.sessions import identity_of, sign_in, sign_out
 from accounts.tokens import Identity, verify_token
 
@@ -122,6 +123,14 @@ def request_with(session: SessionStore) -> Any:
     return request
 
 
+def who(session: SessionStore) -> tuple[str, datetime]:
+    """The signed-in user, and until when; a row stands for the session."""
+    identity = identity_of(request_with(session))
+    assert identity is not None
+    assert BrowserSession.objects.filter(id=identity.session, user_id=identity.user_id).exists()
+    return identity.user_id, identity.expires_at
+
+
 class TestSession:
     def test_it_ends_with_the_identity(self) -> None:
         session = SessionStore()
@@ -129,7 +138,7 @@ class TestSession:
         sign_in(request_with(session), Identity("demo-pro", ends))
         session.save()
 
-        assert identity_of(request_with(session)) == Identity("demo-pro", ends)
+        assert who(session) == ("demo-pro", ends)
         assert session.get_expiry_date() == ends
 
         sign_in(request_with(session), Identity("demo-pro", timezone.now()))
@@ -151,8 +160,15 @@ class TestSession:
         sign_in(request_with(session), Identity("demo-pro", first))
         sign_in(request_with(session), Identity("demo-pro", second))
 
-        assert identity_of(request_with(session)) == Identity("demo-pro", second)
+        assert who(session) == ("demo-pro", second)
+        assert BrowserSession.objects.get().expires_at == second
         assert session.get_expiry_date() == second
+
+    def test_sessions_that_are_over_are_removed_when_somebody_signs_in(self) -> None:
+        for user, ends in (("ada", timezone.now()), ("demo-pro", timezone.now() + timedelta(hours=1))):
+            sign_in(request_with(SessionStore()), Identity(user, ends))
+
+        assert [row.user_id for row in BrowserSession.objects.all()] == ["demo-pro"]
 
     def test_signing_out_of_the_chat_leaves_staff_signed_in_to_the_admin(self, client: Client) -> None:
         staff = get_user_model().objects.create_superuser("admin")
@@ -174,6 +190,7 @@ class TestSession:
         sign_out(request_with(session))
 
         assert session.is_empty()
+        assert not BrowserSession.objects.exists()
         assert not session.exists(str(key))
 
 

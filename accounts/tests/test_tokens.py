@@ -11,7 +11,8 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,6 +151,36 @@ async def test_a_header_of_any_kind_never_breaks_the_verifier(header: dict[str, 
 
     with pytest.raises(TokenInvalid):
         await verify_token(token)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_HEADER_NAMES = ["alg", "kid", "typ", "cty", "b64", "crit", "jku", "x5u", "x5c", "jwk", "x5t", "enc", "zip", "nonce"]
+
+
+@given(st.dictionaries(st.sampled_from(_HEADER_NAMES) | st.text(max_size=8), _JSON, max_size=4))
+async def test_a_well_signed_token_is_accepted_under_a_harmless_header_only(more: dict[str, Any]) -> None:
+    """Whatever else stands in the header, the signature over it being the issuer's own."""
+    kid = issuer.jwks()["keys"][0]["kid"]
+    header = {"alg": "RS256", "kid": kid} | more
+    now = int(datetime.now(UTC).timestamp())
+    payload = claims(iat=now, exp=now + 60)
+    signed = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, payload))
+    signature = issuer._key().sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    token = (signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+    try:
+        user = (await verify_token(token)).user_id
+    except TokenInvalid:
+        user = ""
+
+    if header["alg"] != "RS256" or {"jku", "x5u", "x5c", "jwk", "crit"} & header.keys():
+        assert user == ""
+    if not more.keys() & set(_HEADER_NAMES):
+        assert user == "demo-pro"
 
 
 def test_processes_that_make_the_key_at_once_end_with_one(tmp_path: Path) -> None:

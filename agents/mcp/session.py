@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mcp.client.client import Client
 from mcp.shared.dispatcher import ProgressFnT
 
+from accounts.errors import NotIncluded
+from accounts.features import Switch, require_feature
 from accounts.licences import Licence
+from agents.errors import AgentFailed
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import READ_S, TOOL_S
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Tools behind a feature of the licence. This is where every call of a tool passes, whoever wants it.
+_BEHIND: dict[str, Switch] = {"deploy_strategy": "deploy"}
 # With these the workspace never began the call, so that sending it again can't repeat an effect.
 _NEVER_BEGAN = {Reason.UNREACHABLE, Reason.DENIED}
 
@@ -43,7 +48,11 @@ class Session:
         on_progress: ProgressFnT | None = None,
         deadline_s: float = TOOL_S,
     ) -> ToolOutcome:
-        """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception."""
+        """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception.
+
+        Raises AgentFailed `not_included` for a tool that the licence does not cover.
+        """
+        _require(self._licence, name)
 
         async def send(client: Client) -> ToolOutcome:
             return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
@@ -73,3 +82,12 @@ class Session:
                 raise
         connection = await self._pool.connection(self._licence, on_stage=self._on_stage, instead_of=connection)
         return await request(connection)
+
+
+def _require(licence: Licence, tool: str) -> None:
+    if tool not in _BEHIND:
+        return
+    try:
+        require_feature(licence, _BEHIND[tool])
+    except NotIncluded as error:
+        raise AgentFailed(error.code, str(error)) from error

@@ -11,6 +11,7 @@ from uuid import UUID
 from accounts.licences import Licence
 from agents.aftercare import finish_for_another
 from agents.brain import Brain
+from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
 from agents.harness_types import Answer, Emit, TurnRequest
@@ -22,12 +23,18 @@ from gateway.db import connection
 from gateway.ids import new_uuid
 
 MODEL = "demo/demo"
+# A dollar for a million tokens of whatever kind.
+PRICED = Model(provider="test", name="priced", size="small", input=1, cached=1, output=1)
+ENDS = frozenset({"finish", "fail", "break"})
 Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 
 @dataclass
 class ScriptedBrain:
-    """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. It keeps what it is to store."""
+    """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. It keeps what it is to store.
+
+    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`.
+    """
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
         default_factory=lambda: defaultdict(asyncio.Queue)
@@ -52,6 +59,12 @@ class ScriptedBrain:
             elif order == "finish":
                 messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
                 return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
+            elif order == "ask":
+                await request.meter.begin(PRICED, prompt_tokens=int(text))
+            elif order == "hear":
+                request.meter.heard(text)
+            elif order == "pay":
+                await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
             elif order == "fail":
                 raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
             else:
@@ -99,11 +112,13 @@ class TestWorker:
         return claim is not None
 
     async def order(self, turn: str, order: str, text: str = "") -> None:
-        """Give an order; words are said when this returns."""
+        """Give an order; words are said, and model calls asked and paid for, when this returns."""
         run, task = self.runs[turn]
         orders = self.brain.orders[turn, run.claim.attempts]
         await orders.put((order, text))
-        while order == "say" and not orders.empty() and not task.done():  # noqa: ASYNC110 - nothing tells of a `get`
+        if order in {"ask", "pay"}:
+            await orders.put(("hear", ""))
+        while order not in ENDS and not orders.empty() and not task.done():  # noqa: ASYNC110 - nothing tells of a `get`
             await asyncio.sleep(0.001)
 
     async def done(self, turn: str) -> None:

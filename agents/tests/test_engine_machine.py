@@ -1,4 +1,7 @@
-"""Any history of messages, workers, deaths and cancels ends with each turn answered once. Source: DESIGN section 2."""
+"""Any history of messages, workers, deaths and cancels ends with each turn answered once, and nothing left set aside.
+
+Source: DESIGN sections 2 and 5.
+"""
 
 import asyncio
 import json
@@ -48,7 +51,12 @@ class Engine(RuleBasedStateMachine):
 
     async def _empty(self) -> None:
         async with connection() as conn:
-            await conn.execute("TRUNCATE worker_leases, conversations, turns, outbox CASCADE")
+            await conn.execute(
+                "TRUNCATE worker_leases, conversations, turns, outbox, accepted_messages, budgets, budget_reservations, usage"
+                " CASCADE"
+            )
+            # More messages come here than a minute allows.
+            await conn.execute("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": null}'""")
 
     @rule(
         target=turns,
@@ -70,7 +78,9 @@ class Engine(RuleBasedStateMachine):
         self.do(self.workers[which].claim())
 
     @rule(
-        which=st.integers(0, 1), order=st.sampled_from(["say", "finish", "fail", "give up", "break"]), pick=st.randoms()
+        which=st.integers(0, 1),
+        order=st.sampled_from(["say", "ask", "pay", "finish", "fail", "give up", "break"]),
+        pick=st.randoms(),
     )
     def a_model_goes_on(self, which: int, order: str, pick: Any) -> None:
         worker = self.workers[which]
@@ -79,9 +89,15 @@ class Engine(RuleBasedStateMachine):
             self.do(self._go_on(worker, pick.choice(running), order))
 
     async def _go_on(self, worker: TestWorker, turn: str, order: str) -> None:
-        known = {"say": ("say", "word "), "fail": ("fail", "retryable"), "give up": ("fail", "")}
+        known = {
+            "say": ("say", "word "),
+            "ask": ("ask", "100"),
+            "pay": ("pay", "100+0+10"),
+            "fail": ("fail", "retryable"),
+            "give up": ("fail", ""),
+        }
         await worker.order(turn, *known.get(order, (order, "")))
-        if order != "say":
+        if order not in {"say", "ask", "pay"}:
             await asyncio.wait([worker.runs[turn][1]], timeout=3)
             assert worker.runs[turn][1].done()
 
@@ -173,8 +189,22 @@ class Engine(RuleBasedStateMachine):
             assert sorted(row.turn or "" for row in told) == sorted(
                 turn for turn, channel in self.channels.items() if channel != "web"
             )
+        await self._check_books()
         for turn in self.accepted:
             await self._check_journal(turn)
+
+    async def _check_books(self) -> None:
+        """Nothing stays set aside, each step is booked in both books or in none, each turn counts once."""
+        async with connection() as conn:
+            cursor = await conn.execute(
+                "SELECT (SELECT count(*) FROM budget_reservations),"
+                " (SELECT COALESCE(sum(tokens_reserved), 0) + COALESCE(sum(cost_reserved), 0) FROM budgets),"
+                " (SELECT COALESCE(sum(tokens_used), 0) FROM budgets)"
+                " - (SELECT COALESCE(sum(input_tokens + output_tokens), 0) FROM usage),"
+                " (SELECT COALESCE(sum(turns), 0) FROM usage) - (SELECT count(*) FROM turns WHERE metered),"
+                " (SELECT count(*) FROM turns WHERE NOT metered AND state <> 'cancelled')"
+            )
+            assert await cursor.fetchone() == (0, 0, 0, 0, 0)
 
     async def _check_journal(self, turn: str) -> None:
         found = await journal().read(turn, after=0)

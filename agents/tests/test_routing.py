@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.catalogue import Catalogue, Model
 from agents.errors import AgentFailed
@@ -79,3 +81,31 @@ def test_the_default_is_listed_first_and_once() -> None:
     offer = replace(PRO, default=OTHER.model_copy(update={"default": True}))
 
     assert [model.spec for model in offer.models()] == ["openai/other", "anthropic/small", "anthropic/large"]
+
+
+wanted = st.none() | st.sampled_from(
+    [model.spec for model in CATALOGUE.models] + ["small", "large", "other", "local/mine", "openrouter/any/thing", "x"]
+)
+sizes = st.none() | st.lists(st.sampled_from(["small", "large"]), unique=True).map(tuple)
+
+
+@given(wanted, wanted, wanted, sizes, st.sampled_from([None, NAMED]), st.sampled_from(["", "anthropic", "openrouter"]))
+def test_no_way_in_leads_to_a_model_that_the_licence_does_not_cover(
+    message: str | None,
+    used: str | None,
+    preferred: str | None,
+    licensed: tuple[str, ...] | None,
+    default: Model | None,
+    default_provider: str,
+) -> None:
+    """Source: DESIGN, section 5: features that gate at the point of use, whichever of the wishes it comes by."""
+    offer = replace(PRO, licensed=licensed, default=default, default_provider=default_provider)
+    try:
+        model = choose(Wishes(message, used, preferred), offer).model
+    except AgentFailed as refused:
+        assert refused.code in {"model_not_available", "no_model"}  # noqa: PT017 - either may come, and nothing else
+        return
+
+    assert model.default or licensed is None or model.size in licensed
+    assert model.licensed(licensed), "what is looked at before each model call"
+    assert model.provider != "google"

@@ -9,7 +9,7 @@ from agents.dead_letters import list_dead, retry_dead
 from agents.errors import Refused
 from agents.journal import clear_memory
 from agents.outbox import batch
-from agents.queue import MAX_ATTEMPTS, claim_next, disown, held_by, release
+from agents.queue import MAX_ATTEMPTS, claim_next, disown, held_by, nothing, release
 from agents.tests.engine import ScriptedBrain, TestWorker, answer, frames, let_retries_be_due, row, say, types
 from agents.turns import cancel_turn
 from gateway.db import connection
@@ -360,7 +360,7 @@ async def test_a_released_turn_is_nobodys_and_keeps_its_attempts(worker: TestWor
     claim = await claim_next(worker.id)
     assert claim is not None
 
-    await release(claim)
+    await release(claim, closing=nothing)
 
     assert await row(accepted.turn, "state", "holder", "attempts") == ("queued", None, 0)
 

@@ -184,6 +184,8 @@ async def test_a_finished_turn_of_a_chat_channel_stands_once_in_the_outbox(worke
         ("/start", "Hello!"),
         ("/stop", "Nothing"),
         ("/status", "Workspace:"),
+        ("/link ABCD2345", "Chat apps are linked"),
+        ("/unlink", "Chat apps are linked"),
         ("/what", "I don't know"),
     ],
 )

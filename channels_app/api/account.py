@@ -4,8 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +25,7 @@ class TicketView(ApiView):
 
     def post(self, request: Request) -> Response:
         """201 {ticket, expires_at}; the ticket is good for the Origin that asked for it."""
-        ticket = async_to_sync(issue_ticket)(identity_of(request), origin=request.headers.get("Origin", ""))
+        ticket = async_to_sync(issue_ticket)(identity_of(request), origin=_origin(request))
         return Response({"ticket": ticket, "expires_at": timezone.now() + timedelta(seconds=TICKET_S)}, status=201)
 
 
@@ -37,6 +39,7 @@ class SessionView(ApiView):
     def post(self, request: Request) -> Response:
         """201 {user_id, expires_at} and the session's cookie."""
         identity = identity_of(request)
+        _origin(request)
         sign_in(_django(request), identity)
         return Response({"user_id": identity.user_id, "expires_at": identity.expires_at}, status=201)
 
@@ -77,6 +80,14 @@ def _licence_json(licence: Licence) -> dict[str, Any]:
         "features": licence.features.model_dump(mode="json"),
         "limits": licence.limits.model_dump(mode="json"),
     }
+
+
+def _origin(request: Request) -> str:
+    """The page's origin, "" for a program. Raises PermissionDenied for one that is not in ALLOWED_ORIGINS."""
+    origin = request.headers.get("Origin", "")
+    if origin and origin not in settings.ALLOWED_ORIGINS:
+        raise PermissionDenied("Pages of this origin may not connect.")
+    return origin
 
 
 def _django(request: Request) -> HttpRequest:

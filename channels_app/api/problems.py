@@ -9,6 +9,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from agents.errors import Refused
+from channels_app.api.rate_headers import rate_headers
 from channels_app.problems import EXPECTED, INTERNAL, NO_TOKEN, Problem, explain
 from gateway.ids import new_id
 
@@ -19,6 +21,7 @@ STATUS_OF_CODE = {
     "unauthorized": 401,
     "no_licence": 403,
     "licence_expired": 403,
+    "not_included": 403,
     "forbidden": 403,
     "not_found": 404,
     "busy": 409,
@@ -26,6 +29,8 @@ STATUS_OF_CODE = {
     "too_many": 409,
     "gone": 410,
     "queue_full": 429,
+    "rate_limited": 429,
+    "budget_exhausted": 429,
     "internal": 500,
     "not_available": 501,
     "unavailable": 503,
@@ -67,6 +72,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         response["WWW-Authenticate"] = authenticate
     if problem.retry_after_s is not None:
         response["Retry-After"] = str(problem.retry_after_s)
+    if isinstance(error, Refused):
+        for name, value in rate_headers(error.windows).items():
+            response[name] = value
     return response
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.link_requests import LinkRequest
 from agents.catalogue import Model
 from agents.conversations import MAX_TITLE, ConversationItem
 from agents.turns import TurnView
@@ -34,6 +35,12 @@ class WorkspaceBody(serializers.Serializer[Any]):
     action = serializers.ChoiceField(choices=["start", "stop"])
 
 
+class LinkCodeBody(serializers.Serializer[Any]):
+    """Which channel a code is for."""
+
+    channel = serializers.CharField(max_length=64)
+
+
 class PageQuery(serializers.Serializer[Any]):
     """Which page of a history."""
 
@@ -52,6 +59,11 @@ def turn_json(view: TurnView) -> JSON:
     fields = asdict(view)
     del fields["error_code"], fields["error_message"], fields["last_seq"]
     return fields | {"model": view.model or None, "error": error}
+
+
+def request_json(request: LinkRequest) -> JSON:
+    """A code, or the request that became of it; `account` and `name` are null unless it is pending."""
+    return asdict(request) | {"account": request.account or None, "name": request.name or None}
 
 
 def model_json(model: Model) -> JSON:

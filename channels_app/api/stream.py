@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException, MethodNotAllowed, ValidationError
 from rest_framework.request import Request
 
+from accounts.licences import NotLicensed
 from accounts.tokens import Identity
 from agents.journal import journal
 from agents.journal.slices import Slice
@@ -23,6 +24,7 @@ from channels_app.protocol.events import is_final
 from channels_app.protocol.server import Error
 from channels_app.replay import read_ending
 from channels_app.socket.hints import Subscription, subscribed
+from channels_app.standing import Standing, watched
 
 # The backstop for a lost hint, as for sockets.
 POLL_S = 2.0
@@ -33,11 +35,19 @@ MAX_DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Who reads which turn, until when."""
+    """Who reads which turn."""
 
     turn: str
-    user_id: str
-    until: datetime
+    standing: Standing
+
+    @property
+    def user_id(self) -> str:
+        """The turn's owner."""
+        return self.standing.identity.user_id
+
+    def may_go_on(self) -> bool:
+        """Whether the token, the licence and the sign-in still hold."""
+        return self.standing.lost is None and datetime.now(UTC) < self.standing.identity.expires_at
 
     async def read(self, after: int) -> Slice:
         """What there is past `after`. Raises one of EXPECTED."""
@@ -60,7 +70,7 @@ async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
     try:
         identity = await sync_to_async(_authenticate)(request)
         after = _after(request)
-        reader = _Reader(turn, identity.user_id, identity.expires_at)
+        reader = _Reader(turn, Standing(identity))
         if await reader.is_told_by(after):
             return HttpResponse(status=204)
         await reader.read(after)
@@ -76,8 +86,8 @@ async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
 async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:
     quiet = 0
     try:
-        async with subscribed(reader.user_id) as hints:
-            while datetime.now(UTC) < reader.until:
+        async with watched(reader.standing), subscribed(reader.user_id) as hints:
+            while reader.may_go_on():
                 found = await reader.read(after)
                 for after, frame in enumerate(found.frames, start=found.first):  # noqa: PLR1704 - the last number sent
                     yield f"id: {after}\ndata: {frame}\n\n"
@@ -87,6 +97,8 @@ async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:
                 if quiet % QUIET_POLLS == QUIET_POLLS - 1:
                     yield ": still here\n\n"
                 await _hinted(hints, reader.turn)
+        if isinstance(reader.standing.lost, NotLicensed):
+            raise reader.standing.lost
     except EXPECTED as error:
         problem = explain(error)
         yield f"event: error\ndata: {Error(code=problem.code, message=problem.message).text()}\n\n"

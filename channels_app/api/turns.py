@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from agents import turns
 from channels_app.api.base import ApiView, user_of
+from channels_app.api.rate_headers import rate_headers
 from channels_app.api.serializers import turn_json
 from channels_app.frames import BadFrame, parse_object
 from channels_app.incoming import message_of
@@ -27,7 +28,7 @@ class TurnsView(ApiView):
         answer = Accepted(
             id=frame.id, turn=accepted.turn, conversation=accepted.conversation, position=accepted.position
         )
-        return Response(answer.model_dump(), status=202)
+        return Response(answer.model_dump(), status=202, headers=rate_headers(accepted.windows))
 
 
 class TurnView(ApiView):

@@ -5,8 +5,10 @@ from django.urls import path, re_path
 from channels_app.api.account import MeView, ModelsView, SessionView, TicketView
 from channels_app.api.base import MissingView
 from channels_app.api.conversations import ConversationsView, ConversationView
+from channels_app.api.links import ConfirmView, LinkCodesView, LinksView, LinkView, RejectView
 from channels_app.api.stream import turn_events
 from channels_app.api.turns import CancelView, TurnsView, TurnView
+from channels_app.api.usage import UsageView
 from channels_app.api.workspace import WorkspaceView
 
 urlpatterns = [
@@ -14,6 +16,12 @@ urlpatterns = [
     path("session", SessionView.as_view()),
     path("me", MeView.as_view()),
     path("models", ModelsView.as_view()),
+    path("usage", UsageView.as_view()),
+    path("links", LinksView.as_view()),
+    path("links/codes", LinkCodesView.as_view()),
+    path("links/<str:link>", LinkView.as_view()),
+    path("links/<str:link>/confirm", ConfirmView.as_view()),
+    path("links/<str:link>/reject", RejectView.as_view()),
     path("conversations", ConversationsView.as_view()),
     path("conversations/<str:conversation>", ConversationView.as_view()),
     path("turns", TurnsView.as_view()),

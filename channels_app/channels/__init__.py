@@ -19,14 +19,17 @@ Part = dict[str, Any]
 class Inbound:
     """What somebody wrote in a chat; `content` None is something other than text.
 
-    `sender` is the account, as in a channel link. `external_id` is the same however often the platform sends the message,
-    prefixed by bot or team.
+    `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
+    `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
+    sender's network address, where the platform tells it.
     """
 
     external_id: str
     sender: str
     content: str | None
     target: Target
+    name: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class Channel(Protocol):
 
     def account_of(self, target: Target) -> str:
         """Whom a message there is for, as in a channel link."""
+
+    def is_account(self, account: str) -> bool:
+        """Whether a text has the form of an account's id, as in a channel link."""
+
+    def deep_link(self, token: str) -> str | None:
+        """An address that opens the chat and lets the user send `/start <token>` with one touch; None where there is none."""
 
     def pace_s(self, target: Target) -> float:
         """How long a chat rests between two messages, in seconds."""

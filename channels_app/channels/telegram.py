@@ -17,6 +17,10 @@ SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's n
 # Source: Bot API, setWebhook: "1-256 characters. Only characters A-Z, a-z, 0-9, _ and - are allowed."
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+# Source: Telegram's page on usernames: Latin letters, digits and underscores, 5 to 32 of them.
+_USERNAME = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{3,31})")
+# Source: Bot API, "User": an id has at most 52 significant bits. Ids of people are positive.
+_ACCOUNT = re.compile(r"[1-9][0-9]{0,15}")
 # Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
 PRIVATE_PACE_S = 1.0
 GROUP_PACE_S = 3.1
@@ -38,6 +42,9 @@ class Telegram:
             found.append("TELEGRAM_BOT_TOKEN is not a token of @BotFather (123456:ABC…).")
         if secret and not _SECRET.fullmatch(secret):
             found.append("TELEGRAM_WEBHOOK_SECRET must be 1 to 256 letters, digits, _ or -.")
+        username = settings.TELEGRAM_BOT_USERNAME
+        if username and not _USERNAME.fullmatch(username):
+            found.append("TELEGRAM_BOT_USERNAME is not a bot's name, as in https://t.me/<name>.")
         return found
 
     def is_on(self) -> bool:
@@ -64,6 +71,15 @@ class Telegram:
     def account_of(self, target: Target) -> str:
         """A private chat has its account's id."""
         return str(target["chat"])
+
+    def is_account(self, account: str) -> bool:
+        """The number of a person."""
+        return bool(_ACCOUNT.fullmatch(account)) and int(account) < 2**52
+
+    def deep_link(self, token: str) -> str | None:
+        """Source: https://core.telegram.org/bots/features#deep-linking; a start parameter has at most 64 characters."""
+        username = _USERNAME.fullmatch(settings.TELEGRAM_BOT_USERNAME)
+        return f"https://t.me/{username[1]}?start={token}" if username else None
 
     def pace_s(self, target: Target) -> float:
         """Ids of groups are negative."""

@@ -16,6 +16,7 @@ TOO_MANY_BAD_FRAMES = Close(1008, "Too many frames could not be understood.")
 TOO_LARGE = Close(1009, "A frame is at most 64 KiB.")
 TRY_LATER = Close(1013, "The service is not available. Try again in a moment.")
 SESSION_EXPIRED = Close(4401, "The session has expired.")
+SIGNED_OUT = Close(4401, "You have signed out.")
 BAD_TICKET = Close(4401, "The ticket is not valid.")
 FLOODING = Close(4429, "Too many frames in too short a time.")
 

@@ -71,7 +71,7 @@ async def _authenticate(session: Session, frame: client.Authenticate) -> None:
         raise Refused("unauthorized", "The token is not valid.") from error
     if identity.user_id != session.user_id:
         raise Refused("forbidden", "The token is another user's.")
-    session.expiry.renew(identity.expires_at)
+    session.renew(identity)
 
 
 async def _typing(session: Session, _frame: client.Typing) -> None:

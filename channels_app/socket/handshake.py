@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 
+from accounts.enrolment import identify
 from accounts.tickets import TicketInvalid, redeem_ticket
-from accounts.tokens import Identity, TokenInvalid, verify_token
+from accounts.tokens import Identity, TokenInvalid
 from channels_app.problems import NO_TOKEN
 from channels_app.socket.asgi import Event, Scope, Send, header_values
 from gateway.ids import new_id
@@ -78,7 +79,7 @@ async def _bearer(authorization: list[str]) -> Identity:
     if scheme.lower() != "bearer" or not token.strip():
         raise Denied(401, NO_TOKEN.code, NO_TOKEN.message)
     try:
-        return await verify_token(token.strip())
+        return await identify(token.strip())
     except TokenInvalid as error:
         raise Denied(401, "unauthorized", "The token is not valid.") from error
 

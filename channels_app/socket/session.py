@@ -22,6 +22,7 @@ from channels_app.socket.hints import Subscription
 from channels_app.socket.lane import Lane
 from channels_app.socket.outlet import Outlet
 from channels_app.socket.tails import Tail, Tails
+from channels_app.standing import Standing
 
 # The backstop for lost hints: reading a journal again is cheap, asking the database for turns less so.
 POLL_S = 2.0
@@ -37,15 +38,21 @@ log = structlog.get_logger(__name__)
 class Session:
     """The state of one socket; handlers.py does what its frames ask for."""
 
-    def __init__(self, identity: Identity, send: Send, *, running: list[str]) -> None:
-        self.user_id = identity.user_id
+    def __init__(self, standing: Standing, send: Send, *, running: list[str]) -> None:
+        self.user_id = standing.identity.user_id
         self.tails = Tails(running)
         self.outlet = Outlet(send, tails=self.tails, on_lost=self._recover_later)
-        self.expiry = Expiry(identity.expires_at, self.outlet)
+        self.expiry = Expiry(standing.identity.expires_at, self.outlet)
+        self._standing = standing
         self.lane = Lane()
         self._status = ("", "")
         self._warmup: asyncio.Task[None] | None = None
         self._warmed_at = float("-inf")
+
+    def renew(self, identity: Identity) -> None:
+        """The client has shown a fresh token: from now on the socket rests on it alone."""
+        self._standing.identity = identity
+        self.expiry.renew(identity.expires_at)
 
     def follow(self, turn: str, *, after: int, asked: str | None = None) -> None:
         """Send the events of a turn of this user past `after`, and go on live; `asked` is the frame that asked for it."""

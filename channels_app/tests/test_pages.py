@@ -1,18 +1,26 @@
-"""Source: DESIGN.md, section 4: `GET /` is the chat of whoever is signed in."""
+"""Source: DESIGN.md, section 4: `GET /` is the chat of whoever is signed in, `GET /account/` their links and licence."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from channels_app.tests.chats.bot_api import TOKEN
+from channels_app.tests.chats.conftest import SECRET, link, rows
 from channels_app.tests.live import http_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_anybody_else_is_sent_to_sign_in(gateway: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/account/"])
+async def test_anybody_else_is_sent_to_sign_in(gateway: str, path: str) -> None:
     async with http_of(gateway) as http:
-        page = await http.get("/?a=1")
+        page = await http.get(f"{path}?a=1")
 
     assert page.status_code == 302
-    assert page.headers["Location"] == "/signin/?next=%2F%3Fa%3D1"
+    assert page.headers["Location"] == f"/signin/?next={quote(path, safe='')}%3Fa%3D1"
 
 
 @pytest.mark.parametrize(("user", "tier"), [("demo-pro", "pro"), ("demo-expired", ""), ("stranger", "")])
@@ -27,6 +35,51 @@ async def test_the_chat_knows_its_user(gateway: str, user: str, tier: str) -> No
     assert "no-store" in page.headers["Cache-Control"]
 
 
-async def test_a_page_takes_no_post(gateway: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/account/"])
+async def test_a_page_takes_no_post(gateway: str, path: str) -> None:
     async with http_of(gateway) as http:
-        assert (await http.post("/")).status_code in {403, 405}
+        assert (await http.post(path)).status_code in {403, 405}
+
+
+async def account_page(gateway: str, user: str) -> tuple[str, dict[str, Any]]:
+    """The page's HTML, and what its script begins with."""
+    async with http_of(gateway) as http:
+        await http.post("/api/v1/session", headers={"Authorization": f"Bearer {await token_of(user)}"})
+        page = await http.get("/account/")
+    assert page.status_code == 200
+    assert "no-store" in page.headers["Cache-Control"]
+    found = re.search(r'<script id="config" type="application/json">(.*?)</script>', page.text)
+    assert found
+    return page.text, json.loads(found[1])
+
+
+async def test_the_account_page_shows_links_and_the_licence(gateway: str, settings: Any) -> None:
+    settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_WEBHOOK_SECRET = TOKEN, SECRET
+    await link("demo-pro", 7)
+    await link("demo-free", 8)
+    await rows("UPDATE user_licenses SET expires_at = '2099-03-12 14:00+00'")
+    text, config = await account_page(gateway, "demo-pro")
+
+    assert [(each["channel"], each["account"]) for each in config["links"]] == [("telegram", "7")]
+    assert config["channels"] == {"telegram": "Telegram"}
+    assert 'data-channel="telegram" disabled>Link Telegram' in text
+    assert "12 March 2099, 14:00 UTC" in text
+    assert re.search(r"Messages a day</dt><dd>2,000<", text)
+
+
+async def test_a_name_of_a_chat_account_is_no_markup_of_the_page(gateway: str) -> None:
+    await link("demo-pro", 7)
+    await rows("UPDATE user_channel_links SET name = '</script><script>alert(1)</script>'")
+    text, config = await account_page(gateway, "demo-pro")
+
+    assert "alert(1)</script>" not in text
+    assert config["links"][0]["name"] == "</script><script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(("user", "why"), [("demo-expired", "has expired"), ("stranger", "no Dexorder licence")])
+async def test_without_a_licence_the_account_page_says_why(gateway: str, user: str, why: str) -> None:
+    text, config = await account_page(gateway, user)
+
+    assert why in text
+    assert config["links"] == []
+    assert "data-channel=" not in text

@@ -14,9 +14,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from accounts.issuer import issuer_url, jwks
+from accounts.licences import active_licence
 from accounts.tickets import issue_ticket
 from accounts.tokens import Identity
 from channels_app.consumers import chat
+from channels_app.socket.handshake import admit
 from channels_app.tests.live import ORIGIN, Client, client_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -187,3 +189,12 @@ async def test_a_server_that_can_not_answer_over_http_closes_before_the_upgrade(
 @pytest.mark.parametrize("path", ["/ws/other", "/ws/chat/", "/"])
 async def test_a_socket_of_another_path_is_not_found(gateway: str, path: str) -> None:
     assert (await _status(gateway, path=path))[0] == 404
+
+
+async def test_a_first_token_may_bring_its_licence(gateway: str, settings: Any) -> None:
+    settings.AUTO_ENROL_TIER = "free"
+    authorization = f"Bearer {await token_of('stranger')}".encode()
+    admitted = await admit({"headers": [(b"authorization", authorization)]})
+
+    assert admitted.identity.user_id == "stranger"
+    assert (await active_licence("stranger")).tier == "free"

@@ -18,6 +18,7 @@ from channels_app.protocol.client import Typing
 from channels_app.socket.expiry import WARN_S
 from channels_app.socket.handlers import handle
 from channels_app.socket.session import Session
+from channels_app.standing import Standing
 from channels_app.tests.live import HOUR, client_of, ready_client, serving, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +83,7 @@ async def test_without_a_licence_typing_starts_no_workspace_and_closes(users: di
     async def send(event: Any) -> None:
         sent.append(event)
 
-    session = Session(Identity("demo-expired", timezone.now() + HOUR), send, running=[])
+    session = Session(Standing(Identity("demo-expired", timezone.now() + HOUR)), send, running=[])
     await handle(session, Typing(type="typing"))
     await session.outlet.run()
 

@@ -1,8 +1,11 @@
 """No secret reaches a log."""
 
+import subprocess
+import sys
+
 import pytest
 
-from gateway.logs import REDACTED, redact
+from gateway.logs import REDACTED, redact, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,36 @@ def test_counts_of_tokens_and_ordinary_words_stay() -> None:
     event = {"input_tokens": 12, "event": "turn_done", "turn": "019aaf6e-0000-7000-8000-000000000000"}
 
     assert redact(None, "info", dict(event)) == event
+
+
+def test_secrets_are_redacted_at_any_depth_of_json_and_its_original_stays() -> None:
+    details = {"limits": {"tokens_per_month": 5}, "seen": [{"api_key": "x"}, "redis://:hunter2@cache"], "n": None}
+
+    cleaned = without_secrets(details)
+
+    assert cleaned == {
+        "limits": {"tokens_per_month": 5},
+        "seen": [{"api_key": REDACTED}, f"redis://{REDACTED}@cache"],
+        "n": None,
+    }
+    assert details["seen"] == [{"api_key": "x"}, "redis://:hunter2@cache"]
+
+
+PROGRAM = """
+import logging
+from gateway.logs import configure
+configure(debug={debug}, level="DEBUG")
+try:
+    raise ValueError("https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/sendMessage")
+except ValueError:
+    logging.getLogger("library").exception("it broke")
+"""
+
+
+@pytest.mark.parametrize("debug", [True, False], ids=["for people", "as JSON"])
+def test_what_has_the_shape_of_a_secret_is_redacted_in_a_traceback(debug: bool) -> None:
+    program = [sys.executable, "-c", PROGRAM.format(debug=debug)]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True).stderr
+
+    assert "ValueError" in printed
+    assert "AAHdq" not in printed.replace(PROGRAM, "")

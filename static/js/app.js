@@ -20,6 +20,7 @@ const header = new Header({
   lineText: byId("line-text"),
   back: byId("back"),
   model: byId("model"),
+  tiers: [...document.querySelectorAll("[data-tier]")],
 });
 const progress = new Progress({ box: byId("progress"), bar: byId("progress-bar"), text: byId("progress-text") });
 const scroller = new Scroller({ box: byId("scroll"), content: byId("thread"), button: byId("latest") });

@@ -10,21 +10,36 @@ export class RequestError extends Error {
   }
 }
 
-/** POST `body` with the page's session and CSRF token; the answer's JSON. Throws RequestError. */
-export async function post(url, body = {}) {
-  const answer = await send(url, body);
-  if (answer.ok) return answer.json();
+/** GET; the answer's JSON. Throws RequestError. */
+export function get(url) {
+  return request("GET", url);
+}
+
+/** POST `body` with the page's session and CSRF token; the answer's JSON or null. Throws RequestError. */
+export function post(url, body = {}) {
+  return request("POST", url, JSON.stringify(body));
+}
+
+/** DELETE. Throws RequestError. */
+export function remove(url) {
+  return request("DELETE", url);
+}
+
+async function request(method, url, body) {
+  const answer = await send(method, url, body);
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
   if (answer.status === 401) throw new RequestError("signed_out", "Your session has ended.");
   const retryAfterS = Number(answer.headers.get("Retry-After")) || 0;
   if (answer.status === 429 || answer.status >= 500) throw new RequestError("later", await reason(answer), retryAfterS);
   throw new RequestError("refused", await reason(answer));
 }
 
-async function send(url, body) {
-  const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken() };
+async function send(method, url, body) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
   const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
-    return await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal });
+    return await fetch(url, { method, headers, body, signal });
   } catch (error) {
     throw new RequestError("later", "The server does not answer.", 0, { cause: error });
   }

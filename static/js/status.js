@@ -20,7 +20,7 @@ const COMING_BACK = new Set(["connecting", "open"]);
 export class Header {
   #alarm = 0;
 
-  /** parts: line, lineText, back, model (elements). */
+  /** parts: line, lineText, back, model, tiers (elements; each tier is shown in several places). */
   constructor(parts) {
     Object.assign(this, parts);
   }
@@ -34,8 +34,9 @@ export class Header {
     } else this.#show(phase);
   }
 
-  ready({ model }, isOther) {
+  ready({ model, licence }, isOther) {
     this.phase("ready");
+    for (const place of this.tiers) place.textContent = place.dataset.tier = licence;
     this.model.textContent = model ? `Model: ${clean(model)}` : "";
     this.conversation(isOther);
   }

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from channels_app.channels import Ignored, Inbound
 from channels_app.errors import BadUpdate
+from channels_app.names import shown_name
 
 # Telegram's ids have at most 52 significant bits.
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -23,6 +24,16 @@ class _Part(BaseModel):
 class _Account(_Part):
     id: Id
     is_bot: bool = False
+    first_name: str = ""
+    last_name: str = ""
+    username: str = ""
+
+    @property
+    def name(self) -> str:
+        """As Telegram shows it, for people: `Ada Lovelace (@ada)`."""
+        full = shown_name(f"{self.first_name} {self.last_name}")
+        handle = f"@{shown_name(self.username)}" if self.username else ""
+        return f"{full} ({handle})" if full and handle else full or handle
 
 
 class _Chat(_Part):
@@ -65,6 +76,7 @@ def parse_update(value: Any, *, bot_id: str) -> Inbound | Ignored:
         sender=str(message.sender.id),
         content=message.text,
         target={"chat": message.chat.id, "message": message.message_id},
+        name=message.sender.name,
     )
 
 

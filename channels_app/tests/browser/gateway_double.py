@@ -187,9 +187,9 @@ class GatewayDouble:
 
     async def _ticket(self, request: web.Request) -> web.Response:
         if request.headers.get("X-CSRFToken") != "page-token":
-            return _problem(403, "forbidden", "CSRF check failed.")
+            return problem(403, "forbidden", "CSRF check failed.")
         if self.ticket_status != 200:
-            return _problem(self.ticket_status, "refused", "No ticket for you.")
+            return problem(self.ticket_status, "refused", "No ticket for you.")
         ticket = f"ticket-{len(self.requests)}"
         self._tickets.add(ticket)
         return web.json_response({"ticket": ticket, "expires_at": "2026-01-05T14:00:30Z"})
@@ -212,5 +212,6 @@ class GatewayDouble:
         return peer
 
 
-def _problem(status: int, code: str, message: str) -> web.Response:
+def problem(status: int, code: str, message: str) -> web.Response:
+    """A refusal in the one form."""
     return web.json_response({"error": {"code": code, "message": message, "request_id": "r"}}, status=status)

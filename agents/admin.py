@@ -1,0 +1,99 @@
+"""Turns in the admin: looked at without anybody's words, and tried again when they were given up."""
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from typing_extensions import override
+
+from accounts.admin.lists import ReadOnlyAdmin, actor_of
+from agents.dead_letters import retry_all_dead
+from agents.models import FINAL_STATES, Turn, TurnState
+from gateway.ids import is_id
+
+WORDS = ("content", "answer", "history")
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Turns that staff looks for; each choice has its index."""
+
+    title = parameter_name = "state"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [("open", "Waiting or running"), ("failed", "Failed"), ("dead", "Given up")]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Turn]) -> QuerySet[Turn]:
+        """The turns of the choice."""
+        conditions = {
+            "open": ~Q(state__in=FINAL_STATES),
+            "failed": Q(state=TurnState.FAILED),
+            "dead": Q(dead=True),
+        }
+        condition = conditions.get(self.value() or "")
+        return queryset if condition is None else queryset.filter(condition)
+
+
+@admin.register(Turn)
+class TurnAdmin(ReadOnlyAdmin):
+    """The newest first."""
+
+    list_display = (
+        "accepted_at", "user_id", "channel", "standing", "error_code", "attempts", "model", "finished_at", "id",
+    )  # fmt: skip
+    list_filter = (StateFilter,)
+    search_fields = ("id", "user_id")
+    search_help_text = "A turn's id or a user id, whole"
+    fields = (
+        "id", "user_id", "conversation_id", "channel", "external_id", "state", "dead", "attempts", "wanted_model", "model",
+        "usage", "error_code", "error_message", "cancel_requested", "accepted_at", "run_after", "started_at", "finished_at",
+        "history_stored_at", "digest",
+    )  # fmt: skip
+    readonly_fields = ("conversation_id",)
+    actions = ("retry",)
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Turn]:
+        """Without what users and agents said."""
+        rows: QuerySet[Turn] = super().get_queryset(request)
+        return rows.defer(*WORDS)
+
+    @override
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Ids rise with time; a user's turns have an index by the time itself."""
+        return ("-accepted_at", "-id") if request.GET.get("q") else ("-id",)
+
+    @override
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """One turn, or a user's."""
+        return queryset.filter(pk=term) if is_id(term) else queryset.filter(user_id=term)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change turns: the page itself changes nothing."""
+        return request.user.has_perm("agents.change_turn")
+
+    @admin.display(description="state")
+    def standing(self, row: Turn) -> str:
+        """The state, and whether the turn was given up."""
+        state = row.get_state_display()
+        return f"{state}, given up" if row.dead else state
+
+    @admin.display(description="conversation")
+    def conversation_id(self, row: Turn) -> str:
+        """Its id: a title is made of what the user said."""
+        return str(row.conversation_id)
+
+    @admin.action(description="Try again those given up", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Turn]) -> None:
+        """As `manage.py turns retry` does."""
+        turns = [str(pk) for pk in queryset.values_list("pk", flat=True)]
+        queued = async_to_sync(retry_all_dead)(turns, actor=actor_of(request))
+        noun = "turn is" if queued == 1 else "turns are"
+        messages.success(request, f"{queued} {noun} queued again.")
+        if queued < len(turns):
+            left = len(turns) - queued
+            messages.warning(request, f"{left} left as before: not given up, or the text is no longer kept.")

@@ -1,0 +1,149 @@
+"""Each model call of a turn passes here: allowed by the licence of that moment, its budget set aside, then booked.
+
+A call is a *step*. Before it, one transaction looks whether the turn is still this claim's, reads the licence again, and sets
+the estimate aside. After it, one statement books what it really took and gives the rest back; the reservation, which
+carries the claim's fence, makes that once. A step that fails or is cancelled is booked by the transaction that ends the
+attempt, with what was heard of it. One whose worker died is released by the worker that takes the turn over.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+
+from accounts import budgets, usage
+from accounts.budgets import Estimate, Spent, StepKey
+from accounts.errors import BudgetExhausted, NotIncluded
+from accounts.features import require_channel, require_turns
+from accounts.licences import Licence, NotLicensed, active_licence_on
+from agents.catalogue import Model
+from agents.errors import AgentFailed, FenceLost
+from agents.events import Usage
+from agents.insisting import insist
+from agents.queue import Claim
+from gateway.db import Connection, connection
+
+# What is set aside for an answer, which is not known before it is written. Few are longer.
+OUTPUT_TOKENS = 16_384
+# As vendors count English text; an answer whose tokens no vendor tells is booked by it.
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(slots=True)
+class _Step:
+    """A step that is set aside and not yet booked; `usage` is the vendor's figure, once it is known."""
+
+    key: StepKey
+    model: Model
+    prompt_tokens: int
+    heard: int = 0
+    tool_calls: int = 0
+    usage: Usage | None = None
+
+    def spent(self, channel: str) -> Spent:
+        used = self.usage or self._seen()
+        return Spent(
+            model=self.model.spec,
+            channel=channel,
+            input_tokens=used.input_tokens,
+            cached_tokens=used.cached_tokens,
+            output_tokens=used.output_tokens,
+            cost_usd=_cost(self.model, used),
+            tool_calls=self.tool_calls,
+        )
+
+    def _seen(self) -> Usage:
+        return Usage(self.prompt_tokens, 0, -(-self.heard // CHARACTERS_PER_TOKEN))
+
+
+class StepMeter:
+    """The meter of one attempt at a turn; see harness_types.Meter. `model` is the last that was asked, "" for none."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.model = ""
+        self._claim = claim
+        self._steps = 0
+        self._open: _Step | None = None
+
+    async def begin(self, model: Model, *, prompt_tokens: int) -> None:
+        """See Meter. Raises FenceLost when another worker has taken the turn over."""
+        self._steps += 1
+        self.model = model.spec
+        key = StepKey(self._claim.turn, self._claim.fence, self._steps)
+        await insist(partial(self._reserve, key, model, _estimate(model, prompt_tokens)))
+        self._open = _Step(key, model, prompt_tokens)
+
+    def heard(self, text: str) -> None:
+        """See Meter."""
+        if self._open is not None:
+            self._open.heard += len(text)
+
+    def unheard(self) -> None:
+        """See Meter."""
+        if self._open is not None:
+            self._open.usage = Usage()
+
+    async def end(self, usage: Usage, *, tool_calls: int) -> None:
+        """See Meter."""
+        if self._open is None:
+            return
+        self._open.tool_calls = tool_calls
+        self._open.usage = usage if usage.input_tokens or usage.output_tokens else None
+        await insist(self._book)
+
+    async def close(self, conn: Connection) -> None:
+        """Book a step that did not end well, in the transaction that ends the attempt."""
+        if self._open is not None:
+            await budgets.settle(conn, self._open.key, self._open.spent(self._claim.channel))
+
+    async def end_turn(self, conn: Connection, *, failed: bool) -> None:
+        """The same, and count the turn, however often it is ended: staff may have a dead one tried again."""
+        await self.close(conn)
+        await budgets.release(conn, self._claim.turn)
+        cursor = await conn.execute(
+            "UPDATE turns SET metered = true WHERE id = %s AND NOT metered", (self._claim.turn,)
+        )
+        if cursor.rowcount:
+            claim = self._claim
+            await usage.add_turn(conn, user_id=claim.user_id, model=self.model, channel=claim.channel, failed=failed)
+
+    async def _reserve(self, key: StepKey, model: Model, estimate: Estimate) -> None:
+        async with connection() as conn, conn.transaction():
+            await _hold(conn, self._claim)
+            try:
+                licence = await active_licence_on(conn, self._claim.user_id)
+                _require(licence, self._claim.channel, model)
+                await budgets.reserve(conn, licence, key, estimate=estimate)
+            except (NotLicensed, NotIncluded, BudgetExhausted) as error:
+                raise AgentFailed(error.code, str(error)) from error
+
+    async def _book(self) -> None:
+        async with connection() as conn:
+            await self.close(conn)
+        self._open = None
+
+
+async def _hold(conn: Connection, claim: Claim) -> None:
+    """Keep the turn from being taken over until the transaction ends. Raises FenceLost when it has been before."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM turns WHERE id = %s AND fence = %s AND state = 'running' FOR SHARE", (claim.turn, claim.fence)
+    )
+    if await cursor.fetchone() is None:
+        raise FenceLost
+
+
+def _require(licence: Licence, channel: str, model: Model) -> None:
+    """Raise NotIncluded, or AgentFailed for a model, unless the licence still allows what the turn began with."""
+    require_channel(licence, channel)
+    require_turns(licence)
+    if not model.licensed(licence.features.models):
+        raise AgentFailed("model_not_available", f"The model {model.spec} is no longer included in your licence.")
+
+
+def _estimate(model: Model, prompt_tokens: int) -> Estimate:
+    most = Usage(prompt_tokens, 0, OUTPUT_TOKENS)
+    return Estimate(prompt_tokens + OUTPUT_TOKENS, _cost(model, most))
+
+
+def _cost(model: Model, used: Usage) -> Decimal | None:
+    cost = model.cost_usd(used)
+    return None if cost is None else Decimal(str(cost))

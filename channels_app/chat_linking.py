@@ -1,0 +1,132 @@
+"""Linking seen from a chat: `/start CODE`, `/link CODE`, `/link`, `/unlink`. None of them becomes a turn."""
+
+from dataclasses import dataclass
+
+from accounts import audit
+from accounts.link_codes import LIFE, ChatAccount, Redemption, normalised, redeem_on
+from accounts.link_requests import withdraw_on
+from accounts.link_tries import TRIES_EACH, WINDOW, Verdict, count_try_on
+from accounts.links import unlink_account_on
+from channels_app.channels import Channel, Inbound
+from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.rows import put
+from channels_app.linking import account_page
+from gateway.db import Connection, connection
+
+HOW_TO_LINK = (
+    "I don't know you yet: this {label} account is linked to no Dexorder user. Open your account page{page}, choose "
+    "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
+    "The number of this account is `{sender}`; whoever runs this gateway can link it, too."
+)
+ANSWERS = {
+    Redemption.PENDING: (
+        "Nearly done: confirm on your account page{page} that this account is yours. It is linked once you have, within "
+        "{minutes} minutes. If you did not ask for this, send /unlink."
+    ),
+    Redemption.ALREADY: "This {label} account is linked to your Dexorder user already.",
+    Redemption.TAKEN: (
+        "This {label} account speaks for another Dexorder user, so it was not linked. To change that, send /unlink first and "
+        "then use a new code."
+    ),
+    Redemption.INVALID: (
+        "That code can't be used: it is wrong, was used before, or is older than {minutes} minutes. Get a new one on your "
+        "account page{page}."
+    ),
+    Redemption.BLOCKED: "Too many tries. Wait {window} minutes, then use a new code.",
+}
+LINKED_ALREADY = (
+    "This {label} account is linked to the Dexorder user `{user}`. /unlink ends that. Others are linked on your account "
+    "page{page}."
+)
+UNLINKED = (
+    "Unlinked. This {label} account speaks for no Dexorder user any more, and what was on its way to it is dropped. "
+    "/link says how to link it again."
+)
+WITHDRAWN = "Withdrawn: this {label} account will not be linked."
+NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for: `redeem` (with the code as it was typed), `link` or `unlink`."""
+
+    kind: str
+    code: str = ""
+
+
+def parse(content: str | None) -> Ask | None:
+    """What a message asks for about linking, or None. `/start` is a greeting unless a code comes with it."""
+    words = (content or "").split(maxsplit=1)
+    if not words or not words[0].startswith("/"):
+        return None
+    name = words[0][1:].partition("@")[0].lower()
+    rest = words[1].strip() if len(words) > 1 else ""
+    if (name == "link" and rest) or (name == "start" and normalised(rest)):
+        return Ask("redeem", rest)
+    return Ask(name) if name in {"link", "unlink"} else None
+
+
+async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str | None) -> str:
+    """Do what is asked and say so in the chat, in one transaction; what became of it, in a word.
+
+    Raises psycopg.Error, upon which nothing has happened.
+    """
+    by = ChatAccount(
+        channel=channel.name,
+        account=inbound.sender,
+        name=inbound.name,
+        reply_to=inbound.target,
+        address=inbound.address,
+    )
+    async with connection() as conn, conn.transaction():
+        outcome, text = await _HANDLERS[ask.kind](conn, by, ask.code, user_id)
+        # An account that was unlinked just now is told so, as a stranger.
+        reader = (user_id or "") if outcome != "unlinked" else ""
+        origin = f"{channel.name}:{inbound.external_id}"
+        words = in_words(channel, text, sender=inbound.sender, user=user_id or "")
+        if words:
+            await put(conn, [text_letter(channel, words, target=inbound.target, origin=origin, user_id=reader)])
+    return outcome
+
+
+def in_words(channel: Channel, text: str, *, sender: str, user: str = "") -> str:
+    """One of the texts above for this chat."""
+    page = account_page()
+    return text.format(
+        label=channel.label,
+        sender=sender,
+        user=user,
+        page=f" ({page})" if page else "",
+        minutes=int(LIFE.total_seconds() // 60),
+        window=int(WINDOW.total_seconds() // 60),
+    )
+
+
+Said = tuple[str, str]
+
+
+async def _redeem(conn: Connection, by: ChatAccount, code: str, _user_id: str | None) -> Said:
+    outcome = await redeem_on(conn, code, by=by)
+    return f"link_{outcome.value}", ANSWERS.get(outcome, "")
+
+
+async def _link(conn: Connection, by: ChatAccount, _code: str, user_id: str | None) -> Said:
+    if user_id is not None:
+        return "link_explained", LINKED_ALREADY
+    return "link_explained", HOW_TO_LINK if await _may_ask(conn, by) else ""
+
+
+async def _unlink(conn: Connection, by: ChatAccount, _code: str, _user_id: str | None) -> Said:
+    if await unlink_account_on(conn, by.channel, by.account, actor=audit.chat(by.channel, by.account)):
+        return "unlinked", UNLINKED
+    if await withdraw_on(conn, by):
+        return "link_withdrawn", WITHDRAWN
+    return "not_linked", NOT_LINKED if await _may_ask(conn, by) else ""
+
+
+async def _may_ask(conn: Connection, by: ChatAccount) -> bool:
+    """Whether a stranger is answered: what they ask costs them nothing, and each answer is a row of ours."""
+    return await count_try_on(conn, f"asked:{by}", limit=TRIES_EACH) is Verdict.ALLOWED
+
+
+_HANDLERS = {"redeem": _redeem, "link": _link, "unlink": _unlink}

@@ -1,0 +1,110 @@
+"""The account page and the links behind it, as a test has them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+from django.template.loader import render_to_string
+
+from channels_app.tests.browser.gateway_double import JSON, USER, GatewayDouble, problem
+
+EXPIRES = "2026-01-05T14:10:00.123456Z"
+DEEP_LINK = "https://t.me/dexorder_bot?start=AAAAAAAAAAAAAAAAAAAAAA"
+
+
+def request(number: int = 1, *, state: str = "pending", name: str | None = "Ada (@ada)", **fields: Any) -> JSON:
+    """A request as the API gives it."""
+    pending = state == "pending"
+    account = {"account": "4711" if pending else None, "name": name if pending else None}
+    return {
+        "id": f"r{number}",
+        "channel": "telegram",
+        "state": state,
+        "expires_at": in_ten_minutes(),
+        **account,
+        **fields,
+    }
+
+
+def link(number: int = 1, *, name: str = "Ada (@ada)", account: str = "4711") -> JSON:
+    """A link as the API gives it."""
+    return {"id": f"r{number}", "channel": "telegram", "account": account, "name": name, "created_at": EXPIRES}
+
+
+def in_ten_minutes() -> str:
+    """A moment of the API's form."""
+    return (datetime.now(UTC) + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
+
+
+class AccountDouble(GatewayDouble):
+    """Serves the page with what stands in `links` and `requests`; `refusal` answers the next change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[JSON] = []
+        self.requests_: list[JSON] = []
+        self.context: JSON = {"tier": "pro", "expires_at": None, "facts": []}
+        self.refusal: tuple[int, str] | None = None
+        self.deep_link: str | None = DEEP_LINK
+        self.changes: list[str] = []
+        self.life = timedelta(minutes=10)
+
+    def _application(self) -> web.Application:
+        application = super()._application()
+        application.add_routes(
+            [
+                web.get("/account/", self._account),
+                web.get("/api/v1/links", self._links),
+                web.post("/api/v1/links/codes", self._code),
+                web.post("/api/v1/links/{link}/{decision}", self._decide),
+                web.delete("/api/v1/links/{link}", self._unlink),
+            ]
+        )
+        return application
+
+    async def _account(self, _: web.Request) -> web.Response:
+        config: JSON = {
+            "linksUrl": "/api/v1/links",
+            "now": datetime.now(UTC).isoformat(),
+            "channels": {"telegram": "Telegram"},
+        }
+        config |= {"links": self.links, "requests": self.requests_}
+        channels = [{"name": "telegram", "label": "Telegram"}]
+        context = {"user_id": USER, "config": config, "csrf_token": "page-token", "channels": channels} | self.context
+        return web.Response(text=render_to_string("account.html", context), content_type="text/html")
+
+    async def _links(self, _: web.Request) -> web.Response:
+        if self.refusal is not None and self.refusal[0] == 401:
+            return problem(401, "unauthorized", "Signed out.")
+        return web.json_response({"links": self.links, "requests": self.requests_})
+
+    async def _code(self, asked: web.Request) -> web.Response:
+        if (refused := self._refused(asked)) is not None:
+            return refused
+        expires_at = (datetime.now(UTC) + self.life).isoformat()
+        self.requests_ = [each for each in self.requests_ if each["state"] != "open"]
+        self.requests_.insert(0, request(len(self.changes), state="open", expires_at=expires_at))
+        answer = {"code": "ABCD2345", "deep_link": self.deep_link, "expires_at": expires_at}
+        return web.json_response(answer, status=201)
+
+    async def _decide(self, asked: web.Request) -> web.Response:
+        if (refused := self._refused(asked)) is not None:
+            return refused
+        (decided,) = [each for each in self.requests_ if each["id"] == asked.match_info["link"]]
+        self.requests_.remove(decided)
+        if asked.match_info["decision"] == "reject":
+            return web.Response(status=204)
+        self.links.append(link(account=decided["account"], name=decided["name"]))
+        return web.json_response(self.links[-1])
+
+    async def _unlink(self, asked: web.Request) -> web.Response:
+        if (refused := self._refused(asked)) is not None:
+            return refused
+        self.links = [each for each in self.links if each["id"] != asked.match_info["link"]]
+        return web.Response(status=204)
+
+    def _refused(self, asked: web.Request) -> web.Response | None:
+        self.changes.append(f"{asked.method} {asked.path}")
+        if asked.headers.get("X-CSRFToken") != "page-token":
+            return problem(403, "forbidden", "CSRF check failed.")
+        return None if self.refusal is None else problem(self.refusal[0], "refused", self.refusal[1])

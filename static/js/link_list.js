@@ -1,0 +1,54 @@
+/** The accounts that are linked, each with its way out. */
+
+import { el, icon } from "./dom.js";
+import { showKeyed } from "./keyed.js";
+import { clean } from "./text.js";
+
+/** An account for people: its name where the platform told one, and always its id. */
+export function accountName({ name, account }) {
+  return name ? clean(name) : `Account ${clean(account)}`;
+}
+
+export class LinkList {
+  /** parts: list (a <ul>), none (shown when there are none). */
+  constructor(parts, { label, actions }) {
+    Object.assign(this, parts, { label, actions });
+  }
+
+  show(links) {
+    this.none.hidden = links.length > 0;
+    showKeyed(this.list, links, { key: ({ id }) => id, make: (link) => this.#row(link) });
+  }
+
+  #row(link) {
+    const since = new Date(link.created_at).toLocaleDateString(undefined, { dateStyle: "medium" });
+    const about = `${this.label(link.channel)} · ${clean(link.account)} · since ${since}`;
+    const name = el("p", { class: "link-name" }, el("strong", {}, accountName(link)), el("span", {}, about));
+    const ways = el("div", { class: "link-ways" });
+    this.#offer(link, ways);
+    const sign = el("span", { class: "avatar", "aria-hidden": "true" }, icon("chat"));
+    return el("li", { class: "link" }, sign, name, ways);
+  }
+
+  #offer(link, ways, { focus = false } = {}) {
+    const unlink = () => this.#doubleCheck(link, ways);
+    const attributes = { type: "button", class: "button small", "aria-label": `Unlink ${accountName(link)}` };
+    const button = el("button", { ...attributes, onclick: unlink }, "Unlink");
+    ways.replaceChildren(button);
+    if (focus) button.focus();
+  }
+
+  #doubleCheck(link, ways) {
+    const go = async () => {
+      yes.disabled = true;
+      await this.actions.unlink(link);
+      if (ways.isConnected) this.#offer(link, ways, { focus: true });
+    };
+    const stay = () => this.#offer(link, ways, { focus: true });
+    const attributes = { type: "button", class: "button small bad", "aria-label": `Unlink ${accountName(link)} now` };
+    const yes = el("button", { ...attributes, onclick: go }, "Unlink now");
+    const no = el("button", { type: "button", class: "button small", onclick: stay }, "Keep");
+    ways.replaceChildren(yes, no);
+    no.focus();
+  }
+}
