@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from channels.routing import get_default_application
 from django.utils import timezone
 
-from accounts.models import UserLicence
 from accounts.tokens import Identity
-from channels_app.protocol.client import Typing
+from channels_app.protocol.client import Message, Typing
 from channels_app.socket.expiry import WARN_S
 from channels_app.socket.handlers import handle
 from channels_app.socket.session import Session
@@ -64,31 +62,27 @@ async def test_a_token_of_another_or_a_bad_one_renews_nothing(gateway: str, user
     assert closed == 4401
 
 
-async def test_a_licence_that_ends_is_told_at_the_next_message_and_closes(gateway: str) -> None:
-    async with ready_client(gateway, "demo-pro") as client:
-        expired = UserLicence.objects.filter(user_id="demo-pro").update
-        await sync_to_async(expired)(expires_at=timezone.now())
-        await client.send("message", content="Hello", id="m1")
-        error = await client.until("error")
-        closed, _reason = await client.closed()
-
-    assert (error["code"], error["id"]) == ("licence_expired", "m1")
-    assert closed == 4403
-
-
-async def test_without_a_licence_typing_starts_no_workspace_and_closes(users: dict[str, str], pool: None) -> None:
-    """The licence ended after the socket was opened."""
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [(Typing(type="typing"), None), (Message(type="message", content="Hello", id="m1"), "m1")],
+    ids=["typing", "message"],
+)
+async def test_what_comes_before_the_end_of_a_licence_was_noticed_is_refused_and_closes(
+    frame: Any, told: str | None, users: dict[str, str], pool: None
+) -> None:
+    """No workspace is started for it either."""
     sent: list[Any] = []
 
     async def send(event: Any) -> None:
         sent.append(event)
 
     session = Session(Standing(Identity("demo-expired", timezone.now() + HOUR)), send, running=[])
-    await handle(session, Typing(type="typing"))
+    await handle(session, frame)
     await session.outlet.run()
 
     error, closed = sent
     assert json.loads(error["text"])["code"] == "licence_expired"
+    assert json.loads(error["text"]).get("id") == told
     assert closed["code"] == 4403
 
 
