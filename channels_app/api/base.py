@@ -24,6 +24,7 @@ class MissingView(APIView):
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
+    schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002 - the framework's signature
         """Refuse before the method is looked at."""
