@@ -17,10 +17,7 @@ async def read_preferences(licence: Licence) -> Preferences:
     try:
         if not (await session.tools()).has("get_preferences"):
             return Preferences()
-        outcome = await session.call_tool("get_preferences", {}, deadline_s=READ_S)
-        if outcome.failed:
-            raise CallFailed(Reason.REFUSED, outcome.summary())
-        return _preferences(outcome)
+        return _preferences(await session.call_tool("get_preferences", {}, deadline_s=READ_S))
     except CallFailed as error:
         raise workspace_failure(error) from error
 
@@ -42,6 +39,8 @@ async def change_preferences(licence: Licence, values: Preferences) -> Preferenc
 
 def _preferences(outcome: ToolOutcome) -> Preferences:
     """What the workspace says, of which a newer one may know more than we do. Raises CallFailed."""
+    if outcome.failed:
+        raise CallFailed(Reason.REFUSED, outcome.summary())
     known = {name: value for name, value in (outcome.structured or {}).items() if name in Preferences.model_fields}
     try:
         return Preferences.model_validate(known, strict=False)

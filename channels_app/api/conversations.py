@@ -36,9 +36,7 @@ class ConversationsView(ApiView):
         found = async_to_sync(list_conversations)(user_of(request), limit=limit + 1, after=after)
         last = found[limit - 1] if len(found) > limit else None
         listed = [conversation_json(item) for item in found[:limit]]
-        return Response(
-            {"conversations": listed, "next": last and cursor_of(last.updated_at.isoformat(), last.id)}
-        )
+        return Response({"conversations": listed, "next": last and cursor_of(last.updated_at.isoformat(), last.id)})
 
     @described("make_conversation", {201: shapes.Conversation}, body=NewConversationBody, refusals=(409,))
     def post(self, request: Request) -> Response:

@@ -36,4 +36,6 @@ class SchemaView(APIView):
 @ensure_csrf_cookie
 def docs_page(request: HttpRequest) -> HttpResponse:
     """Swagger UI over the document, which may also send the requests, as the signed-in user or with a token."""
-    return render(request, "api/docs.html", headers={"Content-Security-Policy": DOCS_POLICY})
+    response = render(request, "api/docs.html")
+    response["Content-Security-Policy"] = DOCS_POLICY
+    return response

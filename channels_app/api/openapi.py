@@ -1,6 +1,6 @@
 """The OpenAPI document of /api/v1/: drf-spectacular reads the views, and what all operations share is added here."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -67,7 +67,7 @@ _TOLD = "x-refusals"
 
 
 def described(
-    name: str, answers: JSON | dict[int, Any], *, body: Any = None, query: Any = None, refusals: Iterable[int] = ()
+    name: str, answers: Mapping[Any, Any], *, body: Any = None, query: Any = None, refusals: Iterable[int] = ()
 ) -> Callable[[Handler], Handler]:
     """Describe a view's method: the operation's name, its answers by status, the model of its body and of its query.
 
@@ -100,7 +100,7 @@ def of_the_api(endpoints: list[Endpoint]) -> list[Endpoint]:
     return sorted([each for each in endpoints if each[0].startswith(PREFIX)] + [stream], key=lambda each: each[0])
 
 
-def request_of(method: str, path: str, view: APIView, original: Any) -> Request:
+def request_of(method: str, path: str, view: APIView, original: Any) -> Request:  # noqa: PLR0917 - the hook's form
     """drf-spectacular's hook for the request that a view is looked at with: SessionView asks for its method early."""
     view.request = getattr(RequestFactory(), method.lower())(path)
     made: Request = build_mock_request(method, path, view, original)
@@ -156,9 +156,9 @@ def _events() -> JSON:
     return found | {"TurnEvent": {"oneOf": choices}}
 
 
-def body_of(model: type[BaseModel], *, optional: str) -> JSON:
+def body_of(model: type[BaseModel], *, optional: str, example: JSON) -> JSON:
     """A request body in the form of `model`, whose field `optional` may be left out."""
-    schema = model.model_json_schema()
+    schema = model.model_json_schema() | {"examples": [example]}
     schema["required"] = [name for name in schema["required"] if name != optional]
     return {"application/json": schema}
 

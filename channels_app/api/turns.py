@@ -18,11 +18,13 @@ from channels_app.protocol.client import Message
 from channels_app.protocol.server import Accepted
 from channels_app.replay import with_words
 
+MESSAGE = body_of(Message, optional="type", example={"content": "Hello, AI!"})
+
 
 class TurnsView(ApiView):
     """New messages."""
 
-    @described("send_message", {202: Accepted}, body=body_of(Message, optional="type"), refusals=(404, 409, 429, 501))
+    @described("send_message", {202: Accepted}, body=MESSAGE, refusals=(404, 409, 429, 501))
     def post(self, request: Request) -> Response:
         """202 with the `accepted` frame of a `message` frame, whose `type` may be left out."""
         frame = _message_frame(request.data)
