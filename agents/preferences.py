@@ -28,9 +28,18 @@ class Preferences(BaseModel):
         None, description="IANA time zone for dates and schedules."
     )
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = Field(None, description="ISO 4217 code.")
+    units: Literal["metric", "imperial"] | None = Field(None, description="Units of what is not money.")
+    number_format: Literal["1,234.56", "1.234,56", "1 234,56", "1'234.56"] | None = Field(
+        None, description="How numbers are written, told by an example."
+    )
+    date_format: Literal["YYYY-MM-DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY"] | None = Field(
+        None, description="How dates are written."
+    )
     risk_tolerance: Literal["low", "medium", "high"] | None = Field(None, description="How much risk the user bears.")
     max_position_percent: Percent | None = Field(None, description="Largest position, in percent of the account.")
     max_drawdown_percent: Percent | None = Field(None, description="Largest acceptable loss from a peak, in percent.")
+    max_daily_loss_percent: Percent | None = Field(None, description="Largest acceptable loss of a day, in percent.")
+    max_leverage: Percent | None = Field(None, description="Largest sum of positions, as a multiple of the account.")
     watchlist: Annotated[list[Symbol], Field(max_length=50)] | None = Field(
         None, description="Symbols the user follows."
     )

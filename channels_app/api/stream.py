@@ -82,7 +82,10 @@ async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
             return HttpResponse(status=204)
         await reader.read(after)
     except (*EXPECTED, APIException) as error:
-        return error_response(error, request)
+        refusal = error_response(error, request)
+        if refusal.status_code == 405:
+            refusal["Allow"] = "GET"
+        return refusal
     stream = StreamingHttpResponse(_events(reader, after), content_type="text/event-stream")
     stream["Cache-Control"] = "no-cache"
     # nginx would hold the events back.
