@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from accounts.models import UserLicence
 from agents import harness
 from agents.preferences import Preferences
-from agents.tests.doubles.mcp_double import mcp_double, result, text, tool
+from agents.tests.doubles.mcp_double import mcp_double
 from agents.tests.doubles.workspace import running_workspace
 from channels_app.tests.live import error_code, http_of
 from provisioning.tokens import public_key_file
@@ -50,9 +50,10 @@ async def test_preferences_are_changed_replaced_and_cleared(gateway: str, worksp
 
 
 async def test_a_server_of_the_staffs_that_keeps_none_is_no_error(gateway: str, settings: Any) -> None:
-    async with mcp_double([tool("search")], lambda asked: result(asked, text("x"))) as server:
-        settings.MCP_SERVER_URL_ALLOWLIST = [server.url]
-        await UserLicence.objects.filter(user_id="demo-pro").aupdate(mcp_server_url=server.url)
+    async with mcp_double() as double:
+        url = f"{double.server.url}/mcp"
+        settings.MCP_SERVER_URL_ALLOWLIST = [url]
+        await UserLicence.objects.filter(user_id="demo-pro").aupdate(mcp_server_url=url)
         async with http_of(gateway, "demo-pro") as http:
             assert set((await http.get(URL)).json().values()) == {None}
             assert error_code(await http.patch(URL, json={"language": "de"}), 501) == "not_available"
