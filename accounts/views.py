@@ -118,6 +118,12 @@ class TokenView(APIView):
 
         user = serializers.CharField(trim_whitespace=False)
 
+        def validate_user(self, user: str) -> str:
+            """The framework's own field takes numbers too."""
+            if not isinstance(self.initial_data["user"], str):
+                raise serializers.ValidationError("Not a valid string.")
+            return user
+
     def post(self, request: Request) -> Response:
         """The token and when it expires."""
         if not issuer.is_on():

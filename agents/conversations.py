@@ -72,12 +72,16 @@ async def begin_new_main(conn: Connection, user_id: str) -> str:
     return await lock_conversation(conn, user_id=user_id, conversation=None)
 
 
-async def list_conversations(user_id: str, *, limit: int = 100) -> list[ConversationItem]:
-    """The user's conversations, the last used first."""
+async def list_conversations(
+    user_id: str, *, limit: int = 100, after: tuple[datetime, str] | None = None
+) -> list[ConversationItem]:
+    """The user's conversations, the last used first; `after` = updated_at and id of the last one of the page before."""
     async with connection() as conn, conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
         await cursor.execute(
-            f"SELECT {_COLUMNS} FROM conversations WHERE user_id = %s ORDER BY updated_at DESC LIMIT %s",
-            (user_id, limit),
+            f"SELECT {_COLUMNS} FROM conversations WHERE user_id = %s"
+            " AND (%s::timestamptz IS NULL OR (updated_at, id) < (%s, %s::uuid))"
+            " ORDER BY updated_at DESC, id DESC LIMIT %s",
+            (user_id, *((after[0], *after) if after else (None, None, None)), limit),
         )
         return await cursor.fetchall()
 

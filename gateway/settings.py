@@ -73,6 +73,8 @@ INSTALLED_APPS = [
     "servestatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "accounts",
     "provisioning",
@@ -125,6 +127,18 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["channels_app.api.parsers.StrictJSONParser"],
     "EXCEPTION_HANDLER": "channels_app.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Dexorder gateway",
+    "VERSION": "1",
+    "DESCRIPTION": "Messages to the agent, their answers, and the account. The WebSocket is told in docs/protocol.md.",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "COMPONENT_SPLIT_PATCH": False,
+    "GET_MOCK_REQUEST": "channels_app.api.openapi.request_of",
+    "PREPROCESSING_HOOKS": ["channels_app.api.openapi.of_the_api"],
+    "POSTPROCESSING_HOOKS": ["channels_app.api.openapi.completed"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the webhook guard's cap: no body is larger
 

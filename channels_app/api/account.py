@@ -16,13 +16,16 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from accounts.sessions import sign_in, sign_out
 from accounts.tickets import TICKET_S, issue_ticket
 from agents.offers import model_now, offer
+from channels_app.api import shapes
 from channels_app.api.base import ApiView, identity_of, user_of
+from channels_app.api.openapi import described
 from channels_app.api.serializers import model_json
 
 
 class TicketView(ApiView):
     """A one-use ticket for a WebSocket of a browser, which can't send a header; 30 s."""
 
+    @described("make_ticket", {201: shapes.Ticket})
     def post(self, request: Request) -> Response:
         """201 {ticket, expires_at}; the ticket is good for the Origin that asked for it."""
         ticket = async_to_sync(issue_ticket)(identity_of(request), origin=_origin(request))
@@ -36,6 +39,7 @@ class SessionView(ApiView):
         """A session is opened with a token only: a session must not prolong itself."""
         return [BearerAuthentication()] if self.request.method == "POST" else super().get_authenticators()
 
+    @described("begin_session", {201: shapes.Session})
     def post(self, request: Request) -> Response:
         """201 {user_id, expires_at} and the session's cookie."""
         identity = identity_of(request)
@@ -43,6 +47,7 @@ class SessionView(ApiView):
         sign_in(_django(request), identity)
         return Response({"user_id": identity.user_id, "expires_at": identity.expires_at}, status=201)
 
+    @described("end_session", {204: None})
     def delete(self, request: Request) -> Response:
         """204; the cookie opens nothing any more."""
         sign_out(_django(request))
@@ -52,6 +57,7 @@ class SessionView(ApiView):
 class MeView(ApiView):
     """The user and their licence."""
 
+    @described("get_me", {200: shapes.Me})
     def get(self, request: Request) -> Response:
         """200 {user_id, licence, problem}: one of licence and problem is null."""
         user_id = user_of(request)
@@ -66,6 +72,7 @@ class MeView(ApiView):
 class ModelsView(ApiView):
     """The models that the licence allows."""
 
+    @described("list_models", {200: shapes.Models})
     def get(self, request: Request) -> Response:
         """200 {models, default}: the default is what answers unless somebody chooses (null when there is none)."""
         licence = async_to_sync(active_licence)(user_of(request))

@@ -17,16 +17,26 @@ JSON = dict[str, Any]
 MAX_CURSOR = 2**63 - 1
 
 
+class Text(serializers.CharField):
+    """A JSON string: the framework's own also takes numbers."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The string. Raises ValidationError for any other value."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class TitleBody(serializers.Serializer[Any]):
     """A conversation's title."""
 
-    title = serializers.CharField(max_length=MAX_TITLE, allow_blank=True)
+    title = Text(max_length=MAX_TITLE, allow_blank=True)
 
 
 class NewConversationBody(serializers.Serializer[Any]):
     """A new conversation; its title may come later."""
 
-    title = serializers.CharField(max_length=MAX_TITLE, allow_blank=True, default="")
+    title = Text(max_length=MAX_TITLE, allow_blank=True, default="")
 
 
 class WorkspaceBody(serializers.Serializer[Any]):

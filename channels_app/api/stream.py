@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from rest_framework import serializers
 from rest_framework.exceptions import APIException, MethodNotAllowed, ValidationError
 from rest_framework.request import Request
 
@@ -18,6 +20,7 @@ from agents.journal import journal
 from agents.journal.slices import Slice
 from agents.turns import find_turn
 from channels_app.api.base import ApiView, identity_of
+from channels_app.api.openapi import described
 from channels_app.api.problems import error_response
 from channels_app.problems import EXPECTED, explain
 from channels_app.protocol.events import is_final
@@ -31,6 +34,20 @@ POLL_S = 2.0
 # A comment keeps proxies from closing a stream that has nothing to tell (30 s is a common limit).
 QUIET_POLLS = 7
 MAX_DIGITS = 15
+
+STREAM = {
+    "type": "string",
+    "contentMediaType": "text/event-stream",
+    "x-item-schema": {"$ref": "#/components/schemas/TurnEvent"},
+}
+
+
+class AfterQuery(serializers.Serializer[Any]):
+    """Where to go on; this is the description only, as EventSource says it in a header."""
+
+    after = serializers.IntegerField(
+        min_value=0, max_value=10**MAX_DIGITS - 1, default=0, help_text="The last `seq` that was seen."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +92,32 @@ async def turn_events(request: HttpRequest, turn: str) -> HttpResponseBase:
             return HttpResponse(status=204)
         await reader.read(after)
     except (*EXPECTED, APIException) as error:
-        return error_response(error, request)
+        refusal = error_response(error, request)
+        if refusal.status_code == 405:
+            refusal["Allow"] = "GET"
+        return refusal
     stream = StreamingHttpResponse(_events(reader, after), content_type="text/event-stream")
     stream["Cache-Control"] = "no-cache"
     # nginx would hold the events back.
     stream["X-Accel-Buffering"] = "no"
     return stream
+
+
+class EventsShape(ApiView):
+    """What `turn_events` is to the API's description, which knows the framework's views only."""
+
+    @described(
+        "stream_events",
+        {(200, "text/event-stream"): STREAM, 204: None},
+        query=AfterQuery,
+        refusals=(400, 410),
+    )
+    def get(self, request: Request, turn: str) -> None:
+        """Stream the events of a turn past `after` (or Last-Event-ID), then those to come; ends with the turn.
+
+        Each `data:` is one TurnEvent, its `seq` is the `id:`. `event: error` brings an `error` frame and ends the stream.
+        204 when the last event has been seen.
+        """
 
 
 async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:

@@ -8,7 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import turns
+from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of
+from channels_app.api.openapi import body_of, described
 from channels_app.api.rate_headers import rate_headers
 from channels_app.api.serializers import turn_json
 from channels_app.frames import BadFrame, parse_object
@@ -17,10 +19,13 @@ from channels_app.protocol.client import Message
 from channels_app.protocol.server import Accepted
 from channels_app.replay import with_words
 
+MESSAGE = body_of(Message, optional="type", example={"content": "Hello, AI!"})
+
 
 class TurnsView(ApiView):
     """New messages."""
 
+    @described("send_message", {202: Accepted}, body=MESSAGE, refusals=(404, 409, 429, 501))
     def post(self, request: Request) -> Response:
         """202 with the `accepted` frame of a `message` frame, whose `type` may be left out."""
         frame = _message_frame(request.data)
@@ -34,6 +39,7 @@ class TurnsView(ApiView):
 class TurnView(ApiView):
     """One message and its answer."""
 
+    @described("get_turn", {200: shapes.Turn})
     def get(self, request: Request, turn: str) -> Response:
         """200 with the turn, its words read from the workspace where only that holds them."""
         return Response(turn_json(async_to_sync(_turn_with_words)(turn, user_of(request))))
@@ -42,6 +48,7 @@ class TurnView(ApiView):
 class CancelView(ApiView):
     """Stop a turn."""
 
+    @described("cancel_turn", {202: shapes.Turn})
     def post(self, request: Request, turn: str) -> Response:
         """202 with the turn, which ends soon; one that has ended stays as it is."""
         async_to_sync(turns.cancel_turn)(turn, user_id=user_of(request))

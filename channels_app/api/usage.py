@@ -13,7 +13,9 @@ from rest_framework.response import Response
 
 from accounts.usage import COLUMNS
 from accounts.usage_report import usage_json
+from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of, validated
+from channels_app.api.openapi import described
 
 # What a page shows unless it asks for more.
 DEFAULT_DAYS = 30
@@ -60,6 +62,7 @@ class UsageView(ApiView):
 
     renderer_classes = [JSONRenderer, CSVRenderer]
 
+    @described("get_usage", {200: shapes.Usage}, query=PeriodQuery)
     def get(self, request: Request) -> Response:
         """200 {since, until, limits, total, days}; with `?format=csv` or `Accept: text/csv` the days as a table."""
         period = validated(PeriodQuery, request.query_params)

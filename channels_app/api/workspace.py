@@ -9,7 +9,9 @@ from rest_framework.response import Response
 from accounts.licences import active_licence
 from agents.hints import hint_workspace
 from channels_app import warmup
+from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of, validated
+from channels_app.api.openapi import described
 from channels_app.api.serializers import WorkspaceBody, workspace_json
 from provisioning.workspaces import stop_workspace, workspace_status
 
@@ -20,10 +22,12 @@ BEGINS_WITHIN_S = 1.0
 class WorkspaceView(ApiView):
     """The user's workspace."""
 
+    @described("get_workspace", {200: shapes.Workspace})
     def get(self, request: Request) -> Response:
         """200 {state, stage, detail, since, last_cause}."""
         return Response(workspace_json(async_to_sync(workspace_status)(user_of(request))))
 
+    @described("start_or_stop_workspace", {202: shapes.Workspace}, body=WorkspaceBody)
     def post(self, request: Request) -> Response:
         """202 with the status after {"action": "start"|"stop"}; a start goes on by itself, its stages go to open sockets."""
         act = {"start": _start, "stop": stop_workspace}[validated(WorkspaceBody, request.data)["action"]]

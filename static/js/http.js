@@ -52,7 +52,7 @@ async function reason(answer) {
 }
 
 /** The cookie's token, which another tab may have renewed, or the one the page came with. */
-function csrfToken() {
+export function csrfToken() {
   const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie);
   return cookie ? decodeURIComponent(cookie[1]) : document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }

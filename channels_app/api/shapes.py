@@ -1,0 +1,211 @@
+"""What the API answers with, for its description; the tests hold the answers to it."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from accounts.tiers import Features, Limits
+from agents.preferences import Preferences
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Shape(BaseModel):
+    """An answer: every field is always there, and there are no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(Shape):
+    """A part of a list; `next` is the `cursor` of the part after it, null at the end."""
+
+    next: str | None
+
+
+class Problem(Shape):
+    """Why not: a code for programs, a sentence for the user."""
+
+    code: str
+    message: str
+
+
+class Ticket(Shape):
+    """A ticket for one WebSocket."""
+
+    ticket: str
+    expires_at: datetime
+
+
+class Session(Shape):
+    """A browser's session, whose cookie comes with it."""
+
+    user_id: str
+    expires_at: datetime
+
+
+class Token(Shape):
+    """A token of the development issuer."""
+
+    token: str
+    expires_at: datetime
+
+
+class Licence(Shape):
+    """A licence; `expires_at` null = never."""
+
+    tier: Literal["free", "pro", "enterprise"]
+    expires_at: datetime | None
+    features: Features
+    limits: Limits
+
+
+class Me(Shape):
+    """The user; one of `licence` and `problem` is null."""
+
+    user_id: str
+    licence: Licence | None
+    problem: Problem | None
+
+
+class Link(Shape):
+    """An account of another platform that speaks for the user; `name` is how the platform shows it."""
+
+    id: str
+    channel: str
+    account: str
+    name: str
+    created_at: datetime
+
+
+class LinkRequest(Shape):
+    """A code, or what became of it; `account` and `name` are null unless it is pending."""
+
+    id: str
+    channel: str
+    state: Literal["open", "pending", "refused"]
+    account: str | None
+    name: str | None
+    expires_at: datetime
+
+
+class Links(Shape):
+    """The user's links, and the requests that wait for a chat account or for the user."""
+
+    links: list[Link]
+    requests: list[LinkRequest]
+
+
+class LinkCode(Shape):
+    """A code to use in the chat app; `deep_link` null = the channel has none."""
+
+    code: str
+    deep_link: str | None
+    expires_at: datetime
+
+
+class Usage(Shape):
+    """What was used by day, model and channel; `limits` null = no licence in force."""
+
+    since: date
+    until: date
+    limits: dict[str, Any] | None
+    total: dict[str, Any]
+    days: list[dict[str, Any]]
+
+
+class Prices(Shape):
+    """USD per million tokens; null = unknown."""
+
+    input: float | None
+    cached: float | None
+    output: float | None
+
+
+class Model(Shape):
+    """A model that may answer; its id is `provider/name`."""
+
+    id: str
+    size: Literal["small", "large"]
+    context_tokens: Count | None
+    usd_per_million_tokens: Prices
+
+
+class Models(Shape):
+    """The models of the licence; `default` answers unless somebody chooses."""
+
+    models: list[Model]
+    default: str | None
+
+
+class Conversation(Shape):
+    """A conversation; `alias` is `main` for the one that all channels share, `model` null before the first answer."""
+
+    id: str
+    alias: Literal["", "main"]
+    title: str
+    model: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Conversations(Page):
+    """Conversations, the last used first."""
+
+    conversations: list[Conversation]
+
+
+class ConversationWithItems(Conversation):
+    """A conversation with a page of its history, oldest first; `before` asks for the page of older ones."""
+
+    items: list[dict[str, Any]]
+    before: int | None
+
+
+class Turn(Shape):
+    """A message and its answer, both empty while only a workspace that can't be reached holds them."""
+
+    turn: str
+    conversation: str
+    channel: str
+    state: Literal["queued", "running", "awaiting_approval", "awaiting_answer", "done", "failed", "cancelled"]
+    content: str
+    answer: str
+    model: str | None
+    usage: dict[str, Any]
+    error: Problem | None
+    ms: Count
+
+
+class Workspace(Shape):
+    """A workspace; `detail` is a sentence for the user, `last_cause` null when its last start went well."""
+
+    state: str
+    stage: str
+    detail: str
+    since: datetime | None
+    last_cause: str | None
+
+
+class AllPreferences(Preferences):
+    """What the user wants; null = no wish."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Approvals(Page):
+    """Approvals."""
+
+    approvals: Annotated[list[dict[str, Any]], Field(max_length=0)]
+
+
+class Uploads(Page):
+    """Uploads."""
+
+    uploads: Annotated[list[dict[str, Any]], Field(max_length=0)]
+
+
+class Schedules(Page):
+    """Schedules."""
+
+    schedules: Annotated[list[dict[str, Any]], Field(max_length=0)]
