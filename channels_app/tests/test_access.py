@@ -53,7 +53,7 @@ TABLE = {
     ("GET", "signin/"): _same(200),
     ("GET", "signin/provider/"): _same(404),  # no provider is set
     ("GET", "signin/callback/"): _same(404),
-    ("GET", "signed-out/"): _same(200),
+    ("GET", "signed-out/"): _same(404),
     ("POST", "signin/"): _same(403),  # without the page's CSRF token
     ("POST", "signout/"): _same(403),
     ("GET", ".well-known/jwks.json"): _same(200),
@@ -70,7 +70,7 @@ TABLE = {
     ("GET", "api/v1/usage"): MINE,
     ("GET", "api/v1/links"): MINE,
     ("POST", "api/v1/links/codes"): Row(201, 201, 401, 403, 401),
-    ("POST", "api/v1/links/<str:link>/confirm"): Row(404, 404, 401, 403, 401),
+    ("POST", "api/v1/links/<str:link>/confirm"): Row(200, 404, 401, 403, 401),
     ("POST", "api/v1/links/<str:link>/reject"): Row(404, 404, 401, 404, 401),
     ("DELETE", "api/v1/links/<str:link>"): Row(204, 404, 401, 204, 401),
     ("GET", "api/v1/conversations"): MINE,
