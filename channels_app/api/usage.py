@@ -62,7 +62,7 @@ class UsageView(ApiView):
 
     renderer_classes = [JSONRenderer, CSVRenderer]
 
-    @described("get_usage", {200: shapes.Usage}, query=PeriodQuery)
+    @described("get_usage", {200: shapes.Usage}, query=PeriodQuery, refusals=(404,))
     def get(self, request: Request) -> Response:
         """200 {since, until, limits, total, days}; with `?format=csv` or `Accept: text/csv` the days as a table."""
         period = validated(PeriodQuery, request.query_params)
