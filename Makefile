@@ -50,7 +50,7 @@ bench-smoke: ## print memory after 100 turns and the time to the first token
 
 bench-workspace: ## print start, memory and processor of a workspace's server and sidecar, and the time of backtests
 	$(BOOTSTRAP) test
-	@cd workspace && exec ../$(PY) -m bench $(ARGS)
+	@cd workspace && exec ../$(PY) -m figures $(ARGS)
 
 bench-admin: ## fill a throwaway database with a million users and print the time of each page of the admin; ARGS="--rows 100000"
 	$(BOOTSTRAP) test

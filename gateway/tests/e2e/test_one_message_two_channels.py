@@ -117,7 +117,10 @@ def test_health_is_only_read(gateway: Server, path: str) -> None:
 
 def test_a_start_over_http_says_that_it_has_begun(gateway: Server) -> None:
     headers = {"Authorization": f"Bearer {gateway.token('demo-free')}"}
-    answer = http.post(f"{gateway.url}/api/v1/workspace", json={"action": "start"}, headers=headers)
+    url = f"{gateway.url}/api/v1/workspace"
+    assert http.post(url, json={"action": "stop"}, headers=headers).json()["state"] == "stopped"
+
+    answer = http.post(url, json={"action": "start"}, headers=headers)
 
     assert answer.status_code == 202
     assert answer.json()["state"] == "starting"

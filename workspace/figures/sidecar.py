@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from lifecycle_sidecar.tests.peers import NAME, QUIET, activity, cluster
 
-from bench._processes import cpu_s, resident_mb
+from figures._processes import cpu_s, resident_mb
 
 WORKSPACE = Path(__file__).parents[1]
 LOOKS = 200

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mcp_server.tests.harness import get, running_server
 
-from bench._processes import cpu_s, resident_mb
+from figures._processes import cpu_s, resident_mb
 
 RUNS = 7
 AIM_S, AIM_MB = 1.5, 120

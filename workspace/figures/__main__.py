@@ -1,0 +1,22 @@
+"""Run each measurement of this folder, or those named: `python -m figures [start …]`. Exits with 1 when one is out of bounds."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import figures
+
+
+def main() -> None:
+    there = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if not module.name.startswith("_"))
+    excesses: list[str] = []
+    for name in sys.argv[1:] or there:
+        excesses += importlib.import_module(f"figures.{name}").main() or ()
+    if excesses:
+        sys.exit("Out of bounds: " + "; ".join(excesses))
+
+
+if __name__ == "__main__":
+    main()
