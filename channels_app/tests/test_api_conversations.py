@@ -75,7 +75,8 @@ async def test_pages_of_the_list_hold_every_conversation_once(gateway: str) -> N
     await create_conversation("demo-free")
     async with connection() as conn:
         await conn.execute("UPDATE conversations SET updated_at = '2026-01-01T00:00:00.123456Z'")
-    pages, cursor = [], ""
+    pages: list[list[str]] = []
+    cursor: str | None = ""
     async with http_of(gateway, "demo-pro") as http:
         while cursor is not None:
             page = (await http.get(f"{URL}?limit=2{cursor and f'&cursor={cursor}'}")).json()
