@@ -81,7 +81,9 @@ async def test_the_account_page_shows_the_users_own_usage_of_the_period(gateway:
     text, _ = await account_page(gateway, "demo-pro")
     longer, _ = await account_page(gateway, "demo-pro", "?days=90")
 
-    assert re.search(r"demo/&lt;b&gt;</th><td>3</td><td>0</td><td>4,000</td><td>0</td><td>321</td><td>0</td><td>\$1.25<", text)
+    assert re.search(
+        r"demo/&lt;b&gt;</th><td>3</td><td>0</td><td>4,000</td><td>0</td><td>321</td><td>0</td><td>\$1.25<", text
+    )
     assert "demo/old" not in text
     assert "demo/old" in longer
     assert "demo/other" not in text + longer
