@@ -42,7 +42,7 @@ REFUSALS = {
 }
 _WAIT = {"description": "Seconds after which another try may help.", "schema": {"type": "integer", "minimum": 0}}
 # Source: draft-ietf-httpapi-ratelimit-headers-10.
-_RATES = {
+_RATES: dict[str, JSON] = {
     "RateLimit": {"description": 'What is left: `"minute";r=3;t=12`.', "schema": {"type": "string"}},
     "RateLimit-Policy": {"description": 'The limits: `"minute";q=10;w=60`.', "schema": {"type": "string"}},
 }
