@@ -7,6 +7,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from mcp_server.deployments import ledger
 from mcp_server.deployments.feed import Feed
@@ -18,7 +19,8 @@ from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.strategies.choice import chosen_symbols
 from mcp_server.strategies.contract import Plain, read_contract, resolve_params
-from mcp_server.strategies.signals import Check, Runner, signals_job, weights_of
+from mcp_server.strategies.lookahead import checked_weights
+from mcp_server.strategies.signals import Runner, Signals, weights_of
 from mcp_server.strategies.store import Strategies
 from mcp_server.strategies.versions import StrategyVersion
 
@@ -96,10 +98,12 @@ class Desk:
         first = bisect_right(times, deployment.last_bar)
         if first == len(times):
             return 0
+        run = partial(self._sandbox.run, cancelled=stopping)
+        signals = Signals(deployment.source, bars, deployment.terms.params)
         # One run serves several bars only when no weight depends on later ones.
-        check: Check = "lookahead" if len(times) - first > 1 else None
-        job = signals_job(deployment.source, bars, params=[deployment.terms.params], check=check)
-        feed = Feed(times, bars, weights_of(self._sandbox.run(job, cancelled=stopping), bars))
+        many = len(times) - first > 1
+        weights = checked_weights(signals, run=run) if many else weights_of(run(signals.job()), bars)
+        feed = Feed(times, bars, weights)
         for index in range(first, len(times)):
             after = self._step_on(deployment, feed, index)
             if after is None:
@@ -154,8 +158,8 @@ class Desk:
     def _start(self, terms: Terms, version: StrategyVersion) -> tuple[int, Account]:
         """The newest bar that there is, and an account that has decided on its close."""
         bars = self._bars(terms)
-        job = signals_job(version.source, bars, params=[terms.params], check="lookahead")
+        signals = Signals(version.source, bars, terms.params)
         times = next(iter(bars.values())).times
-        feed = Feed(times, bars, weights_of(self._sandbox.run(job), bars))
+        feed = Feed(times, bars, checked_weights(signals, run=self._sandbox.run))
         last = len(times) - 1
         return times[last], ledger.opened(feed.prices(last).closes, feed.decided(last))

@@ -245,7 +245,8 @@ def test_the_same_key_deploys_once_also_from_many_at_once(bench: Bench) -> None:
         made = list(pool.map(lambda _: bench.desk.deploy(request(), key="k"), range(20)))
 
     assert {each.id for each in made} == {made[0].id}
-    assert bench.runner.runs == 1
+    # One over all bars, one over fewer.
+    assert bench.runner.runs == 2
     assert bench.store.count() == 1
 
 
