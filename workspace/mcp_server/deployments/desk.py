@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ from functools import partial
 
 from mcp_server.deployments import ledger
 from mcp_server.deployments.feed import Feed
+from mcp_server.deployments.history import check_history
 from mcp_server.deployments.ledger import Account
 from mcp_server.deployments.store import Deployment, Deployments, Terms
 from mcp_server.errors import BadSymbols, NoBars, SandboxFailed, SandboxUnavailable, WorkspaceError
@@ -96,7 +98,9 @@ class Desk:
         bars = self._bars(deployment.terms)
         times = next(iter(bars.values())).times
         first = bisect_right(times, deployment.last_bar)
+        check_history(deployment, times[:first], bars)
         if first == len(times):
+            self.store.note_well(deployment)
             return 0
         run = partial(self._sandbox.run, cancelled=stopping)
         signals = Signals(deployment.source, bars, deployment.terms.params)
@@ -151,9 +155,13 @@ class Desk:
         return bars
 
     def _ended_bars(self, symbol: str, interval: str) -> Bars:
-        """All bars but one that may go on: the last that is made of shorter ones, some of which may be still to come."""
+        """All bars but one that may go on: the last that is made of shorter ones, some of which may be still to come.
+
+        None that is dated in the future, which an archive may hold: it would be the newest for ever.
+        """
         instrument, bars = self._catalogue.find(symbol, interval)
-        return bars if instrument.interval == interval else bars[: len(bars) - 1]
+        ended = bars if instrument.interval == interval else bars[: len(bars) - 1]
+        return ended[: bisect_right(ended.times, time.time_ns())]
 
     def _start(self, terms: Terms, version: StrategyVersion) -> tuple[int, Account]:
         """The newest bar that there is, and an account that has decided on its close."""

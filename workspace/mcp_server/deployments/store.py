@@ -215,8 +215,10 @@ class Deployments:
     def note_error(self, name: str, error: str, *, counts: bool) -> None:
         """Keep why a step failed; after the last try that `counts` the deployment has failed and its orders are off."""
         with self._database.writing() as connection:
+            # One that lasts is found at every look, and written once.
             connection.execute(
-                "UPDATE deployments SET last_error = ?, tries = tries + ? WHERE id = ? AND state = 'running'",
+                "UPDATE deployments SET last_error = ?1, tries = tries + ?2"
+                " WHERE id = ?3 AND state = 'running' AND (?2 OR last_error IS NOT ?1)",
                 (error[:ERROR_CHARACTERS], counts, name),
             )
             (failed,) = connection.execute(
@@ -225,6 +227,14 @@ class Deployments:
             if failed:
                 _end(connection, name, "failed")
                 self._count(connection)
+
+    def note_well(self, deployment: Deployment) -> None:
+        """There is nothing to be stepped, and nothing stands in the way any more."""
+        if deployment.last_error is not None and not deployment.tries:
+            with self._database.writing() as connection:
+                connection.execute(
+                    "UPDATE deployments SET last_error = NULL WHERE id = ? AND state = 'running'", (deployment.id,)
+                )
 
     def fail(self, name: str, error: str) -> None:
         """End a deployment that can't go on."""

@@ -13,6 +13,7 @@ from mcp.client import Client
 
 from mcp_server.sandbox import Sandbox
 from mcp_server.storage.database import Database
+from mcp_server.tests.deploying import Bench
 from mcp_server.tests.harness import USER, RunningServer, call, running_server
 
 
@@ -74,3 +75,11 @@ def sandbox() -> Iterator[Sandbox]:
     made = Sandbox(tier="pro")
     yield made
     made.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A desk over an empty data file."""
+    opened = Bench(tmp_path)
+    yield opened
+    opened.close()
