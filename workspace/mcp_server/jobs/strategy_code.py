@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 import traceback
 import types
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mcp_server.errors import BadStrategyParams
-from mcp_server.jobs.contract import STRATEGY_FILE
+from mcp_server.jobs.contract import STRATEGY_FILE, without_paths
 from mcp_server.jobs.weights import Fault, Weights, weights_of
 from mcp_server.strategies.contract import FUNCTION, read_contract, resolve_params
 
@@ -143,5 +142,4 @@ def _text(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # noqa: BLE001 - the text comes from the user's own class
         text = ""
-    # Python tells where it found a module: "cannot import name 'x' from 'y' (/usr/lib/…/y.py)".
-    return re.sub(r"(?<![\w.])/[^\s'\"()]*/", "", text)[:MESSAGE_CHARACTERS] or "without a message"
+    return without_paths(text)[:MESSAGE_CHARACTERS] or "without a message"

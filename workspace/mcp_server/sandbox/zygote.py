@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, cast
 
+from mcp_server.jobs.contract import without_paths
 from mcp_server.sandbox import reach
 from mcp_server.sandbox.child import Channel, Entry, run_job
 from mcp_server.sandbox.confine import Confinement, why_not
@@ -92,7 +93,7 @@ class Zygote:
         try:
             entry = self._entry(asked)
         except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported, the job is told
-            _tell(status, {"failed": f"{type(error).__name__}: {error}"})
+            _tell(status, {"failed": f"{type(error).__name__}: {without_paths(str(error))}"})
             return
         self._fork(entry, asked, channel=channel, status=status)
 
