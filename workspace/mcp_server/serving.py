@@ -17,6 +17,7 @@ from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
 from mcp_server.activity import Activity
+from mcp_server.allocator import give_back_what_is_freed
 from mcp_server.deployments.stepper import Stepper
 from mcp_server.options import Options
 from mcp_server.server import build_server
@@ -51,6 +52,7 @@ class AnnouncingServer(uvicorn.Server):
 
 def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then raise SystemExit(0). Raises WorkspaceError or OSError when it can't begin."""
+    give_back_what_is_freed()
     # uvicorn raises the signal that stopped it once more, for the handler that was there before: without one the
     # process would die of it before the database is closed (uvicorn.Server.capture_signals).
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -86,7 +88,7 @@ def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
     port, activity_port = (listener.getsockname()[1] for listener in listeners)
     activity = _activity_of(workspace)
     # It would end every stream at SIGTERM, within half a second, although its call is not done yet.
-    AppStatus.disable_automatic_graceful_drain()
+    AppStatus.enable_automatic_graceful_drain = False
     server = build_server(workspace, activity)
     if options.conformance_fixtures:
         from mcp_server.conformance.fixtures import mount  # noqa: PLC0415 - no image has it

@@ -25,6 +25,7 @@ def run_backtest(order: Order, *, computing: Computing, store: Backtests, report
     identity = f"bt-{digest[:ID_CHARACTERS]}"
     if store.has(identity, strategy=order.strategy.name, version=order.strategy.version):
         return store.find(identity)
+    store.expect_room()
     report(0, STEPS, f"signals of {order.strategy.name} over {len(order.times)} bars, and the look-ahead check")
     weights = computing.checked_weights(order, order.params)
     report(1, STEPS, "trading")

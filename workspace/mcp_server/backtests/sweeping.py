@@ -60,6 +60,7 @@ def sweep(wanted: Sweep, *, computing: Computing, store: Backtests, report: Repo
     identity = f"sw-{digest[:ID_CHARACTERS]}"
     if store.has(identity, strategy=order.strategy.name, version=order.strategy.version):
         return store.find(identity)
+    store.expect_room()
     ranges = Ranges.of(order)
     measured, benchmark = _measure(wanted, ranges, computing=computing, report=report)
     first_choice = _choice(measured, len(ranges.judged_on) - 1, wanted.metric)

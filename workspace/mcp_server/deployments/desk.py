@@ -67,6 +67,7 @@ class Desk:
             known = self.store.with_key(key, request=text)
             if known is not None:
                 return known
+            self.store.expect_room()
             version = self._strategies.find(request.strategy)
             terms = self._terms(request, version)
             return self.store.add(

@@ -28,6 +28,9 @@ MOST_TRIES = 3
 
 ERROR_CHARACTERS = 1000
 
+# The largest source, twice for the log.
+DEPLOYMENT_BYTES = 128 * 1024
+
 _COLUMNS = "id, idempotency_key, request, terms, source, state, since, ended_at, last_bar, account, tries, last_error"
 
 
@@ -110,6 +113,10 @@ class Deployments:
         """The deployment that was made with this key. Raises DeploymentConflict when another one was asked for."""
         with self._database.reading() as connection:
             return _with_key(connection, key, request)
+
+    def expect_room(self) -> None:
+        """Raise StorageFull before the run for a deployment that there would be no room for."""
+        self._database.expect_room(DEPLOYMENT_BYTES)
 
     def add(self, terms: Terms, *, source: str, key: str, request: str, start: tuple[int, Account]) -> Deployment:
         """Keep a new deployment, begun at the bar and with the account of `start`, unless its key has one already.

@@ -97,9 +97,7 @@ class ZygoteLink:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                # A group of its own in this session and no session of its own: when the server is killed while the zygote is
-                # stopped, the kernel finds the group orphaned and wakes it with SIGHUP (POSIX, _exit), which ends it.
-                process_group=0,
+                start_new_session=True,
             )
         return ours
 

@@ -83,3 +83,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     opened = Bench(tmp_path)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def own_sandbox() -> Iterator[Sandbox]:
+    """A sandbox for one test, of the tier that runs one job at a time."""
+    made = Sandbox(tier="free")
+    yield made
+    made.close()

@@ -140,7 +140,8 @@ def test_a_row_of_an_archive_that_can_not_be_stepped_is_told(bench: Bench, chang
 
 def scaled(bars: Bars, factor: float) -> Bars:
     """The same bars after a split: all prices by a factor."""
-    return Bars.of([Bar(row.date, *(price * factor for price in row[1:5]), row.volume) for row in bars.rows()])
+    prices = ("open", "high", "low", "close")
+    return Bars.of([row._replace(**{name: getattr(row, name) * factor for name in prices}) for row in bars.rows()])
 
 
 def note_of(bench: Bench, deployment: Deployment) -> str:
