@@ -162,3 +162,25 @@ def test_what_is_left_of_sums_is_not_shown_as_cash(tmp_path: Path) -> None:
 def test_the_c_library_takes_its_settings() -> None:
     """Source: 548 MB for twenty backtests at once without them, 358 MB with them."""
     assert give_back_what_is_freed()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.8, 0.95])
+def test_the_label_of_a_split_stays_inside_the_picture(share: float) -> None:
+    """Source: the last tenth of the bars kept for judging: its label ran over the right edge and the axis."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from mcp_server.jobs.charts import DOTS_PER_INCH, INCHES, _draw_split
+
+    times = np.arange(1000).astype("datetime64[D]").astype("datetime64[ns]")
+    figure = Figure(figsize=(INCHES, INCHES), dpi=DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(times, np.ones(1000))
+    _draw_split(upper, lower, times[int(share * 1000)])
+    canvas.draw()  # type: ignore[no-untyped-call]  # the package has no types here
+    (label,) = upper.texts
+
+    edges, box = upper.get_window_extent(), label.get_window_extent()
+    assert edges.x0 <= box.x0 < box.x1 <= edges.x1
