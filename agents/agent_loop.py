@@ -16,14 +16,17 @@ from langchain_core.messages import AIMessage, AnyMessage, SystemMessage, ToolMe
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
+from agents import metrics
 from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
 from agents.harness_types import Meter
 from agents.model_step import BoundModel, call_model
+from agents.prompt_marks import as_kept
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired
+from agents.window import fitted
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -66,7 +69,7 @@ class Run:
             self.meter.heard(piece)
             await self.toolbox.emit(Token(piece))
 
-        prompt = [self.system, *repaired(messages)]
+        prompt = self._prompt(messages)
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
             spoken = await call_model(self.model, prompt, on_text=on_text)
@@ -76,8 +79,14 @@ class Run:
             raise
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += spoken.usage
+        metrics.prompt_read(self.listed.provider, spoken.usage)
         self.malformed = spoken.malformed
         return spoken.message
+
+    def _prompt(self, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+        """What the model is asked with; all of it is the beginning of the next step's."""
+        whole: list[AnyMessage] = [self.system, *repaired(messages)]
+        return [*fitted(whole[:-1], model=self.listed, tool_tokens=self.tool_tokens), as_kept(whole[-1])]
 
     async def tool_step(self, request: ToolCallRequest) -> ToolMessage:
         """Run one tool call."""

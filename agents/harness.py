@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.harness_types import Answer, Emit, Talk, TurnRequest
 from agents.lazy import load, loaded
 
 
@@ -15,6 +15,12 @@ async def run_agent(request: TurnRequest, emit: Emit) -> Answer:
     """
     turn_run = await load("agents.turn_run")
     return cast("Answer", await turn_run.run_turn(request, emit))
+
+
+async def summarise(talk: Talk) -> None:
+    """Sum up the older part of a conversation; a failure is logged."""
+    summaries = await load("agents.summaries")
+    await summaries.summarise(talk)
 
 
 async def close() -> None:

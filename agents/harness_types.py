@@ -73,15 +73,26 @@ class TurnRequest:
     meter: Meter = field(default_factory=Unmetered)
 
 
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation in which a turn has just ended, and the model (`provider/name`) that answered it."""
+
+    user_id: str
+    conversation: str
+    channel: str
+    model: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """How a turn ended well.
 
     `messages` are the turn's own, for `append_turn`: the user's, the agent's with its tool calls, the tools' results
-    (capped), and last the answer.
+    (capped), and last the answer. `summary_due`: the conversation has grown so long that its older part should be summed up.
     """
 
     content: str
     model: str
     usage: Usage = field(default_factory=Usage)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    summary_due: bool = False

@@ -29,6 +29,7 @@ class Conversation(models.Model):
     alias = models.TextField(blank=True, default="", help_text="'main' for the one that all channels of a user share")
     title = models.TextField(blank=True, default="")
     model = models.TextField(blank=True, default="", help_text="provider/name that answered last")
+    summed_up_after = models.DateTimeField(null=True, blank=True, help_text="no other summary is begun before")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

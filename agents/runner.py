@@ -13,7 +13,7 @@ from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
-from agents.harness_types import Answer, TurnRequest
+from agents.harness_types import Answer, Talk, TurnRequest
 from agents.hints import hint_workspace
 from agents.insisting import insist
 from agents.journal import journal
@@ -34,10 +34,11 @@ class TurnRun:
         self._brain = brain
         self._writer = TurnWriter(claim, journal())
         self._meter = StepMeter(claim)
-        self._agent: asyncio.Task[Answer] | None = None
+        self._agent: asyncio.Task[Answer] | asyncio.Task[None] | None = None
         self._began = time.monotonic()
         self._cancelled = claim.cancel_requested
         self._draining = False
+        self._summary_due = ""
 
     async def run(self) -> None:
         """Run the turn, whatever happens in it; a turn that another worker has taken over is left to that worker."""
@@ -45,6 +46,7 @@ class TurnRun:
         with structlog.contextvars.bound_contextvars(turn=claim.turn, user=claim.user_id, attempt=claim.attempts):
             try:
                 await self._attempt()
+                await self._sum_up()
             except FenceLost:
                 log.warning("turn_taken_over")
             except psycopg.Error as error:
@@ -98,9 +100,9 @@ class TurnRun:
         licence = await self._licence()
         if self._is_stopped():
             return self._stopped_outcome()
-        self._agent = asyncio.create_task(self._answer(licence))
+        self._agent = answering = asyncio.create_task(self._answer(licence))
         try:
-            answer = await self._agent
+            answer = await answering
         except asyncio.CancelledError:
             if not self._is_stopped():
                 raise
@@ -111,6 +113,7 @@ class TurnRun:
             log.exception("agent_broke")
             raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
         self._meter.model = answer.model
+        self._summary_due = answer.model if answer.summary_due else ""
         done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
         return Outcome(done, answer.messages)
 
@@ -146,6 +149,20 @@ class TurnRun:
         else:
             # Whoever takes it up again tells the turn's end as soon as the journal can be written.
             await disown(self.claim.turn, fence=self.claim.fence)
+
+    async def _sum_up(self) -> None:
+        """Sum up a conversation that has grown long. The turn is over and its conversation free: nobody waits for it."""
+        if not self._summary_due or self._is_stopped():
+            return
+        claim = self.claim
+        talk = Talk(claim.user_id, claim.conversation, claim.channel, self._summary_due)
+        self._agent = summing = asyncio.create_task(self._brain.summarise(talk))
+        try:
+            await asyncio.wait({summing})
+        finally:
+            summing.cancel()
+        if not summing.cancelled() and (error := summing.exception()):
+            log.error("summary_broke", error=type(error).__name__)
 
     async def _settle(self, outcome: Outcome) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""

@@ -22,6 +22,7 @@ from agents import harness
 from agents.errors import AgentFailed
 from agents.events import Event, Started, ToolCall, ToolProgress, ToolResult
 from agents.history import append_turn, read_history
+from agents.prompts import prompt
 from agents.tests.doubles.http_server import scripted_server, sse
 from agents.tests.doubles.mcp_double import mcp_double, progress_then, result, text, tool
 from agents.tests.licences import licence
@@ -111,11 +112,21 @@ async def test_the_prompt_begins_with_what_never_changes(talk: Talk, settings: A
         await talk.say("Hello?")
 
     messages = server.asked[0].body["messages"]
-    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "assistant", "user"]
-    system = messages[0]["content"]
-    assert system.index("You are Dexorder's trading assistant") == 0
-    assert system.index("<profile>") < system.index("I trade only futures") < system.index("<preferences>")
-    assert system.index("<preferences>") < system.index("Today is ")
+    assert [message["role"] for message in messages] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+        "user",
+    ]
+    assert messages[0]["content"] == prompt("system").text
+    aside, asked = messages[-2]["content"], messages[-1]["content"]
+    assert asked == "Hello?"
+    assert aside.startswith("<context>")
+    assert aside.index("Today is ") < aside.index("<profile>") < aside.index("<memories>\n- I trade only futures")
+    assert "used_bytes" not in aside
 
 
 async def test_the_preferred_model_answers_until_the_conversation_has_one(talk: Talk, settings: Any) -> None:
