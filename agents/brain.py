@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts.licences import Licence
 from agents.harness_types import Answer, Emit, Talk, TurnRequest
+from agents.waiting import Waits
 
 
 async def nothing_to_sum_up(_talk: Talk) -> None:
@@ -16,12 +17,13 @@ async def nothing_to_sum_up(_talk: Talk) -> None:
 class Brain:
     """What the engine needs of an agent.
 
-    `run` answers a turn, or raises AgentFailed. `remember` gives a finished turn's messages to the user's workspace
-    (licence, conversation, turn, messages), again and again without harm, or raises AgentFailed.
+    `run` answers a turn, ends the attempt by waiting for the user (agents.waiting), or raises AgentFailed. `remember` gives
+    a finished turn's messages to the user's workspace (licence, conversation, turn, messages), again and again without harm,
+    or raises AgentFailed.
     `summarise` sums up a conversation whose answer said that it is due; it tells of its failures itself.
     """
 
-    run: Callable[[TurnRequest, Emit], Coroutine[Any, Any, Answer]]
+    run: Callable[[TurnRequest, Emit], Coroutine[Any, Any, Answer | Waits]]
     remember: Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
     summarise: Callable[[Talk], Coroutine[Any, Any, None]] = nothing_to_sum_up
 

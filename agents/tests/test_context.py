@@ -76,7 +76,7 @@ class Accounting:
 
 
 def _counted(vendor: str, cached: str) -> float:
-    return metrics.prompt_tokens.labels(provider=vendor, cached=cached)._value.get()
+    return float(metrics.prompt_tokens.labels(provider=vendor, cached=cached)._value.get())
 
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic"])
