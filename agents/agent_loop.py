@@ -21,11 +21,11 @@ from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
-from agents.harness_types import Meter
+from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_step import BoundModel, call_model
 from agents.prompt_marks import as_kept
 from agents.tool_step import Toolbox, call_tool
-from agents.transcript import repaired
+from agents.transcript import repaired, said_by_user
 from agents.window import fitted
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Run:
     toolbox: Toolbox
     system: SystemMessage
     meter: Meter
+    more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
     text: str = ""
     usage: Usage = field(default_factory=Usage)
@@ -102,7 +103,9 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
         request: ModelRequest[Run],
         handler: Callable[[ModelRequest[Run]], Awaitable[ModelResponse[Any]]],  # noqa: ARG002 - replaced
     ) -> ModelResponse[Any]:
-        return ModelResponse(result=[await request.runtime.context.model_step(request.messages)])
+        run = request.runtime.context
+        joined = [said_by_user(each) for each in await run.more()]
+        return ModelResponse(result=[*joined, await run.model_step([*request.messages, *joined])])
 
     async def awrap_tool_call(
         self,

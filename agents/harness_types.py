@@ -17,6 +17,19 @@ async def ignore_stage(_report: StageReport) -> None:
     """For a run of which nobody watches the workspace's start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user added to a message while it is being answered, and in which channel."""
+
+    content: str
+    channel: str
+
+
+async def nobody_joins() -> list[Said]:
+    """For a run that no message can join."""
+    return []
+
+
 class Meter(Protocol):
     """What each model call of a turn passes through: asked before it, told of it as it comes, and after it.
 
@@ -58,7 +71,8 @@ class TurnRequest:
 
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
     `provider/name` or None. `attempt` counts from 1, and anew when the turn has waited for its user, of which `resumed`
-    tells. `on_stage` hears of the workspace's start, `meter` of each model call.
+    tells. `on_stage` hears of the workspace's start, `meter` of each model call. `joined` is what the
+    user has added in earlier attempts; `more` gives, before each model call, what was added since.
     """
 
     turn: str
@@ -73,6 +87,8 @@ class TurnRequest:
     resumed: Resumed | None = None
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
+    joined: tuple[Said, ...] = ()
+    more: Callable[[], Awaitable[list[Said]]] = nobody_joins
 
 
 @dataclass(frozen=True, slots=True)

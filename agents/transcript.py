@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
+from agents.harness_types import Said
 from agents.mcp.limits import capped
 from agents.mcp.tools import NAMESPACE
 from agents.prompt_marks import as_kept
@@ -17,6 +18,8 @@ STORED_RESULT_BYTES = 4 * 1024
 
 # An argument may be a whole CSV file; what it was is seen from its beginning.
 STORED_ARGUMENT_CHARACTERS = 500
+
+_CHANNEL = "dexorder_channel"
 
 INTERRUPTED = "[This call was interrupted; its result is not known.]"
 
@@ -69,6 +72,9 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                     "name": plain_name(message.name or ""),
                 }
             )
+        elif isinstance(message, HumanMessage):
+            channel = message.additional_kwargs.get(_CHANNEL)
+            found.append({"role": "user", "content": message.text, **({"channel": channel} if channel else {})})
         elif isinstance(message, AIMessage):
             calls = [
                 {"id": call["id"], "name": plain_name(call["name"]), "arguments": shortened(call["args"])}
@@ -83,6 +89,11 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                 }
             )
     return found
+
+
+def said_by_user(said: Said) -> HumanMessage:
+    """What the user added while the answer was being written."""
+    return HumanMessage(said.content, additional_kwargs={_CHANNEL: said.channel})
 
 
 def plain_name(model_name: str) -> str:

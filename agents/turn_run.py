@@ -26,7 +26,7 @@ from agents.providers import switched_on
 from agents.routing import Choice, Wishes, choose
 from agents.summary_due import is_due
 from agents.tool_step import Toolbox
-from agents.transcript import recalled, stored
+from agents.transcript import recalled, said_by_user, stored
 from agents.vendor_errors import VENDOR_ERRORS
 from agents.window import history_budget
 
@@ -59,6 +59,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         toolbox=Toolbox(session, tools, emit),
         system=as_kept(SystemMessage(SYSTEM.text)),
         meter=request.meter,
+        more=request.more,
         tool_tokens=tool_tokens(tools),
     )
     budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
@@ -69,7 +70,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         content=run.text,
         model=choice.model.spec,
         usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
-        messages=[_asked(request), *stored(added, model=choice.model.spec)],
+        messages=[_asked(request), *stored([*map(said_by_user, request.joined), *added], model=choice.model.spec)],
         summary_due=tools.has("set_summary") and is_due(context.recent, budget=budget),
     )
 
@@ -83,6 +84,7 @@ def _messages(context: Context, request: TurnRequest, *, budget: int) -> list[An
         *recalled(context.recent.items, budget=budget),
         as_aside(HumanMessage(aside)),
         HumanMessage(request.content),
+        *map(said_by_user, request.joined),
     ]
 
 

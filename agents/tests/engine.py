@@ -15,7 +15,7 @@ from agents.brain import Brain
 from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.harness_types import Answer, Emit, Said, TurnRequest
 from agents.journal import journal
 from agents.queue import claim_next, claim_uncared
 from agents.runner import TurnRun
@@ -38,7 +38,8 @@ class ScriptedBrain:
 
     `ask yes` and `ask what` end the attempt by waiting, at most so many seconds as they are given. Its state is what it said.
 
-    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`.
+    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`;
+    `look` takes up what joins the turn before one.
     """
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
@@ -48,6 +49,7 @@ class ScriptedBrain:
     stored_order: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     resumed: dict[str, list[Resumed]] = field(default_factory=lambda: defaultdict(list))
+    joined: dict[str, list[Said]] = field(default_factory=dict)
     storing: bool = True
 
     def brain(self) -> Brain:
@@ -69,6 +71,8 @@ class ScriptedBrain:
                 return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
             elif order in {"ask yes", "ask what"}:
                 return waits(order, said, ttl_s=float(text or 1800))
+            elif order == "look":
+                self.joined[request.turn] = [*(self.joined.get(request.turn) or request.joined), *await request.more()]
             elif order in {"ask", "hear", "pay"}:
                 await _call_model(request, order, text)
             elif order == "fail":
@@ -147,7 +151,7 @@ class TestWorker:
         run, task = self.runs[turn]
         orders = self.brain.orders[turn, run.claim.attempts]
         await orders.put((order, text))
-        if order in {"ask", "pay"}:
+        if order in {"ask", "pay", "look"}:
             await orders.put(("hear", ""))
         while order not in ENDS and not orders.empty() and not task.done():  # noqa: ASYNC110 - nothing tells of a `get`
             await asyncio.sleep(0.001)
@@ -172,7 +176,13 @@ class TestWorker:
 
 
 async def say(
-    content: str, *, user: str = "demo-pro", channel: str = "web", external: str = "", conversation: str | None = None
+    content: str,
+    *,
+    user: str = "demo-pro",
+    channel: str = "web",
+    external: str = "",
+    conversation: str | None = None,
+    when_busy: str | None = None,
 ) -> Accepted:
     """Accept a message."""
     return await accept_message(
@@ -182,6 +192,7 @@ async def say(
             external_id=external or str(new_uuid()),
             content=content,
             conversation=conversation,
+            when_busy=when_busy,
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )
