@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from agents.cancelling import cancel_on
-from agents.commands import AfterCommit
 from agents.errors import Refused
+from agents.queue import AfterCommit
 from gateway.db import Connection, notify
 
 BUSY_POLICIES = ("queue", "interrupt", "steer", "reject")

@@ -129,7 +129,10 @@ async def accept_message(message: IncomingMessage) -> Accepted:
                 conn, message, licence, conversation=conversation, after_commit=after_commit
             )
         else:
-            context = commands.Context(conn, message.user_id, conversation, cancel_on, facts, after_commit)
+            context = commands.Context(
+                conn, message.user_id, conversation, cancel_on, facts, message.channel,
+                commands.words_of(message.content), after_commit,
+            )  # fmt: skip
             accepted, events = await _answer_command(message, command, context)
     for act in after_commit:
         await act()

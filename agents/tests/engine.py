@@ -13,6 +13,7 @@ from accounts.licences import Licence
 from agents.aftercare import finish_for_another
 from agents.brain import Brain
 from agents.catalogue import Model
+from agents.conversations import create_conversation
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
 from agents.harness_types import Answer, Emit, Said, TurnRequest
@@ -71,29 +72,28 @@ class ScriptedBrain:
                 return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
             elif order in {"ask yes", "ask what"}:
                 return waits(order, said, ttl_s=float(text or 1800))
-            elif order == "look":
-                self.joined[request.turn] = [*(self.joined.get(request.turn) or request.joined), *await request.more()]
-            elif order in {"ask", "hear", "pay"}:
-                await _call_model(request, order, text)
+            elif order in {"ask", "hear", "pay", "look"}:
+                await self._call_model(request, order, text)
             elif order == "fail":
                 raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
             else:
                 raise ZeroDivisionError
+
+    async def _call_model(self, request: TurnRequest, order: str, text: str) -> None:
+        if order == "ask":
+            await request.meter.begin(PRICED, prompt_tokens=int(text))
+        elif order == "hear":
+            request.meter.heard(text)
+        elif order == "look":
+            self.joined[request.turn] = [*(self.joined.get(request.turn) or request.joined), *await request.more()]
+        else:
+            await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
 
     async def remember(self, _licence: Licence, _conversation: str, turn: str, messages: list[dict[str, Any]]) -> None:
         if not self.storing:
             raise AgentFailed("workspace_failed", "The workspace is away.", retryable=True)
         self.stored.setdefault(turn, messages)
         self.stored_order.append(turn)
-
-
-async def _call_model(request: TurnRequest, order: str, text: str) -> None:
-    if order == "ask":
-        await request.meter.begin(PRICED, prompt_tokens=int(text))
-    elif order == "hear":
-        request.meter.heard(text)
-    else:
-        await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
 
 
 def waits(order: str, said: str, *, ttl_s: float) -> Waits:
@@ -196,6 +196,19 @@ async def say(
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )
+
+
+async def something_waits(user: str, order: str = "ask yes", *, channel: str = "web") -> str:
+    """The id of an approval, or with `ask what` of a question, of a new turn that waits for it in a conversation of its own."""
+    conversation = (await create_conversation(user)).id
+    await say("Do it", user=user, channel=channel, conversation=conversation)
+    worker = await TestWorker(ScriptedBrain()).begin()
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, order)
+    await worker.done(turn)
+    await worker.lose_lease()
+    return str((await row(turn, "wait_id"))[0])
 
 
 async def let_retries_be_due() -> None:
