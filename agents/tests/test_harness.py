@@ -21,6 +21,7 @@ from accounts.licences import Licence
 from agents import harness
 from agents.errors import AgentFailed
 from agents.events import Event, Started, ToolCall, ToolProgress, ToolResult
+from agents.harness_types import Said
 from agents.history import append_turn, read_history
 from agents.prompts import prompt
 from agents.tests.doubles.http_server import scripted_server, sse
@@ -242,3 +243,22 @@ def test_tracing_stays_off_whatever_the_environment_says() -> None:
     )
     names = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2")
     subprocess.run([sys.executable, "-c", script], env={**os.environ, **dict.fromkeys(names, "true")}, check=True)
+
+
+async def test_what_the_user_adds_goes_into_the_models_next_call_and_into_the_history(talk: Talk, settings: Any) -> None:
+    added = [[], [Said("In weeks, please", "telegram")]]
+
+    async def more() -> list[Said]:
+        return added.pop(0)
+
+    async with scripted_server(calls("list_instruments", {}), says("In weeks.")) as server:
+        openai(settings, server)
+        answer = await talk.say("RSI of SPX?", joined=(Said("Be brief", "web"),), more=more)
+
+    first, second = (asked.body["messages"] for asked in server.asked)
+    assert [message["content"] for message in first[-2:]] == ["RSI of SPX?", "Be brief"]
+    assert [message["role"] for message in second[-3:]] == ["assistant", "tool", "user"]
+    assert second[-1]["content"] == "In weeks, please"
+    said = [(each["content"], each["channel"]) for each in answer.messages if each["role"] == "user"]
+    assert said == [("RSI of SPX?", "web"), ("Be brief", "web"), ("In weeks, please", "telegram")]
+    assert [each["role"] for each in answer.messages] == ["user", "user", "assistant", "tool", "user", "assistant"]
