@@ -139,3 +139,21 @@ class OutboxRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.user_id}"
+
+
+class WorkflowRun(models.Model):
+    """A turn that a workflow answers, until the turn has ended. No foreign key, since it is swept once the turn is gone."""
+
+    turn = models.UUIDField(primary_key=True, db_column="turn_id")
+    workflow = models.TextField()
+    inputs = models.JSONField(help_text="what it was started with")
+    said = models.TextField(blank=True, help_text="what the agent had said before it started the workflow")
+    messages = models.JSONField(default=list)
+    call = models.TextField(blank=True, help_text="the agent's call of the workflow; blank when a person or a schedule started it")
+    usage = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "workflow_runs"
+
+    def __str__(self) -> str:
+        return f"{self.workflow} of {self.turn}"

@@ -111,7 +111,7 @@ class TurnRun:
             log.exception("agent_broke")
             raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
         self._meter.model = answer.model
-        done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
+        done = Done(content=answer.content, model=answer.model or None, usage=answer.usage, ms=self._ms())
         return Outcome(done, answer.messages)
 
     async def _answer(self, licence: Licence) -> Answer:
@@ -164,7 +164,7 @@ class TurnRun:
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
             preferred_model=claim.preferred_model or None, attempt=claim.attempts, on_stage=self._on_stage,
-            meter=self._meter,
+            meter=self._meter, fence=claim.fence, workflow=claim.workflow,
         )  # fmt: skip
 
     async def _on_stage(self, report: StageReport) -> None:

@@ -57,7 +57,7 @@ def _complaint(tools: ToolSet, call: Call) -> str | None:
 
 
 async def _run(box: Toolbox, call: Call) -> ToolOutcome:
-    name, progress = plain_name(call["name"]), _Progress(box.emit, call["id"] or "")
+    name, progress = plain_name(call["name"]), ProgressFrames(box.emit, call["id"] or "")
     try:
         outcome = await box.session.call_tool(name, call["args"], on_progress=progress.show)
     except CallFailed as error:
@@ -69,7 +69,7 @@ async def _run(box: Toolbox, call: Call) -> ToolOutcome:
 
 
 @dataclass(slots=True)
-class _Progress:
+class ProgressFrames:
     """A call's progress on its way to the user. The SDK reports it from tasks of its own, some of which come late."""
 
     emit: Emit

@@ -13,7 +13,8 @@ from agents.agent_loop import Run, run_loop
 from agents.errors import AgentFailed
 from agents.estimates import tool_tokens
 from agents.events import Started
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.handover import HandOver, definition, offered_workflows
+from agents.harness_types import Answer, Emit, Handed, TurnRequest
 from agents.mcp.errors import CallFailed, Reason, workspace_failure
 from agents.mcp.history import read_page
 from agents.mcp.pool import pool
@@ -28,6 +29,7 @@ from agents.routing import Choice, Wishes, choose
 from agents.tool_step import Toolbox
 from agents.transcript import recalled, stored
 from agents.vendor_errors import VENDOR_ERRORS
+from agents.workflows import Workflow
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
@@ -36,7 +38,7 @@ JSON = dict[str, Any]
 HISTORY_MESSAGES = 50
 
 
-async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
+async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed:
     """See `agents.harness.run_agent`."""
     session = pool().session(request.licence, on_stage=request.on_stage)
     try:
@@ -48,15 +50,20 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         raise workspace_failure(error) from error
     choice = choose(_wishes(request, context), offer(request.licence))
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
+    offered = offered_workflows(request.licence)
     run = Run(
-        model=await _bound(choice, tools),
+        model=await _bound(choice, tools, offered),
         listed=choice.model,
         toolbox=Toolbox(session, tools, emit),
         system=SystemMessage(system_text(context, today=datetime.now(UTC).date())),
         meter=request.meter,
         tool_tokens=tool_tokens(tools),
+        workflows=offered,
     )
-    added = await run_loop(run, [*recalled(history.items), HumanMessage(request.content)])
+    try:
+        added = await run_loop(run, [*recalled(history.items), HumanMessage(request.content)])
+    except HandOver as handing:
+        return _handed(run, handing)
     usage = run.usage
     cost = choice.model.cost_usd(usage)
     return Answer(
@@ -64,6 +71,17 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         model=choice.model.spec,
         usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
         messages=[_asked(request), *stored(added, model=choice.model.spec)],
+    )
+
+
+def _handed(run: Run, handing: HandOver) -> Handed:
+    return Handed(
+        workflow=handing.call["name"],
+        inputs=handing.call["args"],
+        said=f"{run.text}\n\n" if run.text else "",
+        messages=stored(handing.messages, model=run.listed.spec),
+        call=handing.call["id"] or "",
+        usage=run.usage,
     )
 
 
@@ -84,13 +102,13 @@ def _asked(request: TurnRequest) -> JSON:
     return {"role": "user", "content": request.content, "channel": request.channel}
 
 
-async def _bound(choice: Choice, tools: ToolSet) -> BoundModel:
+async def _bound(choice: Choice, tools: ToolSet, offered: dict[str, Workflow]) -> BoundModel:
     provider = switched_on()[choice.model.provider]
     endpoint = provider.endpoint()
     if endpoint is None:
         raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
     built = await model_pool().get(provider, choice.model.name, endpoint)
-    runnable = model_pool().with_tools(built, tools)
+    runnable = model_pool().with_tools(built, tools, beside=[definition(each) for each in offered.values()])
     return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))
 
 

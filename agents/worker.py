@@ -15,6 +15,7 @@ from agents.brain import Brain, live_brain
 from agents.errors import FenceLost
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
+from agents.workflow_runs import erase_ended
 from gateway.db import connection
 from gateway.services import Services
 
@@ -94,7 +95,7 @@ class Worker:
 
     async def _sweep(self) -> None:
         while not self._stopping:
-            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times, _close_days):
+            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times, _close_days, erase_ended):
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)
 

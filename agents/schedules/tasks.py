@@ -1,0 +1,123 @@
+"""Tasks that are due become turns, like messages that their user had written."""
+
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from accounts.licences import NotLicensed, lock_licence_on
+from agents.errors import Refused
+from agents.schedules.rows import COLUMNS, Schedule, Where
+from agents.schedules.rules import next_due
+from agents.schedules.telling import AfterCommit, Told, tell_on
+from agents.turns import IncomingMessage, accept_on
+from agents.workflow_runs import WorkflowRun
+from agents.workflows import started_by
+from gateway.db import Connection, connection
+
+# With these it is not this run that can't be, but any.
+LASTING = frozenset({"no_licence", "licence_expired", "not_included"})
+
+
+async def run_due(*, now: datetime | None = None) -> bool:
+    """Accept the turn of a task that is due; False when none is. `now` is the database's clock, unless a test says.
+
+    The turn and the next time are one transaction, and the turn's external id is the task and its time: however many workers
+    look, it is done once. Of times that were missed the last is made up for.
+    """
+    candidate = await _candidate(now)
+    if candidate is None:
+        return False
+    schedule_id, user_id = candidate
+    after: list[AfterCommit] = []
+    async with connection() as conn, conn.transaction():
+        # The licence first, then the rest: in this order everywhere, or two of them would wait for each other.
+        await _lock_licence(conn, user_id)
+        found = await _lock_due(conn, schedule_id, now)
+        if found is None:
+            return True
+        schedule, moment = found
+        reason = await _accept(conn, schedule, after)
+        if reason and schedule.state == "active":
+            await _tell_pause(conn, schedule, reason, after)
+        due = next_due(schedule.task.rule, zone=schedule.task.zone, after=moment)
+        await conn.execute(
+            "UPDATE schedules SET due_at = %s, run_at = %s, state = %s, reason = %s WHERE id = %s",
+            (due, moment, "paused" if reason else "active", reason, schedule.id),
+        )
+    for act in after:
+        await act()
+    return True
+
+
+async def _candidate(now: datetime | None) -> tuple[str, str] | None:
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT id::text, user_id FROM schedules WHERE kind = 'task' AND due_at <= COALESCE(%s, clock_timestamp())"
+            " ORDER BY due_at LIMIT 1",
+            (now,),
+        )
+        return await cursor.fetchone()
+
+
+async def _lock_licence(conn: Connection, user_id: str) -> None:
+    try:
+        await lock_licence_on(conn, user_id)
+    except NotLicensed:
+        # Told by what comes next.
+        return
+
+
+async def _lock_due(conn: Connection, schedule: str, now: datetime | None) -> tuple[Schedule, datetime] | None:
+    async with conn.cursor(row_factory=class_row(Schedule)) as cursor:
+        await cursor.execute(
+            f"SELECT {COLUMNS} FROM schedules WHERE id = %s AND due_at <= COALESCE(%s, clock_timestamp()) FOR UPDATE",
+            (schedule, now),
+        )
+        found = await cursor.fetchone()
+    moment = await (await conn.execute("SELECT COALESCE(%s, clock_timestamp())", (now,))).fetchone()
+    return None if found is None or moment is None else (found, moment[0])
+
+
+async def _accept(conn: Connection, schedule: Schedule, after: list[AfterCommit]) -> str:
+    """Accept the turn; why it and all later ones can't be, "" otherwise. A limit that resets is told by a turn of its own."""
+    try:
+        async with conn.transaction():
+            accepted, begin = await accept_on(conn, _message(schedule), feature="schedules")
+    except Refused as refusal:
+        if refusal.code in LASTING:
+            return refusal.message
+        text = f"The task could not be done this time: {refusal.message}"
+        told = await tell_on(conn, _told(schedule, f"skip:{schedule.due_at.isoformat()}", text))
+        after.extend([told[1]] if told else [])
+        return ""
+    if not accepted.duplicate:
+        after.append(begin)
+    return ""
+
+
+async def _tell_pause(conn: Connection, schedule: Schedule, reason: str, after: list[AfterCommit]) -> None:
+    told = await tell_on(conn, _told(schedule, f"pause:{schedule.due_at.isoformat()}", pause_words(reason)))
+    after.extend([told[1]] if told else [])
+
+
+def pause_words(reason: str) -> str:
+    """How a user hears that something rests."""
+    return f"This is paused: {reason} It goes on by itself when your licence allows it again."
+
+
+def _message(schedule: Schedule) -> IncomingMessage:
+    task = schedule.task
+    started = started_by(task.text)
+    return IncomingMessage(
+        user_id=schedule.user_id,
+        channel=schedule.channel,
+        external_id=f"schedule:{schedule.id}:{schedule.due_at.isoformat()}",
+        content=f"[Scheduled {task.rule.words()}] {task.text}",
+        reply_to=schedule.reply_to,
+        workflow=WorkflowRun(started[0].name, started[1]) if started else None,
+    )
+
+
+def _told(schedule: Schedule, what: str, text: str) -> Told:
+    where = Where(schedule.channel, schedule.reply_to)
+    return Told(schedule.user_id, where, f"schedule:{schedule.id}:{what}", f"/schedule {schedule.words()}", text)
