@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from accounts.licences import Licence
 from agents.catalogue import Model
 from agents.events import Event, Usage
+from agents.waiting import Resumed
 from provisioning.stages import OnStage, StageReport
 
 Emit = Callable[[Event], Awaitable[None]]
@@ -58,8 +59,8 @@ class TurnRequest:
     `fence` is the claim's, `workflow` the name of one that answers the turn in the agent's place, "" = none.
 
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
-    `provider/name` or None. `attempt` counts from 1. `on_stage` hears of the workspace's start, `meter` of
-    each model call.
+    `provider/name` or None. `attempt` counts from 1, and anew when the turn has waited for its user, of which `resumed`
+    tells. `on_stage` hears of the workspace's start, `meter` of each model call.
     """
 
     turn: str
@@ -73,6 +74,7 @@ class TurnRequest:
     attempt: int = 1
     fence: int = 0
     workflow: str = ""
+    resumed: Resumed | None = None
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
 
