@@ -3,12 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
-from redis.exceptions import RedisError
 
 from accounts.errors import Window
 from accounts.licences import Licence
@@ -16,13 +15,12 @@ from agents import commands
 from agents.admission import admit, take_quota
 from agents.cancelling import cancel_on, no_turn
 from agents.conversations import lock_conversation
-from agents.errors import FenceLost, JournalLost, Refused
+from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
-from agents.hints import hint_turn
-from agents.journal import journal
+from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import disown
-from agents.writer import encode
+from agents.workflow_runs import WorkflowRun, put_run
+from agents.workflows import workflows
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
 
@@ -34,15 +32,13 @@ QUEUE_CAP = 20
 ACCEPT_BLOCK = 10
 BUSY_POLICIES = ("queue", "interrupt", "steer", "reject")
 
-log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one.
+    `conversation` None is the main one. `workflow` answers in the agent's place.
     """
 
     user_id: str
@@ -54,6 +50,7 @@ class IncomingMessage:
     when_busy: str = "queue"
     attachments: tuple[str, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
+    workflow: WorkflowRun | None = None
 
     @property
     def digest(self) -> str:
@@ -114,9 +111,12 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     conversation), `conflict` (the same id with other content), `queue_full`, `rate_limited` or `budget_exhausted`, and
     psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
-    _check(message)
     command = commands.parse(message.content)
-    facts = await command.facts(message.user_id) if command else ""
+    if command is None:
+        return await _accept_for_agent(message)
+    _check(message)
+    words = commands.words_of(message.content)
+    facts = await command.facts(message.user_id, words)
     after_commit: list[commands.AfterCommit] = []
     async with connection() as conn, conn.transaction():
         known = await _find_duplicate(conn, message)
@@ -124,16 +124,46 @@ async def accept_message(message: IncomingMessage) -> Accepted:
             return known
         licence = await admit(conn, message.user_id, channel=message.channel)
         conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
-        if command is None:
-            accepted, events = await _queue(conn, message, licence, conversation=conversation)
-        else:
-            context = commands.Context(conn, message.user_id, conversation, cancel_on, facts, after_commit)
-            accepted, events = await _answer_command(message, command, context)
+        context = commands.Context(
+            conn, message.user_id, conversation, cancel_on, facts, message.channel, words, after_commit, licence,
+            message.reply_to,
+        )  # fmt: skip
+        accepted, events = await _answer_command(message, command, context)
     for act in after_commit:
         await act()
-    if not accepted.duplicate:
-        await _begin_journal(accepted, message.user_id, events)
+    await _begin(accepted, message, events)
     return accepted
+
+
+async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, commands.AfterCommit]:
+    """Store a message that is no command, in the caller's transaction; what is returned beside is for after its commit.
+
+    Raises what `accept_message` raises.
+    """
+    _check(message)
+    known = await _find_duplicate(conn, message)
+    if known is not None:
+        return known, _nothing
+    licence = await admit(conn, message.user_id, channel=message.channel)
+    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+    accepted, events = await _queue(conn, message, licence, conversation=conversation)
+    return accepted, partial(_begin, accepted, message, events)
+
+
+async def _accept_for_agent(message: IncomingMessage) -> Accepted:
+    async with connection() as conn, conn.transaction():
+        accepted, begin = await accept_on(conn, message)
+    await begin()
+    return accepted
+
+
+async def _begin(accepted: Accepted, message: IncomingMessage, events: list[Event]) -> None:
+    if not accepted.duplicate:
+        await begin_journal(accepted.turn, accepted.conversation, user_id=message.user_id, events=events)
+
+
+async def _nothing() -> None:
+    """What is left to do for a message that was accepted before."""
 
 
 async def cancel_turn(turn: str, *, user_id: str) -> None:
@@ -216,10 +246,15 @@ async def _queue(
     position = await _position(conn, turn=turn, conversation=conversation)
     if position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+    run = message.workflow or commands.started_workflow(message.content)
+    if run is not None:
+        _require_workflow(licence, run)
     # First the row, then the quota: one that was sent twice at once is found out by the row, and uses none.
     if not await _insert(conn, message, turn=turn, conversation=conversation):
         return await _lost_race(conn, message), []
     windows = await take_quota(conn, licence)
+    if run is not None:
+        await put_run(conn, turn, run)
     events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
     if position:
         events.append(Queued(position=position))
@@ -227,6 +262,13 @@ async def _queue(
         events.append(Notice(text=waiting))
     await notify(conn, "turns")
     return Accepted(turn, conversation, position, windows=windows), events
+
+
+def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
+    try:
+        workflows()[run.workflow].require(licence)
+    except AgentFailed as error:
+        raise Refused(error.code, error.message) from error
 
 
 async def _waits_for_slot(conn: Connection, licence: Licence) -> str:
@@ -298,20 +340,3 @@ async def _position(conn: Connection, *, turn: str, conversation: str) -> int:
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
-
-
-async def _begin_journal(accepted: Accepted, user_id: str, events: list[Event]) -> None:
-    """Write the first events; where that fails, or a worker was quicker, the worker writes them."""
-    book, turn = journal(), accepted.turn
-    try:
-        await book.open(turn, fence=0, floor=1)
-        await book.append(turn, [encode(event, turn, accepted.conversation) for event in events], fence=0)
-        if events[-1].final:
-            await book.finish(turn)
-    except (FenceLost, JournalLost):
-        log.info("journal_begun_by_worker", turn=turn)
-    except (RedisError, OSError) as error:
-        log.warning("journal_unreachable", error=type(error).__name__)
-        if events[-1].final:
-            await disown(turn, fence=0)
-    await hint_turn(user_id, turn=turn, seq=len(events))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 import structlog
@@ -16,8 +15,7 @@ from agents.errors import AgentFailed, ToolRefused
 from agents.schedules.crossings import Bar, armed_at, watch
 from agents.schedules.prices import LIVE, Prices, read_prices
 from agents.schedules.rows import COLUMNS, AlertSpec, FirstLook, Schedule, Where
-from agents.schedules.tasks import pause_words
-from agents.schedules.telling import AfterCommit, Told, tell_on
+from agents.schedules.telling import AfterCommit, Told, pause_words, tell_on
 from gateway.db import Connection, connection
 from gateway.leases import holder_alive
 
@@ -175,7 +173,3 @@ def _failed(alert: Schedule, reason: str) -> Change:
     log.info("alert_not_checked", alert=alert.id, failures=failures)
     return Change(wait, reason=reason[:500], failures=failures, text=text, what="unreadable")
 
-
-def price_words(price: Decimal) -> str:
-    """A price for people."""
-    return f"{price:,f}"

@@ -4,11 +4,13 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
+from accounts.errors import NotIncluded
+from accounts.features import require_feature
 from accounts.licences import NotLicensed, lock_licence_on
 from agents.errors import Refused
 from agents.schedules.rows import COLUMNS, Schedule, Where
 from agents.schedules.rules import next_due
-from agents.schedules.telling import AfterCommit, Told, tell_on
+from agents.schedules.telling import AfterCommit, Told, pause_words, tell_on
 from agents.turns import IncomingMessage, accept_on
 from agents.workflow_runs import WorkflowRun
 from agents.workflows import started_by
@@ -31,12 +33,12 @@ async def run_due(*, now: datetime | None = None) -> bool:
     after: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
         # The licence first, then the rest: in this order everywhere, or two of them would wait for each other.
-        await _lock_licence(conn, user_id)
+        refusal = await _lock_licence(conn, user_id)
         found = await _lock_due(conn, schedule_id, now)
         if found is None:
             return True
         schedule, moment = found
-        reason = await _accept(conn, schedule, after)
+        reason = refusal or await _accept(conn, schedule, after)
         if reason and schedule.state == "active":
             await _tell_pause(conn, schedule, reason, after)
         due = next_due(schedule.task.rule, zone=schedule.task.zone, after=moment)
@@ -59,12 +61,13 @@ async def _candidate(now: datetime | None) -> tuple[str, str] | None:
         return await cursor.fetchone()
 
 
-async def _lock_licence(conn: Connection, user_id: str) -> None:
+async def _lock_licence(conn: Connection, user_id: str) -> str:
+    """Hold the user's licence; why it allows no schedules, "" when it does."""
     try:
-        await lock_licence_on(conn, user_id)
-    except NotLicensed:
-        # Told by what comes next.
-        return
+        require_feature(await lock_licence_on(conn, user_id), "schedules")
+    except (NotLicensed, NotIncluded) as error:
+        return str(error)
+    return ""
 
 
 async def _lock_due(conn: Connection, schedule: str, now: datetime | None) -> tuple[Schedule, datetime] | None:
@@ -82,7 +85,7 @@ async def _accept(conn: Connection, schedule: Schedule, after: list[AfterCommit]
     """Accept the turn; why it and all later ones can't be, "" otherwise. A limit that resets is told by a turn of its own."""
     try:
         async with conn.transaction():
-            accepted, begin = await accept_on(conn, _message(schedule), feature="schedules")
+            accepted, begin = await accept_on(conn, _message(schedule))
     except Refused as refusal:
         if refusal.code in LASTING:
             return refusal.message
@@ -98,11 +101,6 @@ async def _accept(conn: Connection, schedule: Schedule, after: list[AfterCommit]
 async def _tell_pause(conn: Connection, schedule: Schedule, reason: str, after: list[AfterCommit]) -> None:
     told = await tell_on(conn, _told(schedule, f"pause:{schedule.due_at.isoformat()}", pause_words(reason)))
     after.extend([told[1]] if told else [])
-
-
-def pause_words(reason: str) -> str:
-    """How a user hears that something rests."""
-    return f"This is paused: {reason} It goes on by itself when your licence allows it again."
 
 
 def _message(schedule: Schedule) -> IncomingMessage:

@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from agents.conversations import lock_conversation
 from agents.events import Done, UserMessage
+from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.schedules.rows import Where
 from gateway.db import Connection
@@ -32,8 +33,6 @@ async def tell_on(conn: Connection, told: Told) -> tuple[str, AfterCommit] | Non
 
     None when it was told before.
     """
-    from agents.turns import begin_journal  # noqa: PLC0415 - it stands on the commands, which stand on schedules
-
     conversation = await lock_conversation(conn, user_id=told.user_id, conversation=None)
     turn, events = new_id(), [UserMessage(told.where.channel, told.asked), Done(content=told.text)]
     history: list[dict[str, Any]] = [
@@ -60,3 +59,8 @@ async def tell_on(conn: Connection, told: Told) -> tuple[str, AfterCommit] | Non
         await begin_journal(turn, conversation, user_id=told.user_id, events=events)
 
     return turn, show
+
+
+def pause_words(reason: str) -> str:
+    """How a user hears that something rests."""
+    return f"This is paused: {reason} It goes on by itself when your licence allows it again."

@@ -81,7 +81,7 @@ class DemoChatModel(BaseChatModel):
 
 def _chunks(messages: Sequence[BaseMessage], tool_names: Sequence[str]) -> Iterator[AIMessageChunk]:
     plain = {name.rpartition("__")[2]: name for name in tool_names}
-    step = next_step(_talk(messages))
+    step = next_step(_talk(messages, tuple(plain)))
     if isinstance(step, Call) and step.tool not in plain:
         step = Say(f"For that I would need the tool {step.tool}, which your workspace does not have.")
     pieces = re.findall(r"\s*\S+", step.text) if isinstance(step, Say) else []
@@ -101,11 +101,11 @@ def _chunks(messages: Sequence[BaseMessage], tool_names: Sequence[str]) -> Itera
     )
 
 
-def _talk(messages: Sequence[BaseMessage]) -> Talk:
+def _talk(messages: Sequence[BaseMessage], tools: tuple[str, ...]) -> Talk:
     said = [message.text for message in messages if isinstance(message, HumanMessage)]
     last = max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
     replies = [_reply(message) for message in messages[last + 1 :] if isinstance(message, ToolMessage)]
-    return Talk(tuple(said), tuple(replies))
+    return Talk(tuple(said), tuple(replies), tools)
 
 
 def _reply(message: ToolMessage) -> ToolReply:
