@@ -5,13 +5,12 @@ from psycopg.rows import class_row
 from redis.exceptions import RedisError
 
 from accounts import audit
-from agents.commands import AfterCommit
 from agents.errors import Refused
 from agents.events import Cancelled, Event, Snapshot, UserMessage
 from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import disown
+from agents.queue import AfterCommit, disown
 from agents.settlement import note_end
 from agents.wait_events import IdleTurn, Row, events_of, missing
 from agents.waits import IDLE, cancel_wait, record, tell_channel

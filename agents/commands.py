@@ -6,14 +6,14 @@ from typing import Any
 
 from accounts.licences import Licence
 from accounts.usage_report import usage_words
+from agents import decision_commands
 from agents.conversations import begin_new_main
+from agents.queue import AfterCommit
 from agents.schedules import commands as schedule_commands
 from agents.workflow_runs import WorkflowRun
 from agents.workflows import workflows
 from gateway.db import Connection
 from provisioning.workspaces import workspace_status
-
-AfterCommit = Callable[[], Awaitable[None]]
 
 HELP = """\
 Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
@@ -23,6 +23,8 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 /analyse – test a strategy, and deploy it on paper if you approve
 /alert – be told when a price crosses a level
 /schedule – have me do something at set times
+/approve, /reject – decide what waits for your yes or no
+/answer – answer a question of the agent
 /status – your workspace and what is running
 /usage – what you have used, and what is left
 /link, /unlink – which chat apps speak for you
@@ -148,12 +150,14 @@ async def _gather_status(user_id: str, _words: str) -> str:
 
 async def _status(context: Context) -> str:
     cursor = await context.conn.execute(
-        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued') FROM turns"
-        " WHERE user_id = %s AND state IN ('queued', 'running')",
+        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued'),"
+        " count(*) FILTER (WHERE state NOT IN ('running', 'queued')) FROM turns"
+        " WHERE user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')",
         (context.user_id,),
     )
-    running, queued = await cursor.fetchone() or (0, 0)
-    return f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
+    running, queued, asking = await cursor.fetchone() or (0, 0, 0)
+    counts = f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
+    return f"{counts}, waiting for you: {asking}" if asking else counts
 
 
 COMMANDS = {
@@ -163,6 +167,9 @@ COMMANDS = {
     "stop": Command(_stop),
     "link": Command(_linking),
     "unlink": Command(_linking),
+    "approve": Command(decision_commands.approve),
+    "reject": Command(decision_commands.reject),
+    "answer": Command(decision_commands.answer),
     "status": Command(_status, gather=_gather_status),
     "usage": Command(_usage, gather=_gather_usage),
     "analyse": Command(_how_to_analyse),

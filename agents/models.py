@@ -173,6 +173,7 @@ class Approval(Awaited):
             models.Index(fields=["turn"], name="approval_of_turn"),
             models.Index(fields=["user_id", "-id"], name="approval_of_user"),
             models.Index(fields=["expires_at"], condition=models.Q(state="pending"), name="approval_pending"),
+            models.Index(fields=["turn"], condition=~models.Q(covered=""), name="approval_text_left"),
         ]
 
     def __str__(self) -> str:
@@ -193,6 +194,7 @@ class Question(Awaited):
             models.Index(fields=["turn"], name="question_of_turn"),
             models.Index(fields=["user_id", "-id"], name="question_of_user"),
             models.Index(fields=["expires_at"], condition=models.Q(state="pending"), name="question_pending"),
+            models.Index(fields=["turn"], condition=~models.Q(text=""), name="question_text_left"),
         ]
 
     def __str__(self) -> str:

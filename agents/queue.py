@@ -27,6 +27,8 @@ JOURNAL_BLOCK = 1000
 MAX_ATTEMPTS = 3
 # What is done in the transaction that ends an attempt.
 Closing = Callable[[Connection], Awaitable[None]]
+# What is done once a transaction has committed.
+AfterCommit = Callable[[], Awaitable[None]]
 # A holder that never has a lease.
 NOBODY = UUID(int=0)
 # Any number, as long as nothing else in the database uses it for advisory locks of two numbers.

@@ -4,14 +4,13 @@ Pending exactly as long as its turn waits. Whoever settles one locks the turn fi
 everywhere; the settlement, the turn's new state and what people are told of it are one transaction.
 """
 
-from dataclasses import dataclass
 from typing import Any, LiteralString
 
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from accounts import audit
-from agents.errors import FenceLost
+from agents.errors import FenceLost, Refused
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import NOBODY, Claim, Closing
 from agents.settlement import storable
@@ -34,16 +33,12 @@ IDLE: LiteralString = (
     "id::text AS turn, user_id, conversation_id::text AS conversation, channel, reply_to, content, answer, fence,"
     " journal_floor - %(block)s AS floor"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How something that a turn waits for is settled, where, and what the user gave with it."""
-
-    state: str
-    by_channel: str
-    comment: str = ""
-    values: dict[str, Any] | None = None
+_ERASE: tuple[LiteralString, ...] = (
+    "UPDATE approvals a SET title = '', details = '{}', covered = '', comment = '' FROM turns t WHERE t.id = a.turn_id"
+    " AND a.covered <> '' AND t.state IN ('done', 'failed', 'cancelled') AND t.content = ''",
+    "UPDATE questions q SET text = '', schema = '{}', values = NULL FROM turns t WHERE t.id = q.turn_id"
+    " AND q.text <> '' AND t.state IN ('done', 'failed', 'cancelled') AND t.content = ''",
+)
 
 
 async def begin_wait(claim: Claim, waits: Waits, *, written: str, closing: Closing) -> WaitEvent | None:
@@ -94,7 +89,8 @@ async def wake(conn: Connection, row: Row) -> IdleTurn:
     """Put the turn of a row that was just settled back into the queue, and tell its channel, in the caller's transaction."""
     async with conn.cursor(row_factory=class_row(IdleTurn)) as cursor:
         await cursor.execute(
-            "UPDATE turns SET state = 'queued', run_after = NULL, fence = fence + 1, journal_floor = journal_floor + %(block)s"
+            "UPDATE turns SET state = 'queued', holder = NULL, run_after = NULL, fence = fence + 1,"
+            " journal_floor = journal_floor + %(block)s"
             f" WHERE id = %(turn)s AND state = %(state)s RETURNING {IDLE}",
             {"block": SETTLE_BLOCK, "turn": row["turn_id"], "state": _waiting(row["kind"])},
         )
@@ -164,6 +160,18 @@ def resumed_by(row: Row, *, state: dict[str, Any], written: str) -> Resumed:
         state=state,
         written=written,
     )
+
+
+def code_of(wait: str) -> str:
+    """The end of an id, which people type: 8 of its random characters."""
+    return wait[-8:]
+
+
+async def erase_words() -> None:
+    """Erase what was asked of the user once the turn's own texts are erased."""
+    async with connection() as conn:
+        for statement in _ERASE:
+            await conn.execute(statement)
 
 
 async def ask_to_tell(turn: str) -> None:
@@ -256,6 +264,18 @@ async def _require_fence(conn: Connection, claim: Claim) -> None:
     )
     if await cursor.fetchone() is None:
         raise FenceLost
+
+
+def settled_before(found: Row) -> Refused | None:
+    """Why nothing more can be made of a row, in words; None when it could have been. `late`: its time was over."""
+    where = " on the web page" if found["by_channel"] == "web" else f" in {found['by_channel'].capitalize()}"
+    if found["state"] in {"approved", "rejected", "answered", "declined"}:
+        return Refused("already_decided", f"This was {found['state']} before{where}. Nothing has changed.")
+    if found["state"] == "cancelled":
+        return Refused("already_decided", "This was withdrawn, because its message was stopped. Nothing has changed.")
+    if found["state"] == "expired" or found["late"]:
+        return Refused("expired", "The time for this is over. Nothing has changed. Ask again if you still want it.")
+    return None
 
 
 async def one(conn: Connection, statement: LiteralString, parameters: tuple[Any, ...]) -> Row | None:

@@ -13,6 +13,7 @@ from accounts.licences import Licence
 from agents.aftercare import finish_for_another
 from agents.brain import Brain
 from agents.catalogue import Model
+from agents.conversations import create_conversation
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
 from agents.harness_types import Answer, Emit, TurnRequest
@@ -185,6 +186,19 @@ async def say(
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )
+
+
+async def something_waits(user: str, order: str = "ask yes", *, channel: str = "web") -> str:
+    """The id of an approval, or with `ask what` of a question, of a new turn that waits for it in a conversation of its own."""
+    conversation = (await create_conversation(user)).id
+    await say("Do it", user=user, channel=channel, conversation=conversation)
+    worker = await TestWorker(ScriptedBrain()).begin()
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, order)
+    await worker.done(turn)
+    await worker.lose_lease()
+    return str((await row(turn, "wait_id"))[0])
 
 
 async def let_retries_be_due() -> None:
