@@ -23,6 +23,8 @@ from agents.events import Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter
 from agents.model_step import BoundModel, call_model
+from agents.model_spans import model_names, note_usage
+from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired
 from agents.workflows import Workflow
@@ -72,7 +74,9 @@ class Run:
         prompt = [self.system, *repaired(messages)]
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
-            spoken = await call_model(self.model, prompt, on_text=on_text)
+            with span("chat", **model_names(self.listed)) as current:
+                spoken = await call_model(self.model, prompt, on_text=on_text)
+                note_usage(current, spoken.usage)
         except AgentFailed:
             if not began:
                 self.meter.unheard()

@@ -7,6 +7,7 @@ from functools import partial
 
 import psycopg
 import structlog
+from opentelemetry.trace import INVALID_SPAN, Span
 from redis.exceptions import RedisError
 
 from accounts.licences import Licence, NotLicensed, active_licence
@@ -22,6 +23,7 @@ from agents.journal import journal
 from agents.metering import StepMeter
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
+from agents.telemetry import span
 from agents.wait_events import WaitEvent, events_of, missing
 from agents.waiting import Resumed, Waits
 from agents.waits import begin_wait, end_telling, read_wait, resumed_by
@@ -47,11 +49,15 @@ class TurnRun:
         self._began = time.monotonic()
         self._cancelled = claim.cancel_requested
         self._draining = False
+        self._span: Span = INVALID_SPAN
 
     async def run(self) -> None:
         """Run the turn, whatever happens in it; a turn that another worker has taken over is left to that worker."""
         claim = self.claim
-        with structlog.contextvars.bound_contextvars(turn=claim.turn, user=claim.user_id, attempt=claim.attempts):
+        with (
+            structlog.contextvars.bound_contextvars(turn=claim.turn, user=claim.user_id, attempt=claim.attempts),
+            span("turn", turn__id=claim.turn, turn__attempt=claim.attempts, turn__channel=claim.channel) as self._span,
+        ):
             try:
                 await self._attempt()
             except FenceLost:
@@ -193,6 +199,7 @@ class TurnRun:
 
     async def _end(self, outcome: Outcome) -> None:
         await self._settle(outcome)
+        self._span.set_attribute("turn.state", outcome.event.type)
         metrics.turn_ended(self.claim.channel, outcome.event.type)
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)

@@ -14,6 +14,7 @@ from agents.mcp.limits import cleaned
 from agents.mcp.results import ToolOutcome
 from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
+from agents.telemetry import span
 from agents.transcript import plain_name, shortened
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,9 @@ async def call_tool(box: Toolbox, call: Call, *, malformed: str | None = None) -
     await box.emit(ToolCall(call_id, tool_name, shortened(call["args"])))
     began = time.monotonic()
     complaint = malformed or _complaint(box.tools, call)
-    outcome = ToolOutcome(complaint, failed=True) if complaint else await _run(box, call)
+    with span("execute_tool", gen_ai__operation__name="execute_tool", gen_ai__tool__name=tool_name[:64] if not complaint else "unknown") as current:
+        outcome = ToolOutcome(complaint, failed=True) if complaint else await _run(box, call)
+        current.set_attribute("tool.failed", outcome.failed)
     ms = round((time.monotonic() - began) * 1000)
     error = outcome.summary() if outcome.failed else None
     await box.emit(ToolResult(call_id, tool_name, outcome.summary(), ms, error))

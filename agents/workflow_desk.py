@@ -21,6 +21,7 @@ from agents.mcp.limits import TOOL_S
 from agents.mcp.pool import pool
 from agents.mcp.results import ToolOutcome
 from agents.routing import Choice
+from agents.telemetry import span
 from agents.tool_step import ProgressFrames, Toolbox
 from agents.transcript import shortened
 from agents.waiting import ApprovalRequest, QuestionRequest, digest_of
@@ -82,7 +83,9 @@ class Desk:
         began, progress = time.monotonic(), ProgressFrames(self._emit, call_id)
         outcome = ToolOutcome("The workspace did not answer.", failed=True)
         try:
-            outcome = await self._session.call_tool(tool, arguments, on_progress=progress.show, deadline_s=deadline_s)
+            with span("execute_tool", gen_ai__operation__name="execute_tool", gen_ai__tool__name=tool) as current:
+                outcome = await self._session.call_tool(tool, arguments, on_progress=progress.show, deadline_s=deadline_s)
+                current.set_attribute("tool.failed", outcome.failed)
         except CallFailed as error:
             outcome = ToolOutcome(error.message, failed=True)
             if error.reason is not Reason.REFUSED:

@@ -32,7 +32,8 @@ class WorkflowRun:
 async def put_run(conn: Connection, turn: str, run: WorkflowRun) -> None:
     """Have a workflow answer a turn that is being accepted, in the caller's transaction."""
     await conn.execute(
-        "INSERT INTO workflow_runs (turn_id, workflow, inputs, said, messages, call, usage) VALUES (%s, %s, %s, '', '[]', '', '{}')",
+        "INSERT INTO workflow_runs (turn_id, workflow, inputs, said, messages, call, usage)"
+        " VALUES (%s, %s, %s, '', '[]', '', '{}')",
         (turn, run.workflow, Jsonb(storable(run.inputs))),
     )
 

@@ -12,10 +12,11 @@ from accounts.features import require_feature
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents.conversations import lock_conversation
 from agents.errors import AgentFailed, ToolRefused
+from agents.queue import AfterCommit
 from agents.schedules.crossings import Bar, armed_at, watch
 from agents.schedules.prices import LIVE, Prices, read_prices
 from agents.schedules.rows import COLUMNS, AlertSpec, FirstLook, Schedule, Where
-from agents.schedules.telling import AfterCommit, Told, pause_words, tell_on
+from agents.schedules.telling import Told, pause_words, tell_on
 from gateway.db import Connection, connection
 from gateway.leases import holder_alive
 

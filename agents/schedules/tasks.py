@@ -8,9 +8,10 @@ from accounts.errors import NotIncluded
 from accounts.features import require_feature
 from accounts.licences import NotLicensed, lock_licence_on
 from agents.errors import Refused
+from agents.queue import AfterCommit
 from agents.schedules.rows import COLUMNS, Schedule, Where
 from agents.schedules.rules import next_due
-from agents.schedules.telling import AfterCommit, Told, pause_words, tell_on
+from agents.schedules.telling import Told, pause_words, tell_on
 from agents.turns import IncomingMessage, accept_on
 from agents.workflow_runs import WorkflowRun
 from agents.workflows import started_by

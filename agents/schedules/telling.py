@@ -1,6 +1,5 @@
 """Tell a user something that they did not just ask for: a turn that is over when it begins, and its outbox row."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,10 @@ from agents.conversations import lock_conversation
 from agents.events import Done, UserMessage
 from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
+from agents.queue import AfterCommit
 from agents.schedules.rows import Where
 from gateway.db import Connection
 from gateway.ids import new_id
-
-AfterCommit = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

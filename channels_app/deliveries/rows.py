@@ -16,12 +16,15 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from agents.outbox import OutboxRow
+from agents.schedules.rows import note_delivered
 from channels_app.channels import Part, Target
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
 MAX_AGE_HOURS = 24
+# The kind of those whose receipt the agent waits for.
+ALERT = "alert"
 
 # Why a row of deliveries `d` must not be sent any more; '' = it may be.
 OBSTACLE: LiteralString = """
@@ -49,7 +52,7 @@ _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
     FROM chat_lanes l
     WHERE l.key = d.lane_id AND d.lane_id = %(lane)s AND {_HEAD}
-    RETURNING d.id, d.turn_id::text AS turn, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
+    RETURNING d.id, d.turn_id::text AS turn, d.kind, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
         {OBSTACLE} AS obstacle
 """
 # The lane first, then its rows: in this order everywhere, or two transactions would wait for each other.
@@ -101,6 +104,7 @@ class Claim:
 
     id: int
     turn: str | None
+    kind: str
     channel: str
     target: Target
     body: Part
@@ -198,7 +202,7 @@ async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
 
 async def settle(claim: Claim, outcome: Outcome) -> int:
     """Write what became of the attempt; how many messages that settles, 0 when another process has settled it meanwhile."""
-    async with connection() as conn:
+    async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             _SETTLE,
             {
@@ -207,7 +211,10 @@ async def settle(claim: Claim, outcome: Outcome) -> int:
             },
         )  # fmt: skip
         row = await cursor.fetchone()
-    return 0 if row is None else int(row[0])
+        settled = 0 if row is None else int(row[0])
+        if settled and claim.turn is not None and claim.kind == ALERT and outcome.state == DeliveryState.SENT:
+            await note_delivered(conn, claim.turn, receipt=outcome.receipt)
+    return settled
 
 
 def _digest(body: dict[str, Any]) -> str:
