@@ -22,8 +22,8 @@ from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter
-from agents.model_step import BoundModel, call_model
 from agents.model_spans import model_names, note_usage
+from agents.model_step import BoundModel, call_model
 from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired
@@ -40,7 +40,8 @@ MOST_STEPS = 12
 class Run:
     """One turn's run: what it works with, and what has come of it so far.
 
-    `workflows` are those that its model may hand the turn over to, by name. `listed` is the model as the catalogue has it, `tool_tokens` what the definitions of its tools take of each prompt.
+    `workflows` are those that its model may hand the turn over to, by name. `listed` is the model as the catalogue has it,
+    `tool_tokens` what the definitions of its tools take of each prompt.
     """
 
     model: BoundModel

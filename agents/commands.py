@@ -55,7 +55,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`gather` reads what the answer needs before the transaction (of a user, and the words); `run` has the effects, within it."""
+    """`gather` reads, for a user and the words, what the answer needs before the transaction; `run` has the effects, in it."""
 
     run: Callable[[Context], Awaitable[str]]
     gather: Callable[[str, str], Awaitable[Any]] | None = None

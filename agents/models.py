@@ -228,7 +228,7 @@ class WorkflowRun(models.Model):
     inputs = models.JSONField(help_text="what it was started with")
     said = models.TextField(blank=True, help_text="what the agent had said before it started the workflow")
     messages = models.JSONField(default=list)
-    call = models.TextField(blank=True, help_text="the agent's call of the workflow; blank when a person or a schedule started it")
+    call = models.TextField(blank=True, help_text="the agent's call of the workflow; blank when a person started it")
     usage = models.JSONField(default=dict)
 
     class Meta:

@@ -153,7 +153,9 @@ class TurnRun:
             return self._bounded(answer)
         self._meter.model = answer.model
         content = joined(self.claim.answer, answer.content)
-        done = Done(content=content, model=answer.model or None, usage=self._used_before() + answer.usage, ms=self._ms())
+        done = Done(
+            content=content, model=answer.model or None, usage=self._used_before() + answer.usage, ms=self._ms()
+        )
         return Outcome(done, answer.messages)
 
     def _bounded(self, waits: Waits) -> Waits:

@@ -41,7 +41,9 @@ async def call_tool(box: Toolbox, call: Call, *, malformed: str | None = None) -
     await box.emit(ToolCall(call_id, tool_name, shortened(call["args"])))
     began = time.monotonic()
     complaint = malformed or _complaint(box.tools, call)
-    with span("execute_tool", gen_ai__operation__name="execute_tool", gen_ai__tool__name=tool_name[:64] if not complaint else "unknown") as current:
+    # A name that a model made up may be anything.
+    spanned = "unknown" if complaint else tool_name
+    with span("execute_tool", gen_ai__operation__name="execute_tool", gen_ai__tool__name=spanned) as current:
         outcome = ToolOutcome(complaint, failed=True) if complaint else await _run(box, call)
         current.set_attribute("tool.failed", outcome.failed)
     ms = round((time.monotonic() - began) * 1000)

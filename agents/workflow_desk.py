@@ -84,7 +84,9 @@ class Desk:
         outcome = ToolOutcome("The workspace did not answer.", failed=True)
         try:
             with span("execute_tool", gen_ai__operation__name="execute_tool", gen_ai__tool__name=tool) as current:
-                outcome = await self._session.call_tool(tool, arguments, on_progress=progress.show, deadline_s=deadline_s)
+                outcome = await self._session.call_tool(
+                    tool, arguments, on_progress=progress.show, deadline_s=deadline_s
+                )
                 current.set_attribute("tool.failed", outcome.failed)
         except CallFailed as error:
             outcome = ToolOutcome(error.message, failed=True)
@@ -169,7 +171,9 @@ class Desk:
 
     def _wait(self, kind: str, request: JSON) -> Reply:
         if self.said or self._calls:
-            raise RuntimeError(f"The step {self.step} asks the user after it has done something: it would be done twice.")
+            raise RuntimeError(
+                f"The step {self.step} asks the user after it has done something: it would be done twice."
+            )
         return Reply(**interrupt({"kind": kind, "request": request}))
 
     async def _choice(self) -> Choice:

@@ -6,8 +6,8 @@ from operator import add
 from typing import Annotated, Any, TypedDict
 
 import structlog
-from langgraph.graph import START, StateGraph
 from langgraph.graph import END as LAST
+from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Interrupt
 

@@ -116,10 +116,10 @@ async def settle(alert: Schedule, change: Change, *, now: datetime | None = None
         if change.text:
             # The conversation first, then the row: in this order everywhere, or two of them would wait for each other.
             await lock_conversation(conn, user_id=alert.user_id, conversation=None)
-        if not await _write(conn, alert, change, now):
+        if not await _write(conn, alert, change, now=now):
             return
         if change.text:
-            await _tell(conn, alert, change, after)
+            await _tell(conn, alert, change, after=after)
     for act in after:
         await act()
 
@@ -136,7 +136,7 @@ async def _claim(holder: UUID, now: datetime | None) -> Schedule | None:
         return await cursor.fetchone()
 
 
-async def _write(conn: Connection, alert: Schedule, change: Change, now: datetime | None) -> bool:
+async def _write(conn: Connection, alert: Schedule, change: Change, *, now: datetime | None) -> bool:
     prices, last = change.prices, change.prices.bars[-1] if change.prices and change.prices.bars else None
     cursor = await conn.execute(
         "UPDATE schedules SET holder = NULL, due_at = COALESCE(%s, clock_timestamp()) + %s, run_at ="
@@ -151,7 +151,7 @@ async def _write(conn: Connection, alert: Schedule, change: Change, now: datetim
     return cursor.rowcount == 1
 
 
-async def _tell(conn: Connection, alert: Schedule, change: Change, after: list[AfterCommit]) -> None:
+async def _tell(conn: Connection, alert: Schedule, change: Change, *, after: list[AfterCommit]) -> None:
     where = Where(alert.channel, alert.reply_to)
     external_id = f"alert:{alert.id}:{alert.fence}:{change.what}"
     told = await tell_on(conn, Told(alert.user_id, where, external_id, f"/alert {alert.words()}", change.text))
@@ -170,7 +170,10 @@ async def _tell(conn: Connection, alert: Schedule, change: Change, after: list[A
 def _failed(alert: Schedule, reason: str) -> Change:
     failures = alert.failures + 1
     wait = min(LIVE_EVERY * 2 ** min(failures, 10), MOST_WAIT)
-    text = f"I can't read the price of {alert.alert.symbol}: {reason} I keep trying." if failures == TELL_AFTER_FAILURES else ""
+    text = (
+        f"I can't read the price of {alert.alert.symbol}: {reason} I keep trying."
+        if failures == TELL_AFTER_FAILURES
+        else ""
+    )
     log.info("alert_not_checked", alert=alert.id, failures=failures)
     return Change(wait, reason=reason[:500], failures=failures, text=text, what="unreadable")
-

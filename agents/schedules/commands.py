@@ -150,7 +150,8 @@ async def _list(context: "Context", kind: Kind) -> str:
     found = await schedules_on(context.conn, context.user_id, kind=kind)
     if not found:
         return f"There is no {NOUNS[kind]} yet. For example:\n\n{HELPS[kind]}"
-    return "\n".join(_line(each) for each in found) + f"\n\nDelete one with its number: /{_command(kind)} delete {found[0].number}"
+    how = f"Delete one with its number: /{_command(kind)} delete {found[0].number}"
+    return "\n".join(_line(each) for each in found) + f"\n\n{how}"
 
 
 def _line(item: Schedule) -> str:

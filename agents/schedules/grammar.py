@@ -162,7 +162,7 @@ def _rule(found: re.Match[str]) -> Rule | None:
 
 def _level(text: str) -> Decimal | None:
     found = _LEVEL.fullmatch(text.strip())
-    if found is None or not text.isascii() and not text.strip()[0] in "€£":
+    if found is None or (not text.isascii() and text.strip()[0] not in "€£"):
         return None
     level = Decimal(found[1].replace(",", "") + (found[2] or "")) * _SCALES[found[3].lower() if found[3] else None]
     return level if level > 0 else None

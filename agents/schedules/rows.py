@@ -138,9 +138,7 @@ async def add_task(conn: Connection, licence: Licence, spec: TaskSpec, *, where:
     return await _add(conn, licence, kind="task", spec=spec.payload(), where=where, due=due, look=FirstLook())
 
 
-async def add_alert(
-    conn: Connection, licence: Licence, spec: AlertSpec, *, where: Where, look: FirstLook
-) -> Schedule:
+async def add_alert(conn: Connection, licence: Licence, spec: AlertSpec, *, where: Where, look: FirstLook) -> Schedule:
     """Add an alert in the caller's transaction, which holds the licence. Raises Refused `not_included` or `too_many`."""
     return await _add(conn, licence, kind="alert", spec=spec.payload(), where=where, due=None, look=look)
 
@@ -191,7 +189,9 @@ async def address_in(conn: Connection, user_id: str, channel: str) -> Where:
     )
     row = await cursor.fetchone()
     if row is None:
-        raise Refused("not_found", f"I don't know where to reach you in {channel[:64]!r}. Write to me there once first.")
+        raise Refused(
+            "not_found", f"I don't know where to reach you in {channel[:64]!r}. Write to me there once first."
+        )
     return Where(channel, row[0])
 
 

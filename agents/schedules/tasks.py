@@ -41,7 +41,7 @@ async def run_due(*, now: datetime | None = None) -> bool:
         schedule, moment = found
         reason = refusal or await _accept(conn, schedule, after)
         if reason and schedule.state == "active":
-            await _tell_pause(conn, schedule, reason, after)
+            await _tell_pause(conn, schedule, reason, after=after)
         due = next_due(schedule.task.rule, zone=schedule.task.zone, after=moment)
         await conn.execute(
             "UPDATE schedules SET due_at = %s, run_at = %s, state = %s, reason = %s WHERE id = %s",
@@ -99,7 +99,7 @@ async def _accept(conn: Connection, schedule: Schedule, after: list[AfterCommit]
     return ""
 
 
-async def _tell_pause(conn: Connection, schedule: Schedule, reason: str, after: list[AfterCommit]) -> None:
+async def _tell_pause(conn: Connection, schedule: Schedule, reason: str, *, after: list[AfterCommit]) -> None:
     told = await tell_on(conn, _told(schedule, f"pause:{schedule.due_at.isoformat()}", pause_words(reason)))
     after.extend([told[1]] if told else [])
 

@@ -51,7 +51,9 @@ async def tell_on(conn: Connection, told: Told) -> tuple[str, AfterCommit] | Non
     if cursor.rowcount == 0:
         return None
     payload = {"content": told.text}
-    await put(conn, OutboxRow(new_row_id(), turn, told.user_id, told.where.channel, told.where.reply_to, "alert", payload))
+    await put(
+        conn, OutboxRow(new_row_id(), turn, told.user_id, told.where.channel, told.where.reply_to, "alert", payload)
+    )
 
     async def show() -> None:
         await begin_journal(turn, conversation, user_id=told.user_id, events=events)

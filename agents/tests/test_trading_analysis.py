@@ -12,6 +12,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from accounts.licences import Licence, LicenceChange, set_licence
 from agents.approvals import Decision, decide
+from agents.charts import read_chart
 from agents.errors import FenceLost, Refused
 from agents.tests.engine import TestWorker, frames, row, say, types
 from agents.tests.workflows import RealBrain, checkpoints, deployments, killed_at, pending_approval, run_one
@@ -86,6 +87,18 @@ async def test_an_analysis_that_is_approved_is_deployed_and_says_so(
     [made] = (await deployments(mine))[: len(await deployments(mine)) - before]
     assert (made["strategy"], made["symbols"], made["params"]["fast"]) == ("sma_crossover", ["SPX"], 20)
     assert real.stored[accepted.turn][-1]["content"] == done["content"]
+
+
+async def test_its_chart_is_read_from_the_users_workspace(worker: TestWorker, mine: Licence) -> None:
+    accepted = await say("/analyse sma_crossover on SPX")
+    await run_one(worker)
+
+    [image] = [frame for frame in await frames(accepted.turn) if frame["type"] == "image"]
+    backtest = image["url"].split("/")[-2]
+    assert (await read_chart(mine, backtest)).startswith(b"\x89PNG")
+    for missing in ("bt-" + "0" * 16, "../secret", "bt-"):
+        with pytest.raises(Refused, match="no such chart"):
+            await read_chart(mine, missing)
 
 
 async def test_the_agent_starts_it_by_itself_and_its_words_stay(

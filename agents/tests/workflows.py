@@ -1,12 +1,9 @@
 """A user whose workspace runs, and the engine with the real agent: what workflows are tested with."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from accounts.licences import LicenceChange, set_licence
 from agents import harness, workflow_points
 from agents.history import append_turn
 from agents.mcp.pool import pool
@@ -28,7 +25,7 @@ class RealBrain(ScriptedBrain):
         workflow_points.watcher.set(self._at)
         return await harness.run_agent(request, emit)
 
-    async def remember(self, licence: Any, conversation: str, turn: str, messages: list[JSON]) -> None:  # noqa: PLR0917
+    async def remember(self, licence: Any, conversation: str, turn: str, messages: list[JSON]) -> None:
         await append_turn(licence, conversation, turn, messages)
         self.stored[turn] = messages
 
@@ -75,7 +72,8 @@ async def pending_approval(turn: str) -> JSON:
     """The approval that a turn waits for."""
     async with connection() as conn:
         cursor = await conn.execute(
-            "SELECT id::text, title, details, digest, covered FROM approvals WHERE turn_id = %s AND state = 'pending'", (turn,)
+            "SELECT id::text, title, details, digest, covered FROM approvals WHERE turn_id = %s AND state = 'pending'",
+            (turn,),
         )
         found = await cursor.fetchall()
     assert len(found) == 1, found

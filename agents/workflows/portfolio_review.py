@@ -45,7 +45,11 @@ async def check(desk: "Desk", values: JSON) -> Left:
 
 async def summarise(desk: "Desk", values: JSON) -> Left:
     """A summary in words, written by the model from the figures."""
-    facts = {"accounts": values["accounts"], "ended_deployments": values["ended"], "focus": values["inputs"].get("focus", "")}
+    facts = {
+        "accounts": values["accounts"],
+        "ended_deployments": values["ended"],
+        "focus": values["inputs"].get("focus", ""),
+    }
     await desk.ask_model(prompt("portfolio_review"), f"Portfolio facts:\n{json.dumps(facts, indent=1)}", aloud=True)
     return Left()
 

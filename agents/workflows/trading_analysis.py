@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accounts.errors import NotIncluded
 from accounts.features import require_feature
+from agents.charts import chart_url
 from agents.errors import ToolRefused
+from agents.events import Image
 from agents.prompts import prompt
 from agents.waiting import ApprovalRequest, QuestionRequest
 from agents.workflows import END, JSON, Left, Workflow
@@ -38,7 +40,9 @@ class Wish(BaseModel):
     start: Annotated[str, Field(max_length=40)] | None = Field(None, description="First date, YYYY-MM-DD.")
     end: Annotated[str, Field(max_length=40)] | None = Field(None, description="Last date, YYYY-MM-DD.")
     interval: Annotated[str, Field(max_length=8)] | None = Field(None, description="Length of a bar, such as 1d.")
-    params: dict[str, bool | int | float | str] | None = Field(None, description="Parameters that differ from their defaults.")
+    params: dict[str, bool | int | float | str] | None = Field(
+        None, description="Parameters that differ from their defaults."
+    )
 
 
 def _tool(name: str, description: str, parameters: JSON) -> JSON:
@@ -103,7 +107,9 @@ async def backtest(desk: "Desk", values: JSON) -> Left:
     """Run it over past bars, and show how it did."""
     wish = values["wish"]
     try:
-        outcome = await desk.call("run_backtest", {key: value for key, value in wish.items() if value}, deadline_s=BACKTEST_S)
+        outcome = await desk.call(
+            "run_backtest", {key: value for key, value in wish.items() if value}, deadline_s=BACKTEST_S
+        )
     except ToolRefused as refusal:
         await desk.say(f"The backtest of {wish['strategy']} on {wish['symbol']} could not be run: {refusal}")
         return Left(then=END)
@@ -113,6 +119,7 @@ async def backtest(desk: "Desk", values: JSON) -> Left:
         "fee_bps", "slippage_bps", "metrics", "benchmark", "notes",
     )}  # fmt: skip
     await desk.say(words.of_backtest(kept))
+    await desk.show(Image(chart_url(kept["id"]), f"Chart of the backtest of {words.named(kept)}"))
     return Left({"backtest": kept})
 
 

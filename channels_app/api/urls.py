@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from channels_app.api.account import MeView, ModelsView, SessionView, TicketView
 from channels_app.api.approvals import AnswerView, ApprovalsView, ApprovalView, DecisionView, QuestionsView
 from channels_app.api.base import MissingView
+from channels_app.api.charts import ChartView
 from channels_app.api.conversations import ConversationsView, ConversationView
 from channels_app.api.later import UploadsView
 from channels_app.api.links import ConfirmView, LinkCodesView, LinksView, LinkView, RejectView
@@ -41,6 +42,7 @@ urlpatterns = [
     path("uploads", UploadsView.as_view()),
     path("schedules", SchedulesView.as_view()),
     path("schedules/<str:schedule>", ScheduleView.as_view()),
+    path("backtests/<str:backtest>/chart.png", ChartView.as_view()),
     path("workspace", WorkspaceView.as_view()),
     re_path("", MissingView.as_view()),
 ]

@@ -7,7 +7,14 @@ import pytest
 from channels_app.tests.live import http_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TASK = {"kind": "task", "every": "weekly", "day": "monday", "at": "08:30", "text": "portfolio review", "time_zone": "Asia/Tokyo"}
+TASK = {
+    "kind": "task",
+    "every": "weekly",
+    "day": "monday",
+    "at": "08:30",
+    "text": "portfolio review",
+    "time_zone": "Asia/Tokyo",
+}
 ALERT = {"kind": "alert", "symbol": "BTC", "direction": "below", "level": "50000.5"}
 
 

@@ -113,7 +113,17 @@ def _earlier(talk: Talk) -> Step | None:
     return Say("You wrote before: " + "; ".join(f"“{text.strip()[:200]}”" for text in earlier[-3:]))
 
 
-RULES: tuple[Rule, ...] = (workflow_step, _remember, _recall, _name, _earlier, _indicators, _bars, _instruments, _preferences)
+RULES: tuple[Rule, ...] = (
+    workflow_step,
+    _remember,
+    _recall,
+    _name,
+    _earlier,
+    _indicators,
+    _bars,
+    _instruments,
+    _preferences,
+)
 
 
 def _mentions(indicator: str, message: str) -> bool:

@@ -38,7 +38,9 @@ def _read(talk: Talk) -> Step:
     if "strategy" not in wish:
         return Call("ask_back", {"question": "Which strategy shall I analyse, for example sma_crossover?"})
     if "symbol" not in wish:
-        return Call("ask_back", {"question": f"On which instrument shall I analyse {wish['strategy']}, for example SPX?"})
+        return Call(
+            "ask_back", {"question": f"On which instrument shall I analyse {wish['strategy']}, for example SPX?"}
+        )
     return Call("analysis_request", wish)
 
 

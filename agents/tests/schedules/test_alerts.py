@@ -27,7 +27,8 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 async def price_is(licence: Licence, *closes: float, symbol: str = "BTC") -> None:
     """The workspace's bars of a symbol: one a day, each with a small range around its close."""
     rows = "\n".join(
-        f"2024-01-{day:02},{close},{close * 1.0001},{close * 0.9999},{close}" for day, close in enumerate(closes, start=1)
+        f"2024-01-{day:02},{close},{close * 1.0001},{close * 0.9999},{close}"
+        for day, close in enumerate(closes, start=1)
     )
     arguments = {"symbol": symbol, "csv": f"date,open,high,low,close\n{rows}"}
     outcome = await connections().session(licence).call_tool("import_bars", arguments)

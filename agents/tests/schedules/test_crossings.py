@@ -12,7 +12,9 @@ PRICES = st.lists(st.decimals(min_value=80, max_value=120, places=2), min_size=1
 
 
 def bars(*closes: float | Decimal) -> list[Bar]:
-    return [Bar(str(index), Decimal(str(each)), Decimal(str(each)), Decimal(str(each))) for index, each in enumerate(closes)]
+    return [
+        Bar(str(index), Decimal(str(each)), Decimal(str(each)), Decimal(str(each))) for index, each in enumerate(closes)
+    ]
 
 
 def fired(closes: list[Decimal]) -> int:

@@ -78,7 +78,9 @@ def test_what_is_no_alert_is_answered_with_examples(text: str) -> None:
     assert "/alert BTC below 50000" in answer.message
 
 
-@pytest.mark.parametrize("text", ["daily", "daily 25:00 x", "daily 8 reports", "hourly 08:00 x", "daily 08:00", "daily 13pm x"])
+@pytest.mark.parametrize(
+    "text", ["daily", "daily 25:00 x", "daily 8 reports", "hourly 08:00 x", "daily 08:00", "daily 13pm x"]
+)
 def test_what_is_no_task_is_answered_with_examples(text: str) -> None:
     answer = parse_schedule(text)
 

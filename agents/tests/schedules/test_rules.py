@@ -87,5 +87,5 @@ def test_what_is_no_time_zone_is_none(name: str | None) -> None:
 
 def test_no_rule_has_an_impossible_time() -> None:
     for wrong in [("daily", 24, 0, None), ("daily", 0, 60, None), ("weekly", 8, 0, None), ("daily", 8, 0, 1)]:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"must be in|weekly"):
             Rule(*wrong)  # type: ignore[arg-type]

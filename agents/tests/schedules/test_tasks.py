@@ -5,6 +5,7 @@ Source: DESIGN sections 2 and 10; the issue, scheduled and proactive.
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ DAILY = Rule("daily", 8, 0)
 TELEGRAM = Where("telegram", {"chat": 7})
 
 
-async def add(text: str = "portfolio review", *, user: str = "demo-pro", rule: Rule = DAILY, where: Where = TELEGRAM) -> Any:
+async def add(
+    text: str = "portfolio review", *, user: str = "demo-pro", rule: Rule = DAILY, where: Where = TELEGRAM
+) -> Any:
     zone = zone_of("Europe/Berlin")
     assert zone is not None
     async with connection() as conn, conn.transaction():
@@ -192,7 +195,7 @@ async def test_without_the_feature_nothing_is_added() -> None:
 
     with pytest.raises(Refused, match="does not include schedules"):
         await add()
-    with pytest.raises(Refused, match="does not include schedules"):
-        async with connection() as conn, conn.transaction():
-            spec = AlertSpec("SPX", "below", 1)  # type: ignore[arg-type]
-            await add_alert(conn, await active_licence("demo-pro"), spec, where=TELEGRAM, look=FirstLook())
+    spec, owner = AlertSpec("SPX", "below", Decimal(1)), await active_licence("demo-pro")
+    async with connection() as conn, conn.transaction():
+        with pytest.raises(Refused, match="does not include schedules"):
+            await add_alert(conn, owner, spec, where=TELEGRAM, look=FirstLook())

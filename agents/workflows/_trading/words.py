@@ -15,7 +15,9 @@ def of_backtest(tested: JSON) -> str:
         ("Deepest fall", "max_drawdown_percent", "%"),
         ("Time invested", "exposure_percent", "%"),
     ]
-    table = "\n".join(f"| {name} | {figure(own.get(key), unit)} | {figure(hold.get(key), unit)} |" for name, key, unit in rows)
+    table = "\n".join(
+        f"| {name} | {figure(own.get(key), unit)} | {figure(hold.get(key), unit)} |" for name, key, unit in rows
+    )
     notes = "".join(f"\n- {note}" for note in tested["notes"])
     return (
         f"**{named(tested)}** over {tested['bars']:,} bars from {tested['from']} to {tested['to']}, "

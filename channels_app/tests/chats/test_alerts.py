@@ -3,6 +3,7 @@
 Source: DESIGN.md section 5, deliveries; the issue, scheduled and proactive.
 """
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,7 +16,6 @@ from agents.schedules.rows import AlertSpec, FirstLook, Where, add_alert, schedu
 from channels_app.tests.chats.bot_api import BotApi
 from channels_app.tests.chats.conftest import link
 from channels_app.tests.chats.test_dispatcher import running, settled
-from datetime import timedelta
 from gateway.db import connection
 
 pytestmark = pytest.mark.usefixtures("pool", "bot_api")
