@@ -124,7 +124,7 @@ async def _stop(context: Context) -> str:
 
 
 async def _usage(context: Context) -> str:
-    return context.facts
+    return str(context.facts)
 
 
 async def _linking(_context: Context) -> str:

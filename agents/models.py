@@ -274,6 +274,7 @@ class Schedule(models.Model):
         constraints = [models.UniqueConstraint(fields=["user_id", "number"], name="schedule_number")]
         indexes = [
             models.Index(fields=["kind", "due_at"], name="schedule_due"),
+            models.Index(fields=["holder"], condition=models.Q(holder__isnull=False), name="schedule_held"),
             models.Index(fields=["fired_turn"], condition=models.Q(fired_turn__isnull=False), name="schedule_fired"),
         ]
 

@@ -19,6 +19,7 @@ from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
+from agents.queue import AfterCommit
 from agents.workflow_runs import WorkflowRun, put_run
 from agents.workflows import workflows
 from gateway.db import Connection, connection, notify
@@ -117,7 +118,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     _check(message)
     words = commands.words_of(message.content)
     facts = await command.facts(message.user_id, words)
-    after_commit: list[commands.AfterCommit] = []
+    after_commit: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
         known = await _find_duplicate(conn, message)
         if known is not None:
@@ -135,7 +136,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     return accepted
 
 
-async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, commands.AfterCommit]:
+async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, AfterCommit]:
     """Store a message that is no command, in the caller's transaction; what is returned beside is for after its commit.
 
     Raises what `accept_message` raises.

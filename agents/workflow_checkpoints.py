@@ -6,9 +6,9 @@ allowed to), and emptied of a turn once that is over.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import psycopg
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import DictRow, dict_row
 
@@ -37,6 +37,6 @@ class FencedSaver(AsyncPostgresSaver):
                 yield cursor
 
 
-def thread(turn: str) -> dict[str, Any]:
-    """LangGraph's configuration for a turn: its thread is the turn."""
-    return {"configurable": {"thread_id": turn}}
+def thread(turn: str, *, steps: int) -> RunnableConfig:
+    """LangGraph's configuration for a turn, its thread, of at most so many `steps`."""
+    return RunnableConfig(configurable={"thread_id": turn}, recursion_limit=steps)

@@ -1,6 +1,7 @@
 """Run a turn's workflow: its steps as a LangGraph graph, whose checkpoints outlive the process."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from operator import add
 from typing import Annotated, Any, TypedDict
@@ -31,6 +32,13 @@ log = structlog.get_logger(__name__)
 
 def _merged(old: JSON, new: JSON) -> JSON:
     return {**old, **new}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What LangGraph passes to each step."""
+
+    desk: Desk
 
 
 class State(TypedDict):
@@ -66,14 +74,14 @@ class _Attempt:
         self._graph = _graph(workflow).compile(checkpointer=saver)
 
     async def go(self, *, handed: bool) -> Answer | Waits:
-        config = thread(self._request.turn) | {"recursion_limit": MOST_STEPS}
+        config = thread(self._request.turn, steps=MOST_STEPS)
         before = await self._graph.aget_state(config)
         if not handed:
             await self._say_again(before.values.get("said", self._run.said))
         if before.values and not before.next:
             return self._answer(before.values)
         result = await self._graph.ainvoke(
-            self._input(before.values, before.interrupts), config, context=self._desk, durability="sync"
+            self._input(before.values, before.interrupts), config, context=Context(self._desk), durability="sync"
         )
         asked: tuple[Interrupt, ...] = tuple(result.get("__interrupt__", ()))
         if asked:
@@ -129,9 +137,9 @@ class _Attempt:
         return [asked, *self._run.messages, result, answer]
 
 
-def _graph(workflow: Workflow) -> "StateGraph[State, Desk, Any, Any]":
+def _graph(workflow: Workflow) -> "StateGraph[State, Context, Any, Any]":
     """The steps one after another, each of which may name another to follow, or none."""
-    graph: StateGraph[State, Desk, Any, Any] = StateGraph(State, context_schema=Desk)
+    graph: StateGraph[State, Context, Any, Any] = StateGraph(State, context_schema=Context)
     names = [step.__name__ for step in workflow.steps]
     targets = {name: name for name in names} | {END: LAST}
     graph.add_edge(START, names[0])
@@ -141,11 +149,11 @@ def _graph(workflow: Workflow) -> "StateGraph[State, Desk, Any, Any]":
     return graph
 
 
-def _node(step: Step, following: str) -> Callable[[State, Runtime[Desk]], Awaitable[JSON]]:
+def _node(step: Step, following: str) -> Callable[[State, Runtime[Context]], Awaitable[JSON]]:
     name = step.__name__
 
-    async def node(state: State, runtime: Runtime[Desk]) -> JSON:
-        desk = runtime.context
+    async def node(state: State, runtime: Runtime[Context]) -> JSON:
+        desk = runtime.context.desk
         desk.begin(name)
         await workflow_points.reach(f"{name}.begin")
         left = await step(desk, state["values"])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import psycopg
 import structlog
 from psycopg.rows import class_row
 
@@ -15,7 +16,7 @@ from agents.errors import AgentFailed, ToolRefused
 from agents.queue import AfterCommit
 from agents.schedules.crossings import Bar, armed_at, watch
 from agents.schedules.prices import LIVE, Prices, read_prices
-from agents.schedules.rows import COLUMNS, AlertSpec, FirstLook, Schedule, Where
+from agents.schedules.rows import BROKEN, COLUMNS, AlertSpec, FirstLook, Schedule, Where
 from agents.schedules.telling import Told, pause_words, tell_on
 from gateway.db import Connection, connection
 from gateway.leases import holder_alive
@@ -27,6 +28,8 @@ STORED_EVERY = timedelta(hours=1)
 MOST_WAIT = timedelta(hours=6)
 TELL_AFTER_FAILURES = 5
 PAUSED_EVERY = timedelta(hours=1)
+# A look takes two minutes at the most; one that was not ended by then is taken up again.
+LOOK_WITHIN = timedelta(minutes=10)
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +57,14 @@ async def check_due(holder: UUID, *, now: datetime | None = None) -> bool:
     alert = await _claim(holder, now)
     if alert is None:
         return False
-    await settle(alert, await look_at(alert), now=now)
+    try:
+        change = await look_at(alert)
+    except psycopg.Error:
+        raise
+    except Exception:  # the boundary of an alert: it must hold up no other, nor itself for ever
+        log.exception("alert_broke", alert=alert.id)
+        change = Change(MOST_WAIT, reason=BROKEN, failures=alert.failures + 1)
+    await settle(alert, change, now=now)
     return True
 
 
@@ -128,10 +138,12 @@ async def _claim(holder: UUID, now: datetime | None) -> Schedule | None:
     alive = holder_alive("s")
     async with connection() as conn, conn.cursor(row_factory=class_row(Schedule)) as cursor:
         await cursor.execute(
-            "UPDATE schedules SET holder = %(holder)s, fence = fence + 1 WHERE id = ("
-            " SELECT s.id FROM schedules s WHERE s.kind = 'alert' AND s.due_at <= COALESCE(%(now)s, clock_timestamp())"
-            f" AND (s.holder IS NULL OR NOT {alive}) ORDER BY s.due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}",
-            {"holder": holder, "now": now},
+            "UPDATE schedules SET holder = %(holder)s, fence = fence + 1,"
+            " due_at = COALESCE(%(now)s, clock_timestamp()) + %(within)s WHERE id = ("
+            " SELECT s.id FROM schedules s WHERE s.kind = 'alert' AND (s.due_at <= COALESCE(%(now)s, clock_timestamp())"
+            f" OR (s.holder IS NOT NULL AND NOT {alive})) ORDER BY s.due_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
+            f" RETURNING {COLUMNS}",
+            {"holder": holder, "now": now, "within": LOOK_WITHIN},
         )
         return await cursor.fetchone()
 

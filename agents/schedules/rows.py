@@ -24,6 +24,8 @@ Kind = Literal["task", "alert"]
 
 # More than a person keeps in mind; each alert may keep a workspace awake.
 MOST_SCHEDULES = 50
+# What a user reads of one that met a fault of ours.
+BROKEN = "Something went wrong on our side."
 # The page's own, which has no address.
 WEB = "web"
 

@@ -1,15 +1,18 @@
 """Tasks that are due become turns, like messages that their user had written."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import psycopg
+import structlog
 from psycopg.rows import class_row
+from redis.exceptions import RedisError
 
 from accounts.errors import NotIncluded
 from accounts.features import require_feature
 from accounts.licences import NotLicensed, lock_licence_on
 from agents.errors import Refused
 from agents.queue import AfterCommit
-from agents.schedules.rows import COLUMNS, Schedule, Where
+from agents.schedules.rows import BROKEN, COLUMNS, Schedule, Where
 from agents.schedules.rules import next_due
 from agents.schedules.telling import Told, pause_words, tell_on
 from agents.turns import IncomingMessage, accept_on
@@ -17,8 +20,12 @@ from agents.workflow_runs import WorkflowRun
 from agents.workflows import started_by
 from gateway.db import Connection, connection
 
+# A fault of ours may be gone with the next version.
+BROKEN_EVERY = timedelta(hours=1)
 # With these it is not this run that can't be, but any.
 LASTING = frozenset({"no_licence", "licence_expired", "not_included"})
+
+log = structlog.get_logger(__name__)
 
 
 async def run_due(*, now: datetime | None = None) -> bool:
@@ -31,13 +38,24 @@ async def run_due(*, now: datetime | None = None) -> bool:
     if candidate is None:
         return False
     schedule_id, user_id = candidate
+    try:
+        await _do(schedule_id, user_id, now=now)
+    except (psycopg.Error, RedisError, OSError):
+        raise
+    except Exception:  # the boundary of a task: it must hold up no other
+        log.exception("task_broke", task=schedule_id)
+        await _put_off(schedule_id, now)
+    return True
+
+
+async def _do(schedule_id: str, user_id: str, *, now: datetime | None) -> None:
     after: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
         # The licence first, then the rest: in this order everywhere, or two of them would wait for each other.
         refusal = await _lock_licence(conn, user_id)
         found = await _lock_due(conn, schedule_id, now)
         if found is None:
-            return True
+            return
         schedule, moment = found
         reason = refusal or await _accept(conn, schedule, after)
         if reason and schedule.state == "active":
@@ -49,7 +67,14 @@ async def run_due(*, now: datetime | None = None) -> bool:
         )
     for act in after:
         await act()
-    return True
+
+
+async def _put_off(schedule: str, now: datetime | None) -> None:
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE schedules SET due_at = COALESCE(%s, clock_timestamp()) + %s, reason = %s WHERE id = %s",
+            (now, BROKEN_EVERY, BROKEN, schedule),
+        )
 
 
 async def _candidate(now: datetime | None) -> tuple[str, str] | None:

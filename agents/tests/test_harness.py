@@ -21,6 +21,7 @@ from accounts.licences import Licence
 from agents import harness
 from agents.errors import AgentFailed
 from agents.events import Event, Started, ToolCall, ToolProgress, ToolResult
+from agents.harness_types import Answer
 from agents.history import append_turn, read_history
 from agents.tests.doubles.http_server import scripted_server, sse
 from agents.tests.doubles.mcp_double import mcp_double, progress_then, result, text, tool
@@ -168,6 +169,7 @@ async def test_tools_that_do_not_depend_on_each_other_run_at_once(settings: Any,
             watch = Watch(licence(USER, url=double.url))
             answer = await harness.run_agent(watch.request("Go"), watch.emit)
 
+    assert isinstance(answer, Answer)
     assert (answer.content, most) == ("Both.", 2)
 
 
@@ -204,6 +206,7 @@ async def test_a_server_without_context_or_history_still_serves_its_tools(settin
         talk = Talk(licence(USER, url=double.url))
         answer = await harness.run_agent(talk.request("Go"), talk.emit)
 
+    assert isinstance(answer, Answer)
     assert answer.content == "Seen."
     assert (await _history(talk)) == "workspace_unreachable"
 
@@ -225,7 +228,7 @@ def test_tracing_stays_off_whatever_the_environment_says() -> None:
     """Source: LangSmith never on by accident."""
     script = (
         "import django; django.setup()\n"
-        "import agents.turn_run\n"
+        "import agents.turn_run, agents.workflow_graph\n"
         "from langsmith.utils import tracing_is_enabled\n"
         "assert tracing_is_enabled() is False\n"
     )

@@ -329,7 +329,7 @@ async def test_a_worker_that_slept_can_keep_no_checkpoint(real: RealBrain, worke
     stale = FencedSaver(accepted.turn, fence=fence)
 
     with pytest.raises(FenceLost):
-        await stale.aget_tuple(thread(accepted.turn))  # type: ignore[arg-type]
+        await stale.aget_tuple(thread(accepted.turn, steps=1))
 
 
 async def test_the_tables_are_those_that_the_installed_checkpointer_makes(pool: None) -> None:

@@ -199,3 +199,16 @@ async def test_without_the_feature_nothing_is_added() -> None:
     async with connection() as conn, conn.transaction():
         with pytest.raises(Refused, match="does not include schedules"):
             await add_alert(conn, owner, spec, where=TELEGRAM, look=FirstLook())
+
+
+async def test_a_task_that_breaks_holds_up_no_other() -> None:
+    broken, whole = await add(), await add()
+    async with connection() as conn:
+        await conn.execute("UPDATE schedules SET spec = '{}' WHERE id = %s", (broken.id,))
+
+    assert await all_due(whole.due_at) == 2
+
+    assert len(await turns_of(whole)) == 1
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT reason FROM schedules WHERE id = %s", (broken.id,))
+        assert await cursor.fetchone() == ("Something went wrong on our side.",)
