@@ -77,7 +77,8 @@ def parse(content: str) -> Command | None:
 
 def words_of(content: str) -> str:
     """What follows a command's name."""
-    return content.strip().partition(" ")[2].strip()
+    parts = content.strip().split(maxsplit=1)
+    return parts[1] if len(parts) > 1 else ""
 
 
 def started_workflow(content: str) -> WorkflowRun | None:

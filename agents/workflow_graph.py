@@ -1,10 +1,9 @@
 """Run a turn's workflow: its steps as a LangGraph graph, whose checkpoints outlive the process."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import add
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
 import structlog
 from langgraph.graph import END as LAST
@@ -49,6 +48,13 @@ class State(TypedDict):
     coming: str
     usage: Annotated[list[JSON], add]
     model: str
+
+
+class Node(Protocol):
+    """A step as LangGraph calls it."""
+
+    async def __call__(self, state: State, *, runtime: Runtime[Context]) -> JSON:
+        """What the step changes of the state."""
 
 
 async def run_workflow(request: TurnRequest, emit: Emit, *, handed: bool = False) -> Answer | Waits:
@@ -149,10 +155,10 @@ def _graph(workflow: Workflow) -> "StateGraph[State, Context, Any, Any]":
     return graph
 
 
-def _node(step: Step, following: str) -> Callable[[State, Runtime[Context]], Awaitable[JSON]]:
+def _node(step: Step, following: str) -> Node:
     name = step.__name__
 
-    async def node(state: State, runtime: Runtime[Context]) -> JSON:
+    async def node(state: State, *, runtime: Runtime[Context]) -> JSON:
         desk = runtime.context.desk
         desk.begin(name)
         await workflow_points.reach(f"{name}.begin")

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 from accounts.errors import NotIncluded
 from accounts.features import require_feature
 from accounts.licences import Licence, NotLicensed, active_licence
+from agents import metrics
 from agents.conversations import lock_conversation
 from agents.errors import AgentFailed, ToolRefused
 from agents.queue import AfterCommit
@@ -47,6 +48,13 @@ class Change:
     fired: Bar | None = None
     text: str = ""
     what: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """For the metrics."""
+        if self.fired is not None:
+            return "fired"
+        return "paused" if self.state == "paused" else "failed" if self.failures else "looked"
 
 
 async def check_due(holder: UUID, *, now: datetime | None = None) -> bool:
@@ -128,6 +136,7 @@ async def settle(alert: Schedule, change: Change, *, now: datetime | None = None
             await lock_conversation(conn, user_id=alert.user_id, conversation=None)
         if not await _write(conn, alert, change, now=now):
             return
+        metrics.schedules.labels(kind="alert", outcome=change.outcome).inc()
         if change.text:
             await _tell(conn, alert, change, after=after)
     for act in after:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from accounts.errors import NotIncluded
 from accounts.features import require_feature
 from accounts.licences import NotLicensed, lock_licence_on
+from agents import metrics
 from agents.errors import Refused
 from agents.queue import AfterCommit
 from agents.schedules.rows import BROKEN, COLUMNS, Schedule, Where
@@ -44,6 +45,7 @@ async def run_due(*, now: datetime | None = None) -> bool:
         raise
     except Exception:  # the boundary of a task: it must hold up no other
         log.exception("task_broke", task=schedule_id)
+        metrics.schedules.labels(kind="task", outcome="broke").inc()
         await _put_off(schedule_id, now)
     return True
 
@@ -60,6 +62,7 @@ async def _do(schedule_id: str, user_id: str, *, now: datetime | None) -> None:
         reason = refusal or await _accept(conn, schedule, after)
         if reason and schedule.state == "active":
             await _tell_pause(conn, schedule, reason, after=after)
+        metrics.schedules.labels(kind="task", outcome="paused" if reason else "done").inc()
         due = next_due(schedule.task.rule, zone=schedule.task.zone, after=moment)
         await conn.execute(
             "UPDATE schedules SET due_at = %s, run_at = %s, state = %s, reason = %s WHERE id = %s",

@@ -1,11 +1,13 @@
 """Charts of the user's backtests."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from asgiref.sync import async_to_sync
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from accounts.licences import active_licence
@@ -20,13 +22,19 @@ FRESH_S = 7 * 24 * 3600
 class OneForm(BaseContentNegotiation):
     """Whatever is accepted: an <img> names other types than a program."""
 
-    def select_parser(self, request: Request, parsers: list[Any]) -> Any:  # noqa: ARG002 - the framework's signature
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:  # noqa: ARG002 - the framework's
         """The only one."""
-        return parsers[0]
+        return next(iter(parsers))
 
-    def select_renderer(self, request: Request, renderers: list[Any], format_suffix: str | None = None) -> Any:  # noqa: ARG002
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002 - the framework's
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> tuple[BaseRenderer, str]:
         """That of refusals."""
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
 
 
 class ChartView(ApiView):

@@ -46,7 +46,7 @@ async def processes(number: int) -> AsyncIterator[None]:
 
 async def count(query: str) -> int:
     async with connection() as conn:
-        row = await (await conn.execute(query)).fetchone()  # type: ignore[arg-type]
+        row = await (await conn.execute(query)).fetchone()
     assert row is not None
     return int(row[0])
 
