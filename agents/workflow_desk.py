@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -108,10 +108,11 @@ class Desk:
             raise ToolRefused(f"The answer of {tool} is not in the form it promised.")
         return outcome.structured
 
-    async def effect(self, tool: str, arguments: JSON) -> JSON:
+    async def effect(self, tool: str, arguments: JSON, *, told: Callable[[JSON], str]) -> JSON:
         """Call a tool that has an effect; `arguments` hold the key, kept by an earlier step, that makes it happen once.
 
-        A user who stops the turn meanwhile still hears how it ended. Raises what `call` raises.
+        A user who stops the turn meanwhile still hears what came of it: `told` puts the tool's answer into words. Raises what
+        `call` raises.
         """
         await workflow_points.reach(f"{self.step}.call")
         calling = asyncio.ensure_future(self.values_of(tool, arguments))
@@ -119,6 +120,7 @@ class Desk:
             return await asyncio.shield(calling)
         except asyncio.CancelledError:
             await asyncio.wait({calling}, timeout=EFFECT_ENDS_S)
+            await self.say(_stopped(calling, told))
             raise
         except AgentFailed as error:
             message = f"Your workspace did not say whether it did what you approved ({tool}). {error.message}"
@@ -182,3 +184,17 @@ class Desk:
             self.model = self._chosen.model.spec
             await self._emit(Started(self.model, self._chosen.reason, self.request.attempt))
         return self._chosen
+
+
+def _stopped(calling: "asyncio.Future[JSON]", told: Callable[[JSON], str]) -> str:
+    """What a user who stopped a turn hears of the effect that was under way."""
+    if not calling.done() or calling.cancelled():
+        return "You stopped me while it was under way, so I don't know whether it took effect."
+    error = calling.exception()
+    if error is None:
+        return told(calling.result())
+    return (
+        f"Nothing was done: {error}"
+        if isinstance(error, ToolRefused)
+        else f"I don't know whether it took effect: {error}"
+    )

@@ -3,6 +3,7 @@
 Source: DESIGN section 6; the issue: kill -9 at each named point of the workflow.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -174,6 +175,25 @@ async def test_a_cancelled_analysis_deploys_nothing(worker: TestWorker, mine: Li
     assert (await types(accepted.turn))[-1] == "cancelled"
     assert await worker.claim() is None
     assert len(await deployments(mine)) == before
+
+
+async def test_a_user_who_stops_it_while_it_deploys_hears_what_came_of_it(worker: TestWorker, mine: Licence) -> None:
+    before = len(await deployments(mine))
+    accepted = await say("/analyse sma_crossover on SPX")
+    await run_one(worker)
+    await settle(accepted.turn)
+    assert await worker.claim() == accepted.turn
+    run, task = worker.runs[accepted.turn]
+    async with asyncio.timeout(30):
+        while "deploy_strategy" not in [frame.get("tool") for frame in await frames(accepted.turn)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        run.cancel()
+        await task
+
+    last = (await frames(accepted.turn))[-1]
+    deployed = len(await deployments(mine)) - before
+    assert deployed in {0, 1}
+    assert ("**Deployed:**" in last["content"]) is bool(deployed), last
 
 
 @pytest.mark.parametrize(

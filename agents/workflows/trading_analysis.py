@@ -167,7 +167,7 @@ async def deploy(desk: "Desk", values: JSON) -> Left:
     licence = await desk.licence_now()
     try:
         require_feature(licence, "deploy")
-        deployed = await desk.effect("deploy_strategy", arguments)
+        deployed = await desk.effect("deploy_strategy", arguments, told=lambda made: words.of_deployment(made, tested))
     except NotIncluded as refusal:
         await desk.say(f"{refusal} Nothing was deployed.")
         return Left()
