@@ -16,6 +16,7 @@ from agents.conversations import lock_conversation
 from agents.errors import AgentFailed, ToolRefused
 from agents.queue import AfterCommit
 from agents.schedules.crossings import Bar, armed_at, watch
+from agents.schedules.grammar import price_words
 from agents.schedules.prices import LIVE, Prices, read_prices
 from agents.schedules.rows import BROKEN, COLUMNS, AlertSpec, FirstLook, Schedule, Where
 from agents.schedules.telling import Told, pause_words, tell_on
@@ -122,8 +123,8 @@ def crossing_words(spec: AlertSpec, fired: Bar, *, last: Bar) -> str:
     verb = "fell below" if spec.direction == "below" else "rose above"
     extreme = fired.low if spec.direction == "below" else fired.high
     return (
-        f"**{spec.symbol} {verb} {spec.level:,f}**: it was at {extreme:,f} in the bar of {fired.at}"
-        f" and closed at {last.close:,f} in the newest, of {last.at}."
+        f"**{spec.symbol} {verb} {price_words(spec.level)}**: it was at {price_words(extreme)} in the bar of {fired.at}"
+        f" and closed at {price_words(last.close)} in the newest, of {last.at}."
     )
 
 

@@ -19,6 +19,7 @@ from agents.schedules.grammar import (
     NewTask,
     parse_alert,
     parse_schedule,
+    price_words,
 )
 from agents.schedules.rows import (
     AlertSpec,
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
 
 # Seconds that an answer waits for the workspace, which may have to be started; without it the command works too.
 LOOK_S = 8.0
-UTC_NOTE = " Times are UTC, since your preferences name no time zone I could read."
+UTC_NOTE = (
+    " Times are UTC, since I could read no time zone in your preferences. Tell me yours, such as"
+    " *my time zone is Europe/Berlin*, and set the task again."
+)
 NOUNS: dict[Kind, str] = {"task": "task", "alert": "alert"}
 HELPS: dict[Kind, str] = {"task": SCHEDULE_HELP, "alert": ALERT_HELP}
 
@@ -135,7 +139,7 @@ def standing(spec: AlertSpec, look: Look) -> str:
         return f"I can't read its price yet: {look.trouble} I keep trying."
     if look.found.price is None:
         return "I'll tell you when it happens."
-    now = f"It is at {look.found.price:,f} (bar of {look.found.seen})."
+    now = f"It is at {price_words(look.found.price)} (bar of {look.found.seen})."
     if look.found.armed:
         return f"{now} I'll tell you when it crosses."
     return f"{now} That is {spec.direction} it already, so I'll tell you once it has come back and crosses again."
@@ -159,8 +163,14 @@ def _line(item: Schedule) -> str:
     if item.kind == "task":
         rest = rest or f" – next {when(item.due_at, item.task.zone)}"
     elif not rest:
-        rest = f" – {item.reason}" if item.reason else f" – last at {item.last_price:,f}" if item.last_price else ""
-    return f"{item.number}. {item.words()} (told in {item.channel}){rest}"
+        rest = (
+            f" – {item.reason}"
+            if item.reason
+            else f" – last at {price_words(item.last_price)}"
+            if item.last_price
+            else ""
+        )
+    return f"- **{item.number}** · {item.words()} (told in {item.channel}){rest}"
 
 
 async def _delete(context: "Context", kind: Kind, number: int) -> str:

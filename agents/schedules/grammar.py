@@ -118,9 +118,11 @@ def parse_alert(text: str) -> ShowList | Delete | NewAlert | Misunderstood:
     return NewAlert(found["symbol"].strip(), _WORDS[found["word"].lower()], level, via)
 
 
-def level_of(text: str) -> Decimal | None:
-    """A price as a person types it: 50000, 50,000.5, $50k; None for anything else."""
-    return _level(text)
+def price_words(price: Decimal) -> str:
+    """A price for people: two digits after the point, of small ones as many as say something."""
+    digits = 2 if abs(price) >= 1 else 8
+    rounded = f"{price:,.{digits}f}"
+    return rounded.removesuffix(".00") if digits == 2 else rounded.rstrip("0").rstrip(".") or "0"
 
 
 def _common(text: str) -> ShowList | Delete | None:
@@ -162,7 +164,7 @@ def _rule(found: re.Match[str]) -> Rule | None:
 
 def _level(text: str) -> Decimal | None:
     found = _LEVEL.fullmatch(text.strip())
-    if found is None or (not text.isascii() and text.strip()[0] not in "€£"):
+    if found is None or not found[1].isascii():
         return None
     level = Decimal(found[1].replace(",", "") + (found[2] or "")) * _SCALES[found[3].lower() if found[3] else None]
     return level if level > 0 else None

@@ -13,7 +13,7 @@ from accounts.errors import NotIncluded
 from accounts.features import require_feature
 from accounts.licences import Licence
 from agents.errors import Refused
-from agents.schedules.grammar import Direction
+from agents.schedules.grammar import Direction, price_words
 from agents.schedules.rules import Rule, next_due, rule_of
 from agents.workflows import started_by
 from gateway.db import Connection, connection
@@ -66,7 +66,7 @@ class AlertSpec:
 
     def words(self) -> str:
         """For a list."""
-        return f"{self.symbol} {self.direction} {self.level:,f}"
+        return f"{self.symbol} {self.direction} {price_words(self.level)}"
 
 
 @dataclass(frozen=True, slots=True)

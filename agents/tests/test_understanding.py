@@ -56,7 +56,7 @@ async def test_a_model_that_understands_it_says_so_by_a_tool(worker: TestWorker,
 async def test_its_tokens_are_counted(worker: TestWorker, settings: Any) -> None:
     turn, _ = await understood(worker, settings, calling("analysis_request", WISH))
 
-    usage, model = await row(turn, "usage", "model")
+    (usage,) = await row(turn, "usage")
     assert usage["input_tokens"] == 100
 
 

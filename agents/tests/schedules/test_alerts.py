@@ -162,8 +162,8 @@ async def test_the_list_and_deletion_by_number(mine: Licence) -> None:
     await command("/alert BTC below 50000")
     await command("/alert BTC above 60000 via web")
     listed = await command("/alert")
-    assert "1. BTC below 50,000 (told in telegram)" in listed
-    assert "2. BTC above 60,000 (told in web)" in listed
+    assert "- **1** · BTC below 50,000 (told in telegram)" in listed
+    assert "- **2** · BTC above 60,000 (told in web)" in listed
 
     assert await command("/alert delete 1") == "Deleted: BTC below 50,000"
     assert await command("/alert delete 1") == "There is no alert 1. /alert gives the list."
@@ -236,5 +236,5 @@ async def test_a_task_is_set_in_the_time_zone_of_the_preferences(mine: Licence) 
     assert "Task 1: daily 08:00 (Asia/Tokyo): portfolio review" in answer
     assert "08:00 (Asia/Tokyo)" in answer
     assert (await mine_of("task")).due_at.hour == 23
-    assert "1. daily 08:00 (Asia/Tokyo): portfolio review" in await command("/schedule list")
+    assert "- **1** · daily 08:00 (Asia/Tokyo): portfolio review" in await command("/schedule list")
     assert (await command("/schedule delete 1")).startswith("Deleted: daily 08:00")

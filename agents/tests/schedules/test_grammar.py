@@ -17,6 +17,7 @@ from agents.schedules.grammar import (
     ShowList,
     parse_alert,
     parse_schedule,
+    price_words,
 )
 from agents.schedules.rules import Rule
 
@@ -106,3 +107,14 @@ def test_an_alert_in_words_is_the_same_alert(symbol: str, direction: str, level:
     alert = NewAlert(symbol, direction, level, via)  # type: ignore[arg-type]
 
     assert parse_alert(alert.words()) == alert
+
+
+@pytest.mark.parametrize(
+    ("price", "words"),
+    [
+        ("50000", "50,000"), ("2506.850098", "2,506.85"), ("1.1", "1.10"), ("0.00001234", "0.00001234"), ("0.5", "0.5"),
+        ("0", "0"), ("999999999999.999", "1,000,000,000,000"),
+    ],
+)  # fmt: skip
+def test_a_price_is_told_for_people(price: str, words: str) -> None:
+    assert price_words(Decimal(price)) == words
