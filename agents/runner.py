@@ -24,7 +24,7 @@ from agents.metering import StepMeter
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
 from agents.telemetry import span
-from agents.wait_events import WaitEvent, events_of, missing
+from agents.wait_events import NOTHING_SHOWN, Shown, events_of, read_shown
 from agents.waiting import Resumed, Waits
 from agents.waits import begin_wait, end_telling, read_wait, resumed_by
 from agents.writer import TurnWriter, joined
@@ -111,26 +111,28 @@ class TurnRun:
         there = await self._writer.open()
         if not there:
             await self._writer.emit(UserMessage(channel=claim.channel, content=claim.content))
-        if claim.fence > 1:
-            await self._writer.resume(claim.answer)
         if claim.wait_id is not None:
             await self._take_up(claim.wait_id)
+        elif claim.fence > 1:
+            await self._writer.resume("", shown=False)
 
     async def _take_up(self, wait: str) -> None:
         """Read what became of what the turn waited for, and show it where that was missed."""
         row = await read_wait(self.claim.wait_kind, wait)
         if row is None:
             return
-        for event in await self._unseen(events_of(row)):
+        shown = await self._shown()
+        await self._writer.resume(self.claim.answer, shown=shown.text == self.claim.answer)
+        for event in shown.missing(events_of(row)):
             await self._writer.emit(event)
         self._resumed = resumed_by(row, state=self.claim.wait_state or {}, written=self.claim.answer)
 
-    async def _unseen(self, events: list[WaitEvent]) -> list[WaitEvent]:
+    async def _shown(self) -> Shown:
         try:
-            return await missing(self.claim.turn, events)
+            return await read_shown(self.claim.turn)
         except (RedisError, OSError) as error:
             log.warning("journal_unreachable", error=type(error).__name__)
-            return events
+            return NOTHING_SHOWN
 
     async def _outcome(self) -> Outcome | Waits | None:
         """Run the agent; None when this process ends before it does. Raises AgentFailed."""
