@@ -55,7 +55,7 @@ async def test_on_a_schedule_it_sums_up_what_runs(worker: TestWorker, mine: Lice
     found = await frames(turn)
     assert found[-1]["type"] == "done"
     assert "**1 strategy runs on paper" in found[-1]["content"]
-    assert "| sma_crossover v" in found[-1]["content"]
+    assert "| sma_crossover | SPX |" in found[-1]["content"]
     assert [frame["tool"] for frame in found if frame["type"] == "tool_call"] == ["list_deployments", "get_preferences"]
     assert found[-1]["model"] == "demo/demo"
     assert found[-1]["usage"]["input_tokens"] > 0

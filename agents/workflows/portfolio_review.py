@@ -58,7 +58,8 @@ def _account(deployment: JSON, limits: JSON) -> JSON:
     equity = deployment["equity"] or 1.0
     shares = {each["symbol"]: round(100 * each["value"] / equity, 2) for each in deployment["positions"]}
     return {
-        "strategy": f"{deployment['strategy']} v{deployment['version']}",
+        # A shipped strategy has no versions.
+        "strategy": deployment["strategy"] + (f" v{deployment['version']}" if deployment["version"] else ""),
         "id": deployment["id"],
         "symbols": deployment["symbols"],
         "since": deployment["since"],
