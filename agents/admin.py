@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from accounts.admin.lists import ReadOnlyAdmin, actor_of
 from agents.dead_letters import retry_all_dead
-from agents.models import FINAL_STATES, Turn, TurnState
+from agents.models import FINAL_STATES, Schedule, Turn, TurnState
 from gateway.ids import is_id
 
 WORDS = ("content", "answer", "history")
@@ -97,3 +97,30 @@ class TurnAdmin(ReadOnlyAdmin):
         if queued < len(turns):
             left = len(turns) - queued
             messages.warning(request, f"{left} left as before: not given up, or the text is no longer kept.")
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    """What the agent does by itself: when, where it is told and how that goes, without what it is about."""
+
+    list_display = (
+        "user_id", "number", "kind", "channel", "state", "due_at", "run_at", "failures", "fired_at", "delivered_at",
+    )  # fmt: skip
+    search_fields = ("user_id",)
+    search_help_text = "A user id, whole"
+    fields = (
+        "id", "user_id", "number", "kind", "channel", "state", "due_at", "run_at", "failures", "armed", "fired_at",
+        "delivered_at", "receipt", "created_at",
+    )  # fmt: skip
+    ordering = ("-id",)
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Schedule]:
+        """Without what the user typed, and what was looked up for it."""
+        rows: QuerySet[Schedule] = super().get_queryset(request)
+        return rows.defer("spec", "reply_to", "reason", "source", "seen", "last_price")
+
+    @override
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """A user's."""
+        return queryset.filter(user_id=term)

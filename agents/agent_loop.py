@@ -21,12 +21,16 @@ from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
+from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter, Said, nobody_joins
+from agents.model_spans import model_names, note_usage
 from agents.model_step import BoundModel, call_model
 from agents.prompt_marks import as_kept
+from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired, said_by_user
 from agents.window import fitted
+from agents.workflows import Workflow
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -39,7 +43,8 @@ MOST_STEPS = 12
 class Run:
     """One turn's run: what it works with, and what has come of it so far.
 
-    `listed` is the model as the catalogue has it, `tool_tokens` what the definitions of its tools take of each prompt.
+    `workflows` are those that its model may hand the turn over to, by name. `listed` is the model as the catalogue has it,
+    `tool_tokens` what the definitions of its tools take of each prompt.
     """
 
     model: BoundModel
@@ -49,6 +54,7 @@ class Run:
     meter: Meter
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
+    workflows: dict[str, Workflow] = field(default_factory=dict)
     text: str = ""
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
@@ -73,7 +79,9 @@ class Run:
         prompt = self._prompt(messages)
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
-            spoken = await call_model(self.model, prompt, on_text=on_text)
+            with span("chat", **model_names(self.listed)) as current:
+                spoken = await call_model(self.model, prompt, on_text=on_text)
+                note_usage(current, spoken.usage)
         except AgentFailed:
             if not began:
                 self.meter.unheard()
@@ -92,6 +100,10 @@ class Run:
     async def tool_step(self, request: ToolCallRequest) -> ToolMessage:
         """Run one tool call."""
         call = request.tool_call
+        if workflow := self.workflows.get(call["name"]):
+            # One that fits has taken the turn over by now.
+            fault = complaint(workflow, call["args"]) or "Call it alone."
+            return ToolMessage(fault, tool_call_id=call["id"], name=call["name"], status="error")
         return await call_tool(self.toolbox, call, malformed=self.malformed.get(call["id"] or ""))
 
 
@@ -105,7 +117,11 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
     ) -> ModelResponse[Any]:
         run = request.runtime.context
         joined = [said_by_user(each) for each in await run.more()]
-        return ModelResponse(result=[*joined, await run.model_step([*request.messages, *joined])])
+        messages = [*request.messages, *joined]
+        message = await run.model_step(messages)
+        if call := handed_over(message, run.workflows):
+            raise HandOver(call, [*messages, message])
+        return ModelResponse(result=[*joined, message])
 
     async def awrap_tool_call(
         self,
@@ -123,8 +139,15 @@ def compiled_agent() -> "CompiledStateGraph[Any, Run, Any, Any]":
 
 
 async def run_loop(run: Run, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Let the agent work on `messages` and give the messages that it added. Raises AgentFailed."""
+    """Let the agent work on `messages` and give the messages that it added.
+
+    Raises AgentFailed, and HandOver with the messages that it added before it called a workflow.
+    """
     # Each step is a model node and a node for its tools; ours ends the turn first, with a sentence.
     config = RunnableConfig(recursion_limit=2 * MOST_STEPS + 2)
-    state = await compiled_agent().ainvoke({"messages": list(messages)}, config, context=run)
+    try:
+        state = await compiled_agent().ainvoke({"messages": list(messages)}, config, context=run)
+    except HandOver as handing:
+        handing.messages = handing.messages[len(messages) :]
+        raise
     return list(state["messages"][len(messages) :])

@@ -14,7 +14,7 @@ from agents.outbox import OutboxRow, new_row_id, put
 from agents.positions import tell_positions
 from agents.queue import AfterCommit, disown
 from agents.settlement import Outcome, note_end
-from agents.wait_events import IdleTurn, Row, events_of, missing
+from agents.wait_events import IdleTurn, Row, events_of, read_shown
 from agents.waits import IDLE, cancel_wait, record, tell_channel
 from agents.writer import encode
 from gateway.db import Connection, notify
@@ -83,9 +83,12 @@ async def _write_last(idle: IdleTurn, row: Row | None) -> None:
     book, turn = journal(), idle.turn
     try:
         _, there = await book.open(turn, fence=idle.fence, floor=idle.floor)
-        events: list[Event] = [] if row is None else [*await missing(turn, events_of(row))]
-        if not there and idle.answer:
-            events = [UserMessage(channel=idle.channel, content=idle.content), Snapshot(content=idle.answer), *events]
+        shown = await read_shown(turn)
+        events: list[Event] = [] if row is None else [*shown.missing(events_of(row))]
+        if shown.text != idle.answer:
+            events = [Snapshot(content=idle.answer), *events]
+        if not there and row is not None:
+            events = [UserMessage(channel=idle.channel, content=idle.content), *events]
         texts = [encode(event, turn, idle.conversation) for event in [*events, Cancelled(content=idle.answer)]]
         number = await book.append(turn, texts, fence=idle.fence)
         await book.finish(turn)

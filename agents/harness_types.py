@@ -69,6 +69,8 @@ class Unmetered:
 class TurnRequest:
     """One turn to run.
 
+    `fence` is the claim's, `workflow` the name of one that answers the turn in the agent's place, "" = none.
+
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
     `provider/name` or None. `attempt` counts from 1, and anew when the turn has waited for its user, of which `resumed`
     tells. `on_stage` hears of the workspace's start, `meter` of each model call. `joined` is what the
@@ -84,6 +86,8 @@ class TurnRequest:
     model: str | None = None
     preferred_model: str | None = None
     attempt: int = 1
+    fence: int = 0
+    workflow: str = ""
     resumed: Resumed | None = None
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
@@ -114,3 +118,15 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     messages: list[dict[str, Any]] = field(default_factory=list)
     summary_due: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """How an agent's part of a turn ended by starting a workflow; see agents.workflow_runs.WorkflowRun."""
+
+    workflow: str
+    inputs: dict[str, Any]
+    said: str
+    messages: list[dict[str, Any]]
+    call: str
+    usage: Usage

@@ -11,6 +11,9 @@ turns_in_flight = Gauge("dexorder_turns_in_flight", "Turns that this process run
 queue_wait = Histogram("dexorder_queue_wait_seconds", "From accepted to claimed", buckets=_SECONDS)
 first_token = Histogram("dexorder_first_token_seconds", "From accepted to the first piece of text", buckets=_SECONDS)
 
+schedules = Counter(
+    "dexorder_schedules", "Tasks that were due and looks at alerts, by what came of them", ["kind", "outcome"]
+)
 prompt_tokens = Counter(
     "dexorder_prompt_tokens", "Tokens of prompts, by provider, and whether its cache held them", ["provider", "cached"]
 )

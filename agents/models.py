@@ -237,3 +237,65 @@ class OutboxRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.user_id}"
+
+
+class WorkflowRun(models.Model):
+    """A turn that a workflow answers, until the turn has ended. No foreign key, since it is swept once the turn is gone."""
+
+    turn = models.UUIDField(primary_key=True, db_column="turn_id")
+    workflow = models.TextField()
+    inputs = models.JSONField(help_text="what it was started with")
+    said = models.TextField(blank=True, help_text="what the agent had said before it started the workflow")
+    messages = models.JSONField(default=list)
+    call = models.TextField(blank=True, help_text="the agent's call of the workflow; blank when a person started it")
+    usage = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "workflow_runs"
+
+    def __str__(self) -> str:
+        return f"{self.workflow} of {self.turn}"
+
+
+class Schedule(models.Model):
+    """A task that the agent does at set times, or an alert on a price; written with SQL (see schedules/).
+
+    `holder` and `fence` say which worker looks at an alert (gateway.leases). `armed`, `source`, `seen` and `last_price` are an
+    alert's: whether it may fire, the symbol that has prices, and the newest bar that was looked at.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    number = models.PositiveIntegerField(help_text="what the user calls it by")
+    kind = models.TextField(help_text="task or alert")
+    channel = models.TextField(help_text="where it is told")
+    reply_to = models.JSONField(default=dict, help_text="the channel's own target")
+    spec = models.JSONField()
+    state = models.TextField(db_default="active", help_text="active or paused")
+    reason = models.TextField(blank=True, db_default="", help_text="why it is paused, or can't be checked")
+    due_at = models.DateTimeField()
+    holder = models.UUIDField(null=True, blank=True)
+    fence = models.BigIntegerField(db_default=0)
+    failures = models.PositiveIntegerField(db_default=0, help_text="looks in a row that found no price")
+    armed = models.BooleanField(db_default=True)
+    source = models.TextField(blank=True, db_default="")
+    seen = models.TextField(blank=True, db_default="")
+    last_price = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    run_at = models.DateTimeField(null=True, blank=True, help_text="when it was last done, or looked at")
+    fired_at = models.DateTimeField(null=True, blank=True)
+    fired_turn = models.UUIDField(null=True, blank=True, help_text="the turn that tells of the last alert")
+    delivered_at = models.DateTimeField(null=True, blank=True, help_text="when a platform said that it had shown it")
+    receipt = models.TextField(blank=True, db_default="", help_text="the platform's own id of that message")
+
+    class Meta:
+        db_table = "schedules"
+        constraints = [models.UniqueConstraint(fields=["user_id", "number"], name="schedule_number")]
+        indexes = [
+            models.Index(fields=["kind", "due_at"], name="schedule_due"),
+            models.Index(fields=["holder"], condition=models.Q(holder__isnull=False), name="schedule_held"),
+            models.Index(fields=["fired_turn"], condition=models.Q(fired_turn__isnull=False), name="schedule_fired"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number} of {self.user_id}"

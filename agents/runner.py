@@ -7,6 +7,7 @@ from functools import partial
 
 import psycopg
 import structlog
+from opentelemetry.trace import INVALID_SPAN, Span
 from redis.exceptions import RedisError
 
 from accounts.licences import Licence, NotLicensed, active_licence
@@ -24,7 +25,8 @@ from agents.metering import StepMeter
 from agents.positions import tell_positions
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
-from agents.wait_events import WaitEvent, events_of, missing
+from agents.telemetry import span
+from agents.wait_events import NOTHING_SHOWN, Shown, events_of, read_shown
 from agents.waiting import Resumed, Waits
 from agents.waits import begin_wait, end_telling, read_wait, resumed_by
 from agents.writer import TurnWriter, joined
@@ -55,11 +57,15 @@ class TurnRun:
         self._joined: list[Said] = []
         self._steered = claim.fence > 1
         self._ended: list[Ended] = []
+        self._span: Span = INVALID_SPAN
 
     async def run(self) -> None:
         """Run the turn, whatever happens in it; a turn that another worker has taken over is left to that worker."""
         claim = self.claim
-        with structlog.contextvars.bound_contextvars(turn=claim.turn, user=claim.user_id, attempt=claim.attempts):
+        with (
+            structlog.contextvars.bound_contextvars(turn=claim.turn, user=claim.user_id, attempt=claim.attempts),
+            span("turn", turn__id=claim.turn, turn__attempt=claim.attempts, turn__channel=claim.channel) as self._span,
+        ):
             try:
                 await self._attempt()
                 await self._sum_up()
@@ -118,26 +124,28 @@ class TurnRun:
         there = await self._writer.open()
         if not there:
             await self._writer.emit(UserMessage(channel=claim.channel, content=claim.content))
-        if claim.fence > 1:
-            await self._writer.resume(claim.answer)
         if claim.wait_id is not None:
             await self._take_up(claim.wait_id)
+        elif claim.fence > 1:
+            await self._writer.resume("", shown=False)
 
     async def _take_up(self, wait: str) -> None:
         """Read what became of what the turn waited for, and show it where that was missed."""
         row = await read_wait(self.claim.wait_kind, wait)
         if row is None:
             return
-        for event in await self._unseen(events_of(row)):
+        shown = await self._shown()
+        await self._writer.resume(self.claim.answer, shown=shown.text == self.claim.answer)
+        for event in shown.missing(events_of(row)):
             await self._writer.emit(event)
         self._resumed = resumed_by(row, state=self.claim.wait_state or {}, written=self.claim.answer)
 
-    async def _unseen(self, events: list[WaitEvent]) -> list[WaitEvent]:
+    async def _shown(self) -> Shown:
         try:
-            return await missing(self.claim.turn, events)
+            return await read_shown(self.claim.turn)
         except (RedisError, OSError) as error:
             log.warning("journal_unreachable", error=type(error).__name__)
-            return events
+            return NOTHING_SHOWN
 
     async def _outcome(self) -> Outcome | Waits | None:
         """Run the agent; None when this process ends before it does. Raises AgentFailed."""
@@ -161,7 +169,9 @@ class TurnRun:
         self._meter.model = answer.model
         self._summary_due = answer.model if answer.summary_due else ""
         content = joined(self.claim.answer, answer.content)
-        done = Done(content=content, model=answer.model, usage=self._used_before() + answer.usage, ms=self._ms())
+        done = Done(
+            content=content, model=answer.model or None, usage=self._used_before() + answer.usage, ms=self._ms()
+        )
         return Outcome(done, answer.messages)
 
     def _bounded(self, waits: Waits) -> Waits:
@@ -209,6 +219,7 @@ class TurnRun:
 
     async def _end(self, outcome: Outcome) -> None:
         await self._settle(outcome)
+        self._span.set_attribute("turn.state", outcome.event.type)
         metrics.turn_ended(self.claim.channel, outcome.event.type)
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
@@ -257,7 +268,8 @@ class TurnRun:
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
             preferred_model=claim.preferred_model or None, attempt=claim.attempts, resumed=self._resumed,
-            on_stage=self._on_stage, meter=self._meter, joined=tuple(self._joined), more=self._more,
+            on_stage=self._on_stage, meter=self._meter, joined=tuple(self._joined), more=self._more, fence=claim.fence,
+            workflow=claim.workflow,
         )  # fmt: skip
 
     async def _more(self) -> list[Said]:

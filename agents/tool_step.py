@@ -14,6 +14,7 @@ from agents.mcp.limits import cleaned
 from agents.mcp.results import ToolOutcome
 from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
+from agents.telemetry import span
 from agents.transcript import plain_name, shortened
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,11 @@ async def call_tool(box: Toolbox, call: Call, *, malformed: str | None = None) -
     await box.emit(ToolCall(call_id, tool_name, shortened(call["args"])))
     began = time.monotonic()
     complaint = malformed or _complaint(box.tools, call)
-    outcome = ToolOutcome(complaint, failed=True) if complaint else await _run(box, call)
+    # A name that a model made up may be anything.
+    spanned = "unknown" if complaint else tool_name
+    with span("execute_tool", gen_ai__operation__name="execute_tool", gen_ai__tool__name=spanned) as current:
+        outcome = ToolOutcome(complaint, failed=True) if complaint else await _run(box, call)
+        current.set_attribute("tool.failed", outcome.failed)
     ms = round((time.monotonic() - began) * 1000)
     error = outcome.summary() if outcome.failed else None
     await box.emit(ToolResult(call_id, tool_name, outcome.summary(), ms, error))
@@ -57,7 +62,7 @@ def _complaint(tools: ToolSet, call: Call) -> str | None:
 
 
 async def _run(box: Toolbox, call: Call) -> ToolOutcome:
-    name, progress = plain_name(call["name"]), _Progress(box.emit, call["id"] or "")
+    name, progress = plain_name(call["name"]), ProgressFrames(box.emit, call["id"] or "")
     try:
         outcome = await box.session.call_tool(name, call["args"], on_progress=progress.show)
     except CallFailed as error:
@@ -69,7 +74,7 @@ async def _run(box: Toolbox, call: Call) -> ToolOutcome:
 
 
 @dataclass(slots=True)
-class _Progress:
+class ProgressFrames:
     """A call's progress on its way to the user. The SDK reports it from tasks of its own, some of which come late."""
 
     emit: Emit

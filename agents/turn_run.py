@@ -13,7 +13,8 @@ from agents.context import Context, Looking, gather
 from agents.errors import AgentFailed
 from agents.estimates import tool_tokens
 from agents.events import Started
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.handover import HandOver, definition, offered_workflows
+from agents.harness_types import Answer, Emit, Handed, TurnRequest
 from agents.mcp.errors import CallFailed, workspace_failure
 from agents.mcp.pool import pool
 from agents.mcp.tools import ToolSet
@@ -29,6 +30,7 @@ from agents.tool_step import Toolbox
 from agents.transcript import recalled, said_by_user, stored
 from agents.vendor_errors import VENDOR_ERRORS
 from agents.window import history_budget
+from agents.workflows import Workflow
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
@@ -36,7 +38,7 @@ JSON = dict[str, Any]
 SYSTEM = prompt("system")
 
 
-async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
+async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed:
     """See `agents.harness.run_agent`."""
     session = pool().session(request.licence, on_stage=request.on_stage)
     try:
@@ -53,17 +55,22 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         prompts=[SYSTEM.label, prompt("context").label],
         tools=tools.digest[:12],
     )
+    offered = offered_workflows(request.licence)
     run = Run(
-        model=await _bound(choice, tools),
+        model=await _bound(choice, tools, offered),
         listed=choice.model,
         toolbox=Toolbox(session, tools, emit),
         system=as_kept(SystemMessage(SYSTEM.text)),
         meter=request.meter,
         more=request.more,
         tool_tokens=tool_tokens(tools),
+        workflows=offered,
     )
     budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
-    added = await run_loop(run, _messages(context, request, budget=budget))
+    try:
+        added = await run_loop(run, _messages(context, request, budget=budget))
+    except HandOver as handing:
+        return _handed(run, handing)
     usage = run.usage
     cost = choice.model.cost_usd(usage)
     return Answer(
@@ -88,6 +95,17 @@ def _messages(context: Context, request: TurnRequest, *, budget: int) -> list[An
     ]
 
 
+def _handed(run: Run, handing: HandOver) -> Handed:
+    return Handed(
+        workflow=handing.call["name"],
+        inputs=handing.call["args"],
+        said=f"{run.text}\n\n" if run.text else "",
+        messages=stored(handing.messages, model=run.listed.spec),
+        call=handing.call["id"] or "",
+        usage=run.usage,
+    )
+
+
 def _wishes(request: TurnRequest, context: Context) -> Wishes:
     return Wishes(request.model, request.preferred_model, _preferred_model(context.known.preferences))
 
@@ -105,11 +123,11 @@ def _asked(request: TurnRequest) -> JSON:
     return {"role": "user", "content": request.content, "channel": request.channel}
 
 
-async def _bound(choice: Choice, tools: ToolSet) -> BoundModel:
+async def _bound(choice: Choice, tools: ToolSet, offered: dict[str, Workflow]) -> BoundModel:
     provider = switched_on()[choice.model.provider]
     endpoint = provider.endpoint()
     if endpoint is None:
         raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
     built = await model_pool().get(provider, choice.model.name, endpoint)
-    runnable = model_pool().with_tools(built, tools)
+    runnable = model_pool().with_tools(built, tools, beside=[definition(each) for each in offered.values()])
     return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
-from redis.exceptions import RedisError
 
 from accounts.errors import Window
 from accounts.licences import Licence
@@ -17,13 +15,13 @@ from agents.admission import admit, take_quota
 from agents.busy import Way, check_policy, clear_way, find_way
 from agents.cancelling import cancel_on, no_turn
 from agents.conversations import lock_conversation
-from agents.errors import FenceLost, JournalLost, Refused
+from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
-from agents.hints import hint_turn
-from agents.journal import journal
+from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import disown
-from agents.writer import encode
+from agents.queue import AfterCommit
+from agents.workflow_runs import WorkflowRun, put_run
+from agents.workflows import workflows
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
 
@@ -34,15 +32,14 @@ QUEUE_CAP = 20
 # Numbers that may be given before the first claim: what accepting shows, and each place in the queue on the way.
 ACCEPT_BLOCK = 40
 
-log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy).
+    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the
+    agent's place.
     """
 
     user_id: str
@@ -54,6 +51,7 @@ class IncomingMessage:
     when_busy: str | None = None
     attachments: tuple[str, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
+    workflow: WorkflowRun | None = None
 
     @property
     def digest(self) -> str:
@@ -114,31 +112,66 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     conversation), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
     psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
-    _check(message)
     command = commands.parse(message.content)
-    facts = await command.facts(message.user_id) if command else ""
-    after_commit: list[commands.AfterCommit] = []
+    if command is None:
+        return await _accept_for_agent(message)
+    _check(message)
+    words = commands.words_of(message.content)
+    facts = await command.facts(message.user_id, words)
+    after_commit: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
         known = await _find_duplicate(conn, message)
         if known is not None:
             return known
         licence = await admit(conn, message.user_id, channel=message.channel)
         conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
-        if command is None:
-            accepted, events = await _queue(
-                conn, message, licence, conversation=conversation, after_commit=after_commit
-            )
-        else:
-            context = commands.Context(
-                conn, message.user_id, conversation, cancel_on, facts, message.channel,
-                commands.words_of(message.content), after_commit,
-            )  # fmt: skip
-            accepted, events = await _answer_command(message, command, context)
+        context = commands.Context(
+            conn, message.user_id, conversation, cancel_on, facts, message.channel, words, after_commit, licence,
+            message.reply_to,
+        )  # fmt: skip
+        accepted, events = await _answer_command(message, command, context)
     for act in after_commit:
         await act()
-    if not accepted.duplicate:
-        await _begin_journal(accepted, message.user_id, events)
+    await _begin(accepted, message, events)
     return accepted
+
+
+async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, AfterCommit]:
+    """Store a message that is no command, in the caller's transaction; what is returned beside is for after its commit.
+
+    Raises what `accept_message` raises.
+    """
+    _check(message)
+    known = await _find_duplicate(conn, message)
+    if known is not None:
+        return known, _nothing
+    licence = await admit(conn, message.user_id, channel=message.channel)
+    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+    stopped: list[AfterCommit] = []
+    accepted, events = await _queue(conn, message, licence, conversation=conversation, after_commit=stopped)
+
+    async def begin() -> None:
+        for act in stopped:
+            await act()
+        await _begin(accepted, message, events)
+
+    return accepted, begin
+
+
+async def _accept_for_agent(message: IncomingMessage) -> Accepted:
+    async with connection() as conn, conn.transaction():
+        accepted, begin = await accept_on(conn, message)
+    await begin()
+    return accepted
+
+
+async def _begin(accepted: Accepted, message: IncomingMessage, events: list[Event]) -> None:
+    if not accepted.duplicate:
+        await begin_journal(accepted.turn, accepted.conversation, user_id=message.user_id, events=events)
+
+
+async def _nothing() -> None:
+    """What is left to do for a message that was accepted before."""
 
 
 async def cancel_turn(turn: str, *, user_id: str) -> None:
@@ -219,17 +252,23 @@ async def _queue(
     licence: Licence,
     *,
     conversation: str,
-    after_commit: list[commands.AfterCommit],
+    after_commit: list[AfterCommit],
 ) -> tuple[Accepted, list[Event]]:
     turn = new_id()
     way = await find_way(conn, user_id=message.user_id, conversation=conversation, when_busy=message.when_busy)
     if (position := way.position) > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+    run = message.workflow or commands.started_workflow(message.content)
+    if run is not None:
+        _require_workflow(licence, run)
+        way = replace(way, joins=None)
     # First the row, then the quota and others: one that was sent twice at once is found out by the row, and does nothing.
     if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):
         return await _lost_race(conn, message), []
     after_commit += await clear_way(conn, way, user_id=message.user_id)
     windows = await take_quota(conn, licence)
+    if run is not None:
+        await put_run(conn, turn, run)
     events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
     if position:
         events.append(Queued(position=position))
@@ -237,6 +276,13 @@ async def _queue(
         events.append(Notice(text=waiting))
     await notify(conn, "turns")
     return Accepted(turn, conversation, position, windows=windows), events
+
+
+def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
+    try:
+        workflows()[run.workflow].require(licence)
+    except AgentFailed as error:
+        raise Refused(error.code, error.message) from error
 
 
 async def _waits_for_slot(conn: Connection, licence: Licence) -> str:
@@ -312,20 +358,3 @@ async def _position(conn: Connection, *, turn: str, conversation: str) -> int:
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
-
-
-async def _begin_journal(accepted: Accepted, user_id: str, events: list[Event]) -> None:
-    """Write the first events; where that fails, or a worker was quicker, the worker writes them."""
-    book, turn = journal(), accepted.turn
-    try:
-        await book.open(turn, fence=0, floor=1)
-        await book.append(turn, [encode(event, turn, accepted.conversation) for event in events], fence=0)
-        if events[-1].final:
-            await book.finish(turn)
-    except (FenceLost, JournalLost):
-        log.info("journal_begun_by_worker", turn=turn)
-    except (RedisError, OSError) as error:
-        log.warning("journal_unreachable", error=type(error).__name__)
-        if events[-1].final:
-            await disown(turn, fence=0)
-    await hint_turn(user_id, turn=turn, seq=len(events))

@@ -58,12 +58,31 @@ def events_of(row: Row) -> list[WaitEvent]:
     return [asked_event(row)] if row["state"] == "pending" else [asked_event(row), settled_event(row)]
 
 
-async def missing(turn: str, events: list[WaitEvent]) -> list[WaitEvent]:
-    """Those of `events` that the turn's journal does not hold. Raises RedisError."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a turn's journal holds; `text` is what a client that follows it shows."""
+
+    text: str
+    asked: frozenset[tuple[str, str]]
+
+    def missing(self, events: list[WaitEvent]) -> list[WaitEvent]:
+        """Those of `events` that it does not hold."""
+        return [event for event in events if (event.type, _id_of(event)) not in self.asked]
+
+
+NOTHING_SHOWN = Shown("", frozenset())
+
+
+async def read_shown(turn: str) -> Shown:
+    """What is shown of a turn; nothing where there is no journal. Raises RedisError."""
     found = await journal().read(turn, after=0)
-    frames = [json.loads(frame) for frame in found.frames] if found else []
-    there = {(frame["type"], frame.get("approval") or frame.get("question")) for frame in frames}
-    return [event for event in events if (event.type, _id_of(event)) not in there]
+    text, asked = "", set()
+    for frame in map(json.loads, found.frames if found else []):
+        if frame["type"] in {"token", "snapshot"}:
+            text = frame["content"] if frame["type"] == "snapshot" else text + frame["content"]
+        elif about := frame.get("approval") or frame.get("question"):
+            asked.add((frame["type"], about))
+    return Shown(text, frozenset(asked))
 
 
 async def show(idle: IdleTurn, events: list[WaitEvent]) -> bool:
@@ -74,9 +93,12 @@ async def show(idle: IdleTurn, events: list[WaitEvent]) -> bool:
     book, turn = journal(), idle.turn
     try:
         _, there = await book.open(turn, fence=idle.fence, floor=idle.floor)
-        unseen: list[Event] = [*await missing(turn, events)]
+        shown = await read_shown(turn)
+        unseen: list[Event] = [*shown.missing(events)]
+        if shown.text != idle.answer:
+            unseen = [Snapshot(content=idle.answer), *unseen]
         if not there:
-            unseen = [UserMessage(channel=idle.channel, content=idle.content), Snapshot(content=idle.answer), *unseen]
+            unseen = [UserMessage(channel=idle.channel, content=idle.content), *unseen]
         number = await book.append(turn, [encode(event, turn, idle.conversation) for event in unseen], fence=idle.fence)
     except (FenceLost, JournalLost):
         log.info("outcome_told_by_worker", turn=turn)

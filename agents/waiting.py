@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from agents.events import Usage
+from agents.forms import schema_fault
 
 JSON = dict[str, Any]
 WaitKind = Literal["approval", "question"]
@@ -65,7 +66,10 @@ class ApprovalRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionRequest:
-    """Something that only the user knows; `schema` is the JSON Schema of the answer's values, an object's."""
+    """Something that only the user knows; `schema` is the JSON Schema of the answer's values, a flat object's.
+
+    Raises ValueError for a schema that can't be a form (see forms.schema_fault).
+    """
 
     text: str
     schema: JSON
@@ -73,7 +77,8 @@ class QuestionRequest:
 
     def __post_init__(self) -> None:
         _check_ttl(self.ttl)
-        canonical(self.schema)
+        if fault := schema_fault(self.schema):
+            raise ValueError(fault)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,7 +105,7 @@ async def wake(conn: Connection, row: Row) -> IdleTurn:
 async def tell_channel(conn: Connection, idle: IdleTurn, row: Row) -> None:
     """Tell a turn's channel what became of a row, in the caller's transaction."""
     event = settled_event(row)
-    payload = event.payload() | {"title": row.get("title") or row.get("text") or ""}
+    payload = event.payload() | {name: row[name] for name in ("title", "details", "text") if name in row}
     await put(conn, OutboxRow(new_row_id(), idle.turn, idle.user_id, idle.channel, idle.reply_to, event.type, payload))
 
 

@@ -93,10 +93,11 @@ class TurnWriter:
         async with self._lock:
             await self._write([*self._taken_text(), event])
 
-    async def resume(self, text: str) -> None:
-        """Show `text` in place of what was shown; what follows is a paragraph of its own."""
-        self._gap = _gap(text)
-        await self.emit(Snapshot(content=text))
+    async def resume(self, text: str, *, shown: bool) -> None:
+        """Go on after `text`, which takes the place of what is shown unless it is; what follows is a paragraph of its own."""
+        self.text, self._gap = text, _gap(text)
+        if not shown:
+            await self.emit(Snapshot(content=text))
 
     async def pause(self, event: Event) -> bool:
         """Write the last event before the turn waits; False when the journal could not be written."""

@@ -46,6 +46,7 @@ def navigation(_request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _item("Turns", "forum", "agents", model="turn"),
+                _item("Schedules", "schedule", "agents", model="schedule"),
                 _item("Deliveries", "outgoing_mail", "channels_app", model="delivery"),
                 _item("Workspaces", "deployed_code", "provisioning", model="workspace"),
             ],

@@ -1,5 +1,7 @@
 """What a tool gave back: the text a model sees, and a line for the user."""
 
+import base64
+import binascii
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +50,15 @@ def resource_text(result: ReadResourceResult, *, limit_bytes: int = MODEL_TEXT_B
     """The text of a resource, cleaned and capped."""
     parts = [each.text for each in result.contents if isinstance(each, TextResourceContents)]
     return capped(cleaned("\n".join(parts)), limit_bytes=limit_bytes)
+
+
+def resource_bytes(result: ReadResourceResult) -> bytes:
+    """The bytes of a resource; none when it is a text, or not in the form it promised."""
+    parts = [each.blob for each in result.contents if isinstance(each, BlobResourceContents)]
+    try:
+        return b"".join(base64.b64decode(part, validate=True) for part in parts)
+    except binascii.Error:
+        return b""
 
 
 def _text_of(block: object) -> str:

@@ -13,7 +13,7 @@ from agents.errors import AgentFailed
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S
-from agents.mcp.results import ToolOutcome, outcome_of, resource_text
+from agents.mcp.results import ToolOutcome, outcome_of, resource_bytes, resource_text
 from agents.mcp.tools import ToolSet
 from provisioning.stages import OnStage
 
@@ -69,6 +69,17 @@ class Session:
             return resource_text(await client.read_resource(uri), limit_bytes=limit_bytes)
 
         async def request(connection: Connection) -> str:
+            return await connection.request(send, deadline_s=READ_S)
+
+        return await self._on_connection(request, repeatable=True)
+
+    async def read_blob(self, uri: str) -> bytes:
+        """A resource's bytes."""
+
+        async def send(client: Client) -> bytes:
+            return resource_bytes(await client.read_resource(uri))
+
+        async def request(connection: Connection) -> bytes:
             return await connection.request(send, deadline_s=READ_S)
 
         return await self._on_connection(request, repeatable=True)

@@ -31,6 +31,7 @@ class Talk:
         turn = new_id()
         self.events.clear()
         answer = await harness.run_agent(self.request(content, turn=turn, channel=channel, **choices), self.emit)
+        assert isinstance(answer, Answer)
         await append_turn(self.licence, self.conversation, turn, answer.messages)
         return answer
 

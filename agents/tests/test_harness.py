@@ -21,7 +21,7 @@ from accounts.licences import Licence
 from agents import harness
 from agents.errors import AgentFailed
 from agents.events import Event, Started, ToolCall, ToolProgress, ToolResult
-from agents.harness_types import Said
+from agents.harness_types import Answer, Said
 from agents.history import append_turn, read_history
 from agents.prompts import prompt
 from agents.tests.doubles.http_server import scripted_server, sse
@@ -180,6 +180,7 @@ async def test_tools_that_do_not_depend_on_each_other_run_at_once(settings: Any,
             watch = Watch(licence(USER, url=double.url))
             answer = await harness.run_agent(watch.request("Go"), watch.emit)
 
+    assert isinstance(answer, Answer)
     assert (answer.content, most) == ("Both.", 2)
 
 
@@ -216,6 +217,7 @@ async def test_a_server_without_context_or_history_still_serves_its_tools(settin
         talk = Talk(licence(USER, url=double.url))
         answer = await harness.run_agent(talk.request("Go"), talk.emit)
 
+    assert isinstance(answer, Answer)
     assert answer.content == "Seen."
     assert (await _history(talk)) == "workspace_unreachable"
 
@@ -237,7 +239,7 @@ def test_tracing_stays_off_whatever_the_environment_says() -> None:
     """Source: LangSmith never on by accident."""
     script = (
         "import django; django.setup()\n"
-        "import agents.turn_run\n"
+        "import agents.turn_run, agents.workflow_graph\n"
         "from langsmith.utils import tracing_is_enabled\n"
         "assert tracing_is_enabled() is False\n"
     )
@@ -245,7 +247,9 @@ def test_tracing_stays_off_whatever_the_environment_says() -> None:
     subprocess.run([sys.executable, "-c", script], env={**os.environ, **dict.fromkeys(names, "true")}, check=True)
 
 
-async def test_what_the_user_adds_goes_into_the_models_next_call_and_into_the_history(talk: Talk, settings: Any) -> None:
+async def test_what_the_user_adds_goes_into_the_models_next_call_and_into_the_history(
+    talk: Talk, settings: Any
+) -> None:
     added = [[], [Said("In weeks, please", "telegram")]]
 
     async def more() -> list[Said]:

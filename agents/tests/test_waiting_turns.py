@@ -112,6 +112,14 @@ async def test_the_journal_of_a_waiting_turn_is_written_anew_when_it_is_lost(wor
     assert await types(accepted.turn) == ["user_message", "snapshot", "approval", "approval_settled"]
 
 
+async def test_what_is_shown_already_is_not_shown_again(worker: TestWorker) -> None:
+    accepted = await say("Deploy it")
+    await decide(approve(await wait_for_yes(worker, "The risk is low.")))
+    await answer(worker, "Deployed.")
+
+    assert "snapshot" not in await types(accepted.turn)
+
+
 async def test_the_journal_of_a_turn_that_waits_is_given_back_to_whoever_looks_at_it(worker: TestWorker) -> None:
     accepted = await say("Deploy it")
     await wait_for_yes(worker, "The risk is low.")

@@ -9,6 +9,8 @@ from accounts.tiers import Features, Limits
 from agents.preferences import Preferences
 
 Count = Annotated[int, Field(ge=0)]
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Where it is told.")]
 
 
 class Shape(BaseModel):
@@ -250,7 +252,73 @@ class Uploads(Page):
     uploads: Annotated[list[dict[str, Any]], Field(max_length=0)]
 
 
-class Schedules(Page):
-    """Schedules."""
+class Task(Shape):
+    """What is done, and when by the clock of `time_zone`; `day` null unless it is weekly."""
 
-    schedules: Annotated[list[dict[str, Any]], Field(max_length=0)]
+    every: Literal["daily", "weekdays", "weekly"]
+    day: Day | None
+    at: str
+    time_zone: str
+    text: str
+
+
+class Alert(Shape):
+    """Of which price is told; prices are decimal numbers as text. `delivered_at` is when a platform said that it had shown it."""
+
+    symbol: str
+    direction: Literal["above", "below"]
+    level: str
+    last_price: str | None
+    fired_at: datetime | None
+    delivered_at: datetime | None
+
+
+class Schedule(Shape):
+    """A task or an alert: one of `task` and `alert` is null. `reason` says why it is paused, or can't be checked."""
+
+    id: str
+    number: Count
+    kind: Literal["task", "alert"]
+    channel: str
+    state: Literal["active", "paused"]
+    reason: str
+    due_at: datetime
+    created_at: datetime
+    run_at: datetime | None
+    task: Task | None
+    alert: Alert | None
+
+
+class Schedules(Page):
+    """Schedules, by number."""
+
+    schedules: list[Schedule]
+
+
+class NewTask(Shape):
+    """A task to add; without a time zone in that of the user's preferences. `day` for a weekly one, and no other."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["task"]
+    every: Literal["daily", "weekdays", "weekly"]
+    at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Time of day, HH:MM.")]
+    text: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]*$", description="What to do.")]
+    day: Day | None = None
+    time_zone: Annotated[str, Field(min_length=1, max_length=64, description="IANA name.")] | None = None
+    channel: ChannelName = "web"
+
+
+class NewAlert(Shape):
+    """An alert to add."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["alert"]
+    symbol: Annotated[str, Field(pattern=r"^[A-Za-z0-9^][A-Za-z0-9 &._:/'-]{0,63}$")]
+    direction: Literal["above", "below"]
+    level: Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,12})?$", description="A price above 0, as text.")]
+    channel: ChannelName = "web"
+
+
+NewSchedule = Annotated[NewTask | NewAlert, Field(discriminator="kind")]

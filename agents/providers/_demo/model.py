@@ -84,7 +84,8 @@ class DemoChatModel(BaseChatModel):
 
 def _chunks(messages: Sequence[BaseMessage], tool_names: Sequence[str]) -> Iterator[AIMessageChunk]:
     plain = {name.rpartition("__")[2]: name for name in tool_names}
-    step = next_step(_talk(messages)) if not _wants_summary(messages) else Say(digest(messages[-1].text))
+    talk = _talk(messages, tuple(plain))
+    step = next_step(talk) if not _wants_summary(messages) else Say(digest(messages[-1].text))
     if isinstance(step, Call) and step.tool not in plain:
         step = Say(f"For that I would need the tool {step.tool}, which your workspace does not have.")
     pieces = re.findall(r"\s*\S+", step.text) if isinstance(step, Say) else []
@@ -108,11 +109,11 @@ def _wants_summary(messages: Sequence[BaseMessage]) -> bool:
     return bool(messages) and isinstance(messages[0], SystemMessage) and messages[0].text == prompt("summary").text
 
 
-def _talk(messages: Sequence[BaseMessage]) -> Talk:
+def _talk(messages: Sequence[BaseMessage], tools: tuple[str, ...]) -> Talk:
     said = [message.text for message in messages if isinstance(message, HumanMessage) and not is_aside(message)]
     last = max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
     replies = [_reply(message) for message in messages[last + 1 :] if isinstance(message, ToolMessage)]
-    return Talk(tuple(said), tuple(replies))
+    return Talk(tuple(said), tuple(replies), tools)
 
 
 def _reply(message: ToolMessage) -> ToolReply:
