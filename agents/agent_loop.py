@@ -17,6 +17,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from agents import metrics
+from agents.asking import Asked
+from agents.call_order import CallOrder
 from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
@@ -59,6 +61,8 @@ class Run:
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
     malformed: dict[str, str] = field(default_factory=dict)
+    order: CallOrder = field(default_factory=CallOrder)
+    places: dict[str, str] = field(default_factory=dict)
 
     async def model_step(self, messages: Sequence[AnyMessage]) -> AIMessage:
         """Ask the model for the next message. Raises AgentFailed."""
@@ -90,6 +94,7 @@ class Run:
         self.usage += spoken.usage
         metrics.prompt_read(self.listed.provider, spoken.usage)
         self.malformed = spoken.malformed
+        self._order_calls(spoken.message)
         return spoken.message
 
     def _prompt(self, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
@@ -104,7 +109,17 @@ class Run:
             # One that fits has taken the turn over by now.
             fault = complaint(workflow, call["args"]) or "Call it alone."
             return ToolMessage(fault, tool_call_id=call["id"], name=call["name"], status="error")
-        return await call_tool(self.toolbox, call, malformed=self.malformed.get(call["id"] or ""))
+        call_id = call["id"] or ""
+        async with self.order.turn_of(call_id):
+            malformed, place = self.malformed.get(call_id), self.places.get(call_id, "")
+            return await call_tool(self.toolbox, call, place=place, malformed=malformed)
+
+    def _order_calls(self, message: AIMessage) -> None:
+        """Let the calls of a message that only read run side by side, and the others one after the other."""
+        tools = [self.toolbox.tools.by_model_name(call["name"]) for call in message.tool_calls]
+        ids = [call["id"] or "" for call in message.tool_calls]
+        self.order = CallOrder([(call, tool is None or tool.reads) for call, tool in zip(ids, tools, strict=True)])
+        self.places = {call: f"{self.steps}/{number}" for number, call in enumerate(ids, 1)}
 
 
 class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
@@ -116,6 +131,8 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
         handler: Callable[[ModelRequest[Run]], Awaitable[ModelResponse[Any]]],  # noqa: ARG002 - replaced
     ) -> ModelResponse[Any]:
         run = request.runtime.context
+        if run.toolbox.pending:
+            raise Asked(request.messages)
         joined = [said_by_user(each) for each in await run.more()]
         messages = [*request.messages, *joined]
         message = await run.model_step(messages)
@@ -141,13 +158,13 @@ def compiled_agent() -> "CompiledStateGraph[Any, Run, Any, Any]":
 async def run_loop(run: Run, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """Let the agent work on `messages` and give the messages that it added.
 
-    Raises AgentFailed, and HandOver with the messages that it added before it called a workflow.
+    Raises AgentFailed, and HandOver or Asked with the messages that it added before it called a workflow, or tools asked.
     """
     # Each step is a model node and a node for its tools; ours ends the turn first, with a sentence.
     config = RunnableConfig(recursion_limit=2 * MOST_STEPS + 2)
     try:
         state = await compiled_agent().ainvoke({"messages": list(messages)}, config, context=run)
-    except HandOver as handing:
-        handing.messages = handing.messages[len(messages) :]
+    except (Asked, HandOver) as ended:
+        ended.messages = ended.messages[len(messages) :]
         raise
     return list(state["messages"][len(messages) :])

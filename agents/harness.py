@@ -19,8 +19,8 @@ async def run_agent(request: TurnRequest, emit: Emit) -> Answer | Waits:
     if request.workflow:
         return await _run_workflow(request, emit)
     turn_run = await load("agents.turn_run")
-    ended: Answer | Handed = await turn_run.run_turn(request, emit)
-    if isinstance(ended, Answer):
+    ended: Answer | Handed | Waits = await turn_run.run_turn(request, emit)
+    if not isinstance(ended, Handed):
         return ended
     await hand_over(request.turn, fence=request.fence, run=_started(ended))
     return await _run_workflow(request, emit, handed=True)

@@ -25,6 +25,22 @@ class Said:
     channel: str
 
 
+# Keeps a picture of the turn for its user: where the page finds it, "" = nowhere.
+KeepPicture = Callable[[bytes], Awaitable[str]]
+# The idempotency key of a call: the tool's name, the digest of its arguments, its step and number.
+EffectKey = Callable[[str, str, str], Awaitable[str]]
+
+
+async def keep_no_picture(_picture: bytes) -> str:
+    """For a run whose pictures nobody sees."""
+    return ""
+
+
+async def key_of_place(_tool: str, _digest: str, place: str) -> str:
+    """For a run that is not tried again."""
+    return place
+
+
 async def nobody_joins() -> list[Said]:
     """For a run that no message can join."""
     return []
@@ -75,6 +91,7 @@ class TurnRequest:
     `provider/name` or None. `attempt` counts from 1, and anew when the turn has waited for its user, of which `resumed`
     tells. `on_stage` hears of the workspace's start, `meter` of each model call. `joined` is what the
     user has added in earlier attempts; `more` gives, before each model call, what was added since.
+    `keep_picture` and `effect_key` keep what must outlive the attempt.
     """
 
     turn: str
@@ -93,6 +110,8 @@ class TurnRequest:
     meter: Meter = field(default_factory=Unmetered)
     joined: tuple[Said, ...] = ()
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
+    keep_picture: KeepPicture = keep_no_picture
+    effect_key: EffectKey = key_of_place
 
 
 @dataclass(frozen=True, slots=True)

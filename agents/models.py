@@ -206,6 +206,41 @@ class Question(Awaited):
         return f"{self.id} ({self.state})"
 
 
+class Picture(models.Model):
+    """A picture that a tool made for the user and that no workspace keeps."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="pictures")
+    user_id = models.TextField()
+    media_type = models.TextField()
+    content = models.BinaryField()
+    kept_until = models.DateTimeField()
+
+    class Meta:
+        db_table = "pictures"
+        indexes = [models.Index(fields=["kept_until"], name="picture_kept_until")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class EffectKey(models.Model):
+    """The idempotency key of a tool's call, kept before the call; `digest` is of its arguments."""
+
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="effect_keys")
+    tool = models.TextField()
+    digest = models.TextField()
+    nth = models.PositiveIntegerField(help_text="which of several calls of an attempt that are the same")
+    key = models.TextField()
+
+    class Meta:
+        db_table = "effect_keys"
+        constraints = [models.UniqueConstraint(fields=["turn", "tool", "digest", "nth"], name="effect_key_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class ChatSettings(models.Model):
     """How a user wants the gateway to treat messages, on every channel."""
 

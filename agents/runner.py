@@ -14,6 +14,7 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
 from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
+from agents.effects import EffectKeys
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Usage, UserMessage
 from agents.harness_types import Answer, Said, Talk, TurnRequest
@@ -22,6 +23,7 @@ from agents.insisting import insist
 from agents.joining import Ended, end_joined, join, joined_before, tell_ends
 from agents.journal import journal
 from agents.metering import StepMeter
+from agents.pictures import keep_picture
 from agents.positions import tell_positions
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
@@ -269,7 +271,7 @@ class TurnRun:
             content=claim.content, licence=licence, model=claim.wanted_model or None,
             preferred_model=claim.preferred_model or None, attempt=claim.attempts, resumed=self._resumed,
             on_stage=self._on_stage, meter=self._meter, joined=tuple(self._joined), more=self._more, fence=claim.fence,
-            workflow=claim.workflow,
+            workflow=claim.workflow, keep_picture=partial(keep_picture, claim), effect_key=EffectKeys(claim).key,
         )  # fmt: skip
 
     async def _more(self) -> list[Said]:

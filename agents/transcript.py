@@ -70,6 +70,7 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                     "content": capped(message.text, limit_bytes=STORED_RESULT_BYTES),
                     "tool_call_id": message.tool_call_id,
                     "name": plain_name(message.name or ""),
+                    **({"images": message.artifact} if message.artifact else {}),
                 }
             )
         elif isinstance(message, HumanMessage):

@@ -9,6 +9,7 @@ from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 
 from agents.agent_loop import Run, run_loop
 from agents.aside import aside_text, summary_text
+from agents.asking import Asked, Resting, is_question, taken_up
 from agents.context import Context, Looking, gather
 from agents.errors import AgentFailed
 from agents.estimates import tool_tokens
@@ -26,9 +27,10 @@ from agents.prompts import prompt
 from agents.providers import switched_on
 from agents.routing import Choice, Wishes, choose
 from agents.summary_due import is_due
-from agents.tool_step import Toolbox
+from agents.tool_step import Toolbox, answer_call
 from agents.transcript import recalled, said_by_user, stored
 from agents.vendor_errors import VENDOR_ERRORS
+from agents.waiting import Waits
 from agents.window import history_budget
 from agents.workflows import Workflow
 
@@ -38,7 +40,7 @@ JSON = dict[str, Any]
 SYSTEM = prompt("system")
 
 
-async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed:
+async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
     """See `agents.harness.run_agent`."""
     session = pool().session(request.licence, on_stage=request.on_stage)
     try:
@@ -59,7 +61,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed:
     run = Run(
         model=await _bound(choice, tools, offered),
         listed=choice.model,
-        toolbox=Toolbox(session, tools, emit),
+        toolbox=Toolbox(session, tools, emit, request.keep_picture, request.effect_key),
         system=as_kept(SystemMessage(SYSTEM.text)),
         meter=request.meter,
         more=request.more,
@@ -67,17 +69,22 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed:
         workflows=offered,
     )
     budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
+    resting = taken_up(request.resumed) if request.resumed and is_question(request.resumed) else None
+    joined = [said_by_user(each) for each in request.joined[resting.joined if resting else 0 :]]
+    base = _messages(context, request, budget=budget)
     try:
-        added = await run_loop(run, _messages(context, request, budget=budget))
+        added = await _work(run, base, resting=resting, joined=joined)
     except HandOver as handing:
         return _handed(run, handing)
+    if isinstance(added, Waits):
+        return added
     usage = run.usage
     cost = choice.model.cost_usd(usage)
     return Answer(
         content=run.text,
         model=choice.model.spec,
         usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
-        messages=[_asked(request), *stored([*map(said_by_user, request.joined), *added], model=choice.model.spec)],
+        messages=[_asked(request), *stored(added, model=choice.model.spec)],
         summary_due=tools.has("set_summary") and is_due(context.recent, budget=budget),
     )
 
@@ -91,8 +98,49 @@ def _messages(context: Context, request: TurnRequest, *, budget: int) -> list[An
         *recalled(context.recent.items, budget=budget),
         as_aside(HumanMessage(aside)),
         HumanMessage(request.content),
-        *map(said_by_user, request.joined),
     ]
+
+
+async def _work(
+    run: Run, base: list[AnyMessage], *, resting: Resting | None, joined: list[HumanMessage]
+) -> list[AnyMessage] | Waits:
+    """What the turn has added when the agent is done, or what its user must be asked before it goes on.
+
+    `resting` is what it was made of when it was asked before, `joined` what the user has added to it since.
+    """
+    done: list[AnyMessage] = [*joined]
+    if resting is not None:
+        run.steps = resting.steps
+        resting.messages += joined
+    while True:
+        if resting is not None:
+            waits = await _settled(run, resting)
+            if waits is not None:
+                return waits
+            done = resting.messages
+        try:
+            return [*done, *await run_loop(run, [*base, *done])]
+        except HandOver as handing:
+            handing.messages = [*done, *handing.messages]
+            raise
+        except Asked as asked:
+            done = [*done, *asked.messages]
+            said = sum(isinstance(message, HumanMessage) for message in done)
+            resting = Resting(done, [*run.toolbox.pending], run.steps, run.listed.spec, said)
+            run.toolbox.pending.clear()
+
+
+async def _settled(run: Run, resting: Resting) -> Waits | None:
+    """Go on with the calls that rest, one after the other; the next question, None when all have their results."""
+    while resting.pending:
+        waits = resting.waits(run.usage)
+        if waits is not None:
+            return waits
+        first = resting.pending[0]
+        result = await answer_call(run.toolbox, first)
+        if result is not None:
+            resting.answered(first.call["id"], result)
+    return None
 
 
 def _handed(run: Run, handing: HandOver) -> Handed:
@@ -107,6 +155,8 @@ def _handed(run: Run, handing: HandOver) -> Handed:
 
 
 def _wishes(request: TurnRequest, context: Context) -> Wishes:
+    if is_question(request.resumed) and request.resumed is not None:
+        return Wishes(conversation=request.resumed.state["model"])
     return Wishes(request.model, request.preferred_model, _preferred_model(context.known.preferences))
 
 

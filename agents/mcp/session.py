@@ -1,10 +1,13 @@
 """What a turn has of its user's workspace: call a tool, read a resource. A lost connection is made again, once."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.client.client import Client
 from mcp.shared.dispatcher import ProgressFnT
+from mcp_types import ElicitResult, InputResponses
+from pydantic import ValidationError
 
 from accounts.errors import NotIncluded
 from accounts.features import Switch, require_feature
@@ -28,6 +31,24 @@ _BEHIND: dict[str, Switch] = {"deploy_strategy": "deploy"}
 _NEVER_BEGAN = {Reason.UNREACHABLE, Reason.DENIED}
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a tool that has asked is given: the answers by its keys, and its own state."""
+
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    state: str | None = None
+
+    def responses(self) -> InputResponses | None:
+        """The answers as the protocol has them; one that does not fit its form is a refusal to answer."""
+        found: InputResponses = {}
+        for key, answer in self.answers.items():
+            try:
+                found[key] = ElicitResult.model_validate(answer)
+            except ValidationError:
+                found[key] = ElicitResult(action="decline")
+        return found or None
+
+
 class Session:
     """One user's workspace. Every method raises CallFailed, or AgentFailed when the workspace can't be started."""
 
@@ -47,15 +68,29 @@ class Session:
         *,
         on_progress: ProgressFnT | None = None,
         deadline_s: float = TOOL_S,
+        given: Given | None = None,
     ) -> ToolOutcome:
         """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception.
+
+        `given` says that its questions can be answered, and holds the answers so far; without it a tool that asks has failed.
 
         Raises AgentFailed `not_included` for a tool that the licence does not cover.
         """
         _require(self._licence, name)
 
         async def send(client: Client) -> ToolOutcome:
-            return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
+            if given is None:
+                return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
+            return outcome_of(
+                await client.session.call_tool(
+                    name,
+                    arguments,
+                    progress_callback=on_progress,
+                    input_responses=given.responses(),
+                    request_state=given.state,
+                    allow_input_required=True,
+                )
+            )
 
         async def request(connection: Connection) -> ToolOutcome:
             return await connection.request(send, deadline_s=deadline_s)

@@ -9,6 +9,7 @@ from channels_app.api.charts import ChartView
 from channels_app.api.conversations import ConversationsView, ConversationView
 from channels_app.api.later import UploadsView
 from channels_app.api.links import ConfirmView, LinkCodesView, LinksView, LinkView, RejectView
+from channels_app.api.pictures import PictureView
 from channels_app.api.preferences import PreferencesView
 from channels_app.api.schedules import SchedulesView, ScheduleView
 from channels_app.api.stream import turn_events
@@ -33,6 +34,7 @@ urlpatterns = [
     path("turns/<str:turn>", TurnView.as_view()),
     path("turns/<str:turn>/cancel", CancelView.as_view()),
     path("turns/<str:turn>/events", turn_events),
+    path("pictures/<str:picture>", PictureView.as_view()),
     path("preferences", PreferencesView.as_view()),
     path("approvals", ApprovalsView.as_view()),
     path("approvals/<str:approval>", ApprovalView.as_view()),

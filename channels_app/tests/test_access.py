@@ -97,6 +97,7 @@ TABLE = {
     ("GET", "api/v1/schedules"): MINE,
     ("POST", "api/v1/schedules"): Row(201, 201, 401, 403, 401),
     ("DELETE", "api/v1/schedules/<str:schedule>"): Row(204, 404, 401, 204, 401),
+    ("GET", "api/v1/pictures/<str:picture>"): Row(404, 404, 401, 404, 401),
     ("GET", "api/v1/backtests/<str:backtest>/chart.png"): Row(404, 404, 401, 403, 401),
     ("GET", "api/v1/workspace"): MINE,
     ("POST", "api/v1/workspace"): Row(202, 202, 401, 202, 401),

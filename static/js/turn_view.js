@@ -72,6 +72,7 @@ export class TurnView {
     this.#model = model ?? "";
     for (const step of steps) {
       if (step.kind === "text") this.#write(step.content, "append");
+      else if (step.kind === "image") this.#image(step);
       else this.#restoreTool(step);
     }
     this.#end({});
