@@ -57,10 +57,10 @@ export class Session {
     this.views.thread.connected(false);
   }
 
-  /** Send `content` as the user's message. Returns why not, or "". */
-  say(content) {
+  /** Send `content` as the user's message; `whenBusy` says what becomes of it during an answer. Returns why not, or "". */
+  say(content, whenBusy = "") {
     if (isTooLong(content)) return "This message is too long to send. Shorten it or split it up.";
-    const message = { id: newId(), content, conversation: this.conversation };
+    const message = { id: newId(), content, conversation: this.conversation, ...(whenBusy && { whenBusy }) };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
     if (this.#greeted) this.#transmit(message);
@@ -101,9 +101,10 @@ export class Session {
     if (this.#greeted) this.connection.send(frame);
   }
 
-  #transmit({ id, content, conversation }) {
+  #transmit({ id, content, conversation, whenBusy }) {
     const target = conversation ?? this.conversation;
-    this.#send({ type: "message", id, content, ...(target ? { conversation: target } : {}) });
+    const where = target ? { conversation: target } : {};
+    this.#send({ type: "message", id, content, ...where, ...(whenBusy ? { when_busy: whenBusy } : {}) });
   }
 
   #ready(frame) {

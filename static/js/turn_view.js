@@ -23,6 +23,7 @@ export class TurnView {
   #growing = null; // the stream that tokens go to
   #model = "";
   #reason = "";
+  #inLine = false; // others come first
   #tried = ""; // the user's words, for trying again
 
   turn = null;
@@ -126,15 +127,27 @@ export class TurnView {
     approval_settled: (frame) => this.#settleWait(frame.approval, frame.decision, frame.by_channel),
     question: (frame) => this.#await("question", frame),
     question_settled: (frame) => this.#settleWait(frame.question, frame.outcome, frame.by_channel),
-    notice: ({ text }) => this.#remark("info", clean(text)),
+    notice: ({ text }) => this.#notice(clean(text)),
     done: (frame) => this.#done(frame),
     failed: (frame) => this.#failed(frame),
     cancelled: (frame) => this.#cancelled(frame),
   };
 
   #wait(position) {
-    if (position > 0) this.#say(position === 1 ? "Next in line…" : `Waiting behind ${position} messages…`);
-    else this.#say("Thinking…");
+    this.#inLine = position > 0;
+    if (!this.#inLine) {
+      this.#say("Thinking…");
+      return;
+    }
+    this.#say(position === 1 ? "Next in line…" : `Waiting behind ${position} messages…`);
+    const withdraw = () => this.actions.cancel(this.turn);
+    this.#waiting.append(el("button", { type: "button", class: "button small", onclick: withdraw }, "Withdraw"));
+  }
+
+  /** What waits in line is told of something only when another answer takes it up. */
+  #notice(text) {
+    if (this.#inLine) this.#waiting.replaceChildren();
+    this.#remark("info", text);
   }
 
   #say(text) {
@@ -143,6 +156,7 @@ export class TurnView {
   }
 
   #started({ model, reason, attempt }) {
+    this.#inLine = false;
     this.#model = model;
     this.#reason = reason;
     if (attempt > 1) this.#abandonTools();
