@@ -179,6 +179,25 @@ class Turn(Shape):
     ms: Count
 
 
+class OpenTurn(Shape):
+    """A message that is not answered yet; `position` counts those of its conversation that come first, `joined_to` is the
+    turn in whose answer it is taken up."""
+
+    turn: str
+    conversation: str
+    channel: str
+    state: Literal["queued", "running", "awaiting_approval", "awaiting_answer"]
+    content: str
+    position: Count
+    joined_to: str | None
+
+
+class OpenTurns(Shape):
+    """The messages that are not answered yet, the oldest first, at most 200."""
+
+    turns: list[OpenTurn]
+
+
 class Workspace(Shape):
     """A workspace; `detail` is a sentence for the user, `last_cause` null when its last start went well."""
 

@@ -80,6 +80,7 @@ TABLE = {
     ("GET", "api/v1/conversations/<str:conversation>"): Row(503, 404, 401, 403, 401),
     ("PATCH", "api/v1/conversations/<str:conversation>"): Row(200, 404, 401, 200, 401),
     ("DELETE", "api/v1/conversations/<str:conversation>"): Row(503, 404, 401, 403, 401),
+    ("GET", "api/v1/turns"): MINE,
     ("POST", "api/v1/turns"): Row(202, 202, 401, 403, 401),
     ("GET", "api/v1/turns/<str:turn>"): Row(200, 404, 401, 200, 401),
     ("POST", "api/v1/turns/<str:turn>/cancel"): Row(202, 404, 401, 202, 401),
