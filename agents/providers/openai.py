@@ -1,7 +1,6 @@
 """OpenAI's chat completions, and the many servers that speak the same format."""
 
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
-from agents.providers._http import LIMITS, TIMEOUTS
 
 VENDOR_URL = "https://api.openai.com/v1"
 
@@ -17,11 +16,13 @@ class OpenAI:
         return endpoint_from_settings("OPENAI")
 
     def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
-        import httpx2  # noqa: PLC0415 - seconds of imports, only when this provider is on
-        import openai  # noqa: PLC0415
+        import openai  # noqa: PLC0415 - seconds of imports, only when this provider is on
         from langchain_openai import ChatOpenAI  # noqa: PLC0415
 
-        http = httpx2.AsyncClient(timeout=httpx2.Timeout(**TIMEOUTS), limits=httpx2.Limits(**LIMITS))
+        from agents.providers._wire.joins import join_openai  # noqa: PLC0415
+        from agents.providers._wire.transport import http_client  # noqa: PLC0415
+
+        http = http_client(join_openai)
         chat = ChatOpenAI(
             model=model,
             api_key=endpoint.key,
