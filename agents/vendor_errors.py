@@ -9,12 +9,13 @@ import structlog
 from langchain_core.exceptions import ContextOverflowError, ModelError
 
 from agents.errors import AgentFailed
+from agents.providers._wire.errors import StatusError, StreamError
 
 log = structlog.get_logger(__name__)
 
 # What a model call raises besides the vendor package's own errors: a broken stream comes through as a raw httpx, httpx2
 # or JSON error, and a reply of another shape as whatever the parsing trips over.
-BROKEN = (ModelError, httpx.HTTPError, httpx2.HTTPError, OSError, EOFError)
+BROKEN = (ModelError, StatusError, StreamError, httpx.HTTPError, httpx2.HTTPError, OSError, EOFError)
 GARBLED = (ValueError, TypeError, LookupError, AttributeError)
 VENDOR_ERRORS: tuple[type[Exception], ...] = (*BROKEN, *GARBLED)
 
@@ -59,10 +60,12 @@ def _by_status(status: int, label: str) -> AgentFailed:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and those it was raised from, innermost last."""
+    """The error and those it was raised from, innermost last; what is below the transport says nothing of the vendor."""
     current: BaseException | None = error
     while current is not None:
         yield current
+        if isinstance(current, httpx2.TransportError):
+            return
         current = current.__cause__ or current.__context__
 
 

@@ -16,6 +16,26 @@ class EventTooLarge(ValueError):
     """The server sent an event without an end."""
 
 
+class Event:
+    """One event on its way: its bytes, and its JSON object (None for what is not to be touched)."""
+
+    __slots__ = ("joined", "name", "raw", "value")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw, self.name, self.joined = raw, b"", False
+        data = raw
+        if raw.startswith(b"event:"):
+            line, _, data = raw.partition(b"\n")
+            self.name = line + b"\n"
+        self.value = _object(data[5:]) if data.startswith(b"data:") and b"\n" not in data else None
+
+    def data(self) -> bytes:
+        """The event as it goes on."""
+        if not self.joined:
+            return self.raw + b"\n\n"
+        return self.name + b"data: " + orjson.dumps(self.value) + b"\n\n"
+
+
 class Coalescer:
     """The bytes of one stream: each `feed` gives the events that are whole by then, neighbours joined.
 
@@ -26,66 +46,43 @@ class Coalescer:
         self._join = join
         self._rest = b""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> list[Event]:
         """The events that end within `data`. Raises EventTooLarge."""
-        whole, end, self._rest = _unix(self._rest + data).rpartition(b"\n\n")
+        data = self._rest + data
+        # A CR at the end stays: its LF is the first byte of what comes next.
+        lines = data.replace(b"\r\n", b"\n") if b"\r" in data else data
+        whole, end, self._rest = lines.rpartition(b"\n\n")
         if len(self._rest) > MOST_EVENT_BYTES:
             raise EventTooLarge
-        return self._joined(whole.split(b"\n\n")) if end else b""
+        return self._joined(whole.split(b"\n\n")) if end else []
 
-    def end(self) -> bytes:
+    def end(self) -> list[Event]:
         """What is left when the stream has ended."""
-        rest, self._rest = self._rest, b""
-        return rest
+        rest, self._rest = self._rest.strip(), b""
+        return [Event(rest)] if rest else []
 
-    def _joined(self, events: list[bytes]) -> bytes:
-        pieces: list[_Piece] = []
-        for event in events:
-            piece = _piece(event)
-            last = pieces[-1] if pieces else None
-            if piece.value is None or last is None or last.value is None or not self._fits(last, piece):
-                pieces.append(piece)
-        return b"".join(piece.data() for piece in pieces)
+    def _joined(self, raw: list[bytes]) -> list[Event]:
+        events: list[Event] = []
+        for event in map(Event, raw):
+            if not events or not self._fits(events[-1], event):
+                events.append(event)
+        return events
 
-    def _fits(self, last: "_Piece", piece: "_Piece") -> bool:
-        if last.value is None or piece.value is None or last.name != piece.name:
+    def _fits(self, last: Event, event: Event) -> bool:
+        if last.value is None or event.value is None or last.name != event.name:
             return False
         try:
-            last.joined |= (joined := self._join(last.value, piece.value))
-        except (LookupError, TypeError, AttributeError):
-            # Events of a shape that the format does not know are the package's to refuse.
+            joined = self._join(last.value, event.value)
+        except (LookupError, TypeError, AttributeError, ValueError):
+            # A shape that the format does not know is LangChain's to refuse.
             return False
+        last.joined |= joined
         return joined
 
 
-class _Piece:
-    """One event on its way; `value` is its JSON object, None for what is not to be touched."""
-
-    __slots__ = ("_raw", "joined", "name", "value")
-
-    def __init__(self, raw: bytes, name: bytes, value: JSON | None) -> None:
-        self._raw, self.name, self.value, self.joined = raw, name, value, False
-
-    def data(self) -> bytes:
-        if not self.joined:
-            return self._raw + b"\n\n"
-        return self.name + b"data: " + orjson.dumps(self.value) + b"\n\n"
-
-
-def _piece(event: bytes) -> _Piece:
-    name, data = b"", event
-    if event.startswith(b"event:"):
-        line, _, data = event.partition(b"\n")
-        name = line + b"\n"
-    if not data.startswith(b"data:") or b"\n" in data:
-        return _Piece(event, name, None)
+def _object(data: bytes) -> JSON | None:
     try:
-        value = orjson.loads(data[5:])
+        value = orjson.loads(data)
     except ValueError:
-        value = None
-    return _Piece(event, name, value if isinstance(value, dict) else None)
-
-
-def _unix(data: bytes) -> bytes:
-    """Lines ended as on Unix. A CR at the end waits: its LF may be the first byte of what comes next."""
-    return data.replace(b"\r\n", b"\n") if b"\r" in data else data
+        return None
+    return value if isinstance(value, dict) else None
