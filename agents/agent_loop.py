@@ -5,7 +5,7 @@ run's context, and two hooks do the work: so nothing is compiled or bound anew f
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +21,8 @@ from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
 from agents.harness_types import Meter
-from agents.model_step import BoundModel, call_model
+from agents.model_step import BoundModel, Spoken, call_model
+from agents.standbys import Standbys, going_on, spoken_whole
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired
 
@@ -45,28 +46,46 @@ class Run:
     system: SystemMessage
     meter: Meter
     tool_tokens: int = 0
+    standbys: Standbys = field(default_factory=Standbys)
     text: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     steps: int = 0
     malformed: dict[str, str] = field(default_factory=dict)
+    _gap: str = ""
 
     async def model_step(self, messages: Sequence[AnyMessage]) -> AIMessage:
         """Ask the model for the next message. Raises AgentFailed."""
         if self.steps == MOST_STEPS:
             raise AgentFailed("too_many_steps", f"The agent took {MOST_STEPS} steps without reaching an answer.")
         self.steps += 1
-        spoke_before, began = bool(self.text), False
+        prompt = [self.system, *repaired(messages)]
+        if self.text:
+            # What an earlier step said stands apart from this one's.
+            self._gap = "\n\n"
+        before = len(self.text)
+        while True:
+            said = self.text[before:].lstrip("\n")
+            try:
+                spoken = await self._ask(going_on(prompt, said))
+            except AgentFailed as failure:
+                shown = bool(self.text[before:])
+                self.model, self.listed = await self.standbys.after(failure, self.listed, shown=shown)
+                continue
+            await self.standbys.answered(self.listed)
+            self.malformed = spoken.malformed
+            return spoken_whole(said, spoken.message)
+
+    async def _ask(self, prompt: Sequence[AnyMessage]) -> Spoken:
+        """One call of the present model, metered; its text goes to the user."""
+        began = False
 
         async def on_text(piece: str) -> None:
             nonlocal began
-            if spoke_before and not began:
-                piece = "\n\n" + piece
-            began = True
+            began, piece, self._gap = True, self._gap + piece, ""
             self.text += piece
             self.meter.heard(piece)
             await self.toolbox.emit(Token(piece))
 
-        prompt = [self.system, *repaired(messages)]
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
             spoken = await call_model(self.model, prompt, on_text=on_text)
@@ -75,9 +94,8 @@ class Run:
                 self.meter.unheard()
             raise
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
-        self.usage += spoken.usage
-        self.malformed = spoken.malformed
-        return spoken.message
+        self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))
+        return spoken
 
     async def tool_step(self, request: ToolCallRequest) -> ToolMessage:
         """Run one tool call."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from accounts.licences import Licence
 from agents.catalogue import Model
+from agents.circuits import Circuits, MemoryCircuits
 from agents.events import Event, Usage
 from provisioning.stages import OnStage, StageReport
 
@@ -56,8 +57,8 @@ class TurnRequest:
     """One turn to run.
 
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
-    `provider/name` or None. `attempt` counts from 1. `on_stage` hears of the workspace's start, `meter` of
-    each model call.
+    `provider/name` or None; `model_settled` = its user chose that one. `attempt` counts from 1. `on_stage` hears of the
+    workspace's start, `meter` of each model call, and `circuits` of how it went.
     """
 
     turn: str
@@ -68,9 +69,11 @@ class TurnRequest:
     licence: Licence
     model: str | None = None
     preferred_model: str | None = None
+    model_settled: bool = True
     attempt: int = 1
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
+    circuits: Circuits = field(default_factory=MemoryCircuits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +81,11 @@ class Answer:
     """How a turn ended well.
 
     `messages` are the turn's own, for `append_turn`: the user's, the agent's with its tool calls, the tools' results
-    (capped), and last the answer.
+    (capped), and last the answer. `kept_model` is the one that the conversation goes on with: not a mere stand-in.
     """
 
     content: str
     model: str
     usage: Usage = field(default_factory=Usage)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    kept_model: str = ""

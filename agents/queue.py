@@ -52,7 +52,7 @@ _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
     t.state, t.attempts, t.fence, t.cancel_requested, t.answer, t.history, t.model, t.usage, t.error_code, t.error_message,
     CASE WHEN t.fence = 1 THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor, t.journal_floor AS reserved,
-    c.model AS preferred_model
+    c.model AS preferred_model, c.model_settled
 """
 _CLAIM_HEAD = f"""
     UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
@@ -116,6 +116,7 @@ class Claim:
     floor: int
     reserved: int
     preferred_model: str
+    model_settled: bool
     abandoned: bool
     waited_s: float
 

@@ -11,6 +11,7 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
 from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
+from agents.circuit_table import shared_circuits
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
 from agents.harness_types import Answer, TurnRequest
@@ -112,7 +113,7 @@ class TurnRun:
             raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
         self._meter.model = answer.model
         done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
-        return Outcome(done, answer.messages)
+        return Outcome(done, answer.messages, kept_model=answer.kept_model or answer.model)
 
     async def _answer(self, licence: Licence) -> Answer:
         await store_earlier(self.claim, licence, brain=self._brain)
@@ -164,7 +165,7 @@ class TurnRun:
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
             preferred_model=claim.preferred_model or None, attempt=claim.attempts, on_stage=self._on_stage,
-            meter=self._meter,
+            model_settled=claim.model_settled, meter=self._meter, circuits=shared_circuits(),
         )  # fmt: skip
 
     async def _on_stage(self, report: StageReport) -> None:

@@ -1,7 +1,6 @@
 """A turn from its request to its answer: workspace, context, model, agent."""
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ import structlog
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.agent_loop import Run, run_loop
-from agents.errors import AgentFailed
+from agents.choosing import chosen_model, standbys_of
 from agents.estimates import tool_tokens
 from agents.events import Started
 from agents.harness_types import Answer, Emit, TurnRequest
@@ -18,16 +17,9 @@ from agents.mcp.errors import CallFailed, Reason, workspace_failure
 from agents.mcp.history import read_page
 from agents.mcp.pool import pool
 from agents.mcp.session import Session
-from agents.mcp.tools import ToolSet
-from agents.model_pool import model_pool
-from agents.model_step import BoundModel
-from agents.offers import offer
 from agents.prompts import UserContext, system_text
-from agents.providers import switched_on
-from agents.routing import Choice, Wishes, choose
 from agents.tool_step import Toolbox
 from agents.transcript import recalled, stored
-from agents.vendor_errors import VENDOR_ERRORS
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
@@ -46,52 +38,30 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         )
     except CallFailed as error:
         raise workspace_failure(error) from error
-    choice = choose(_wishes(request, context), offer(request.licence))
+    choice = await chosen_model(request, preferences=context.preferences, history=history.items)
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
+    standbys = standbys_of(choice, request, tools, emit)
     run = Run(
-        model=await _bound(choice, tools),
+        model=await standbys.bind(choice.model),
         listed=choice.model,
         toolbox=Toolbox(session, tools, emit),
         system=SystemMessage(system_text(context, today=datetime.now(UTC).date())),
         meter=request.meter,
         tool_tokens=tool_tokens(tools),
+        standbys=standbys,
     )
     added = await run_loop(run, [*recalled(history.items), HumanMessage(request.content)])
-    usage = run.usage
-    cost = choice.model.cost_usd(usage)
     return Answer(
         content=run.text,
-        model=choice.model.spec,
-        usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
-        messages=[_asked(request), *stored(added, model=choice.model.spec)],
+        model=run.listed.spec,
+        usage=run.usage,
+        messages=[_asked(request), *stored(added, model=run.listed.spec)],
+        kept_model=choice.wanted.spec,
     )
-
-
-def _wishes(request: TurnRequest, context: UserContext) -> Wishes:
-    return Wishes(request.model, request.preferred_model, _preferred_model(context.preferences))
-
-
-def _preferred_model(preferences: str) -> str | None:
-    try:
-        values = json.loads(preferences or "{}")
-    except ValueError:
-        return None
-    model = values.get("model") if isinstance(values, dict) else None
-    return model if isinstance(model, str) else None
 
 
 def _asked(request: TurnRequest) -> JSON:
     return {"role": "user", "content": request.content, "channel": request.channel}
-
-
-async def _bound(choice: Choice, tools: ToolSet) -> BoundModel:
-    provider = switched_on()[choice.model.provider]
-    endpoint = provider.endpoint()
-    if endpoint is None:
-        raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, choice.model.name, endpoint)
-    runnable = model_pool().with_tools(built, tools)
-    return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))
 
 
 async def _context(session: Session) -> UserContext:
