@@ -1,6 +1,7 @@
 """OpenRouter: hundreds of models of many vendors behind one key."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,23 @@ class _Chat:
         self._wire = wire
 
     async def send_async(self, **payload: Any) -> AsyncIterator["_Chunk"]:
-        return (_Chunk(value) async for value in self._wire.stream(payload))
+        return self._chunks(payload)
+
+    async def _chunks(self, payload: dict[str, Any]) -> AsyncIterator["_Chunk"]:
+        begun: set[Any] = set()
+        async with aclosing(self._wire.stream(payload)) as events:
+            async for value in events:
+                _name_once(value, begun)
+                yield _Chunk(value)
+
+
+def _name_once(value: dict[str, Any], begun: set[Any]) -> None:
+    """Leave out the format of a thought that has begun: LangChain strings the pieces' texts together, this one too."""
+    for choice in value.get("choices") or ():
+        for thought in (choice.get("delta") or {}).get("reasoning_details") or ():
+            if thought.get("index") in begun:
+                thought.pop("format", None)
+            begun.add(thought.get("index"))
 
 
 class _Chunk:

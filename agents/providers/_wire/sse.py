@@ -1,5 +1,6 @@
 """Server-sent events in, fewer server-sent events out."""
 
+import json
 from typing import Any
 
 import orjson
@@ -31,9 +32,10 @@ class Event:
 
     def data(self) -> bytes:
         """The event as it goes on."""
-        if not self.joined:
+        if self.value is None or (self.raw.isascii() and not self.joined):
             return self.raw + b"\n\n"
-        return self.name + b"data: " + orjson.dumps(self.value) + b"\n\n"
+        # In ASCII: Google's package splits lines where Unicode does, in the middle of a text with U+0085 or U+2028.
+        return self.name + b"data: " + json.dumps(self.value, separators=(",", ":")).encode() + b"\n\n"
 
 
 class Coalescer:
@@ -44,22 +46,30 @@ class Coalescer:
 
     def __init__(self, join: Join) -> None:
         self._join = join
-        self._rest = b""
+        self._parts: list[bytes] = []
+        self._bytes = 0
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that end within `data`. Raises EventTooLarge."""
-        data = self._rest + data
+        seam = self._parts[-1][-3:] + data if self._parts else data
+        self._parts.append(data)
+        self._bytes += len(data)
+        # A picture of megabytes comes in many reads, which are put together once.
+        if b"\n\n" not in seam and b"\n\r\n" not in seam:
+            if self._bytes > MOST_EVENT_BYTES:
+                raise EventTooLarge
+            return []
+        data = b"".join(self._parts)
         # A CR at the end stays: its LF is the first byte of what comes next.
         lines = data.replace(b"\r\n", b"\n") if b"\r" in data else data
-        whole, end, self._rest = lines.rpartition(b"\n\n")
-        if len(self._rest) > MOST_EVENT_BYTES:
-            raise EventTooLarge
+        whole, end, rest = lines.rpartition(b"\n\n")
+        self._parts, self._bytes = [rest], len(rest)
         return self._joined(whole.split(b"\n\n")) if end else []
 
     def end(self) -> list[Event]:
         """What is left when the stream has ended."""
-        rest, self._rest = self._rest.strip(), b""
-        return [Event(rest)] if rest else []
+        rest, self._parts = b"".join(self._parts), []
+        return [Event(rest)] if rest.strip() else []
 
     def _joined(self, raw: list[bytes]) -> list[Event]:
         events: list[Event] = []
