@@ -6,17 +6,19 @@ from typing import Any
 
 from accounts.licences import Licence
 from agents.harness_types import Answer, Emit, TurnRequest
+from agents.waiting import Waits
 
 
 @dataclass(frozen=True, slots=True)
 class Brain:
     """What the engine needs of an agent.
 
-    `run` answers a turn, or raises AgentFailed. `remember` gives a finished turn's messages to the user's workspace
-    (licence, conversation, turn, messages), again and again without harm, or raises AgentFailed.
+    `run` answers a turn, ends the attempt by waiting for the user (agents.waiting), or raises AgentFailed. `remember` gives
+    a finished turn's messages to the user's workspace (licence, conversation, turn, messages), again and again without harm,
+    or raises AgentFailed.
     """
 
-    run: Callable[[TurnRequest, Emit], Coroutine[Any, Any, Answer]]
+    run: Callable[[TurnRequest, Emit], Coroutine[Any, Any, Answer | Waits]]
     remember: Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 

@@ -4,17 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from accounts.usage_report import usage_words
+from agents import decision_commands
 from agents.conversations import begin_new_main
+from agents.queue import AfterCommit
 from gateway.db import Connection
 from provisioning.workspaces import workspace_status
-
-AfterCommit = Callable[[], Awaitable[None]]
 
 HELP = """\
 Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 
 /new – begin a new conversation
 /stop – stop the answers being written here
+/approve, /reject – decide what waits for your yes or no
+/answer – answer a question of the agent
 /status – your workspace and what is running
 /usage – what you have used, and what is left
 /link, /unlink – which chat apps speak for you
@@ -27,7 +29,7 @@ WELCOME = "Hello! I am your trading agent: I compute on market data in a workspa
 class Context:
     """Where a command was typed, and where it is answered: it may move `conversation`.
 
-    Its effects go through `conn`; what needs the commit goes into `after_commit`.
+    Its effects go through `conn`; what needs the commit goes into `after_commit`. `words` are what follows its name.
     """
 
     conn: Connection
@@ -35,6 +37,8 @@ class Context:
     conversation: str
     stop: Callable[[Connection, str, str], Awaitable[AfterCommit | None]]
     facts: str = ""
+    channel: str = ""
+    words: str = ""
     after_commit: list[AfterCommit] = field(default_factory=list)
 
 
@@ -57,6 +61,11 @@ def parse(content: str) -> Command | None:
         return None
     name = text[1:].split(maxsplit=1)[0].partition("@")[0].lower() if len(text) > 1 else ""
     return COMMANDS.get(name, _UNKNOWN)
+
+
+def words_of(content: str) -> str:
+    """What follows a command's name."""
+    return content.strip().partition(" ")[2].strip()
 
 
 async def _help(_context: Context) -> str:
@@ -105,12 +114,14 @@ async def _gather_status(user_id: str) -> str:
 
 async def _status(context: Context) -> str:
     cursor = await context.conn.execute(
-        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued') FROM turns"
-        " WHERE user_id = %s AND state IN ('queued', 'running')",
+        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued'),"
+        " count(*) FILTER (WHERE state NOT IN ('running', 'queued')) FROM turns"
+        " WHERE user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')",
         (context.user_id,),
     )
-    running, queued = await cursor.fetchone() or (0, 0)
-    return f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
+    running, queued, asking = await cursor.fetchone() or (0, 0, 0)
+    counts = f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
+    return f"{counts}, waiting for you: {asking}" if asking else counts
 
 
 COMMANDS = {
@@ -120,6 +131,9 @@ COMMANDS = {
     "stop": Command(_stop),
     "link": Command(_linking),
     "unlink": Command(_linking),
+    "approve": Command(decision_commands.approve),
+    "reject": Command(decision_commands.reject),
+    "answer": Command(decision_commands.answer),
     "status": Command(_status, gather=_gather_status),
     "usage": Command(_usage, gather=usage_words),
 }

@@ -8,6 +8,7 @@ from accounts.licences import Licence
 from agents.catalogue import Model
 from agents.circuits import Circuits, MemoryCircuits
 from agents.events import Event, Usage
+from agents.waiting import Resumed
 from provisioning.stages import OnStage, StageReport
 
 Emit = Callable[[Event], Awaitable[None]]
@@ -57,8 +58,9 @@ class TurnRequest:
     """One turn to run.
 
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
-    `provider/name` or None; `model_settled` = its user chose that one. `attempt` counts from 1. `on_stage` hears of the
-    workspace's start, `meter` of each model call, and `circuits` of how it went.
+    `provider/name` or None; `model_settled` = its user chose that one. `attempt` counts from 1, and anew when the turn has
+    waited for its user, of which `resumed` tells. `on_stage` hears of the workspace's start, `meter` of each model call,
+    and `circuits` of how it went.
     """
 
     turn: str
@@ -71,6 +73,7 @@ class TurnRequest:
     preferred_model: str | None = None
     model_settled: bool = True
     attempt: int = 1
+    resumed: Resumed | None = None
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
     circuits: Circuits = field(default_factory=MemoryCircuits)

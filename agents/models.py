@@ -51,7 +51,8 @@ class Turn(models.Model):
 
     `holder` and `fence` say which worker's claim may write (gateway.leases). `journal_floor` is past every `seq` that was
     ever given to an event of the turn, so that numbering never restarts. `content`, `answer` and `history` are erased once
-    the workspace has stored them and deliveries are settled; `digest` stays.
+    the workspace has stored them and deliveries are settled; `digest` stays. `answer` of an open turn is what it had written
+    when it began to wait for its user.
     """
 
     id = models.UUIDField(primary_key=True, default=new_uuid)
@@ -82,6 +83,12 @@ class Turn(models.Model):
     history_stored_at = models.DateTimeField(null=True, blank=True)
     usage = models.JSONField(default=dict)
     metered = models.BooleanField(db_default=False, help_text="counted in the usage, which is done once")
+    wait_kind = models.TextField(
+        blank=True, db_default="", help_text="approval or question: what it waits or waited for"
+    )
+    wait_id = models.UUIDField(null=True, blank=True, help_text="the row of what it waits or waited for last")
+    wait_state = models.JSONField(null=True, blank=True, help_text="the agent's own, for when the turn goes on")
+    waits = models.PositiveIntegerField(db_default=0, help_text="how often it has waited for its user")
     error_code = models.TextField(blank=True, default="")
     error_message = models.TextField(blank=True, default="")
     dead = models.BooleanField(default=False, help_text="given up after the last attempt; may be retried by staff")
@@ -117,6 +124,78 @@ class Turn(models.Model):
             models.Index(fields=["user_id"], condition=models.Q(state="running"), name="turn_running"),
             models.Index(fields=["finished_at"], condition=models.Q(dead=True), name="turn_dead"),
             models.Index(fields=["id"], condition=models.Q(state="failed"), name="turn_failed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.state})"
+
+
+class WaitState(models.TextChoices):
+    """What became of something that a turn waits for; all but the first are final."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ANSWERED = "answered"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Awaited(models.Model):
+    """What a turn waits for. Pending exactly as long as its turn waits; settled once, by compare-and-set (see waits.py)."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    state = models.TextField(choices=WaitState.choices, db_default=WaitState.PENDING)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    by_channel = models.TextField(blank=True, db_default="", help_text="where it was decided; gateway = by its time")
+
+    class Meta:
+        abstract = True
+
+
+class Approval(Awaited):
+    """A yes or no that a turn waits for; texts are erased with the turn's own, `digest` stays."""
+
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="approvals")
+    workflow = models.TextField()
+    title = models.TextField(blank=True)
+    details = models.JSONField(default=dict)
+    covered = models.TextField(blank=True, help_text="the canonical JSON of which `digest` is the SHA-256")
+    digest = models.TextField()
+    comment = models.TextField(blank=True, db_default="", help_text="what the user said to the decision")
+
+    class Meta:
+        db_table = "approvals"
+        indexes = [
+            models.Index(fields=["turn"], name="approval_of_turn"),
+            models.Index(fields=["user_id", "-id"], name="approval_of_user"),
+            models.Index(fields=["expires_at"], condition=models.Q(state="pending"), name="approval_pending"),
+            models.Index(fields=["turn"], condition=~models.Q(covered=""), name="approval_text_left"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.state})"
+
+
+class Question(Awaited):
+    """Something that a turn asks its user; texts are erased with the turn's own."""
+
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="questions")
+    text = models.TextField(blank=True)
+    schema = models.JSONField(default=dict)
+    values = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        db_table = "questions"
+        indexes = [
+            models.Index(fields=["turn"], name="question_of_turn"),
+            models.Index(fields=["user_id", "-id"], name="question_of_user"),
+            models.Index(fields=["expires_at"], condition=models.Q(state="pending"), name="question_pending"),
+            models.Index(fields=["turn"], condition=~models.Q(text=""), name="question_text_left"),
         ]
 
     def __str__(self) -> str:

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 
 import psycopg
 import structlog
+from redis.exceptions import RedisError
 
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
@@ -13,7 +15,7 @@ from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
 from agents.circuit_table import shared_circuits
 from agents.errors import AgentFailed, FenceLost
-from agents.events import Cancelled, Done, Failed, Notice, Snapshot, UserMessage
+from agents.events import Cancelled, Done, Failed, Notice, Usage, UserMessage
 from agents.harness_types import Answer, TurnRequest
 from agents.hints import hint_workspace
 from agents.insisting import insist
@@ -21,8 +23,14 @@ from agents.journal import journal
 from agents.metering import StepMeter
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
-from agents.writer import TurnWriter
+from agents.wait_events import NOTHING_SHOWN, Shown, events_of, read_shown
+from agents.waiting import Resumed, Waits
+from agents.waits import begin_wait, end_telling, read_wait, resumed_by
+from agents.writer import TurnWriter, joined
 from provisioning.stages import StageReport
+
+# Approvals and questions of one turn: one that needs more has lost its way.
+MOST_WAITS = 20
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +43,8 @@ class TurnRun:
         self._brain = brain
         self._writer = TurnWriter(claim, journal())
         self._meter = StepMeter(claim)
-        self._agent: asyncio.Task[Answer] | None = None
+        self._agent: asyncio.Task[Answer | Waits] | None = None
+        self._resumed: Resumed | None = None
         self._began = time.monotonic()
         self._cancelled = claim.cancel_requested
         self._draining = False
@@ -81,20 +90,46 @@ class TurnRun:
             return
         if outcome is None:
             await release(self.claim, closing=self._meter.close)
+        elif isinstance(outcome, Waits):
+            await self._wait(outcome)
         else:
             await self._end(outcome)
 
     async def _begin(self) -> None:
-        """Open the journal: a lost one gets the question again, and what an earlier attempt showed is taken back."""
+        """Open the journal: a lost one gets the question again, and what an earlier attempt showed is taken back.
+
+        What the turn had written when it began to wait for its user stays.
+        """
         claim = self.claim
-        metrics.queue_wait.observe(claim.waited_s)
+        if claim.wait_id is None:
+            metrics.queue_wait.observe(claim.waited_s)
         there = await self._writer.open()
         if not there:
             await self._writer.emit(UserMessage(channel=claim.channel, content=claim.content))
-        if claim.fence > 1:
-            await self._writer.emit(Snapshot(content=""))
+        if claim.wait_id is not None:
+            await self._take_up(claim.wait_id)
+        elif claim.fence > 1:
+            await self._writer.resume("", shown=False)
 
-    async def _outcome(self) -> Outcome | None:
+    async def _take_up(self, wait: str) -> None:
+        """Read what became of what the turn waited for, and show it where that was missed."""
+        row = await read_wait(self.claim.wait_kind, wait)
+        if row is None:
+            return
+        shown = await self._shown()
+        await self._writer.resume(self.claim.answer, shown=shown.text == self.claim.answer)
+        for event in shown.missing(events_of(row)):
+            await self._writer.emit(event)
+        self._resumed = resumed_by(row, state=self.claim.wait_state or {}, written=self.claim.answer)
+
+    async def _shown(self) -> Shown:
+        try:
+            return await read_shown(self.claim.turn)
+        except (RedisError, OSError) as error:
+            log.warning("journal_unreachable", error=type(error).__name__)
+            return NOTHING_SHOWN
+
+    async def _outcome(self) -> Outcome | Waits | None:
         """Run the agent; None when this process ends before it does. Raises AgentFailed."""
         licence = await self._licence()
         if self._is_stopped():
@@ -111,11 +146,24 @@ class TurnRun:
         except Exception as error:  # the boundary of a turn: whatever broke in it must not end the worker
             log.exception("agent_broke")
             raise AgentFailed("internal", "Something went wrong on our side.", retryable=True) from error
+        if isinstance(answer, Waits):
+            return self._bounded(answer)
         self._meter.model = answer.model
-        done = Done(content=answer.content, model=answer.model, usage=answer.usage, ms=self._ms())
+        content = joined(self.claim.answer, answer.content)
+        done = Done(content=content, model=answer.model, usage=self._used_before() + answer.usage, ms=self._ms())
         return Outcome(done, answer.messages, kept_model=answer.kept_model or answer.model)
 
-    async def _answer(self, licence: Licence) -> Answer:
+    def _bounded(self, waits: Waits) -> Waits:
+        if self.claim.waits >= MOST_WAITS:
+            raise AgentFailed("too_many_steps", f"The agent asked {MOST_WAITS} times without reaching an answer.")
+        usage = waits.usage or Usage(cost_usd=0)
+        return replace(waits, usage=self._used_before() + usage)
+
+    def _used_before(self) -> Usage:
+        """What was used before the turn waited."""
+        return Usage(**self.claim.usage) if self.claim.usage else Usage(cost_usd=0)
+
+    async def _answer(self, licence: Licence) -> Answer | Waits:
         await store_earlier(self.claim, licence, brain=self._brain)
         return await self._brain.run(self._request(licence), self._writer.emit)
 
@@ -130,10 +178,21 @@ class TurnRun:
             await self._writer.emit(Notice(text=text))
             await postpone(self.claim, closing=self._meter.close)
             return
-        written = "" if error.retryable else self._writer.text
+        written = self.claim.answer if error.retryable else self._writer.text
         history = self._history(f"{written}\n\n{error.message}" if written else error.message)
         outcome = Outcome(Failed(error.code, error.message), history, dead=error.retryable, written=written)
         await self._end(outcome)
+
+    async def _wait(self, waits: Waits) -> None:
+        """Let go of everything until the user has decided; a turn that is to be cancelled ends instead."""
+        begin = partial(begin_wait, self.claim, waits, written=self._writer.text, closing=self._meter.close_turn)
+        event = await insist(begin, unless=lambda: self._draining)
+        if event is None:
+            await self._end(self._cancelled_outcome())
+        elif await self._writer.pause(event):
+            await end_telling(self.claim)
+        else:
+            await disown(self.claim.turn, fence=self.claim.fence)
 
     async def _end(self, outcome: Outcome) -> None:
         await self._settle(outcome)
@@ -164,8 +223,8 @@ class TurnRun:
         return TurnRequest(
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
-            preferred_model=claim.preferred_model or None, attempt=claim.attempts, on_stage=self._on_stage,
-            model_settled=claim.model_settled, meter=self._meter, circuits=shared_circuits(),
+            preferred_model=claim.preferred_model or None, model_settled=claim.model_settled, attempt=claim.attempts,
+            resumed=self._resumed, on_stage=self._on_stage, meter=self._meter, circuits=shared_circuits(),
         )  # fmt: skip
 
     async def _on_stage(self, report: StageReport) -> None:

@@ -46,7 +46,8 @@ async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
         await conn.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (claim.conversation,))
         cursor = await conn.execute(
             "UPDATE turns SET state = %s, finished_at = clock_timestamp(), answer = %s, history = %s, model = %s, usage = %s,"
-            " error_code = %s, error_message = %s, dead = %s WHERE id = %s AND fence = %s AND state = 'running'",
+            " error_code = %s, error_message = %s, dead = %s, wait_state = NULL"
+            " WHERE id = %s AND fence = %s AND state = 'running'",
             (
                 event.type,
                 storable(outcome.written if isinstance(event, Failed) else event.content),

@@ -14,14 +14,14 @@ from accounts.errors import Window
 from accounts.licences import Licence
 from agents import commands
 from agents.admission import admit, take_quota
+from agents.cancelling import cancel_on, no_turn
 from agents.conversations import lock_conversation
 from agents.errors import FenceLost, JournalLost, Refused
-from agents.events import Cancelled, Done, Event, Notice, Queued, UserMessage
+from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import disown
-from agents.settlement import note_end
 from agents.writer import encode
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
@@ -127,7 +127,10 @@ async def accept_message(message: IncomingMessage) -> Accepted:
         if command is None:
             accepted, events = await _queue(conn, message, licence, conversation=conversation)
         else:
-            context = commands.Context(conn, message.user_id, conversation, _cancel_on, facts, after_commit)
+            context = commands.Context(
+                conn, message.user_id, conversation, cancel_on, facts, message.channel,
+                commands.words_of(message.content), after_commit,
+            )  # fmt: skip
             accepted, events = await _answer_command(message, command, context)
     for act in after_commit:
         await act()
@@ -142,9 +145,9 @@ async def cancel_turn(turn: str, *, user_id: str) -> None:
     Raises Refused `not_found` for another's turn or a missing one.
     """
     if not is_id(turn):
-        raise _no_turn()
+        raise no_turn()
     async with connection() as conn, conn.transaction():
-        after_commit = await _cancel_on(conn, turn, user_id)
+        after_commit = await cancel_on(conn, turn, user_id)
     if after_commit is not None:
         await after_commit()
 
@@ -152,7 +155,7 @@ async def cancel_turn(turn: str, *, user_id: str) -> None:
 async def find_turn(turn: str, *, user_id: str) -> TurnView:
     """The user's turn; Refused `not_found` for another's or a missing one."""
     if not is_id(turn):
-        raise _no_turn()
+        raise no_turn()
     async with connection() as conn, conn.cursor(row_factory=class_row(TurnView)) as cursor:
         await cursor.execute(
             "SELECT id::text AS turn, conversation_id::text AS conversation, channel, state, content, answer, model, usage,"
@@ -163,7 +166,7 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
         )
         found = await cursor.fetchone()
     if found is None:
-        raise _no_turn()
+        raise no_turn()
     return found
 
 
@@ -176,55 +179,6 @@ async def open_turns(user_id: str, *, conversation: str | None = None) -> list[s
             (user_id, conversation, conversation),
         )
         return [row[0] for row in await cursor.fetchall()]
-
-
-async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.AfterCommit | None:
-    """Cancel in the caller's transaction; what is returned writes the last event once that has committed."""
-    cursor = await conn.execute(
-        "UPDATE turns SET cancel_requested = true,"
-        " fence = fence + (state <> 'running')::int,"
-        " journal_floor = journal_floor + CASE WHEN state = 'running' THEN 0 ELSE %s END,"
-        # A question that an agent has begun to answer stands in the history; one that only waited is withdrawn.
-        " history = CASE WHEN state <> 'running' AND attempts > 0 THEN jsonb_build_array("
-        "jsonb_build_object('role', 'user', 'content', content, 'channel', channel)) ELSE history END,"
-        " run_after = CASE WHEN state = 'running' THEN run_after ELSE clock_timestamp() END,"
-        " state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,"
-        " finished_at = CASE WHEN state = 'running' THEN finished_at ELSE clock_timestamp() END"
-        " WHERE id = %s AND user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"
-        " RETURNING state, conversation_id::text, fence, channel, reply_to, journal_floor",
-        (ACCEPT_BLOCK, turn, user_id),
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        await _check_owner(conn, turn, user_id)
-        return None
-    state, conversation, fence, channel, reply_to, floor = row
-    if state == "running":
-        await notify(conn, "cancels", turn)
-        return None
-    await put(conn, OutboxRow(new_row_id(), turn, user_id, channel, reply_to, "cancelled", {"content": ""}))
-    await notify(conn, "turns")
-
-    async def write_last() -> None:
-        try:
-            book = journal()
-            await book.open(turn, fence=fence, floor=floor - ACCEPT_BLOCK)
-            number = await book.append(turn, [encode(Cancelled(content=""), turn, conversation)], fence=fence)
-            await book.finish(turn)
-        except (RedisError, OSError) as error:
-            log.warning("journal_unreachable", error=type(error).__name__)
-            await disown(turn, fence=fence)
-            return
-        await note_end(turn, fence=fence, last_seq=number - 1)
-        await hint_turn(user_id, turn=turn, seq=number - 1)
-
-    return write_last
-
-
-async def _check_owner(conn: Connection, turn: str, user_id: str) -> None:
-    cursor = await conn.execute("SELECT 1 FROM turns WHERE id = %s AND user_id = %s", (turn, user_id))
-    if await cursor.fetchone() is None:
-        raise _no_turn()
 
 
 def _check(message: IncomingMessage) -> None:
@@ -364,7 +318,3 @@ async def _begin_journal(accepted: Accepted, user_id: str, events: list[Event]) 
         if events[-1].final:
             await disown(turn, fence=0)
     await hint_turn(user_id, turn=turn, seq=len(events))
-
-
-def _no_turn() -> Refused:
-    return Refused("not_found", "There is no such turn.")

@@ -15,6 +15,7 @@ from agents.brain import Brain, live_brain
 from agents.errors import FenceLost
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
+from agents.waits import erase_words, expire_waits
 from gateway.db import connection
 from gateway.services import Services
 
@@ -94,7 +95,10 @@ class Worker:
 
     async def _sweep(self) -> None:
         while not self._stopping:
-            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times, _close_days):
+            for step in (
+                self._finish_abandoned, self._disown_strays, _expire_waits, _erase_old_texts, erase_words, _erase_old_times,
+                _close_days,
+            ):  # fmt: skip
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)
 
@@ -147,6 +151,11 @@ async def _erase_old_texts() -> None:
             " AND content <> '' AND finished_at < clock_timestamp() - CASE WHEN dead THEN interval '7 days'"
             " ELSE interval '10 minutes' END"
         )
+
+
+async def _expire_waits() -> None:
+    """What nobody decided in time."""
+    await expire_waits()
 
 
 async def _erase_old_times() -> None:

@@ -7,25 +7,7 @@ from agents.errors import Refused
 from channels_app.api.base import ApiView, user_of, validated
 from channels_app.api.openapi import described
 from channels_app.api.paging import ListQuery, no_cursor
-from channels_app.api.shapes import Approvals, Schedules, Uploads
-
-
-class ApprovalsView(ApiView):
-    """What waits for the user's yes or no."""
-
-    @described("list_approvals", {200: Approvals}, query=ListQuery)
-    def get(self, request: Request) -> Response:
-        """Nothing yet."""
-        return _empty(request, "approvals")
-
-
-class DecisionView(ApiView):
-    """The user's yes or no."""
-
-    @described("decide_approval", {}, refusals=(501,))
-    def post(self, request: Request, approval: str) -> Response:  # noqa: ARG002 - the route's
-        """Not available yet."""
-        raise _not_yet()
+from channels_app.api.shapes import Schedules, Uploads
 
 
 class UploadsView(ApiView):

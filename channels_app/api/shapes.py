@@ -193,10 +193,55 @@ class AllPreferences(Preferences):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
-class Approvals(Page):
-    """Approvals."""
+class Approval(Shape):
+    """Something that is done only if the user says yes. `title` and `details` are empty once they are no longer kept.
 
-    approvals: Annotated[list[dict[str, Any]], Field(max_length=0)]
+    `by_channel` is where it was decided: `gateway` by its time, blank before, or when its message was stopped.
+    """
+
+    id: str
+    turn: str
+    conversation: str
+    workflow: str
+    title: str
+    details: dict[str, Any]
+    digest: str
+    state: Literal["pending", "approved", "rejected", "expired", "cancelled"]
+    by_channel: str
+    comment: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+class Approvals(Page):
+    """Approvals, the newest first."""
+
+    approvals: list[Approval]
+
+
+class Question(Shape):
+    """Something that only the user knows; `schema` is the JSON Schema of the values to answer with."""
+
+    # pydantic's own `schema` is in the way of the name.
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+    id: str
+    turn: str
+    conversation: str
+    text: str
+    values_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    state: Literal["pending", "answered", "declined", "expired", "cancelled"]
+    by_channel: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+class Questions(Page):
+    """Questions, the newest first."""
+
+    questions: list[Question]
 
 
 class Uploads(Page):

@@ -3,9 +3,10 @@
 from django.urls import path, re_path
 
 from channels_app.api.account import MeView, ModelsView, SessionView, TicketView
+from channels_app.api.approvals import AnswerView, ApprovalsView, ApprovalView, DecisionView, QuestionsView
 from channels_app.api.base import MissingView
 from channels_app.api.conversations import ConversationsView, ConversationView
-from channels_app.api.later import ApprovalsView, DecisionView, SchedulesView, UploadsView
+from channels_app.api.later import SchedulesView, UploadsView
 from channels_app.api.links import ConfirmView, LinkCodesView, LinksView, LinkView, RejectView
 from channels_app.api.preferences import PreferencesView
 from channels_app.api.stream import turn_events
@@ -32,7 +33,10 @@ urlpatterns = [
     path("turns/<str:turn>/events", turn_events),
     path("preferences", PreferencesView.as_view()),
     path("approvals", ApprovalsView.as_view()),
+    path("approvals/<str:approval>", ApprovalView.as_view()),
     path("approvals/<str:approval>/decision", DecisionView.as_view()),
+    path("questions", QuestionsView.as_view()),
+    path("questions/<str:question>/answer", AnswerView.as_view()),
     path("uploads", UploadsView.as_view()),
     path("schedules", SchedulesView.as_view()),
     path("workspace", WorkspaceView.as_view()),

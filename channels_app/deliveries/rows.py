@@ -50,7 +50,9 @@ _CLAIM_HEAD = f"""
     FROM chat_lanes l
     WHERE l.key = d.lane_id AND d.lane_id = %(lane)s AND {_HEAD}
     RETURNING d.id, d.turn_id::text AS turn, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
-        {OBSTACLE} AS obstacle
+        {OBSTACLE} AS obstacle, COALESCE((
+            SELECT e.receipt FROM deliveries e WHERE d.edits <> '' AND e.origin = d.edits ORDER BY e.part DESC LIMIT 1
+        ), '') AS edits_message
 """
 # The lane first, then its rows: in this order everywhere, or two transactions would wait for each other.
 _SETTLE = """
@@ -76,7 +78,8 @@ _SETTLE = """
 class Letter:
     """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once.
 
-    With a `user_id` it is said only as long as `account` is linked to that user.
+    With a `user_id` it is said only as long as `account` is linked to that user. `edits` is the origin of an earlier letter,
+    in the place of whose last message it is said.
     """
 
     origin: str
@@ -88,6 +91,7 @@ class Letter:
     account: str
     user_id: str = ""
     turn: str | None = None
+    edits: str = ""
 
     @property
     def lane(self) -> str:
@@ -108,6 +112,7 @@ class Claim:
     attempts: int
     created_at: datetime
     obstacle: str
+    edits_message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +136,12 @@ async def put(conn: Connection, letters: list[Letter]) -> None:
     for letter in letters:
         for part, body in enumerate(letter.parts):
             await conn.execute(
-                "INSERT INTO deliveries (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
+                "INSERT INTO deliveries (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest,"
+                " edits) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
                 (
                     letter.origin, part, letter.turn, letter.user_id, letter.account, letter.channel, letter.lane,
                     Jsonb(letter.target), letter.kind, Jsonb(body), _digest(body),
+                    letter.edits,
                 ),
             )  # fmt: skip
     await notify(conn, "deliveries")

@@ -61,20 +61,21 @@ class Resume(ClientFrame):
 
 
 class Decision(ClientFrame):
-    """Settle an approval."""
+    """Settle an approval; with `digest`, only if that is what it shows."""
 
     type: Literal["decision"]
     approval: Id
     decision: Literal["approve", "reject"]
     comment: str | None = None
+    digest: str | None = None
 
 
 class AnswerQuestion(ClientFrame):
-    """Answer a tool's question with values that fit its schema."""
+    """Answer a question with values that fit its schema; without values it declines to."""
 
     type: Literal["answer"]
     question: Id
-    values: dict[str, Any]
+    values: dict[str, Any] | None = None
 
 
 class History(ClientFrame):

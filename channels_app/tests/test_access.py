@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import ChannelLink, UserLicence
 from agents.conversations import create_conversation
-from agents.tests.engine import say
+from agents.tests.engine import say, something_waits
 from agents.turns import cancel_turn
 from channels_app.tests.live import http_of
 from channels_app.tests.routes import Route, routes
@@ -86,7 +86,10 @@ TABLE = {
     ("PUT", "api/v1/preferences"): WORKSPACE,
     ("PATCH", "api/v1/preferences"): WORKSPACE,
     ("GET", "api/v1/approvals"): MINE,
-    ("POST", "api/v1/approvals/<str:approval>/decision"): NOT_YET,
+    ("GET", "api/v1/approvals/<str:approval>"): Row(200, 404, 401, 200, 401),
+    ("POST", "api/v1/approvals/<str:approval>/decision"): Row(200, 404, 401, 403, 401),
+    ("GET", "api/v1/questions"): MINE,
+    ("POST", "api/v1/questions/<str:question>/answer"): Row(200, 404, 401, 403, 401),
     ("GET", "api/v1/uploads"): MINE,
     ("POST", "api/v1/uploads"): NOT_YET,
     ("GET", "api/v1/schedules"): MINE,
@@ -100,6 +103,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "api/v1/conversations/<str:conversation>"): {"title": "x"},
     ("POST", "api/v1/conversations"): {},
     ("POST", "api/v1/turns"): {"content": "Hello"},
+    ("POST", "api/v1/approvals/<str:approval>/decision"): {"decision": "reject"},
+    ("POST", "api/v1/questions/<str:question>/answer"): {"values": {"colour": "red"}},
     ("POST", "api/v1/links/codes"): {"channel": "telegram"},
     ("POST", "api/v1/workspace"): {"action": "stop"},
     ("PUT", "api/v1/preferences"): {},
@@ -128,6 +133,7 @@ async def theirs(gateway: str, settings: Any) -> dict[str, dict[str, str]]:
         turn = (await say("Hello", user=user)).turn
         await cancel_turn(turn, user_id=user)
         made[user] = {"conversation": (await create_conversation(user)).id, "turn": turn, "channel": "telegram"}
+        made[user] |= {"approval": await something_waits(user), "question": await something_waits(user, "ask what")}
         row = await ChannelLink.objects.acreate(
             user_id=user, channel_type="telegram", channel_user_id=str(4000 + len(made))
         )

@@ -59,6 +59,8 @@ def make_wheel(folder: Path, name: str, version: str) -> None:
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
+        wheel.writestr(f"{name}/__init__.py", "")
+        wheel.writestr(f"{name}/tests/__init__.py", "")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,13 @@ def project(installed_once: Path, tmp_path: Path) -> Project:
 
 def test_the_first_run_installs_the_gateway_and_the_workspace(project: Project) -> None:
     assert project.installed() == {"tiny-1.0", "part-1.0"}
+
+
+def test_what_processes_import_is_compiled_once_for_all(project: Project) -> None:
+    [package] = project.root.glob(".venv/lib/python3*/site-packages/tiny")
+
+    assert list(package.glob("__pycache__/__init__.*.pyc"))
+    assert not (package / "tests" / "__pycache__").exists()
 
 
 def test_the_first_run_writes_settings_with_a_secret_of_its_own_for_the_owner_alone(project: Project) -> None:

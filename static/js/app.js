@@ -33,7 +33,11 @@ const thread = new Thread(
     spoken: byId("spoken"),
     scroller,
   },
-  { retry, earlier: (before) => session.earlier(before) },
+  {
+    retry,
+    earlier: (before) => session.earlier(before),
+    decide: (kind, id, fields) => session.decide(kind, id, fields),
+  },
 );
 const composer = new Composer(
   { form: byId("composer"), input: byId("input"), send: byId("send"), stop: byId("stop"), note: byId("note") },

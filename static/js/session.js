@@ -75,6 +75,13 @@ export class Session {
     this.#stop(turn);
   }
 
+  /** Settle an approval or answer a question; false when there is no connection. */
+  decide(kind, id, fields) {
+    if (!this.#greeted) return false;
+    const type = kind === "approval" ? "decision" : "answer";
+    return this.connection.send({ type, id: `${type}:${id}`, [kind]: id, ...fields });
+  }
+
   /** Ask for the part of the conversation before what is shown. */
   earlier(before) {
     if (this.#asked === null) this.#askHistory(before);
@@ -177,7 +184,13 @@ export class Session {
       return;
     }
     const [kind, turn] = (frame.id ?? "").split(":");
-    const refused = { history: this.#historyRefused, resume: this.#resumeRefused, cancel: this.#cancelRefused }[kind];
+    const refused = {
+      history: this.#historyRefused,
+      resume: this.#resumeRefused,
+      cancel: this.#cancelRefused,
+      decision: this.#waitRefused,
+      answer: this.#waitRefused,
+    }[kind];
     if (refused) refused.call(this, frame, turn);
     else this.views.banner.error(frame);
   }
@@ -209,6 +222,11 @@ export class Session {
     if (frame.code === "not_found") this.#resume(turn);
     else this.views.banner.error(frame);
     this.#busy();
+  }
+
+  /** The card says why; of one that is no longer shown the banner does. */
+  #waitRefused(frame, id) {
+    if (!this.views.thread.refuseWait(id, frame)) this.views.banner.error(frame);
   }
 
   #event(frame) {

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0005_admin'),
+        ('agents', '0006_approvals'),
     ]
 
     operations = [
