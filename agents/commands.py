@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from accounts.usage_report import usage_words
 from agents import decision_commands
 from agents.conversations import begin_new_main
+from agents.model_command import run_model
 from agents.queue import AfterCommit
 from gateway.db import Connection
 from provisioning.workspaces import workspace_status
@@ -15,6 +16,7 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 
 /new – begin a new conversation
 /stop – stop the answers being written here
+/model – which models there are, and which one answers here
 /approve, /reject – decide what waits for your yes or no
 /answer – answer a question of the agent
 /status – your workspace and what is running
@@ -129,6 +131,7 @@ COMMANDS = {
     "help": Command(_help),
     "new": Command(_new),
     "stop": Command(_stop),
+    "model": Command(run_model),
     "link": Command(_linking),
     "unlink": Command(_linking),
     "approve": Command(decision_commands.approve),
