@@ -20,9 +20,7 @@ from agents.standbys import Standbys
 from agents.vendor_errors import VENDOR_ERRORS
 
 
-async def chosen_model(
-    request: TurnRequest, *, preferences: str, history: Sequence[dict[str, Any]] = ()
-) -> Choice:
+async def chosen_model(request: TurnRequest, *, preferences: str, history: Sequence[dict[str, Any]] = ()) -> Choice:
     """Which model answers, and why: by wishes, licence, what is asked, and which models have troubles.
 
     `preferences` is the JSON text of the user's; `history` the conversation's stored messages. Raises AgentFailed.

@@ -65,7 +65,9 @@ class SharedCircuits:
         if self._known.keys().isdisjoint(targets(model)):
             return
         log.info("circuit_closed", model=model.spec)
-        await self._write("DELETE FROM model_circuits WHERE target = ANY(%(targets)s)", {"targets": list(targets(model))})
+        await self._write(
+            "DELETE FROM model_circuits WHERE target = ANY(%(targets)s)", {"targets": list(targets(model))}
+        )
 
     async def _write(self, statement: Any, values: dict[str, Any]) -> None:
         try:

@@ -73,9 +73,7 @@ class Choice:
     others: tuple[Model, ...] = ()
 
 
-def choose(
-    wishes: Wishes, offer: Offer, *, demand: Demand | None = None, shut: frozenset[str] = frozenset()
-) -> Choice:
+def choose(wishes: Wishes, offer: Offer, *, demand: Demand | None = None, shut: frozenset[str] = frozenset()) -> Choice:
     """The model for a turn: the message's choice, else the conversation's model, the user's preference, what the request
     needs, the default; another one where that one is in `shut` (see circuits) or its window too small.
 

@@ -27,15 +27,19 @@ _OVERLOADED = 529
 
 # How the vendors say, under the statuses 400, 403 and 429, that an account has no money. OpenAI: insufficient_quota;
 # Anthropic: "Your credit balance is too low"; Google: "billing account", "prepayment credits are depleted".
-_NO_CREDIT = re.compile(r"insufficient_quota|credit balance is too low|billing|credits? (are|is) depleted|exceeded your current quota", re.I)
+_NO_CREDIT = re.compile(
+    r"insufficient_quota|credit balance is too low|billing|credits? (are|is) depleted|exceeded your current quota", re.I
+)
 
 # How they say that the prompt is too long, where their packages do not tell it apart.
 _TOO_LONG = re.compile(
-    r"context_length_exceeded|maximum context length|context window|prompt is too long|input token count .* exceeds", re.I
+    r"context_length_exceeded|maximum context length|context window|prompt is too long|input token count .* exceeds",
+    re.I,
 )
 
 # What a server may ask us to wait, in seconds: a longer wait is that of our own cool-downs.
 MOST_WAIT_S = 3600.0
+
 
 class VendorFailed(AgentFailed):
     """The model could not answer."""
@@ -59,7 +63,9 @@ def agent_failure(error: Exception, *, label: str) -> VendorFailed:
     chain = list(_chain(error))
     status = next((s for s in map(_status, chain) if s is not None), None)
     log.warning("model_call_failed", provider=label, kind=type(error).__name__, status=status)
-    if any(isinstance(each, ContextOverflowError) for each in chain) or (status in {400, 413} and _says(chain, _TOO_LONG)):
+    if any(isinstance(each, ContextOverflowError) for each in chain) or (
+        status in {400, 413} and _says(chain, _TOO_LONG)
+    ):
         message = "This conversation is too long for the model. Begin another with /new."
         return VendorFailed("context_too_long", message, trouble=_REQUEST)
     if status is not None:
@@ -82,9 +88,7 @@ def broke_off(label: str, *, connection: bool = False) -> VendorFailed:
 
 def _no_credit(label: str) -> VendorFailed:
     trouble = Trouble("provider", billing=True)
-    return VendorFailed(
-        "provider_rejected", f"This service's account at {label} has no credit left.", trouble=trouble
-    )
+    return VendorFailed("provider_rejected", f"This service's account at {label} has no credit left.", trouble=trouble)
 
 
 def _by_status(status: int, label: str, *, wait_s: float | None) -> VendorFailed:

@@ -263,7 +263,7 @@ class TestAfterWords:
 
 async def test_a_lone_model_that_breaks_off_goes_on_itself(talk: Talk, settings: Any, tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
-    path.write_text(CATALOGUE.partition("[[model]]\nprovider = \"openai\"\nname = \"two\"")[0])
+    path.write_text(CATALOGUE.partition('[[model]]\nprovider = "openai"\nname = "two"')[0])
     settings.MODEL_CATALOGUE = str(path)
     async with scripted_server(breaks_off("The RSI "), says("is 41.")) as server:
         settings.OPENAI_BASE_URL = f"{server.url}/v1"

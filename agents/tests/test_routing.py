@@ -165,7 +165,9 @@ AWAY = frozenset({"anthropic"})
         (Wishes(), FREE, NORMAL, AWAY | {"openai"}, "anthropic/small", "the default model for your licence"),
         (
             Wishes("anthropic/tiny"),
-            replace(PRO, catalogue=Catalogue((Model(provider="anthropic", name="tiny", size="small", context=5000), LARGE))),
+            replace(
+                PRO, catalogue=Catalogue((Model(provider="anthropic", name="tiny", size="small", context=5000), LARGE))
+            ),
             Demand(tokens=4000),
             (),
             "anthropic/large",

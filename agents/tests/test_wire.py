@@ -62,7 +62,12 @@ def _openai(client: Any) -> BaseChatModel:
     from langchain_openai import ChatOpenAI
 
     return ChatOpenAI(
-        model="m", api_key="k", base_url="http://x/v1", http_async_client=client, stream_usage=True, use_responses_api=False
+        model="m",
+        api_key="k",
+        base_url="http://x/v1",
+        http_async_client=client,
+        stream_usage=True,
+        use_responses_api=False,
     )
 
 
@@ -186,7 +191,10 @@ def test_fifty_tokens_of_one_read_are_one_event_of_text(vendor: str) -> None:
     ("first", "second"),
     [
         ({"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": []}}]},) * 2,
-        ({"choices": [{"index": 0, "delta": {"content": "a"}}]}, {"choices": [{"index": 1, "delta": {"content": "b"}}]}),
+        (
+            {"choices": [{"index": 0, "delta": {"content": "a"}}]},
+            {"choices": [{"index": 1, "delta": {"content": "b"}}]},
+        ),
         ({"choices": [{"index": 0, "delta": {"content": "a"}}]}, {"error": {"message": "overloaded"}}),
         ({"choices": [{"index": 0, "delta": {"audio": "a"}}]}, {"choices": [{"index": 0, "delta": {"audio": "b"}}]}),
         ({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, {"choices": [{"index": 0, "delta": {}}]}),
@@ -210,7 +218,34 @@ def test_bytes_that_are_no_events_pass_through(chunks: list[bytes], vendor: str)
     assert out.split() == b"".join(chunks).replace(b"\r\n", b"\n").split()
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["choices", "delta", "index", "content", "type", "text", "parts", "candidates", "tool_calls", "function", "finish_reason"]), inner, max_size=4), max_leaves=12))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "choices",
+                        "delta",
+                        "index",
+                        "content",
+                        "type",
+                        "text",
+                        "parts",
+                        "candidates",
+                        "tool_calls",
+                        "function",
+                        "finish_reason",
+                    ]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=12,
+    )
+)
 def test_an_event_of_another_shape_never_breaks_the_stream(value: Any) -> None:
     stream = (b"data: " + json.dumps(value).encode() + b"\n\n") * 2
 

@@ -3,7 +3,6 @@
 aiohttp parses in C and gives all the bytes of a read, where httpcore gives one HTTP chunk (one token) at a time.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -91,7 +90,7 @@ def httpx2_errors(request: httpx2.Request) -> Iterator[None]:
         yield
     except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
         raise httpx2.ConnectError("can't connect", request=request) from error
-    except asyncio.TimeoutError as error:
+    except TimeoutError as error:
         raise httpx2.ReadTimeout("timed out", request=request) from error
     except (aiohttp.ClientError, aiohttp.http.HttpProcessingError) as error:
         raise httpx2.RemoteProtocolError("the connection broke off", request=request) from error

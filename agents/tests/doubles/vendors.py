@@ -82,7 +82,9 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
     index = 0
     yield event("ping")
     if spoken.thoughts:
-        yield event("content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""})
+        yield event(
+            "content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""}
+        )
         for piece in spoken.thoughts:
             yield event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": piece})
         yield event("content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2ln"})
