@@ -37,7 +37,7 @@ async def chosen_model(request: TurnRequest, *, preferences: str, history: Seque
     return choose(wishes, offer(request.licence), demand=judge(ask), shut=shut)
 
 
-def standbys_of(choice: Choice, request: TurnRequest, tools: ToolSet, emit: Emit) -> Standbys:
+def standbys_of(choice: Choice, request: TurnRequest, *, tools: ToolSet, emit: Emit) -> Standbys:
     """What stands in for the chosen model in this turn."""
     return Standbys(
         bind=partial(bound_model, tools=tools),

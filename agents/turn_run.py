@@ -40,7 +40,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
         raise workspace_failure(error) from error
     choice = await chosen_model(request, preferences=context.preferences, history=history.items)
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
-    standbys = standbys_of(choice, request, tools, emit)
+    standbys = standbys_of(choice, request, tools=tools, emit=emit)
     run = Run(
         model=await standbys.bind(choice.model),
         listed=choice.model,

@@ -47,7 +47,17 @@ def main() -> None:
 
 
 async def measured(options: argparse.Namespace) -> None:
-    """Both rounds."""
+    """All rounds."""
+    from agents.model_pool import close_pool  # noqa: PLC0415 - after django.setup()
+
+    try:
+        await rounds(options)
+    finally:
+        await close_pool()
+
+
+async def rounds(options: argparse.Namespace) -> None:
+    """Each way in which the tokens may come."""
     await answers("stub", 20, options)
     for name, model in (("burst", "stub:write=burst"), ("each", "stub"), ("paced", f"stub:delay={options.delay}")):
         count = options.answers if name != "paced" else min(options.answers, 4 * options.at_once)
@@ -95,12 +105,12 @@ async def answer(model: str, *, bare: bool) -> int:
         spoken = await call_model(await bound(model), [system, *question], on_text=emit)
         assert spoken.usage.output_tokens == TOKENS
     else:
-        await agent_answer(model, system, question, emit)
+        await agent_answer(model, [system, *question], emit=emit)
     assert "".join(pieces) == TEXT, pieces
     return len(pieces)
 
 
-async def agent_answer(model: str, system: Any, question: Any, emit: Any) -> None:
+async def agent_answer(model: str, prompt: list[Any], *, emit: Any) -> None:
     """The same by the agent's loop."""
     from agents.agent_loop import Run, run_loop  # noqa: PLC0415 - after django.setup()
     from agents.catalogue import Model  # noqa: PLC0415
@@ -110,8 +120,8 @@ async def agent_answer(model: str, system: Any, question: Any, emit: Any) -> Non
 
     listed = Model(provider="openai", name=model, size="small")
     box = Toolbox(None, ToolSet((), digest="none"), emit)  # type: ignore[arg-type]  # no tool, no session
-    run = Run(model=await bound(model), listed=listed, toolbox=box, system=system, meter=Unmetered())
-    await run_loop(run, question)
+    run = Run(model=await bound(model), listed=listed, toolbox=box, system=prompt[0], meter=Unmetered())
+    await run_loop(run, prompt[1:])
     assert run.usage.output_tokens == TOKENS
 
 

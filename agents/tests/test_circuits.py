@@ -1,7 +1,6 @@
 """Which models are not asked for a while. Source: DESIGN.md, Agent: failures fall back, with cool-downs; the issue: 1/5/25
 minutes, five hours for billing, shared between processes."""
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
@@ -49,8 +48,8 @@ class InTable:
 
 
 @pytest.fixture(params=["memory", "table"])
-async def kept(request: pytest.FixtureRequest, transactional_db: None, pool: None) -> AsyncIterator[Kept]:
-    yield InMemory() if request.param == "memory" else InTable()
+def kept(request: pytest.FixtureRequest, transactional_db: None, pool: None) -> Kept:
+    return InMemory() if request.param == "memory" else InTable()
 
 
 async def test_cool_downs_grow_with_failures_in_a_row(kept: Kept) -> None:

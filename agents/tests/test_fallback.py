@@ -60,7 +60,7 @@ class Till:
     asked: list[str] = field(default_factory=list)
     paid: list[Usage] = field(default_factory=list)
 
-    async def begin(self, model: Model, *, prompt_tokens: int) -> None:
+    async def begin(self, model: Model, *, prompt_tokens: int) -> None:  # noqa: ARG002 - a meter's signature
         if (model.input or 0) > self.dearest:
             raise AgentFailed("budget_exhausted", "Your month's budget is used up.")
         self.asked.append(model.spec)
@@ -69,7 +69,7 @@ class Till:
 
     def unheard(self) -> None: ...
 
-    async def end(self, usage: Usage, *, tool_calls: int) -> None:
+    async def end(self, usage: Usage, *, tool_calls: int) -> None:  # noqa: ARG002 - a meter's signature
         self.paid.append(usage)
 
 

@@ -36,7 +36,7 @@ def join_anthropic(first: JSON, second: JSON) -> bool:
         return False
     kind = first["delta"]["type"]
     name = _ANTHROPIC_TEXTS.get(kind)
-    if name is None or second["delta"]["type"] != kind or not set(second["delta"]) == {"type", name}:
+    if name is None or second["delta"]["type"] != kind or set(second["delta"]) != {"type", name}:
         return False
     first["delta"][name] += second["delta"][name]
     return True

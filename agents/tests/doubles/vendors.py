@@ -5,7 +5,7 @@ ai.google.dev/api (streamGenerateContent) and openrouter.ai/docs (Streaming).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +82,7 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
     index = 0
     yield event("ping")
     if spoken.thoughts:
-        yield event(
-            "content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""}
-        )
-        for piece in spoken.thoughts:
-            yield event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": piece})
-        yield event("content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2ln"})
-        yield event("content_block_stop", index=index)
+        yield from _anthropic_thoughts(spoken, event)
         index += 1
     if spoken.text:
         yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
@@ -109,6 +103,15 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
         "message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={**usage, "output_tokens": 5}
     )
     yield event("message_stop")
+
+
+def _anthropic_thoughts(spoken: Spoken, event: Callable[..., bytes]) -> Iterator[bytes]:
+    index = 0
+    yield event("content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""})
+    for piece in spoken.thoughts:
+        yield event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": piece})
+    yield event("content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2ln"})
+    yield event("content_block_stop", index=index)
 
 
 def _google(spoken: Spoken) -> Iterator[bytes]:
