@@ -1,6 +1,7 @@
 """What a turn has of its user's workspace: call a tool, read a resource. A lost connection is made again, once."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.client.client import Client
@@ -8,8 +9,9 @@ from mcp.shared.dispatcher import ProgressFnT
 
 from accounts.errors import NotIncluded
 from accounts.features import Switch, require_feature
-from accounts.licences import Licence
+from accounts.licences import Licence, NotLicensed, active_licence
 from agents.errors import AgentFailed
+from agents.insisting import insist
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import READ_S, TOOL_S
@@ -50,9 +52,9 @@ class Session:
     ) -> ToolOutcome:
         """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception.
 
-        Raises AgentFailed `not_included` for a tool that the licence does not cover.
+        Raises AgentFailed `not_included` for a tool that the licence, as it is now, does not cover, or NotLicensed's code.
         """
-        _require(self._licence, name)
+        await _require(self._licence.user_id, name)
 
         async def send(client: Client) -> ToolOutcome:
             return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
@@ -84,10 +86,11 @@ class Session:
         return await request(connection)
 
 
-def _require(licence: Licence, tool: str) -> None:
+async def _require(user_id: str, tool: str) -> None:
+    """Look at the licence again: it may have been changed since the turn began."""
     if tool not in _BEHIND:
         return
     try:
-        require_feature(licence, _BEHIND[tool])
-    except NotIncluded as error:
+        require_feature(await insist(partial(active_licence, user_id)), _BEHIND[tool])
+    except (NotLicensed, NotIncluded) as error:
         raise AgentFailed(error.code, str(error)) from error

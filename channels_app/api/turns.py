@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from agents import turns
 from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of
-from channels_app.api.openapi import body_of, described
+from channels_app.api.openapi import Counted, body_of, described
 from channels_app.api.rate_headers import rate_headers
 from channels_app.api.serializers import turn_json
 from channels_app.frames import BadFrame, parse_object
@@ -25,7 +25,7 @@ MESSAGE = body_of(Message, optional="type", example={"content": "Hello, AI!"})
 class TurnsView(ApiView):
     """New messages."""
 
-    @described("send_message", {202: Accepted}, body=MESSAGE, refusals=(404, 409, 429, 501))
+    @described("send_message", {202: Counted(Accepted)}, body=MESSAGE, refusals=(404, 409, 429, 501))
     def post(self, request: Request) -> Response:
         """202 with the `accepted` frame of a `message` frame, whose `type` may be left out."""
         frame = _message_frame(request.data)
