@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 import httpx2
@@ -139,7 +140,7 @@ def _wait_s(chain: list[BaseException]) -> float | None:
     """The seconds that the server asks us to wait, by its Retry-After: a number or a date (RFC 9110, section 10.2.3)."""
     for error in chain:
         for owner in (error, getattr(error, "response", None)):
-            headers = getattr(owner, "headers", None)
+            headers: Any = getattr(owner, "headers", None)
             value = headers.get("retry-after") if hasattr(headers, "get") else None
             if value:
                 return _seconds(str(value))

@@ -147,7 +147,8 @@ async def test_with_the_database_away_nothing_is_known_and_nothing_breaks(monkey
 
 @given(st.lists(st.tuples(st.floats(0, 10_000), st.none() | st.floats(0, 3600), st.booleans()), max_size=20))
 def test_a_circuit_never_opens_for_less_than_it_should(steps: list[tuple[float, float | None, bool]]) -> None:
-    now, circuit = 0.0, None
+    now = 0.0
+    circuit: Circuit | None = None
     for pause, wait_s, billing in steps:
         now += pause
         before = circuit

@@ -4,7 +4,7 @@ aiohttp parses in C and gives all the bytes of a read, where httpcore gives one 
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -63,7 +63,9 @@ class Session:
         return self._session
 
 
-async def joined_events(answer: aiohttp.ClientResponse, request: httpx2.Request, join: Join) -> AsyncIterator[Event]:
+async def joined_events(
+    answer: aiohttp.ClientResponse, request: httpx2.Request, join: Join
+) -> AsyncGenerator[Event, None]:
     """The answer's events, joined and paced. Raises httpx2.HTTPError when it breaks off, EventTooLarge."""
     coalescer, pace = Coalescer(join), Pace(answer.content)
     with httpx2_errors(request):
