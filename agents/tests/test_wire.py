@@ -268,7 +268,8 @@ class Trickle:
 
     def __init__(self) -> None:
         self.reads = 0
-        self._data, self._there, self._on_end = b"", asyncio.Event(), [lambda: None]
+        self._data, self._there = b"", asyncio.Event()
+        self._on_end: list[Callable[[], None]] = []
         self._over = False
 
     def put(self, data: bytes) -> None:
