@@ -22,6 +22,16 @@ class GatewayAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no 
         raise Http404
 
     @override
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Ends the browser's whole session, the chat's with it."""
+        from accounts.sessions import end_sockets  # noqa: PLC0415 - models can't be imported before the apps are ready
+
+        if request.method == "POST":
+            end_sockets(request)
+        response: HttpResponse = super().logout(request, extra_context)
+        return response
+
+    @override
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """A member of staff sets their own password."""
         from accounts import audit  # noqa: PLC0415 - models can't be imported before the apps are ready

@@ -1,6 +1,7 @@
 """What a licence's row may hold, whoever writes it: a command, the admin, demo data."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -30,6 +31,7 @@ def check_licence(row: UserLicence) -> None:
         "user_id": "" if is_user_id(row.user_id) else USER_ID_FAULT,
         "email": _email_fault(row.email),
         "mcp_server_url": _server_fault(row.mcp_server_url),
+        "expires_at": _expiry_fault(row.expires_at),
     }
     if row.license_type in FEATURES:
         tier = cast("Tier", str(row.license_type))
@@ -47,6 +49,16 @@ def _email_fault(email: str) -> str:
             validate_email(email)
     except DjangoValidationError:
         return "must be an e-mail address, or blank."
+    return ""
+
+
+def _expiry_fault(expires_at: datetime | None) -> str:
+    """PostgreSQL holds moments that Python can't read: a row with one would break every page that shows it."""
+    try:
+        if expires_at is not None:
+            expires_at.astimezone(UTC)
+    except OverflowError:
+        return "must lie in the years 1 to 9999, UTC."
     return ""
 
 

@@ -13,7 +13,17 @@ from django.utils.crypto import salted_hmac
 from psycopg.types.json import Jsonb
 
 from accounts import audit
-from accounts.link_tries import EVERYBODY, TRIES_EACH, TRIES_IN_ALL, Verdict, count_try_on, forget_old_tries_on
+from accounts.errors import LimitReached
+from accounts.link_tries import (
+    CODES_EACH,
+    EVERYBODY,
+    TRIES_EACH,
+    TRIES_IN_ALL,
+    Verdict,
+    count_try_on,
+    forget_old_tries_on,
+    seconds_left_on,
+)
 from gateway.db import Connection, connection
 from gateway.ids import new_uuid
 
@@ -70,11 +80,15 @@ class Redemption(Enum):
 
 
 async def issue_code(user_id: str, *, channel: str) -> IssuedCode:
-    """A new code for the user, who must have a licence; their open one of the channel is no good from then on."""
+    """A new code for the user, who must have a licence; their open one of the channel is no good from then on.
+
+    Raises LimitReached for a user who has had CODES_EACH of them in the last ten minutes.
+    """
     code = "".join(secrets.choice(ALPHABET) for _ in range(SHORT_CHARS))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     async with connection() as conn, conn.transaction():
         await _forget_old(conn)
+        await _allow(conn, f"codes:{user_id}")
         cursor = await conn.execute(
             "INSERT INTO link_codes (id, user_id, channel_type, short_digest, token_digest, expires_at)"
             " VALUES (%s, %s, %s, %s, %s, clock_timestamp() + %s)"
@@ -166,6 +180,12 @@ async def _judge(conn: Connection, request: UUID, *, user_id: str, by: ChatAccou
         (request,),
     )
     return Redemption.TAKEN
+
+
+async def _allow(conn: Connection, scope: str) -> None:
+    if await count_try_on(conn, scope, limit=CODES_EACH) is not Verdict.ALLOWED:
+        left_s = await seconds_left_on(conn, scope)
+        raise LimitReached("You have asked for too many codes. Use the last one, or wait.", retry_after_s=left_s)
 
 
 async def _forget_old(conn: Connection) -> None:

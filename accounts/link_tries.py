@@ -12,6 +12,8 @@ TRIES_EACH = 5
 # 25 years (30^8 codes). Deep links don't count: 128 bits can't be guessed, so that guesses never keep people from using them.
 TRIES_IN_ALL = 500
 EVERYBODY = "all"
+# Of a user who looks for the button; each code leaves a row in the audit.
+CODES_EACH = 20
 
 
 class Verdict(Enum):
@@ -39,6 +41,16 @@ async def count_try_on(conn: Connection, scope: str, *, limit: int) -> Verdict:
     if row is None:
         return Verdict.OVER
     return Verdict.ALLOWED if row[0] <= limit else Verdict.JUST_OVER
+
+
+async def seconds_left_on(conn: Connection, scope: str) -> float:
+    """Until the window of a scope that was counted is over."""
+    cursor = await conn.execute(
+        "SELECT extract(epoch FROM since + %s - clock_timestamp())::float FROM link_tries WHERE scope = %s",
+        (WINDOW, scope),
+    )
+    row = await cursor.fetchone()
+    return 0.0 if row is None else float(row[0])
 
 
 async def forget_old_tries_on(conn: Connection) -> None:

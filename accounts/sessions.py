@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -56,6 +57,11 @@ def sign_out(request: HttpRequest) -> None:
     request.session.cycle_key()
 
 
+def end_sockets(request: HttpRequest) -> None:
+    """Close what the chat's session of this browser has open, since the whole session is about to end."""
+    _forget(request.session)
+
+
 def identity_of(request: HttpRequest) -> Identity | None:
     """Who is signed in, or None."""
     user, expires = request.session.get(_USER), request.session.get(_EXPIRES)
@@ -70,6 +76,8 @@ def identity_of(request: HttpRequest) -> Identity | None:
 def _remember(identity: Identity, session_id: str) -> str:
     past = BrowserSession.objects.select_for_update(skip_locked=True).filter(expires_at__lt=Now())
     BrowserSession.objects.filter(pk__in=[row.pk for row in past[:REMOVED_AT_ONCE]]).delete()
+    stale = Session.objects.select_for_update(skip_locked=True).filter(expire_date__lt=Now())
+    Session.objects.filter(pk__in=[row.pk for row in stale[:REMOVED_AT_ONCE]]).delete()
     BrowserSession.objects.update_or_create(
         id=session_id, defaults={"user_id": identity.user_id, "expires_at": identity.expires_at}
     )

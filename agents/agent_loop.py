@@ -5,7 +5,7 @@ run's context, and two hooks do the work: so nothing is compiled or bound anew f
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,8 +26,9 @@ from agents.events import Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_spans import model_names, note_usage
-from agents.model_step import BoundModel, call_model
+from agents.model_step import BoundModel, Spoken, call_model
 from agents.prompt_marks import as_kept
+from agents.standbys import Standbys, going_on, spoken_whole
 from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
 from agents.transcript import repaired, said_by_user
@@ -57,30 +58,50 @@ class Run:
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
     workflows: dict[str, Workflow] = field(default_factory=dict)
+    standbys: Standbys = field(default_factory=Standbys)
     text: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     steps: int = 0
     malformed: dict[str, str] = field(default_factory=dict)
     order: CallOrder = field(default_factory=CallOrder)
     places: dict[str, str] = field(default_factory=dict)
+    _gap: str = ""
 
     async def model_step(self, messages: Sequence[AnyMessage]) -> AIMessage:
         """Ask the model for the next message. Raises AgentFailed."""
         if self.steps == MOST_STEPS:
             raise AgentFailed("too_many_steps", f"The agent took {MOST_STEPS} steps without reaching an answer.")
         self.steps += 1
-        spoke_before, began = bool(self.text), False
+        prompt = self._prompt(messages)
+        if self.text:
+            # What an earlier step said stands apart from this one's.
+            self._gap = "\n\n"
+        before = len(self.text)
+        while True:
+            said = self.text[before:].lstrip("\n")
+            try:
+                spoken = await self._ask(going_on(prompt, said))
+            except AgentFailed as failure:
+                shown = bool(self.text[before:])
+                self.model, self.listed = await self.standbys.after(failure, self.listed, shown=shown)
+                continue
+            await self.standbys.answered(self.listed)
+            self.malformed = spoken.malformed
+            message = spoken_whole(said, spoken.message)
+            self._order_calls(message)
+            return message
+
+    async def _ask(self, prompt: Sequence[AnyMessage]) -> Spoken:
+        """One call of the present model, metered; its text goes to the user."""
+        began = False
 
         async def on_text(piece: str) -> None:
             nonlocal began
-            if spoke_before and not began:
-                piece = "\n\n" + piece
-            began = True
+            began, piece, self._gap = True, self._gap + piece, ""
             self.text += piece
             self.meter.heard(piece)
             await self.toolbox.emit(Token(piece))
 
-        prompt = self._prompt(messages)
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
             with span("chat", **model_names(self.listed)) as current:
@@ -91,11 +112,9 @@ class Run:
                 self.meter.unheard()
             raise
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
-        self.usage += spoken.usage
+        self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))
         metrics.prompt_read(self.listed.provider, spoken.usage)
-        self.malformed = spoken.malformed
-        self._order_calls(spoken.message)
-        return spoken.message
+        return spoken
 
     def _prompt(self, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
         """What the model is asked with; all of it is the beginning of the next step's."""

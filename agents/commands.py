@@ -8,6 +8,7 @@ from accounts.licences import Licence
 from accounts.usage_report import usage_words
 from agents import busy, decision_commands
 from agents.conversations import begin_new_main
+from agents.model_command import run_model
 from agents.queue import AfterCommit
 from agents.schedules import commands as schedule_commands
 from agents.workflow_runs import WorkflowRun
@@ -21,6 +22,7 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 /new – begin a new conversation
 /stop – stop the answers being written here
 /busy – what becomes of a message that comes during an answer
+/model – which models there are, and which one answers here
 /analyse – test a strategy, and deploy it on paper if you approve
 /alert – be told when a price crosses a level
 /schedule – have me do something at set times
@@ -179,6 +181,7 @@ COMMANDS = {
     "new": Command(_new),
     "stop": Command(_stop),
     "busy": Command(_busy),
+    "model": Command(run_model),
     "link": Command(_linking),
     "unlink": Command(_linking),
     "approve": Command(decision_commands.approve),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from accounts.licences import Licence
 from agents.catalogue import Model
+from agents.circuits import Circuits, MemoryCircuits
 from agents.events import Event, Usage
 from agents.waiting import Resumed
 from provisioning.stages import OnStage, StageReport
@@ -88,10 +89,10 @@ class TurnRequest:
     `fence` is the claim's, `workflow` the name of one that answers the turn in the agent's place, "" = none.
 
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
-    `provider/name` or None. `attempt` counts from 1, and anew when the turn has waited for its user, of which `resumed`
-    tells. `on_stage` hears of the workspace's start, `meter` of each model call. `joined` is what the
-    user has added in earlier attempts; `more` gives, before each model call, what was added since.
-    `keep_picture` and `effect_key` keep what must outlive the attempt.
+    `provider/name` or None; `model_settled` = its user chose that one. `attempt` counts from 1, and anew when the turn has
+    waited for its user, of which `resumed` tells. `on_stage` hears of the workspace's start, `meter` of each model call,
+    and `circuits` of how it went. `joined` is what the user has added in earlier attempts; `more` gives, before each model
+    call, what was added since. `keep_picture` and `effect_key` keep what must outlive the attempt.
     """
 
     turn: str
@@ -102,12 +103,14 @@ class TurnRequest:
     licence: Licence
     model: str | None = None
     preferred_model: str | None = None
+    model_settled: bool = True
     attempt: int = 1
     fence: int = 0
     workflow: str = ""
     resumed: Resumed | None = None
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
+    circuits: Circuits = field(default_factory=MemoryCircuits)
     joined: tuple[Said, ...] = ()
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     keep_picture: KeepPicture = keep_no_picture
@@ -129,13 +132,15 @@ class Answer:
     """How a turn ended well.
 
     `messages` are the turn's own, for `append_turn`: the user's, the agent's with its tool calls, the tools' results
-    (capped), and last the answer. `summary_due`: the conversation has grown so long that its older part should be summed up.
+    (capped), and last the answer. `kept_model` is the one that the conversation goes on with: not a mere stand-in.
+    `summary_due`: the conversation has grown so long that its older part should be summed up.
     """
 
     content: str
     model: str
     usage: Usage = field(default_factory=Usage)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    kept_model: str = ""
     summary_due: bool = False
 
 

@@ -28,7 +28,8 @@ class Conversation(models.Model):
     user_id = models.TextField()
     alias = models.TextField(blank=True, default="", help_text="'main' for the one that all channels of a user share")
     title = models.TextField(blank=True, default="")
-    model = models.TextField(blank=True, default="", help_text="provider/name that answered last")
+    model = models.TextField(blank=True, default="", help_text="provider/name that it goes on with")
+    model_settled = models.BooleanField(db_default=False, help_text="its user chose that model")
     summed_up_after = models.DateTimeField(null=True, blank=True, help_text="no other summary is begun before")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
@@ -334,3 +335,17 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number} of {self.user_id}"
+
+
+class ModelCircuit(models.Model):
+    """A model (`provider/name`) or a provider that failed lately, and until when it is not asked first."""
+
+    target = models.TextField(primary_key=True)
+    failures = models.PositiveSmallIntegerField()
+    open_until = models.DateTimeField()
+
+    class Meta:
+        db_table = "model_circuits"
+
+    def __str__(self) -> str:
+        return f"{self.target} until {self.open_until:%H:%M:%S}"

@@ -58,7 +58,7 @@ _COLUMNS = f"""
     t.state, t.attempts, t.fence, t.cancel_requested, t.answer, t.history, t.model, t.usage, t.error_code, t.error_message,
     CASE WHEN t.fence = 1 AND t.told_position IS NULL THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor,
     t.journal_floor AS reserved,
-    c.model AS preferred_model, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
+    c.model AS preferred_model, c.model_settled, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
     COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow
 """
 _CLAIM_HEAD = f"""
@@ -128,6 +128,7 @@ class Claim:
     reserved: int
     preferred_model: str
     workflow: str
+    model_settled: bool
     wait_kind: str
     wait_id: str | None
     wait_state: dict[str, Any] | None

@@ -14,6 +14,7 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
 from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
+from agents.circuit_table import shared_circuits
 from agents.effects import EffectKeys
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Usage, UserMessage
@@ -174,7 +175,7 @@ class TurnRun:
         done = Done(
             content=content, model=answer.model or None, usage=self._used_before() + answer.usage, ms=self._ms()
         )
-        return Outcome(done, answer.messages)
+        return Outcome(done, answer.messages, kept_model=answer.kept_model or answer.model)
 
     def _bounded(self, waits: Waits) -> Waits:
         if self.claim.waits >= MOST_WAITS:
@@ -269,9 +270,10 @@ class TurnRun:
         return TurnRequest(
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
-            preferred_model=claim.preferred_model or None, attempt=claim.attempts, resumed=self._resumed,
-            on_stage=self._on_stage, meter=self._meter, joined=tuple(self._joined), more=self._more, fence=claim.fence,
-            workflow=claim.workflow, keep_picture=partial(keep_picture, claim), effect_key=EffectKeys(claim).key,
+            preferred_model=claim.preferred_model or None, model_settled=claim.model_settled, attempt=claim.attempts,
+            resumed=self._resumed, on_stage=self._on_stage, meter=self._meter, circuits=shared_circuits(),
+            joined=tuple(self._joined), more=self._more, fence=claim.fence, workflow=claim.workflow,
+            keep_picture=partial(keep_picture, claim), effect_key=EffectKeys(claim).key,
         )  # fmt: skip
 
     async def _more(self) -> list[Said]:

@@ -22,13 +22,14 @@ class Outcome:
     """How a turn ended: its last event, and the messages that its history gets.
 
     A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet. `written` is
-    what a failed one had said before.
+    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has).
     """
 
     event: Final
     history: list[dict[str, Any]] = field(default_factory=list)
     dead: bool = False
     written: str = ""
+    kept_model: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", storable(self.history))
@@ -62,7 +63,7 @@ async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
         )
         if cursor.rowcount == 0:
             raise FenceLost
-        await _touch_conversation(conn, claim, model=_model_of(event))
+        await _touch_conversation(conn, claim, model=outcome.kept_model)
         payload = storable(payload_of(outcome))
         row = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
         await put(conn, row)
@@ -148,11 +149,19 @@ def storable(value: Any) -> Any:
 
 
 async def _touch_conversation(conn: Connection, claim: Claim, *, model: str) -> None:
-    """Note the last use and model, and give a conversation its first title."""
+    """Note the last use and model, which the message may have chosen, and give a conversation its first title."""
     await conn.execute(
-        "UPDATE conversations SET updated_at = clock_timestamp(), model = CASE WHEN %s = '' THEN model ELSE %s END,"
-        " title = CASE WHEN title = '' THEN left(regexp_replace(%s, '\\s+', ' ', 'g'), 60) ELSE title END WHERE id = %s",
-        (model, model, claim.content, claim.conversation),
+        "UPDATE conversations SET updated_at = clock_timestamp(),"
+        " model = CASE WHEN %(model)s = '' THEN model ELSE %(model)s END,"
+        " model_settled = model_settled OR (%(model)s <> '' AND %(wanted)s <> ''),"
+        " title = CASE WHEN title = '' THEN left(regexp_replace(%(content)s, '\\s+', ' ', 'g'), 60) ELSE title END"
+        " WHERE id = %(conversation)s",
+        {
+            "model": model,
+            "wanted": claim.wanted_model,
+            "content": claim.content,
+            "conversation": claim.conversation,
+        },
     )
 
 

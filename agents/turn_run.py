@@ -1,6 +1,6 @@
 """A turn from its request to its answer: workspace, context, model, agent."""
 
-import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,29 +10,22 @@ from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from agents.agent_loop import Run, run_loop
 from agents.aside import aside_text, summary_text
 from agents.asking import Asked, Resting, is_question, taken_up
+from agents.choosing import chosen_model, standbys_of
 from agents.context import Context, Looking, gather
-from agents.errors import AgentFailed
 from agents.estimates import tool_tokens
 from agents.events import Started
 from agents.handover import HandOver, definition, offered_workflows
 from agents.harness_types import Answer, Emit, Handed, TurnRequest
 from agents.mcp.errors import CallFailed, workspace_failure
 from agents.mcp.pool import pool
-from agents.mcp.tools import ToolSet
-from agents.model_pool import model_pool
-from agents.model_step import BoundModel
-from agents.offers import offer
 from agents.prompt_marks import as_aside, as_kept
 from agents.prompts import prompt
-from agents.providers import switched_on
-from agents.routing import Choice, Wishes, choose
+from agents.routing import Choice
 from agents.summary_due import is_due
 from agents.tool_step import Toolbox, answer_call
 from agents.transcript import recalled, said_by_user, stored
-from agents.vendor_errors import VENDOR_ERRORS
 from agents.waiting import Waits
 from agents.window import history_budget
-from agents.workflows import Workflow
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
@@ -49,7 +42,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
         context = await gather(look, conversation=request.conversation)
     except CallFailed as error:
         raise workspace_failure(error) from error
-    choice = choose(_wishes(request, context), offer(request.licence))
+    choice = await _choice(request, context)
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
     log.info(
         "turn_started",
@@ -58,8 +51,10 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
         tools=tools.digest[:12],
     )
     offered = offered_workflows(request.licence)
+    beside = [definition(each) for each in offered.values()]
+    standbys = standbys_of(choice, request, tools=tools, emit=emit, beside=beside)
     run = Run(
-        model=await _bound(choice, tools, offered),
+        model=await standbys.bind(choice.model),
         listed=choice.model,
         toolbox=Toolbox(session, tools, emit, request.keep_picture, request.effect_key),
         system=as_kept(SystemMessage(SYSTEM.text)),
@@ -67,6 +62,7 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
         more=request.more,
         tool_tokens=tool_tokens(tools),
         workflows=offered,
+        standbys=standbys,
     )
     budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
     resting = taken_up(request.resumed) if request.resumed and is_question(request.resumed) else None
@@ -78,13 +74,12 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
         return _handed(run, handing)
     if isinstance(added, Waits):
         return added
-    usage = run.usage
-    cost = choice.model.cost_usd(usage)
     return Answer(
         content=run.text,
-        model=choice.model.spec,
-        usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
-        messages=[_asked(request), *stored(added, model=choice.model.spec)],
+        model=run.listed.spec,
+        usage=run.usage,
+        messages=[_asked(request), *stored(added, model=run.listed.spec)],
+        kept_model=choice.wanted.spec,
         summary_due=tools.has("set_summary") and is_due(context.recent, budget=budget),
     )
 
@@ -154,30 +149,13 @@ def _handed(run: Run, handing: HandOver) -> Handed:
     )
 
 
-def _wishes(request: TurnRequest, context: Context) -> Wishes:
-    if is_question(request.resumed) and request.resumed is not None:
-        return Wishes(conversation=request.resumed.state["model"])
-    return Wishes(request.model, request.preferred_model, _preferred_model(context.known.preferences))
-
-
-def _preferred_model(preferences: str) -> str | None:
-    try:
-        values = json.loads(preferences or "{}")
-    except ValueError:
-        return None
-    model = values.get("model") if isinstance(values, dict) else None
-    return model if isinstance(model, str) else None
+async def _choice(request: TurnRequest, context: Context) -> Choice:
+    """A turn that goes on after a question keeps its model while it can."""
+    if request.resumed is not None and is_question(request.resumed):
+        kept = request.resumed.state["model"]
+        request = replace(request, model=None, preferred_model=kept, model_settled=True)
+    return await chosen_model(request, preferences=context.known.preferences, history=context.recent.items)
 
 
 def _asked(request: TurnRequest) -> JSON:
     return {"role": "user", "content": request.content, "channel": request.channel}
-
-
-async def _bound(choice: Choice, tools: ToolSet, offered: dict[str, Workflow]) -> BoundModel:
-    provider = switched_on()[choice.model.provider]
-    endpoint = provider.endpoint()
-    if endpoint is None:
-        raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, choice.model.name, endpoint)
-    runnable = model_pool().with_tools(built, tools, beside=[definition(each) for each in offered.values()])
-    return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from accounts import audit
-from accounts.licences import Licence, active_licence
+from accounts.errors import LimitReached, NotIncluded
+from accounts.features import require_channel
+from accounts.licences import active_licence
 from accounts.link_codes import IssuedCode, issue_code
 from accounts.link_requests import Decided, confirm_on, reject_on
 from accounts.links import Link, LinkRefused, find_link, link_channel, unlink
@@ -47,13 +49,21 @@ def channels_to_link() -> list[Channel]:
 
 
 async def offer_code(user_id: str, *, channel: str) -> CodeOffer:
-    """A new code for the user. Raises NotLicensed, and Refused `invalid` or `forbidden` for a channel that is not theirs."""
+    """A new code for the user.
+
+    Raises NotLicensed, and Refused `invalid` for a channel that there is not, `not_included` and `rate_limited`.
+    """
     licence = await active_licence(user_id)
     platform = channel_that_is_on(channel)
     if platform is None:
         raise Refused("invalid", "There is no such channel, or it is off.")
-    _check_included(licence, platform)
-    issued = await issue_code(user_id, channel=channel)
+    try:
+        require_channel(licence, platform.name, label=platform.label)
+        issued = await issue_code(user_id, channel=channel)
+    except NotIncluded as error:
+        raise Refused(error.code, str(error)) from error
+    except LimitReached as error:
+        raise Refused(error.code, str(error), retry_after_s=error.retry_after_s) from error
     return CodeOffer(issued, platform.deep_link(issued.token))
 
 
@@ -109,12 +119,6 @@ def check_account(channel: str, account: str) -> None:
         raise LinkRefused(f"There is no channel {channel!r}; the channels are {', '.join(channels())}.")
     if not platform.is_account(account):
         raise LinkRefused(f"That is no id of a {platform.label} account.")
-
-
-def _check_included(licence: Licence, channel: Channel) -> None:
-    included = licence.features.channels
-    if included is not None and channel.name not in included:
-        raise Refused("forbidden", f"Your licence does not include {channel.label}.")
 
 
 async def _tell(conn: Connection, request: str, decided: Decided, *, text: str, user_id: str) -> None:

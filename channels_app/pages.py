@@ -1,5 +1,7 @@
 """The pages of the gateway."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +14,13 @@ from django.views.decorators.http import require_safe
 
 from accounts.licences import NotLicensed, active_licence
 from accounts.sessions import identity_of
+from accounts.usage import usage_of
+from accounts.usage_report import standing_of
 from channels_app.api.links import links_json
 from channels_app.channels import channels
 from channels_app.licence_facts import facts_of
 from channels_app.linking import channels_to_link
+from channels_app.usage_page import UsageShown, days_until, period_of, usage_shown
 
 SIGN_IN = "/signin/"
 
@@ -35,15 +40,17 @@ def chat_page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def account_page(request: HttpRequest) -> HttpResponse:
-    """The signed-in user's chat apps and licence; anybody else is sent to sign in."""
+    """The signed-in user's chat apps, usage (of the last `?days=`) and licence; anybody else is sent to sign in."""
     identity = identity_of(request)
     if identity is None:
         return _to_sign_in(request)
-    return render(request, "account.html", async_to_sync(account_context)(identity.user_id))
+    period = period_of(request.GET.get("days", ""))
+    return render(request, "account.html", async_to_sync(account_context)(identity.user_id, period=period))
 
 
-async def account_context(user_id: str) -> dict[str, Any]:
-    """What the account page shows of a user."""
+async def account_context(user_id: str, *, period: int) -> dict[str, Any]:
+    """What the account page shows of a user; `period` is the days of usage."""
+    labels = {"web": "Web"} | {each.name: each.label for each in channels().values()}
     offered = {channel.name: channel.label for channel in channels_to_link()}
     config = {
         "linksUrl": "/api/v1/links",
@@ -55,13 +62,20 @@ async def account_context(user_id: str) -> dict[str, Any]:
         "user_id": user_id,
         "config": config,
         "channels": [{"name": name, "label": label} for name, label in offered.items()],
+        "usage": await _usage(user_id, period=period, labels=labels),
     }
     try:
         licence = await active_licence(user_id)
     except NotLicensed as error:
         return context | {"tier": "", "problem": str(error)}
-    facts = facts_of(licence, labels={"web": "Web"} | {each.name: each.label for each in channels().values()})
+    facts = facts_of(licence, labels=labels)
     return context | {"tier": licence.tier, "expires_at": licence.expires_at, "facts": facts}
+
+
+async def _usage(user_id: str, *, period: int, labels: dict[str, str]) -> UsageShown:
+    days = days_until(datetime.now(UTC).date(), count=period)
+    standing, lines = await asyncio.gather(standing_of(user_id), usage_of(user_id, since=days[0], until=days[-1]))
+    return usage_shown(lines, standing, days=days, labels=labels)
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

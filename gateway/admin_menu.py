@@ -21,7 +21,7 @@ def options() -> dict[str, Any]:
         "SITE_SUBHEADER": "Gateway",
         "SITE_SYMBOL": "candlestick_chart",
         "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")}],
-        "STYLES": [lambda _request: static("css/admin.css")],
+        "STYLES": [lambda _request: static("css/charts.css"), lambda _request: static("css/admin.css")],
         "COLORS": {"primary": TEAL},
         "SIDEBAR": {"navigation": "gateway.admin_menu.navigation"},
         "DASHBOARD_CALLBACK": "channels_app.dashboard.view.show",

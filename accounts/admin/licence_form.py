@@ -42,6 +42,7 @@ class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         widgets = dict.fromkeys(("user_id", "email", "mcp_server_url"), UnfoldAdminTextInputWidget) | dict.fromkeys(
             ("features", "resource_limits"), UnfoldAdminTextareaWidget({"rows": 3, "spellcheck": "false"})
         )
+        labels = {"mcp_server_url": "MCP server URL", "email": "E-mail address"}
         help_texts = {
             "features": f"What differs from the tier, as JSON. Keys: {', '.join(Features.model_fields)}.",
             "resource_limits": f"The same. Keys: {', '.join(Limits.model_fields)}; null = no limit.",

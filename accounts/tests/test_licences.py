@@ -1,7 +1,7 @@
 """Licences and tiers. Source: DESIGN section 5."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -99,6 +99,10 @@ class TestSetLicence:
             LicenceChange(tier="pro", features={"channels": ["\0"]}),
             LicenceChange(tier="pro", email="nobody"),
             LicenceChange(tier="pro", mcp_server_url="http://169.254.169.254/"),
+            LicenceChange(tier="pro", limits={"tokens_per_month": 10**13}),
+            LicenceChange(tier="pro", limits={"cost_usd_per_month": -0.01}),
+            LicenceChange(tier="pro", expires_at=datetime.fromisoformat("9999-12-31T23:59:59-12:00")),
+            LicenceChange(tier="pro", expires_at=datetime.fromisoformat("0001-01-01T00:00:00+12:00")),
         ],
     )
     def test_what_does_not_fit_the_model_is_refused_and_nothing_is_stored(self, change: LicenceChange) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from accounts.errors import LimitReached
 from accounts.link_codes import ALPHABET, ChatAccount, IssuedCode, Redemption, issue_code, normalised, redeem_on
 from accounts.link_requests import Decided, confirm_on, reject_on, requests_of, withdraw_on
-from accounts.link_tries import TRIES_EACH, TRIES_IN_ALL
+from accounts.link_tries import CODES_EACH, TRIES_EACH, TRIES_IN_ALL
 from accounts.links import links_of, unlink, unlink_account_on, user_of
 from accounts.models import AuditEntry, ChannelLink, LinkCode, LinkTries
 from gateway.db import connection
@@ -87,10 +88,27 @@ class TestIssuing:
         assert await redeem(new.code) is Redemption.PENDING
         assert await redeem(elsewhere.code, ChatAccount(channel="slack", account="T1:U1")) is Redemption.PENDING
 
-    async def test_fifty_at_once_leave_one_open_code(self) -> None:
-        await asyncio.gather(*[issue_code("demo-pro", channel="telegram") for _ in range(50)])
+    async def test_of_fifty_at_once_twenty_are_made_and_the_last_is_open(self) -> None:
+        asked = [issue_code("demo-pro", channel="telegram") for _ in range(50)]
+        made = await asyncio.gather(*asked, return_exceptions=True)
 
+        assert sum(isinstance(each, IssuedCode) for each in made) == CODES_EACH
+        assert {type(each) for each in made} == {IssuedCode, LimitReached}
         assert [request.state for request in await requests_of("demo-pro")] == ["open"]
+        assert await AuditEntry.objects.filter(action="link_code.made").acount() == CODES_EACH
+
+    async def test_who_asked_for_too_many_is_told_how_long_to_wait_and_others_are_not_held_back(self) -> None:
+        for _ in range(CODES_EACH):
+            last = await issue_code("demo-pro", channel="telegram")
+        for _ in range(2):
+            with pytest.raises(LimitReached) as refused:
+                await issue_code("demo-pro", channel="slack")
+            assert 0 < (refused.value.retry_after_s or 0) <= 600
+
+        await issue_code("demo-free", channel="telegram")
+        assert await redeem(last.code) is Redemption.PENDING
+        await do("UPDATE link_tries SET since = clock_timestamp() - interval '11 minutes'")
+        await issue_code("demo-pro", channel="slack")
 
     async def test_what_is_over_is_removed_by_later_codes(self) -> None:
         await pending()
@@ -99,7 +117,7 @@ class TestIssuing:
         await issue_code("demo-free", channel="telegram")
 
         assert [row.user_id async for row in LinkCode.objects.all()] == ["demo-free"]
-        assert await LinkTries.objects.acount() == 0
+        assert [row.scope async for row in LinkTries.objects.all()] == ["codes:demo-free"]
 
 
 class TestRedeeming:
@@ -331,6 +349,7 @@ def test_any_text_is_refused_or_redeemed(users: dict[str, str]) -> None:
     issued: list[IssuedCode] = []
 
     async def try_all(texts: list[str]) -> list[Redemption]:
+        await do("DELETE FROM link_tries")
         issued.append(await issue_code("demo-pro", channel="telegram"))
         typed = [text.replace("CODE", issued[-1].code).replace("TOKEN", issued[-1].token) for text in texts]
         await do("DELETE FROM link_tries")

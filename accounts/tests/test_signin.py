@@ -11,6 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
@@ -180,6 +181,29 @@ class TestSession:
 
         assert client.get("/who").status_code == 401
         assert client.get("/admin/").status_code == 200
+
+    def test_what_is_left_of_old_cookies_goes_with_them(self) -> None:
+        """The table would grow for ever: each sign-in, and each token that is exchanged, leaves a row."""
+        old = SessionStore()
+        old["x"] = 1
+        old.set_expiry(-1)
+        old.save()
+
+        sign_in(request_with(SessionStore()), Identity("demo-pro", timezone.now() + timedelta(hours=1)))
+
+        assert not Session.objects.filter(pk=old.session_key).exists()
+
+    def test_signing_out_of_the_admin_ends_the_chat_in_that_browser_and_its_sockets(self, client: Client) -> None:
+        client.force_login(get_user_model().objects.create_superuser("admin"))
+        client.post("/signin/", {"user": "demo-pro"})
+        assert BrowserSession.objects.exists()
+
+        client.get("/admin/logout/")
+        assert BrowserSession.objects.exists()
+        client.post("/admin/logout/")
+
+        assert not BrowserSession.objects.exists()
+        assert client.get("/who").status_code == 401
 
     def test_nothing_is_left_of_it_after_signing_out(self) -> None:
         session = SessionStore()

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.client.client import Client
@@ -11,8 +12,9 @@ from pydantic import ValidationError
 
 from accounts.errors import NotIncluded
 from accounts.features import Switch, require_feature
-from accounts.licences import Licence
+from accounts.licences import Licence, NotLicensed, active_licence
 from agents.errors import AgentFailed
+from agents.insisting import insist
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S
@@ -74,9 +76,9 @@ class Session:
 
         `given` says that its questions can be answered, and holds the answers so far; without it a tool that asks has failed.
 
-        Raises AgentFailed `not_included` for a tool that the licence does not cover.
+        Raises AgentFailed `not_included` for a tool that the licence, as it is now, does not cover, or NotLicensed's code.
         """
-        _require(self._licence, name)
+        await _require(self._licence.user_id, name)
 
         async def send(client: Client) -> ToolOutcome:
             if given is None:
@@ -130,10 +132,11 @@ class Session:
         return await request(connection)
 
 
-def _require(licence: Licence, tool: str) -> None:
+async def _require(user_id: str, tool: str) -> None:
+    """Look at the licence again: it may have been changed since the turn began."""
     if tool not in _BEHIND:
         return
     try:
-        require_feature(licence, _BEHIND[tool])
-    except NotIncluded as error:
+        require_feature(await insist(partial(active_licence, user_id)), _BEHIND[tool])
+    except (NotLicensed, NotIncluded) as error:
         raise AgentFailed(error.code, str(error)) from error

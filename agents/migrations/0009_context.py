@@ -7,6 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('agents', '0008_checkpoints'),
+        ('agents', '0008_circuits'),
     ]
 
     operations = [

@@ -52,6 +52,7 @@ class ScriptedBrain:
     resumed: dict[str, list[Resumed]] = field(default_factory=lambda: defaultdict(list))
     joined: dict[str, list[Said]] = field(default_factory=dict)
     storing: bool = True
+    kept_model: str = ""
 
     def brain(self) -> Brain:
         return Brain(run=self.run, remember=self.remember)
@@ -69,7 +70,9 @@ class ScriptedBrain:
                 await emit(Token(content=text))
             elif order == "finish":
                 messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
-                return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
+                return Answer(
+                    content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages, kept_model=self.kept_model
+                )
             elif order in {"ask yes", "ask what"}:
                 return waits(order, said, ttl_s=float(text or 1800))
             elif order in {"ask", "hear", "pay", "look"}:

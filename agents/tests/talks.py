@@ -72,6 +72,11 @@ def says(*pieces: str) -> Reply:
     return sse(*events("openai", Spoken(text=pieces)))
 
 
+def breaks_off(*pieces: str) -> Reply:
+    """An answer whose stream ends before its end."""
+    return sse(*events("openai", Spoken(text=pieces, finished=False)))
+
+
 def calls(name: str, arguments: JSON | str, *, saying: str = "") -> Reply:
     given = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return sse(

@@ -8,7 +8,6 @@ import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -356,16 +355,3 @@ async def _no_tasks() -> None:
     if clients:
         _, running = await asyncio.wait(clients, timeout=5)
         assert running == set()
-
-
-async def test_a_tool_that_the_licence_does_not_cover_is_not_called(pool: Pool, licence_for: LicenceFor) -> None:
-    """Source: DESIGN, section 5: `deploy` gates at the point of use."""
-    async with mcp_double() as double:
-        of = licence_for(double)
-        session = pool.session(replace(of, features=of.features.model_copy(update={"deploy": False})))
-        with pytest.raises(AgentFailed) as refused:
-            await session.call_tool("deploy_strategy", {})
-
-        assert refused.value.code == "not_included"
-        assert double.count("tools/call") == 0
-        assert (await session.call_tool("look", {})).text == "done"

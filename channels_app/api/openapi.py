@@ -1,6 +1,7 @@
 """The OpenAPI document of /api/v1/: drf-spectacular reads the views, and what all operations share is added here."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -9,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiVi
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_mock_request
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -41,7 +42,7 @@ REFUSALS = {
 }
 _WAIT = {"description": "Seconds after which another try may help.", "schema": {"type": "integer", "minimum": 0}}
 # Source: draft-ietf-httpapi-ratelimit-headers-10.
-_RATES = {
+_RATES: dict[str, JSON] = {
     "RateLimit": {"description": 'What is left: `"minute";r=3;t=12`.', "schema": {"type": "string"}},
     "RateLimit-Policy": {"description": 'The limits: `"minute";q=10;w=60`.', "schema": {"type": "string"}},
 }
@@ -66,22 +67,41 @@ ERROR: JSON = {
 _TOLD = "x-refusals"
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """An answer of this form, which tells how far the windows of messages are filled."""
+
+    shape: Any
+
+
 def described(
     name: str, answers: Mapping[Any, Any], *, body: Any = None, query: Any = None, refusals: Iterable[int] = ()
 ) -> Callable[[Handler], Handler]:
     """Describe a view's method: the operation's name, its answers by status, the model of its body and of its query.
 
+    An answer is a model, None for an empty one, or Counted.
     `refusals` are the statuses of REFUSALS that it has beside those that follow from its form.
     """
+    forms = {status: answer.shape if isinstance(answer, Counted) else answer for status, answer in answers.items()}
+    counted = [status for status, answer in answers.items() if isinstance(answer, Counted)]
     decorator: Callable[[Handler], Handler] = extend_schema(
         operation_id=name,
         summary=name.replace("_", " ").capitalize(),
         request=body,
-        responses=answers or {204: None},
-        parameters=[query] if query is not None else None,
+        responses=forms or {204: None},
+        parameters=[*([query] if query is not None else []), *_rate_fields(counted)] or None,
         extensions={_TOLD: {"statuses": list(refusals), "always": not answers}},
     )
     return decorator
+
+
+def _rate_fields(statuses: list[int]) -> list[OpenApiParameter]:
+    if not statuses:
+        return []
+    return [
+        OpenApiParameter(name, str, OpenApiParameter.HEADER, description=field["description"], response=statuses)
+        for name, field in _RATES.items()
+    ]
 
 
 @cache

@@ -134,7 +134,7 @@ class Model(Shape):
 
 
 class Models(Shape):
-    """The models of the licence; `default` answers unless somebody chooses."""
+    """The models of the licence; `default` answers where neither somebody nor what is asked decides."""
 
     models: list[Model]
     default: str | None

@@ -12,7 +12,7 @@ from agents import turns
 from agents.positions import open_line
 from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of
-from channels_app.api.openapi import body_of, described
+from channels_app.api.openapi import Counted, body_of, described
 from channels_app.api.rate_headers import rate_headers
 from channels_app.api.serializers import turn_json
 from channels_app.frames import BadFrame, parse_object
@@ -33,7 +33,7 @@ class TurnsView(ApiView):
         found = async_to_sync(open_line)(user_of(request))
         return Response({"turns": [asdict(turn) for turn in found]})
 
-    @described("send_message", {202: Accepted}, body=MESSAGE, refusals=(404, 409, 429, 501))
+    @described("send_message", {202: Counted(Accepted)}, body=MESSAGE, refusals=(404, 409, 429, 501))
     def post(self, request: Request) -> Response:
         """202 with the `accepted` frame of a `message` frame, whose `type` may be left out."""
         frame = _message_frame(request.data)

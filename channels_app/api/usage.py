@@ -21,6 +21,8 @@ from channels_app.api.openapi import described
 DEFAULT_DAYS = 30
 # A year, and what it takes to compare it with the last one's month.
 MOST_DAYS = 400
+# What a formula begins with in a spreadsheet.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class PeriodQuery(serializers.Serializer[Any]):
@@ -53,8 +55,13 @@ class CSVRenderer(BaseRenderer):
         table = StringIO(newline="")
         writer = csv.DictWriter(table, COLUMNS)
         writer.writeheader()
-        writer.writerows(data["days"])
+        writer.writerows({name: _cell(value) for name, value in line.items()} for line in data["days"])
         return table.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula (OWASP, CSV Injection)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 class UsageView(ApiView):

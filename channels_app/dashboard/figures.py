@@ -10,7 +10,7 @@ from django.db.models.functions import Now, TruncDate
 from accounts.models import EXPIRY, AuditEntry, UserLicence
 from accounts.usage_days import DayTotal, day_totals
 from agents.models import Turn
-from channels_app.dashboard.charts import Caption, Chart, Series, chart, count_words, money_words
+from channels_app.charts import Caption, Chart, Series, chart, count_words, money_words
 from provisioning.models import State, Workspace, WorkspaceDay
 
 SOON = timedelta(days=30)

@@ -6,8 +6,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
+from channels_app.charts import Chart, Series
 from channels_app.dashboard import figures
-from channels_app.dashboard.charts import Chart, Series
 from channels_app.dashboard.figures import Tile
 
 PERIODS = (7, 30, 90)

@@ -31,6 +31,8 @@ DECLARED_5XX = {501, 503}
 PATIENCE_S = 10
 # Ours is stricter (declared ones only); and JSON is read more strictly than a schema can say: see strict_json.py.
 LEFT_OUT = ["not_a_server_error", "positive_data_acceptance"]
+# What a client acts on, where it is sent at all.
+TOLD_HEADERS = {"ratelimit", "ratelimit-policy", "retry-after", "x-request-id", "www-authenticate"}
 REASONS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
@@ -84,6 +86,10 @@ def _hold(api: Api, case: Any) -> None:
         assert answer.status_code < 500 or answer.status_code in DECLARED_5XX, answer.text
         left_out = [CHECKS.get_one(name) for name in LEFT_OUT]
         case.validate_response(answer, excluded_checks=left_out, headers=headers)
+        declared = case.operation.definition.raw["responses"].get(str(answer.status_code), {"headers": TOLD_HEADERS})
+        assert {name.lower() for name in answer.headers} & TOLD_HEADERS <= {
+            name.lower() for name in declared["headers"]
+        }
         if not case.path_parameters:
             return
 

@@ -77,8 +77,17 @@ async def test_a_licence_without_the_channel_gets_no_code(gateway: str) -> None:
     async with http_of(gateway, "demo-pro") as http:
         answer = await http.post(CODES, json={"channel": "telegram"})
 
-    assert error_code(answer, 403) == "forbidden"
+    assert error_code(answer, 403) == "not_included"
     assert "does not include Telegram" in answer.json()["error"]["message"]
+
+
+async def test_who_asks_for_codes_without_end_is_told_to_wait(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http:
+        asked = [await http.post(CODES, json={"channel": "telegram"}) for _ in range(21)]
+
+    assert [each.status_code for each in asked] == [201] * 20 + [429]
+    assert error_code(asked[-1], 429) == "rate_limited"
+    assert 0 < int(asked[-1].headers["Retry-After"]) <= 600
 
 
 @pytest.mark.parametrize(("user", "code"), [("stranger", "no_licence"), ("demo-expired", "licence_expired")])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_app.dashboard.charts import Caption, Series, chart, count_words, money_words, scale_top
+from channels_app.charts import Caption, Series, chart, count_words, money_words, scale_top
 
 CAPTION = Caption(title="Turns", headline="7", words=count_words)
 DAYS = [date(2026, 11, 1) + timedelta(days=number) for number in range(3)]

@@ -1,5 +1,6 @@
 """Source: DESIGN.md, section 4: `GET /` is the chat of whoever is signed in, `GET /account/` their links and licence."""
 
+import html
 import json
 import re
 from typing import Any
@@ -41,11 +42,11 @@ async def test_a_page_takes_no_post(gateway: str, path: str) -> None:
         assert (await http.post(path)).status_code in {403, 405}
 
 
-async def account_page(gateway: str, user: str) -> tuple[str, dict[str, Any]]:
+async def account_page(gateway: str, user: str, query: str = "") -> tuple[str, dict[str, Any]]:
     """The page's HTML, and what its script begins with."""
     async with http_of(gateway) as http:
         await http.post("/api/v1/session", headers={"Authorization": f"Bearer {await token_of(user)}"})
-        page = await http.get("/account/")
+        page = await http.get(f"/account/{query}")
     assert page.status_code == 200
     assert "no-store" in page.headers["Cache-Control"]
     found = re.search(r'<script id="config" type="application/json">(.*?)</script>', page.text)
@@ -65,6 +66,49 @@ async def test_the_account_page_shows_links_and_the_licence(gateway: str, settin
     assert 'data-channel="telegram" disabled>Link Telegram' in text
     assert "12 March 2099, 14:00 UTC" in text
     assert re.search(r"Messages a day</dt><dd>2,000<", text)
+
+
+USED = """
+    INSERT INTO usage (user_id, day, model, channel, turns, input_tokens, output_tokens, cost_usd)
+    SELECT each, (clock_timestamp() AT TIME ZONE 'UTC')::date - back, model, 'web', 3, 4000, 321, 1.25
+    FROM (VALUES ('demo-pro', 0, 'demo/<b>'), ('demo-pro', 40, 'demo/old'), ('demo-free', 0, 'demo/other'))
+        AS v(each, back, model)
+"""
+
+
+async def test_the_account_page_shows_the_users_own_usage_of_the_period(gateway: str) -> None:
+    await rows(USED)
+    text, _ = await account_page(gateway, "demo-pro")
+    longer, _ = await account_page(gateway, "demo-pro", "?days=90")
+
+    assert re.search(
+        r"demo/&lt;b&gt;</th><td>3</td><td>0</td><td>4,000</td><td>0</td><td>321</td><td>0</td><td>\$1.25<", text
+    )
+    assert "demo/old" not in text
+    assert "demo/old" in longer
+    assert "demo/other" not in text + longer
+    assert "<style" not in text + longer
+    assert " style=" not in text + longer
+
+
+async def test_the_account_page_offers_the_same_days_for_a_spreadsheet(gateway: str) -> None:
+    await rows(USED)
+    async with http_of(gateway) as http:
+        await http.post("/api/v1/session", headers={"Authorization": f"Bearer {await token_of('demo-pro')}"})
+        found = re.search(r'href="(/api/v1/usage[^"]+)"', (await http.get("/account/?days=90")).text)
+        assert found
+        table = await http.get(html.unescape(found[1]))
+
+    assert table.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert [line.split(",")[1] for line in table.text.splitlines()[1:]] == ["demo/old", "demo/<b>"]
+
+
+async def test_without_a_licence_what_was_used_before_is_still_shown(gateway: str) -> None:
+    await rows(USED.replace("'demo-free'", "'demo-expired'"))
+    text, _ = await account_page(gateway, "demo-expired")
+
+    assert "demo/other" in text
+    assert "<meter" not in text
 
 
 async def test_a_name_of_a_chat_account_is_no_markup_of_the_page(gateway: str) -> None:

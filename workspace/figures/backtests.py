@@ -69,7 +69,7 @@ def _size_mb(pid: int) -> float:
 def walk_csv(bars: int) -> str:
     """A random walk as CSV, the same each time."""
     draw = random.Random(1)  # noqa: S311 - prices, no secrets
-    price, day, rows = 100.0, date(1980, 1, 1), ["date,open,high,low,close"]
+    price, day, rows = 100.0, date(1900, 1, 1), ["date,open,high,low,close"]
     for _ in range(bars):
         close = price * (1 + draw.gauss(0.0003, 0.01))
         rows.append(f"{day},{price:.4f},{max(price, close):.4f},{min(price, close):.4f},{close:.4f}")

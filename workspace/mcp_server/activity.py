@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -26,7 +26,12 @@ class Activity:
         self.started = time.time()
         self.last_useful = self.started
         self.in_flight = 0
+        self._tools: set[str] = set()
         self._counts: dict[Counted, list[Count]] = {"deployments": [], "backtests": [], "kept": []}
+
+    def know(self, tools: Iterable[str]) -> None:
+        """Say which tools there are, one more time where some are added: to call another one is of no use to anybody."""
+        self._tools.update(tools)
 
     def count(self, what: Counted, count: Count) -> None:
         """Add `count` to what `/activity` says is running.
@@ -37,7 +42,7 @@ class Activity:
         self._counts[what].append(count)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        if ctx.method not in USEFUL:
+        if not self._is_useful(ctx):
             return await call_next(ctx)
         self.in_flight += 1
         self.last_useful = time.time()
@@ -46,6 +51,11 @@ class Activity:
         finally:
             self.in_flight -= 1
             self.last_useful = time.time()
+
+    def _is_useful(self, ctx: ServerRequestContext[Any, Any]) -> bool:
+        if ctx.method == "tools/call":
+            return (ctx.params or {}).get("name") in self._tools
+        return ctx.method in USEFUL
 
     def report(self) -> dict[str, Any]:
         """What `/activity` answers."""

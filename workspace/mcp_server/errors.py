@@ -27,6 +27,14 @@ class ParquetRejected(BarsRejected):
     """The Parquet file can't be read as bars."""
 
 
+class FutureBars(WorkspaceError):
+    """Some bars are dated after tomorrow, which no market has traded yet."""
+
+
+class HistoryChanged(WorkspaceError):
+    """The bars are no longer those that the paper deployment was stepped on."""
+
+
 class UnknownSymbol(WorkspaceError):
     """No instrument has this symbol or name. Call list_instruments to see what there is."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -36,12 +39,14 @@ INSTRUCTIONS = (
 
 def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
     """The server with every tool, resource and prompt; `activity` sees each request."""
+    offered = tools(workspace)
+    activity.know({tool.name for tool in offered})
     server: MCPServer[Any] = MCPServer(
         "dexorder-workspace",
         title="Dexorder workspace",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=tools(workspace),
+        tools=offered,
         log_level="WARNING",
         middleware=[activity],
     )
@@ -52,7 +57,13 @@ def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
 
 def tools(workspace: Workspace) -> list[Tool]:
     """The offers as tools: what one of them began with never comes back into a file that took the place of another."""
-    return [tool_of(offer, within=workspace.database.same_file) for offer in offers(workspace)]
+    return [tool_of(offer, within=partial(_within, workspace, heavy=offer.heavy)) for offer in offers(workspace)]
+
+
+@contextmanager
+def _within(workspace: Workspace, *, heavy: bool) -> Iterator[None]:
+    with workspace.database.same_file(), workspace.sandbox.heavy_call() if heavy else nullcontext():
+        yield
 
 
 def offers(workspace: Workspace) -> list[Offer]:

@@ -13,13 +13,16 @@ from types import FrameType
 from typing import NoReturn
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
 from mcp_server.activity import Activity
+from mcp_server.allocator import give_back_what_is_freed
 from mcp_server.deployments.stepper import Stepper
 from mcp_server.options import Options
 from mcp_server.server import build_server
 from mcp_server.tokens import KeyRing, Verifier
+from mcp_server.uploads import AT_ONCE, Uploads
 from mcp_server.web import WorkspaceApp, mcp_app
 from mcp_server.workspace import Choices, Workspace, open_workspace
 
@@ -49,6 +52,7 @@ class AnnouncingServer(uvicorn.Server):
 
 def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then raise SystemExit(0). Raises WorkspaceError or OSError when it can't begin."""
+    give_back_what_is_freed()
     # uvicorn raises the signal that stopped it once more, for the handler that was there before: without one the
     # process would die of it before the database is closed (uvicorn.Server.capture_signals).
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,13 +87,15 @@ def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
     listeners = [_listen(options.host, options.port), _listen(LOOPBACK, options.activity_port)]
     port, activity_port = (listener.getsockname()[1] for listener in listeners)
     activity = _activity_of(workspace)
+    # It would end every stream at SIGTERM, within half a second, although its call is not done yet.
+    AppStatus.enable_automatic_graceful_drain = False
     server = build_server(workspace, activity)
     if options.conformance_fixtures:
         from mcp_server.conformance.fixtures import mount  # noqa: PLC0415 - no image has it
 
         mount(server)
     app = WorkspaceApp(
-        mcp_app(server, host=options.host),
+        Uploads(mcp_app(server, host=options.host), at_once=AT_ONCE[options.tier]),
         verifier=verifier,
         activity=activity,
         activity_port=activity_port,

@@ -11,9 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server.activity import Activity
 from mcp_server.tokens import TokenRefused, Verifier
-
-# An imported CSV is the largest honest request; a conversation turn stays far below.
-MAX_BODY_BYTES = 4 * 1024 * 1024
+from mcp_server.uploads import MAX_BODY_BYTES
 
 logger = logging.getLogger(__name__)
 

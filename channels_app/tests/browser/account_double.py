@@ -1,12 +1,19 @@
 """The account page and the links behind it, as a test has them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 from django.template.loader import render_to_string
 
+from accounts.budgets import BudgetState
+from accounts.errors import Window
+from accounts.usage import UsageLine
+from accounts.usage_report import Standing
+from agents.tests.licences import licence
 from channels_app.tests.browser.gateway_double import JSON, USER, GatewayDouble, problem
+from channels_app.usage_page import UsageShown, days_until, usage_shown
 
 EXPIRES = "2026-01-05T14:10:00.123456Z"
 DEEP_LINK = "https://t.me/dexorder_bot?start=AAAAAAAAAAAAAAAAAAAAAA"
@@ -36,6 +43,29 @@ def in_ten_minutes() -> str:
     return (datetime.now(UTC) + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
 
 
+def usage(*, days: int = 30) -> UsageShown:
+    """A month of somebody who asks a lot: every kind of bar and gauge, and a model's name that is long."""
+    of = days_until(date(2026, 1, 5), count=days)
+    models = ("anthropic/claude-sonnet-4-5", "openrouter/some-vendor/a-model-with-a-very-long-name-indeed:free", "")
+    lines = [
+        UsageLine(
+            user_id=USER, day=day, model=model, channel=("web", "telegram")[number % 2], turns=1 + 7 * number % 9,
+            failed_turns=number % 2, input_tokens=12_345 * (1 + number % 5), cached_tokens=9_000 * (number % 4 // 3),
+            output_tokens=2_345 * (number % 3), cost_usd=Decimal("0.0371") * (number % 6), tool_calls=number,
+        )
+        for number, day in enumerate(of) for model in models[: 1 + number % 3]
+    ]  # fmt: skip
+    lines += [UsageLine(user_id=USER, day=day, model="", channel="", workspace_s=60 * (9 + day.day)) for day in of]
+    now = datetime(2026, 1, 5, 14, tzinfo=UTC)
+    windows = (
+        Window("minute", 60, 60, 3, 20, now + timedelta(seconds=20)),
+        Window("day", 86400, 2000, 2000, 7200, now + timedelta(hours=2)),
+    )
+    budget = BudgetState(17_000_000, 0, Decimal("12.34"), Decimal(0), datetime(2026, 2, 1, tzinfo=UTC), now)
+    labels = {"web": "Web", "telegram": "Telegram"}
+    return usage_shown(lines, Standing(licence(), windows, budget), days=of, labels=labels)
+
+
 class AccountDouble(GatewayDouble):
     """Serves the page with what stands in `links` and `requests`; `refusal` answers the next change."""
 
@@ -43,7 +73,7 @@ class AccountDouble(GatewayDouble):
         super().__init__()
         self.links: list[JSON] = []
         self.requests_: list[JSON] = []
-        self.context: JSON = {"tier": "pro", "expires_at": None, "facts": []}
+        self.context: JSON = {"tier": "pro", "expires_at": None, "facts": [], "usage": usage()}
         self.refusal: tuple[int, str] | None = None
         self.deep_link: str | None = DEEP_LINK
         self.changes: list[str] = []

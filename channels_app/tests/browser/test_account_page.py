@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-from channels_app.tests.browser.account_double import AccountDouble, link, request
+from channels_app.tests.browser.account_double import AccountDouble, link, request, usage
 from channels_app.tests.browser.conftest import PHONE, Chat, watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -225,6 +225,46 @@ async def test_without_a_licence_the_page_says_why_and_offers_nothing(account: A
     await account.press("Unlink Ada (@ada)")
 
 
+@pytest.mark.parametrize("days", [7, 90])
+async def test_usage_fits_a_phone_and_its_tables_scroll_by_themselves(account: Account, days: int) -> None:
+    account.gateway.context["usage"] = usage(days=days)
+    await account.page.set_viewport_size(PHONE)
+    await account.open()
+
+    assert await account.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    table = account.page.get_by_role("region", name="Usage by model")
+    await table.focus()
+    for _ in range(15):
+        await account.page.keyboard.press("ArrowRight")
+    await expect(table.get_by_role("columnheader", name="Cost")).to_be_in_viewport()
+
+
+async def test_bars_are_as_high_as_their_share_and_have_a_colour_each(account: Account) -> None:
+    await account.open()
+    charts = account.page.locator(".dx-chart")
+    await expect(charts).to_have_count(4)
+
+    colours = (
+        await account.page.locator(".dx-plot")
+        .nth(1)
+        .evaluate(
+            "plot => ['main', 'pale', 'warn'].map((tone) => getComputedStyle(plot.querySelector('.dx-' + tone)).fill)"
+        )
+    )
+    assert len(set(colours)) == 3
+    assert "rgb(0, 0, 0)" not in colours
+    highest = await charts.first.evaluate(HIGHEST)
+    assert 0.5 <= highest <= 1.01
+
+
+async def test_the_numbers_behind_a_chart_are_a_table(account: Account) -> None:
+    await account.open()
+    chart = account.page.locator(".dx-chart").first
+    await chart.get_by_text("Numbers").click()
+
+    await expect(chart.get_by_role("row")).to_have_count(31)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_words_stand_out_from_their_ground(account: Account, scheme: Any) -> None:
     """Source: WCAG 2.2, 1.4.3: at least 4.5 to 1."""
@@ -237,6 +277,12 @@ async def test_words_stand_out_from_their_ground(account: Account, scheme: Any) 
     assert await account.page.evaluate(CONTRASTS) == []
 
 
+# The highest of a chart's days, as a part of the chart's height.
+HIGHEST = """(chart) => {
+  const height = (each) => each.getBoundingClientRect().height;
+  const days = [...chart.querySelectorAll("g")].map((day) => [...day.querySelectorAll("rect:not(.dx-hit)")]);
+  return Math.max(...days.map((bars) => bars.reduce((sum, bar) => sum + height(bar), 0))) / height(chart.querySelector("svg"));
+}"""
 # The words whose contrast with the nearest ground behind them is below 4.5.
 CONTRASTS = """() => {
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);

@@ -16,6 +16,7 @@ from channels_app.tests.chats.bot_api import BotApi
 from channels_app.tests.chats.conftest import SECRET, link, rows
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.live import error_code, http_of, ready_client
+from gateway.db import connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -180,6 +181,20 @@ async def test_usage_is_exported_as_a_table(gateway: str, worker: TestWorker, ho
         ("", "0", "1.5"),
         ("a/b", "7", "0.0"),
     ]
+
+
+@pytest.mark.parametrize("model", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", 'a/",=1'])
+async def test_no_cell_of_the_table_is_a_formula(gateway: str, model: str) -> None:
+    """Source: OWASP, CSV Injection: staff open what a user may have named."""
+    async with connection() as conn:
+        await conn.execute(
+            "INSERT INTO usage (user_id, day, model, channel) VALUES ('demo-pro', current_date, %s, 'web')", (model,)
+        )
+    async with http_of(gateway, "demo-pro") as http:
+        (line,) = csv.DictReader(StringIO((await http.get(USAGE, params={"format": "csv"})).text, newline=""))
+
+    assert line["model"] == (model if model[0] == "a" else f"'{model}")
+    assert line["channel"] == "web"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from redis import Redis
 
 from gateway.tests.e2e.clients import Chat, chat, update
 from gateway.tests.e2e.conftest import Deploy
@@ -75,6 +76,27 @@ async def test_of_fifty_messages_at_once_over_socket_rest_and_telegram_exactly_t
         until(lambda: _refusals(telegram), what="the chat's sentence")
         assert len(_refusals(telegram)) == 1
     until(lambda: _open_turns(running) == 0, what="the answers")
+
+
+async def test_a_flush_of_redis_gives_nobody_a_message_more(
+    three: tuple[Deployment, list[Server]], redis_url: str, answer: str
+) -> None:
+    """A message that was accepted is counted, and known again, by the database alone."""
+    running, servers = three
+    limit(running, messages_per_minute="2", turns_at_once="null")
+    empty(running)
+    headers = {"Authorization": f"Bearer {servers[0].token(USER)}"}
+    async with httpx.AsyncClient(timeout=30, trust_env=False, headers=headers) as http:
+        asked = [("a", 202), ("b", 202), ("c", 429), ("a", 202)]
+        for flushed in (False, True):
+            if flushed:
+                until(lambda: _open_turns(running) == 0, what="the answers")
+                Redis.from_url(redis_url).flushall()
+            for number, (word, status) in enumerate(asked):
+                url = f"{servers[number % 3].url}/api/v1/turns"
+                assert (await http.post(url, json={"id": word, "content": word})).status_code == status
+
+    assert running.ask("SELECT count(*) FROM accepted_messages WHERE user_id = %s", USER) == 2
 
 
 async def test_parallel_turns_on_a_nearly_empty_budget_overspend_by_one_step_at_the_most(

@@ -9,13 +9,14 @@ from mcp_server.backtests.order import Order
 from mcp_server.jobs.contract import Report, no_report
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
 from mcp_server.sandbox.jobs import MIB
-from mcp_server.strategies.signals import Check, signals_job, weights_of
+from mcp_server.strategies.lookahead import checked_weights
+from mcp_server.strategies.signals import Signals, Weights, signals_job, weights_of
 
 # What keeps the book, and what draws: imported once, before jobs are forked.
 ENGINE_MODULES = ("numpy", "pandas", "bt")
 CHART_MODULES = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_agg")
 
-# A strategy that loops over 10,000 bars in plain Python, checked for looking ahead, and 25 runs of it.
+# 25 runs of a strategy that loops over 10,000 bars in plain Python; for each job of the look-ahead check too.
 SIGNALS_S = 120.0
 SIMULATION_S = 120.0
 
@@ -29,16 +30,19 @@ class Computing:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def weights(self, order: Order, runs: Sequence[Mapping[str, Any]], *, checked: bool) -> dict[str, Any]:
-        """`0/SPX` and so on for each set of parameters; `checked`: StrategyFailed when a weight knows later bars."""
-        check: Check = "lookahead" if checked else None
-        job = signals_job(order.strategy.source, order.bars, params=runs, check=check, cpu_s=SIGNALS_S)
+    def checked_weights(self, order: Order, params: Mapping[str, Any]) -> dict[str, Any]:
+        """`0/SPX` and so on. Raises StrategyFailed when a weight knows later bars."""
+        signals = Signals(order.strategy.source, order.bars, params, cpu_s=SIGNALS_S)
+        return _named(checked_weights(signals, run=self._sandbox.run))
+
+    def weights(self, order: Order, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """`0/SPX` and so on for each set of parameters, whatever they know."""
+        job = signals_job(order.strategy.source, order.bars, params=runs, cpu_s=SIGNALS_S)
         answer = self._sandbox.run(job)
-        return {
-            f"{run}/{symbol}": values
-            for run in range(len(runs))
-            for symbol, values in weights_of(answer, order.bars, run=run).items()
-        }
+        found: dict[str, Any] = {}
+        for run in range(len(runs)):
+            found |= _named(weights_of(answer, order.bars, run=run), run=run)
+        return found
 
     def account(self, order: Order, weights: Mapping[str, Any], *, report: Report = no_report, **more: Any) -> Answer:
         """What jobs/simulate.py answers; `more` are arguments of it."""
@@ -73,3 +77,7 @@ class Computing:
         """What jobs/risk.py answers."""
         job = Job("mcp_server.jobs.risk:run", arguments, arrays={"equity": equity}, preload=("numpy",))
         return self._sandbox.run(job).values
+
+
+def _named(weights: Weights, *, run: int = 0) -> dict[str, Any]:
+    return {f"{run}/{symbol}": values for symbol, values in weights.items()}

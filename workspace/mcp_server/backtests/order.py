@@ -17,7 +17,7 @@ from mcp_server.strategies.contract import Plain
 from mcp_server.strategies.versions import StrategyVersion
 
 # Raised whenever the same order gives other figures: what is stored of an earlier engine is then not taken for its own.
-RULES = 1
+RULES = 2
 
 # What computes the figures; a strategy may compute with the last two.
 LIBRARIES = ("bt", "numpy", "pandas", "ta-lib")

@@ -11,6 +11,7 @@ from mcp_server.backtests.order import Order
 from mcp_server.backtests.split import OUT_OF_SAMPLE
 from mcp_server.backtests.store import Backtests, Record
 from mcp_server.jobs.contract import Report
+from mcp_server.strategies.suspects import find_suspects, suspicion
 
 # Ids are read and typed by people; 64 bits don't meet by chance.
 ID_CHARACTERS = 16
@@ -24,8 +25,9 @@ def run_backtest(order: Order, *, computing: Computing, store: Backtests, report
     identity = f"bt-{digest[:ID_CHARACTERS]}"
     if store.has(identity, strategy=order.strategy.name, version=order.strategy.version):
         return store.find(identity)
+    store.expect_room()
     report(0, STEPS, f"signals of {order.strategy.name} over {len(order.times)} bars, and the look-ahead check")
-    weights = computing.weights(order, [order.params], checked=True)
+    weights = computing.checked_weights(order, order.params)
     report(1, STEPS, "trading")
     ranges = [[part.first, part.past] for part in order.parts]
     answer = computing.account(order, weights, detail=True, ranges=ranges)
@@ -112,7 +114,7 @@ def _notes(order: Order, run: dict[str, Any], listed: int) -> list[str]:
         notes.append(f"The list of trades has the first {listed} of {run['metrics']['trades']}.")
     if len(order.bars) > 1:
         notes.append(f"Only moments at which all of {', '.join(order.bars)} have a bar are used.")
-    return notes
+    return notes + list(map(suspicion, find_suspects(order.strategy.source)))
 
 
 def _words(order: Order, summary: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from mcp_server.errors import UnknownBacktest
 from mcp_server.storage.database import Database, timestamp
 from mcp_server.storage.quota import MIB
 
+# A chart of 60 KB, a curve and a list of trades; the largest are a few times as much.
+RECORD_BYTES = 128 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -76,6 +79,10 @@ class Backtests:
                 "SELECT 1 FROM backtests WHERE id = ? AND strategy = ? AND version = ?", (id, strategy, version)
             ).fetchone()
         return row is not None
+
+    def expect_room(self) -> None:
+        """Raise StorageFull before a record is computed that there would be no room for."""
+        self._database.expect_room(RECORD_BYTES)
 
     def keep(self, record: Record) -> None:
         """Store the record, in place of one with its id; what is over the bounds is dropped, oldest first."""

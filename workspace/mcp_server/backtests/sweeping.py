@@ -60,11 +60,12 @@ def sweep(wanted: Sweep, *, computing: Computing, store: Backtests, report: Repo
     identity = f"sw-{digest[:ID_CHARACTERS]}"
     if store.has(identity, strategy=order.strategy.name, version=order.strategy.version):
         return store.find(identity)
+    store.expect_room()
     ranges = Ranges.of(order)
     measured, benchmark = _measure(wanted, ranges, computing=computing, report=report)
     first_choice = _choice(measured, len(ranges.judged_on) - 1, wanted.metric)
     # One set suffices: whether the code looks ahead depends on the code. It is the one that will be used.
-    computing.weights(order, [wanted.runs[first_choice]], checked=True)
+    computing.checked_weights(order, wanted.runs[first_choice])
     summary = {
         "id": identity,
         "digest": digest,
@@ -87,7 +88,7 @@ def _measure(
     benchmark: dict[str, Any] = {}
     report(0, len(wanted.runs), f"0 of {len(wanted.runs)} runs")
     for runs in _chunks(wanted):
-        weights = computing.weights(wanted.order, runs, checked=False)
+        weights = computing.weights(wanted.order, runs)
         answer = computing.account(
             wanted.order, weights, report=report, ranges=ranges.pairs, before=len(measured), of=len(wanted.runs)
         )

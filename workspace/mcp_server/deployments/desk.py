@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from mcp_server.deployments import ledger
 from mcp_server.deployments.feed import Feed
+from mcp_server.deployments.history import check_history
 from mcp_server.deployments.ledger import Account
 from mcp_server.deployments.store import Deployment, Deployments, Terms
 from mcp_server.errors import BadSymbols, NoBars, SandboxFailed, SandboxUnavailable, WorkspaceError
@@ -18,7 +21,8 @@ from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.strategies.choice import chosen_symbols
 from mcp_server.strategies.contract import Plain, read_contract, resolve_params
-from mcp_server.strategies.signals import Check, Runner, signals_job, weights_of
+from mcp_server.strategies.lookahead import checked_weights
+from mcp_server.strategies.signals import Runner, Signals, weights_of
 from mcp_server.strategies.store import Strategies
 from mcp_server.strategies.versions import StrategyVersion
 
@@ -63,6 +67,7 @@ class Desk:
             known = self.store.with_key(key, request=text)
             if known is not None:
                 return known
+            self.store.expect_room()
             version = self._strategies.find(request.strategy)
             terms = self._terms(request, version)
             return self.store.add(
@@ -94,12 +99,16 @@ class Desk:
         bars = self._bars(deployment.terms)
         times = next(iter(bars.values())).times
         first = bisect_right(times, deployment.last_bar)
+        check_history(deployment, times[:first], bars)
         if first == len(times):
+            self.store.note_well(deployment)
             return 0
+        run = partial(self._sandbox.run, cancelled=stopping)
+        signals = Signals(deployment.source, bars, deployment.terms.params)
         # One run serves several bars only when no weight depends on later ones.
-        check: Check = "lookahead" if len(times) - first > 1 else None
-        job = signals_job(deployment.source, bars, params=[deployment.terms.params], check=check)
-        feed = Feed(times, bars, weights_of(self._sandbox.run(job, cancelled=stopping), bars))
+        many = len(times) - first > 1
+        weights = checked_weights(signals, run=run) if many else weights_of(run(signals.job()), bars)
+        feed = Feed(times, bars, weights)
         for index in range(first, len(times)):
             after = self._step_on(deployment, feed, index)
             if after is None:
@@ -147,15 +156,19 @@ class Desk:
         return bars
 
     def _ended_bars(self, symbol: str, interval: str) -> Bars:
-        """All bars but one that may go on: the last that is made of shorter ones, some of which may be still to come."""
+        """All bars but one that may go on: the last that is made of shorter ones, some of which may be still to come.
+
+        None that is dated in the future, which an archive may hold: it would be the newest for ever.
+        """
         instrument, bars = self._catalogue.find(symbol, interval)
-        return bars if instrument.interval == interval else bars[: len(bars) - 1]
+        ended = bars if instrument.interval == interval else bars[: len(bars) - 1]
+        return ended[: bisect_right(ended.times, time.time_ns())]
 
     def _start(self, terms: Terms, version: StrategyVersion) -> tuple[int, Account]:
         """The newest bar that there is, and an account that has decided on its close."""
         bars = self._bars(terms)
-        job = signals_job(version.source, bars, params=[terms.params], check="lookahead")
+        signals = Signals(version.source, bars, terms.params)
         times = next(iter(bars.values())).times
-        feed = Feed(times, bars, weights_of(self._sandbox.run(job), bars))
+        feed = Feed(times, bars, checked_weights(signals, run=self._sandbox.run))
         last = len(times) - 1
         return times[last], ledger.opened(feed.prices(last).closes, feed.decided(last))

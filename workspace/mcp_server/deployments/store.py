@@ -28,6 +28,9 @@ MOST_TRIES = 3
 
 ERROR_CHARACTERS = 1000
 
+# The largest source, twice for the log.
+DEPLOYMENT_BYTES = 128 * 1024
+
 _COLUMNS = "id, idempotency_key, request, terms, source, state, since, ended_at, last_bar, account, tries, last_error"
 
 
@@ -110,6 +113,10 @@ class Deployments:
         """The deployment that was made with this key. Raises DeploymentConflict when another one was asked for."""
         with self._database.reading() as connection:
             return _with_key(connection, key, request)
+
+    def expect_room(self) -> None:
+        """Raise StorageFull before the run for a deployment that there would be no room for."""
+        self._database.expect_room(DEPLOYMENT_BYTES)
 
     def add(self, terms: Terms, *, source: str, key: str, request: str, start: tuple[int, Account]) -> Deployment:
         """Keep a new deployment, begun at the bar and with the account of `start`, unless its key has one already.
@@ -215,8 +222,10 @@ class Deployments:
     def note_error(self, name: str, error: str, *, counts: bool) -> None:
         """Keep why a step failed; after the last try that `counts` the deployment has failed and its orders are off."""
         with self._database.writing() as connection:
+            # One that lasts is found at every look, and written once.
             connection.execute(
-                "UPDATE deployments SET last_error = ?, tries = tries + ? WHERE id = ? AND state = 'running'",
+                "UPDATE deployments SET last_error = ?1, tries = tries + ?2"
+                " WHERE id = ?3 AND state = 'running' AND (?2 OR last_error IS NOT ?1)",
                 (error[:ERROR_CHARACTERS], counts, name),
             )
             (failed,) = connection.execute(
@@ -225,6 +234,14 @@ class Deployments:
             if failed:
                 _end(connection, name, "failed")
                 self._count(connection)
+
+    def note_well(self, deployment: Deployment) -> None:
+        """There is nothing to be stepped, and nothing stands in the way any more."""
+        if deployment.last_error is not None and not deployment.tries:
+            with self._database.writing() as connection:
+                connection.execute(
+                    "UPDATE deployments SET last_error = NULL WHERE id = ? AND state = 'running'", (deployment.id,)
+                )
 
     def fail(self, name: str, error: str) -> None:
         """End a deployment that can't go on."""

@@ -7,24 +7,30 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
 from mcp_server.documents.reading import Runs
 from mcp_server.embeddings.models import Model, load
 from mcp_server.embeddings.ranking import fused
 from mcp_server.embeddings.vectors import Kind, Vectors
-from mcp_server.errors import SandboxFailed, StorageFull, WorkspaceError
+from mcp_server.errors import JobDied, SandboxFailed, StorageFull, WorkspaceError
 from mcp_server.sandbox.jobs import MIB, Job, Limits
 from mcp_server.storage.database import Database
 
 FoundBy = Literal["words", "meaning", "both"]
 
-# A passage takes about a second of a core: what a person asks for meanwhile waits for one batch at most.
-BATCH = 4
+# A passage takes about a second of a core. Somebody waits for those that a search makes; those made behind it are made one
+# by one, each when no other job wants its turn: a backtest waits a second at most.
+BATCH, BATCH_BEHIND = 4, 1
+# Ten minutes of a core at most come of one search; the next one goes on.
+MOST_BEHIND = 500
 LIMITS = Limits(wall_s=60, cpu_s=45, memory_bytes=160 * MIB, output_bytes=MIB, disk_bytes=MIB)
 
 # So long a search of short texts waits for what was just stored to get its vectors; the rest follows behind it.
 CATCH_UP_S = 2.0
+
+FLOAT_BYTES = 4
 
 # More than the longest answer has, so that a place in it is never lost to the bound.
 ROOM = 200
@@ -98,14 +104,14 @@ class Retrieval:
             f"{missing} of the {kind.table} are not yet compared by meaning, only by words." if missing else None,
         )
 
-    def _catching_up(self, vectors: Vectors, kind: Kind) -> Iterator[int]:
+    def _catching_up(self, vectors: Vectors, kind: Kind, *, behind: bool = False) -> Iterator[int]:
         """Make the missing vectors batch by batch; ends when there are none or no room for them."""
         while not self._closing.is_set():
             with self._embedding:
-                texts = vectors.missing(kind, limit=BATCH)
+                texts = vectors.missing(kind, limit=BATCH_BEHIND if behind else BATCH)
                 if not texts:
                     return
-                made = self._vectors({"passages": [text for _, text in texts]})
+                made = self._vectors({"passages": [text for _, text in texts]}, patient=behind)
                 try:
                     kept = vectors.keep(kind, texts, made)
                 except StorageFull:
@@ -117,7 +123,7 @@ class Retrieval:
     def _go_on_behind(self, vectors: Vectors, kind: Kind) -> None:
         def work() -> None:
             try:
-                for _ in self._catching_up(vectors, kind):
+                for _ in islice(self._catching_up(vectors, kind, behind=True), MOST_BEHIND):
                     pass
             except SandboxFailed:
                 # The next search tells it.
@@ -130,11 +136,20 @@ class Retrieval:
     def _is_behind(self) -> bool:
         return self._behind is not None and self._behind.is_alive()
 
-    def _vectors(self, arguments: dict[str, object]) -> list[bytes]:
-        job = Job("mcp_server.jobs.embed:run", {"module": self._module, **arguments}, preload=("numpy",), limits=LIMITS)
-        answer = self._jobs.run(job)
-        count, content = int(answer.values["count"]), answer.blobs["vectors"]
-        size = len(content) // count
+    def _vectors(self, arguments: dict[str, Any], *, patient: bool = False) -> list[bytes]:
+        job = Job(
+            "mcp_server.jobs.embed:run",
+            {"module": self._module, **arguments},
+            preload=("numpy",),
+            limits=LIMITS,
+            patient=patient,
+        )
+        content = self._jobs.run(job).blobs.get("vectors", b"")
+        # As many as were asked for, whatever the job counts: a text may have broken the model's native code.
+        count = len(arguments.get("passages", [""]))
+        size, rest = divmod(len(content), count)
+        if rest or not size or size % FLOAT_BYTES:
+            raise JobDied("The embedding model gave no vector for each text.")
         return [content[start : start + size] for start in range(0, len(content), size)]
 
 

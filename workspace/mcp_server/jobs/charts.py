@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
@@ -23,6 +23,9 @@ INK, GREY, LINE, LOSS, GRID = "#1f2933", "#8a94a0", "#1b6ec2", "#c0392b", "#e3e7
 
 # From here on equal growth must look equal wherever it happened.
 LOGARITHMIC_FROM = 5.0
+
+# Its label takes a fifth of the width.
+LATE_SPLIT = 0.78
 
 # More points than pixels only cost time.
 MOST_POINTS = 4_000
@@ -99,12 +102,16 @@ def _draw_drawdown(axes: Axes, times: Any, drawdown: Any) -> None:
 def _draw_split(upper: Axes, lower: Axes, moment: Any) -> None:
     for axes in (upper, lower):
         axes.axvline(moment, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    # Near the right edge there is no room for it on its own side.
+    first, last = upper.get_xlim()
+    late = (date2num(moment) - first) / (last - first) > LATE_SPLIT  # type: ignore[no-untyped-call]  # the same
     upper.annotate(
         "out of sample →",
         (moment, 0.03),
         xycoords=("data", "axes fraction"),
-        xytext=(4, 0),
+        xytext=(-4 if late else 4, 0),
         textcoords="offset points",
+        horizontalalignment="right" if late else "left",
         fontsize=POINTS - 2,
         color=INK,
     )

@@ -10,6 +10,7 @@ and becomes JobDied. So an entry that runs a user's code turns that code's error
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,11 @@ class Result:
     values: dict[str, Any]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def without_paths(text: str) -> str:
+    """The text without the folders in it: Python tells where it found a module, "cannot import name 'x' (/usr/lib/…/y.py)"."""
+    return re.sub(r"(?<![\w.])/[^\s'\"()]*/", "", text)
 
 
 class Refused(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -43,9 +42,12 @@ def run(task: Task) -> Result:
     values; open, high, low, close and volume as doubles. A missing price is NaN, a missing volume 0.
     """
     try:
-        return _read(base64.b64decode(task.arguments["base64"], validate=True), most_rows=task.arguments["most_rows"])
-    except binascii.Error:
+        packed = base64.b64decode(task.arguments["base64"], validate=True)
+    # binascii.Error is one of them, and so is a text that is not ASCII.
+    except ValueError:
         return Result({"rejected": "the text is not base64"})
+    try:
+        return _read(packed, most_rows=task.arguments["most_rows"])
     except Unreadable as error:
         return Result({"rejected": str(error)})
 

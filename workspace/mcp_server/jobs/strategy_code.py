@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 import traceback
 import types
@@ -15,10 +14,9 @@ import numpy as np
 import pandas as pd
 
 from mcp_server.errors import BadStrategyParams
-from mcp_server.jobs.contract import STRATEGY_FILE
+from mcp_server.jobs.contract import STRATEGY_FILE, without_paths
 from mcp_server.jobs.weights import Fault, Weights, weights_of
 from mcp_server.strategies.contract import FUNCTION, read_contract, resolve_params
-from mcp_server.strategies.suspects import Suspect, find_suspect
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 Frames = dict[str, pd.DataFrame]
@@ -33,7 +31,6 @@ class Strategy:
 
     def __init__(self, source: str) -> None:
         """Raises Fault for a source that breaks the contract."""
-        self._source = source
         self._lines = source.splitlines()
         self._contract = read_contract(source)
         if self._contract.problems:
@@ -73,11 +70,6 @@ class Strategy:
         """How the source writes each symbol: SYMBOLS may hold `spx` or `S&P 500` for what is SPX."""
         declared = self._contract.symbols
         return dict(zip(frames, declared if len(declared) == len(frames) else frames, strict=True))
-
-    @property
-    def suspect(self) -> Suspect | None:
-        """The line that most likely looks ahead."""
-        return find_suspect(self._source)
 
     def _load(self) -> Any:
         module = types.ModuleType("strategy")
@@ -150,5 +142,4 @@ def _text(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # noqa: BLE001 - the text comes from the user's own class
         text = ""
-    # Python tells where it found a module: "cannot import name 'x' from 'y' (/usr/lib/…/y.py)".
-    return re.sub(r"(?<![\w.])/[^\s'\"()]*/", "", text)[:MESSAGE_CHARACTERS] or "without a message"
+    return without_paths(text)[:MESSAGE_CHARACTERS] or "without a message"

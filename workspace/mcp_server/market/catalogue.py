@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
-from mcp_server.errors import BadInterval, SymbolTaken, UnknownSymbol
+from mcp_server.errors import BadInterval, FutureBars, SymbolTaken, UnknownSymbol
 from mcp_server.market.bars import Bars
 from mcp_server.market.instrument import Instrument
 from mcp_server.market.source import Source, Surroundings
 from mcp_server.market.sources import open_sources
 from mcp_server.market.sources.imported import ImportedSource
-from mcp_server.market.times import BY_NAME, INTERVALS
+from mcp_server.market.times import BY_NAME, DAY, INTERVALS
 from mcp_server.storage.database import Database
 
 Listener = Callable[[str], None]
@@ -48,8 +50,9 @@ class Catalogue:
     def save(self, symbol: str, bars: Bars) -> Instrument:
         """Import bars under the user's own symbol, on disk when it returns; listeners are then told.
 
-        Raises SymbolTaken for a symbol that another source answers to.
+        Raises SymbolTaken for a symbol that another source answers to, FutureBars for bars dated after tomorrow.
         """
+        _check_dates(symbol, bars)
         for source in self._sources:
             if source is not self._imported and any(each.answers_to(symbol) for each in source.instruments()):
                 raise SymbolTaken(
@@ -88,6 +91,16 @@ def resample(instrument: Instrument, bars: Bars, interval: str | None) -> Bars:
             f"{instrument.symbol} has bars of {own.name}, {interval} is finer. Ask for {there}, or import finer bars."
         )
     return bars.resampled(wanted)
+
+
+def _check_dates(symbol: str, bars: Bars) -> None:
+    """Tomorrow it is already somewhere, and a bar may be named by its end."""
+    known = bisect_left(bars.times, time.time_ns() // DAY * DAY + 2 * DAY)
+    if known < len(bars):
+        raise FutureBars(
+            f"{len(bars) - known} of the {len(bars)} bars of {symbol} are dated after tomorrow, the first {bars.date(known)}: "
+            "nothing was imported. Mend the dates or leave those bars out; take care which of day and month stands first."
+        )
 
 
 def _not_found(wanted: str, instruments: Iterable[Instrument]) -> str:

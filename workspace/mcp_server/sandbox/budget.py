@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,12 +46,22 @@ BUDGETS = {
 }
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a job stands in the queue: nobody waits for a patient one, so all others go before it."""
+
+    patient: bool
+    number: int
+
+
 class Turns:
-    """Lets so many run at once; the others wait."""
+    """Lets so many run at once; the others wait, first come first served."""
 
     def __init__(self, at_once: int) -> None:
-        self._free = threading.Semaphore(at_once)
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._numbers = itertools.count()
+        self._waiting: set[Place] = set()
+        self._free = at_once
         self._taken = 0
 
     @property
@@ -59,21 +70,47 @@ class Turns:
         return self._taken
 
     @contextmanager
-    def taken(self, *, deadline: float, stop: Callable[[], None]) -> Iterator[None]:
+    def taken(self, *, deadline: float, stop: Callable[[], None], patient: bool = False) -> Iterator[None]:
         """Hold a turn. Raises OutOfTime when none is free before `deadline` (time.monotonic), and what `stop` raises."""
-        while not self._free.acquire(timeout=LOOK_EVERY_S):
+        place = Place(patient, next(self._numbers))
+        with self._changed:
+            self._waiting.add(place)
+        try:
+            self._wait(place, deadline=deadline, stop=stop)
+        except BaseException:
+            self._leave(place)
+            raise
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    def _wait(self, place: Place, *, deadline: float, stop: Callable[[], None]) -> None:
+        while not self._take(place):
             stop()
             if time.monotonic() > deadline:
                 raise OutOfTime(
                     "Other computations of this workspace took all the time. Try again when they have ended."
                 )
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-            self._free.release()
 
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._taken += change
+    def _take(self, place: Place) -> bool:
+        """Whether it came to this place's turn within a moment."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free > 0 and min(self._waiting) == place, LOOK_EVERY_S):
+                return False
+            self._waiting.remove(place)
+            self._free -= 1
+            self._taken += 1
+            self._changed.notify_all()
+            return True
+
+    def _leave(self, place: Place) -> None:
+        with self._changed:
+            self._waiting.discard(place)
+            self._changed.notify_all()
+
+    def _give_back(self) -> None:
+        with self._changed:
+            self._free += 1
+            self._taken -= 1
+            self._changed.notify_all()

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from mcp_server.jobs.contract import STRATEGY_FILE, Refused, Result, Task, limit_met
+from mcp_server.jobs.contract import STRATEGY_FILE, Refused, Result, Task, limit_met, without_paths
 from mcp_server.sandbox import wire
 from mcp_server.sandbox.confine import Confinement, confine
 
@@ -111,4 +111,4 @@ def _line(error: BaseException) -> int | None:
 def _describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"{type(error).__name__}: {without_paths(str(error))}{place}"

@@ -40,6 +40,8 @@ class Job:
     # Modules worth importing once, before jobs are forked: "numpy", "pandas", "bt".
     preload: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    # Nobody waits for it: it begins when no other job wants to.
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, cast
 
-from mcp_server.sandbox import reach
+from mcp_server.jobs.contract import without_paths
+from mcp_server.sandbox import kernel, reach
 from mcp_server.sandbox.child import Channel, Entry, run_job
 from mcp_server.sandbox.confine import Confinement, why_not
 
@@ -92,7 +93,7 @@ class Zygote:
         try:
             entry = self._entry(asked)
         except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported, the job is told
-            _tell(status, {"failed": f"{type(error).__name__}: {error}"})
+            _tell(status, {"failed": f"{type(error).__name__}: {without_paths(str(error))}"})
             return
         self._fork(entry, asked, channel=channel, status=status)
 
@@ -174,6 +175,9 @@ def _tell(status: socket.socket, message: dict[str, Any]) -> None:
 
 def main(control: str, scratch: str, options: str) -> None:
     """Serve on the socket with this descriptor. Without the server nobody else removes `scratch`."""
+    # Stopped by a signal it would outlive a server that is killed. It is woken when the thread that started it ends, which
+    # says nothing, and again when the server has ended: then the closed socket lets it leave.
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGCONT)
     zygote = Zygote(socket.socket(fileno=int(control)), **json.loads(options))
     if zygote.serve():
         zygote.end_children()

@@ -118,6 +118,16 @@ class Database:
         if free.f_bavail * free.f_frsize < self._free_floor_bytes + size_bytes:
             raise StorageFull
 
+    def expect_room(self, size_bytes: int) -> None:
+        """Raise StorageFull if so much more would not fit: for what takes long to make and is then stored."""
+        self.need_room(size_bytes)
+        with self._lock:
+            used, spare = (
+                self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
+            )
+            if (self._most_pages - used + spare) * PAGE_BYTES < size_bytes:
+                raise StorageFull
+
     @contextmanager
     def erasing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that gives room back: neither quota nor floor holds it up, for erasing takes some room first."""

@@ -63,6 +63,10 @@ class Documents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def expect_room(self, size_bytes: int) -> None:
+        """Raise StorageFull before a file is read that there would be no room for."""
+        self._database.expect_room(size_bytes)
+
     def save(self, name: str, content: bytes, read: Content) -> Document:
         """Keep the document whole, in place of one of the same name. Raises BadDocument when there are too many."""
         with self._database.writing(size_bytes=3 * len(content)) as connection:

@@ -67,13 +67,18 @@ class Contract:
 @lru_cache(maxsize=64)
 def read_contract(source: str) -> Contract:
     """Read what `source` declares; what is wrong with it is in `problems`."""
+    if "\0" in source:
+        line = source[: source.index("\0")].count("\n") + 1
+        return _unreadable(Problem("SyntaxError", "The source holds a null character. Take it out.", line))
     try:
         tree = ast.parse(source, STRATEGY_FILE)
         compile(source, STRATEGY_FILE, "exec", dont_inherit=True)
     except SyntaxError as error:
         return _unreadable(_syntax_problem(error, source))
     except (ValueError, RecursionError, MemoryError):
-        message = "The source can't be parsed: it holds a null character or nests too deeply. Write it more simply."
+        message = (
+            "Python can't compile the source: it nests too deeply, or a number in it is too long. Write it more simply."
+        )
         return _unreadable(Problem("SyntaxError", message))
     return _read(tree)
 
@@ -191,7 +196,10 @@ def _symbols(tree: ast.Module, problems: list[Problem]) -> tuple[str, ...]:
         message = f'SYMBOLS must be a list of 1 to {MOST_SYMBOLS} symbols in quotes: `SYMBOLS = ["SPX", "IXIC"]`.'
         problems.append(Problem("BadSymbols", message, assigned.lineno))
         return ()
-    return tuple(dict.fromkeys(value))
+    names = tuple(dict.fromkeys(value))
+    if len({name.casefold() for name in names}) < len(names):
+        problems.append(Problem("BadSymbols", "SYMBOLS names one symbol twice, in other letters.", assigned.lineno))
+    return names
 
 
 def _description(tree: ast.Module, function: ast.FunctionDef | None) -> str:

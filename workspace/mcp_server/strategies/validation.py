@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ from mcp_server.errors import SandboxFailed, SandboxUnavailable, StrategyFailed,
 from mcp_server.market.bars import Bars
 from mcp_server.market.catalogue import Catalogue
 from mcp_server.strategies.contract import Contract, Problem, read_contract
-from mcp_server.strategies.signals import Runner, signals_job, told, weights_of
+from mcp_server.strategies.lookahead import find_look_ahead
+from mcp_server.strategies.signals import Runner, Signals, Told, Weights, told, weights_of
+from mcp_server.strategies.suspects import Suspect, find_suspects, suspicion
 
 # Two years of days: enough for an average of 200 bars to be known for most of them.
 DRY_RUN_BARS = 500
@@ -58,27 +61,36 @@ class Validator:
             return Validation(contract, contract.problems)
         try:
             bars = self._bars(contract.symbols or (DRY_RUN_SYMBOL,))
-            answer = self._sandbox.run(signals_job(source, bars, params=[{}], check="contract", cpu_s=DRY_RUN_S))
-            found = told(answer)
-            if found.problems:
-                return Validation(contract, tuple(Problem(**each.model_dump()) for each in found.problems))
-            weights = weights_of(answer, bars)
+            return self._run(contract, Signals(source, bars, {}, cpu_s=DRY_RUN_S))
         except SandboxUnavailable:
             raise
         except StrategyFailed as error:
             return Validation(contract, (Problem("StrategyFailed", str(error), error.line),))
         except (SandboxFailed, UnknownSymbol) as error:
             return Validation(contract, (Problem(type(error).__name__, str(error)),))
-        runs = tuple(
-            _dry_run(
-                bars[symbol], symbol=symbol, weights=weights[symbol], undefined=found.undefined.get(f"0/{symbol}", 0)
-            )
-            for symbol in bars
-        )
-        return Validation(contract, (), notes=_notes(runs), dry_runs=runs)
+
+    def _run(self, contract: Contract, signals: Signals) -> Validation:
+        """Run it, and again over fewer bars. Raises SandboxFailed."""
+        answer = self._sandbox.run(signals.job(tells=True))
+        found = told(answer)
+        if found.problems:
+            return Validation(contract, tuple(Problem(**each.model_dump()) for each in found.problems))
+        weights = weights_of(answer, signals.bars)
+        problem = find_look_ahead(signals, weights, run=self._sandbox.run)
+        if problem is not None:
+            return Validation(contract, (problem,))
+        runs = _dry_runs(signals, weights, found)
+        return Validation(contract, (), notes=_notes(runs, find_suspects(signals.source)), dry_runs=runs)
 
     def _bars(self, symbols: tuple[str, ...]) -> dict[str, Bars]:
         return {symbol: self._catalogue.find(symbol)[1].last(DRY_RUN_BARS) for symbol in symbols}
+
+
+def _dry_runs(signals: Signals, weights: Weights, found: Told) -> tuple[DryRun, ...]:
+    return tuple(
+        _dry_run(bars, symbol=symbol, weights=weights[symbol], undefined=found.undefined.get(f"0/{symbol}", 0))
+        for symbol, bars in signals.bars.items()
+    )
 
 
 def _dry_run(bars: Bars, *, symbol: str, weights: Any, undefined: float) -> DryRun:
@@ -93,7 +105,7 @@ def _dry_run(bars: Bars, *, symbol: str, weights: Any, undefined: float) -> DryR
     )
 
 
-def _notes(runs: tuple[DryRun, ...]) -> tuple[str, ...]:
+def _notes(runs: tuple[DryRun, ...], suspects: Sequence[Suspect]) -> tuple[str, ...]:
     notes = []
     if all(run.exposure == 0 for run in runs):
         notes.append(f"It never takes a position over the {runs[0].bars} bars of the dry run. Is that meant?")
@@ -102,4 +114,4 @@ def _notes(runs: tuple[DryRun, ...]) -> tuple[str, ...]:
         for run in runs
         if run.undefined > MOSTLY
     ]
-    return tuple(notes)
+    return (*notes, *map(suspicion, suspects))

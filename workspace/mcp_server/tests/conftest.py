@@ -13,6 +13,7 @@ from mcp.client import Client
 
 from mcp_server.sandbox import Sandbox
 from mcp_server.storage.database import Database
+from mcp_server.tests.deploying import Bench
 from mcp_server.tests.harness import USER, RunningServer, call, running_server
 
 
@@ -72,5 +73,21 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox that the tests share."""
     made = Sandbox(tier="pro")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A desk over an empty data file."""
+    opened = Bench(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def own_sandbox() -> Iterator[Sandbox]:
+    """A sandbox for one test, of the tier that runs one job at a time."""
+    made = Sandbox(tier="free")
     yield made
     made.close()

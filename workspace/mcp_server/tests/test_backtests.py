@@ -53,6 +53,15 @@ async def test_a_backtest_tells_its_figures_beside_buy_and_hold(client: Client) 
     assert told["notes"] == []
 
 
+async def test_a_line_that_is_written_like_a_look_ahead_is_among_the_notes(client: Client) -> None:
+    source = "def signals(bars):\n    last = bars['close'].iloc[-1]\n    return (bars['close'] > 0).astype(float)"
+    await answer(client, "save_strategy", name="suspect", source=source)
+
+    told = await figures(client, "run_backtest", **{**CROSSOVER, "strategy": "suspect"})
+
+    assert told["notes"][-1].startswith("Line 2: `bars['close'].iloc[-1]` is the last of all bars. ")
+
+
 async def test_its_picture_comes_with_the_answer_and_as_a_resource(client: Client) -> None:
     result = await answer(client, "run_backtest", **CROSSOVER)
 
@@ -135,7 +144,7 @@ async def test_a_strategy_that_knows_later_bars_is_refused_with_the_bar_and_the_
             await answer(client, "save_strategy", name="peeking", source=PEEKING.replace("bars)", "bars, n=1)"))
         text = await refusal(client, tool, strategy="peeking", symbol="SPX", start="2018-01-01", **more)
         assert "LookAhead" in text
-        assert "2018-12-2" in text
+        assert "The weight of SPX at 2018-" in text
         assert "line 2" in text.lower()
 
 

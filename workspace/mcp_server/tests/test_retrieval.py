@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.documents.reading import Runs
+from mcp_server.embeddings import retrieval as retrieval_module
 from mcp_server.embeddings.models import EXTRA, EXTRA_MODULE, chosen
 from mcp_server.embeddings.ranking import fused
 from mcp_server.embeddings.retrieval import BATCH, Retrieval
@@ -146,7 +147,8 @@ def test_passages_get_their_vectors_behind_the_search(database: Database) -> Non
             "INSERT INTO passages (document, line, text) VALUES (1, ?, 'The commission is low')",
             [(line,) for line in range(3 * BATCH)],
         )
-    retrieval = Retrieval(database, JobsInPlace(), module=TINY)
+    jobs = JobsInPlace()
+    retrieval = Retrieval(database, jobs, module=TINY)
 
     first = retrieval.ranked(PASSAGES, "broker", by_words=[], limit=5)
     assert retrieval._behind is not None
@@ -155,6 +157,65 @@ def test_passages_get_their_vectors_behind_the_search(database: Database) -> Non
 
     assert first.note == f"{3 * BATCH} of the passages are not yet compared by meaning, only by words."
     assert (len(second.hits), second.note) == (5, None)
+    # One by one, and each behind whatever else is to be computed; the two queries are waited for.
+    made = [(job.patient, len(job.arguments.get("passages", []))) for job in jobs.ran]
+    assert made == [(False, 0), *[(True, 1)] * 3 * BATCH, (False, 0)]
+
+
+def test_so_many_passages_at_most_are_made_behind_one_search(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval_module, "MOST_BEHIND", 3)
+    with database.writing() as connection:
+        connection.execute("INSERT INTO documents VALUES (1, 'fees', 'text', NULL, '', x'')")
+        connection.executemany(
+            "INSERT INTO passages (document, line, text) VALUES (1, ?, 'The commission is low')",
+            [(line,) for line in range(5)],
+        )
+    retrieval = Retrieval(database, JobsInPlace(), module=TINY)
+    missing = []
+    for _ in range(3):
+        missing.append((retrieval.ranked(PASSAGES, "broker", by_words=[], limit=5).note or "0")[0])
+        if retrieval._behind is not None:
+            retrieval._behind.join()
+
+    assert missing == ["5", "2", "0"]
+
+
+class Forging(JobsInPlace):
+    """A job whose model was broken by a text."""
+
+    def __init__(self, vectors: bytes) -> None:
+        super().__init__()
+        self.vectors = vectors
+
+    def run(self, job: Job) -> Answer:
+        self.ran.append(job)
+        return Answer({"count": 0}, {}, {"vectors": self.vectors} if self.vectors else {})
+
+
+@pytest.mark.parametrize("vectors", [b"", b"abc"])
+def test_a_job_that_gives_no_vectors_is_told_and_words_still_find(database: Database, vectors: bytes) -> None:
+    """Source: a count of 0 was divided by."""
+    with tools(database, jobs=Forging(vectors)) as offered:
+        offered.remember("The broker takes two dollars")
+        reply = offered.search_memory("broker")
+
+    assert len(reply.memories) == 1
+    assert (reply.note or "").endswith("gave no vector for each text.")
+
+
+@pytest.mark.parametrize("count", [0, -1, "many", None])
+def test_the_count_that_a_job_tells_is_not_believed(database: Database, count: object) -> None:
+    class Miscounting(JobsInPlace):
+        def run(self, job: Job) -> Answer:
+            answer = super().run(job)
+            return Answer({"count": count}, answer.arrays, answer.blobs)
+
+    with tools(database, jobs=Miscounting()) as offered:
+        offered.remember("Had a large drawdown in 2022")
+
+        assert found(offered, "losses") == [("Had a large drawdown in 2022", "meaning")]
 
 
 @given(st.lists(st.lists(st.integers(0, 9), unique=True, max_size=8), min_size=1, max_size=3), st.integers(1, 10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from mcp_server.errors import OutOfMemory, OutOfTime
 from mcp_server.sandbox import Job, Limits, Sandbox
-from mcp_server.sandbox.budget import BUDGETS
+from mcp_server.sandbox.budget import BUDGETS, Turns
 from mcp_server.sandbox.jobs import MIB
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 
@@ -80,3 +81,82 @@ def test_a_greedy_job_of_a_free_workspace_stays_within_the_pod() -> None:
     sandbox.close()
 
     assert 100 * MIB < max(sums) < (512 - 120) * MIB
+
+
+class Queue:
+    """Threads that want a turn, one after the other, while the only one is held."""
+
+    def __init__(self) -> None:
+        self.turns = Turns(1)
+        self.served: list[str] = []
+        self.threads: list[threading.Thread] = []
+
+    def join(self, name: str, *, patient: bool) -> None:
+        def wait() -> None:
+            with self.turns.taken(deadline=math.inf, stop=lambda: None, patient=patient):
+                self.served.append(name)
+
+        self.threads.append(threading.Thread(target=wait))
+        self.threads[-1].start()
+        while len(self.turns._waiting) < len(self.threads):
+            pass
+
+
+def test_whoever_waits_goes_before_what_nobody_waits_for_and_the_first_before_the_second() -> None:
+    """Source: a backlog of embeddings took every turn of a free workspace, and backtests ran out of time."""
+    queue = Queue()
+    with queue.turns.taken(deadline=math.inf, stop=lambda: None):
+        for name, patient in (("embed 1", True), ("backtest 1", False), ("embed 2", True), ("backtest 2", False)):
+            queue.join(name, patient=patient)
+    for thread in queue.threads:
+        thread.join()
+
+    assert queue.served == ["backtest 1", "backtest 2", "embed 1", "embed 2"]
+    assert queue.turns.running == 0
+
+
+def test_who_leaves_the_queue_holds_nobody_up() -> None:
+    class Left(Exception):
+        pass
+
+    def leave() -> None:
+        raise Left
+
+    turns = Turns(1)
+    with turns.taken(deadline=math.inf, stop=lambda: None):
+        with pytest.raises(Left), turns.taken(deadline=math.inf, stop=leave):
+            pass
+        with pytest.raises(OutOfTime), turns.taken(deadline=0, stop=lambda: None):
+            pass
+    with turns.taken(deadline=0, stop=lambda: None):
+        assert turns.running == 1
+
+
+def test_a_job_goes_before_patient_ones_that_came_earlier() -> None:
+    """Source: the same, in the sandbox of a free workspace."""
+    sandbox, done, started = Sandbox(tier="free"), [], threading.Event()
+
+    def run(name: str, source: str, *, patient: bool) -> None:
+        job = Job(f"{ENTRIES}:source", {"source": source}, patient=patient, limits=Limits(wall_s=60, cpu_s=10))
+        sandbox.run(job, progress=lambda *_: started.set())
+        done.append(name)
+
+    hold = "import time\ntask.report(1, 1, 'on')\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    holder = threading.Thread(target=run, args=("holder", f"import os\n{hold}"), kwargs={"patient": True})
+    holder.start()
+    assert started.wait(60)
+    waiting = [
+        threading.Thread(target=run, args=(name, "values['ok'] = 1"), kwargs={"patient": patient})
+        for name, patient in (("embed", True), ("backtest", False))
+    ]
+    for count, thread in enumerate(waiting, 1):
+        thread.start()
+        while len(sandbox._turns._waiting) < count:
+            pass
+    (folder,) = sandbox._scratch.folder.glob("job-*")
+    (folder / "go").touch()
+    for thread in (holder, *waiting):
+        thread.join()
+    sandbox.close()
+
+    assert done == ["holder", "backtest", "embed"]

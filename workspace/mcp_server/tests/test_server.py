@@ -143,6 +143,8 @@ async def test_progress_reaches_the_client_and_the_call_counts_as_in_flight(tmp_
     workspace, activity = open_workspace(tmp_path / "data", user=USER, tier="pro"), Activity()
     server = build_server(workspace, activity)
 
+    activity.know(["work"])
+
     @server.tool(description="Work slowly.")
     async def work(context: Context) -> str:
         await context.report_progress(1, 2, "half")

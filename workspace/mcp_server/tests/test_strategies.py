@@ -313,6 +313,20 @@ async def test_a_strategy_that_never_trades_is_noted(client: Client) -> None:
     assert [note.split(" ")[0] for note in found["notes"]] == ["It", "100%"]
 
 
+async def test_a_line_that_is_written_like_a_look_ahead_is_noted_and_not_refused(client: Client) -> None:
+    source = (
+        "def signals(bars):\n    close = bars['close']\n    top = close.max()\n    return (close > 0).astype(float)"
+    )
+
+    found = await call(client, "validate_strategy", source=source)
+
+    assert found["valid"]
+    (note,) = found["notes"]
+    assert note.startswith(
+        "Line 3: `close.max()` is a figure over all bars, later ones too. The look-ahead check found no"
+    )
+
+
 FORGERIES = [
     "Result({'problems': 'none', 'undefined': {}})",
     "Result({'problems': [], 'undefined': {}}, {'0/SPX': np.full(500, 7.0)})",

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from mcp_server.errors import BadStrategyParams
 from mcp_server.strategies.contract import read_contract, resolve_params
-from mcp_server.strategies.suspects import find_suspect
 
 
 def problems(source: str) -> list[tuple[str, int | None]]:
@@ -160,26 +159,3 @@ def test_a_strategy_that_takes_any_params_is_given_them() -> None:
     contract = read_contract("def signals(bars, n=10, **params): return 0")
 
     assert resolve_params(contract, {"other": 3}) == {"n": 10, "other": 3}
-
-
-@pytest.mark.parametrize(
-    ("code", "why"),
-    [
-        ("bars['close'].shift(-1)", "takes a later bar"),
-        ("bars['close'].shift(periods=-1)", "takes a later bar"),
-        ("bars.bfill()", "fills a bar from a later one"),
-        ("bars['close'].rolling(5, center=True).mean()", "half of its window lies ahead"),
-        ("bars['close'].iloc[-1]", "is the last of all bars"),
-        ("bars[::-1]", "turns time round"),
-    ],
-)
-def test_the_usual_ways_of_looking_ahead_are_pointed_at(code: str, why: str) -> None:
-    suspect = find_suspect(f"def signals(bars):\n    x = 1\n    return {code}")
-
-    assert suspect is not None
-    assert (suspect.line, suspect.text) == (3, code.removesuffix(".mean()"))
-    assert why in suspect.why
-
-
-def test_an_honest_source_has_no_suspect() -> None:
-    assert find_suspect("def signals(bars):\n    return bars['close'].shift(1).rolling(5).mean()[1:]") is None

@@ -53,9 +53,9 @@ class BacktestTools:
 
     def offers(self) -> list[Offer]:
         return [
-            Offer(self.run_backtest, "Run a backtest", ADDS_OUTSIDE),
+            Offer(self.run_backtest, "Run a backtest", ADDS_OUTSIDE, heavy=True),
             Offer(self.get_backtest, "Read a backtest", READS),
-            Offer(self.sweep_strategy, "Try many parameters", ADDS_OUTSIDE),
+            Offer(self.sweep_strategy, "Try many parameters", ADDS_OUTSIDE, heavy=True),
             Offer(self.assess_risk, "Assess the risk", READS),
         ]
 

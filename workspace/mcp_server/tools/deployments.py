@@ -18,6 +18,8 @@ from mcp_server.trading import FEE_BPS, SLIPPAGE_BPS, START_EQUITY
 # With their orders, half of what a client commonly passes on to a model.
 MOST_LISTED = 30
 SHOWN_ORDERS = 5
+# Of paper money; shares of a cent have no meaning.
+SHOWN_DIGITS = 6
 
 PAPER = (
     "Paper only: no real order is ever placed. It trades at the open after each bar that changes its weight, and is "
@@ -94,7 +96,7 @@ class DeploymentTools:
 
     def offers(self) -> list[Offer]:
         return [
-            Offer(self.deploy_strategy, "Deploy a strategy on paper", ADDS_OUTSIDE),
+            Offer(self.deploy_strategy, "Deploy a strategy on paper", ADDS_OUTSIDE, heavy=True),
             Offer(self.list_deployments, "List paper deployments", READS),
             Offer(self.stop_deployment, "Stop a paper deployment", REPLACES),
         ]
@@ -179,13 +181,18 @@ class DeploymentTools:
             since=deployment.since,
             ended_at=deployment.ended_at,
             last_bar=show_bar(deployment.last_bar, terms.interval),
-            cash=account.cash,
+            cash=_money(account.cash),
             equity=account.equity,
             return_percent=(account.equity / START_EQUITY - 1) * 100,
             positions=_positions(deployment),
             orders=[_order_reply(order, terms.interval) for order in orders],
             last_error=deployment.last_error,
         )
+
+
+def _money(amount: float) -> float:
+    """Without what is left of sums that should be 0; + 0.0 makes 0 of -0."""
+    return round(amount, SHOWN_DIGITS) + 0.0
 
 
 def show_bar(moment: int, interval: str) -> str:

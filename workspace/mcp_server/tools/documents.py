@@ -104,6 +104,7 @@ class DocumentTools:
             content = base64.b64decode(content_base64, validate=True)
         except ValueError as error:
             raise BadDocument("content_base64 is not base64.") from error
+        self._documents.expect_room(len(content))
         return reply(self._documents.save(name, content, read_document(content, self._jobs)))
 
     def search_documents(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, ValidationError
@@ -59,17 +59,30 @@ class Offer:
     call: Callable[..., BaseModel]
     title: str
     hints: ToolAnnotations
+    # It has many bars in memory for as long as its jobs take: only so many such calls are in flight at once.
+    heavy: bool = False
 
 
 class StrictTool(Tool):
     """A tool that says in one line each what is wrong with its arguments; the SDK would pass pydantic's report on."""
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        truths = _truths_for_numbers(arguments, self.parameters)
+        if truths:
+            raise ToolError(
+                f"Wrong arguments for {self.name}: {truths[0]}: Input should be a number, not true or false"
+            )
         try:
             self.fn_metadata.validate_arguments(arguments)
         except ValidationError as error:
             raise ToolError(f"Wrong arguments for {self.name}: {explain(error, self.parameters)}") from error
-        return await super().run(arguments, context, convert_result)
+        try:
+            return await super().run(arguments, context, convert_result)
+        except UnexpectedToolError:
+            raise
+        except ToolError as error:
+            # The SDK's prefix tells a model what it knows, and its caller twice.
+            raise ToolError(str(error).removeprefix(f"Error executing tool {self.name}: ")) from error
 
 
 def tool_of(offer: Offer, *, within: Callable[[], AbstractContextManager[None]] = nullcontext) -> Tool:
@@ -102,6 +115,17 @@ def explain(error: ValidationError, schema: dict[str, Any]) -> str:
     found = [_complaint(each, schema) for each in error.errors()]
     more = len(found) - MOST_ERRORS
     return "; ".join(found[:MOST_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _truths_for_numbers(arguments: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """Names of numbers that true or false were given for: pydantic makes 1 and 0 of them."""
+    found = []
+    for name, value in arguments.items():
+        node = schema["properties"].get(name, {})
+        kinds = {each.get("type") for each in node.get("anyOf", [node])}
+        if isinstance(value, bool) and kinds & {"integer", "number"} and "boolean" not in kinds:
+            found.append(name)
+    return found
 
 
 def _complaint(error: ErrorDetails, schema: dict[str, Any]) -> str:

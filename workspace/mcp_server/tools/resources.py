@@ -90,7 +90,7 @@ class Resources:
             title="Conversation",
             mime_type=JSON,
             description="A conversation's summary and the newest messages that it does not cover, at most "
-            f"{RECENT_MESSAGES}; empty when there is none.",
+            f"{RECENT_MESSAGES}; empty when there is none. In the id all but A-Z a-z 0-9 . _ ~ - is percent-encoded.",
         )(self.conversation)
 
     def _add_results(self, server: MCPServer[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from mcp_server.strategies.contract import DESCRIPTION_CHARACTERS, SOURCE_CHARACTERS, Plain
 from mcp_server.strategies.store import MOST_VERSIONS, Strategies, unified_diff
@@ -22,8 +22,16 @@ StrategyName = Annotated[
         description="Name of the strategy, 1 to 64 of a-z 0-9 _ -, any case, e.g. 'sma_crossover'.",
     ),
 ]
+
+
+def _without_mark(source: str) -> str:
+    """Some editors begin a file with a byte order mark, which Python refuses in a text."""
+    return source.removeprefix("\ufeff")
+
+
 Source = Annotated[
     str,
+    AfterValidator(_without_mark),
     Field(
         min_length=1,
         max_length=SOURCE_CHARACTERS,

@@ -33,6 +33,8 @@ class ImportedSource:
         self._database = database
         self._read: OrderedDict[bytes, Bars] = OrderedDict()
         self._lock = threading.Lock()
+        # One at a time: to read the largest takes 60 MB.
+        self._reading = threading.Lock()
 
     def instruments(self) -> Sequence[Instrument]:
         with self._database.reading() as connection:
@@ -63,16 +65,25 @@ class ImportedSource:
     def _unpacked(self, packed: bytes) -> Bars:
         """The bars of a stored file, known by its content: whoever replaces the row need not tell."""
         key = hashlib.sha256(packed).digest()
+        known = self._known(key)
+        if known is not None:
+            return known
+        with self._reading:
+            known = self._known(key)
+            if known is not None:
+                return known
+            bars = parse_bars(gzip.decompress(packed).decode("utf-8")).bars
+            with self._lock:
+                self._read[key] = bars
+                while len(self._read) > MOST_READ:
+                    self._read.popitem(last=False)
+        return bars
+
+    def _known(self, key: bytes) -> Bars | None:
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)
-                return self._read[key]
-        bars = parse_bars(gzip.decompress(packed).decode("utf-8")).bars
-        with self._lock:
-            self._read[key] = bars
-            while len(self._read) > MOST_READ:
-                self._read.popitem(last=False)
-        return bars
+            return self._read.get(key)
 
 
 def open_source(surroundings: Surroundings) -> ImportedSource:

@@ -1,0 +1,172 @@
+"""The sandbox's processes: how they begin, end together, and are replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from mcp_server.errors import JobDied, OutOfTime
+from mcp_server.sandbox import Answer, Limits, Sandbox
+from mcp_server.sandbox.link import Patience
+from mcp_server.tests.harness import WORKSPACE
+from mcp_server.tests.running_jobs import Running, has_ended, job, zygote_of
+from mcp_server.tests.sandbox_entries import NAME as ENTRIES
+
+
+def test_a_job_ends_with_the_process_that_it_came_from_and_the_next_gets_a_new_one(own_sandbox: Sandbox) -> None:
+    running = Running(own_sandbox, "while True: pass")
+    zygote = zygote_of(running.pid)
+
+    os.kill(zygote, signal.SIGKILL)
+
+    assert isinstance(running.ended(), JobDied)
+    assert has_ended(running.pid)
+    assert own_sandbox.run(job()).values == {}
+
+
+def test_closing_ends_what_runs_and_leaves_nothing(own_sandbox: Sandbox) -> None:
+    running = Running(own_sandbox, "import os\nvalues['folder'] = os.getcwd()\nwhile True: pass")
+    folder, zygote = Path(os.readlink(f"/proc/{running.pid}/cwd")), zygote_of(running.pid)
+
+    own_sandbox.close()
+
+    assert isinstance(running.ended(), JobDied)
+    assert has_ended(running.pid)
+    assert has_ended(zygote)
+    assert not folder.parent.exists()
+    with pytest.raises(JobDied, match="stopping"):
+        own_sandbox.run(job())
+
+
+def test_a_process_that_left_or_hangs_is_replaced() -> None:
+    for patience, harm in ((Patience(idle_s=0.05), None), (Patience(silent_s=0.2), signal.SIGSTOP)):
+        sandbox = Sandbox(tier="free", patience=patience)
+        running = Running(sandbox, "import time\ntime.sleep(0.1)")
+        zygote = zygote_of(running.pid)
+        assert isinstance(running.ended(), Answer)
+        if harm is None:
+            assert has_ended(zygote)
+        else:
+            os.kill(zygote, harm)
+            with pytest.raises(OutOfTime):
+                sandbox.run(job(limits=Limits(wall_s=0.5)))
+
+        assert sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
+        assert has_ended(zygote)
+        sandbox.close()
+
+
+def test_a_request_that_the_process_did_not_live_to_answer_is_made_again(own_sandbox: Sandbox) -> None:
+    running = Running(own_sandbox, "import time\ntime.sleep(0.1)")
+    zygote = zygote_of(running.pid)
+    assert isinstance(running.ended(), Answer)
+    os.kill(zygote, signal.SIGSTOP)
+    waiting = threading.Timer(0.3, os.kill, (zygote, signal.SIGKILL))
+    waiting.start()
+
+    assert own_sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
+    waiting.join()
+
+
+KILLED_SERVER = f"""
+import os, sys
+from mcp_server.sandbox import Job, Sandbox
+
+def begun(_done, _total, said):
+    print(said, flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), 9)
+
+source = "import os, time\\ntask.report(0, None, f'{{os.getpid()}} {{os.getppid()}} {{os.getcwd()}}')\\nwhile True: pass"
+Sandbox(tier="free").run(Job("{ENTRIES}:source", {{"source": source}}), progress=begun)
+"""
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["", "while its zygote is stopped"])
+def test_a_server_that_is_killed_leaves_no_process_and_no_file(stopped: bool) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-c", KILLED_SERVER], cwd=WORKSPACE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    pid, zygote, folder = server.stdout.readline().split()
+    if stopped:
+        os.kill(int(zygote), signal.SIGSTOP)
+    server.stdin.write("\n")
+    server.communicate()
+
+    assert server.returncode == -signal.SIGKILL
+    assert has_ended(int(pid))
+    assert has_ended(int(zygote))
+    assert not Path(folder).parent.exists()
+
+
+NO_TEMPORARY_FOLDER = f"""
+import os, pathlib, sys, tempfile
+tempfile.tempdir = "/nonexistent"
+from mcp_server.errors import JobDied
+from mcp_server.sandbox import Job, Sandbox
+
+for spare in (pathlib.Path(sys.argv[1]), None):
+    sandbox = Sandbox(tier="free", spare=spare)
+    try:
+        print(sandbox.run(Job("{ENTRIES}:source", {{"source": "open('x', 'w').write('y')\\nvalues['read'] = open('x').read()"}})))
+    except JobDied as error:
+        print(error)
+    sandbox.close()
+"""
+
+
+def test_the_data_folder_stands_in_for_a_temporary_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NO_TEMPORARY_FOLDER, str(tmp_path)]
+    ran = subprocess.run(command, cwd=WORKSPACE, capture_output=True, text=True, check=True)
+
+    with_spare, without = ran.stdout.splitlines()
+    assert "{'read': 'y'}" in with_spare
+    assert without == "There is no room for the computation's folder: No such file or directory."
+    assert list(tmp_path.iterdir()) == []
+
+
+WITHOUT_LANDLOCK = f"""
+import errno, json, os, sys
+from mcp_server.errors import SandboxUnavailable
+from mcp_server.sandbox import Job, Sandbox, bpf, kernel
+
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+kernel.install_filter(bpf.assemble([
+    bpf.load(bpf.AT_NUMBER),
+    *bpf.when(bpf.JEQ_K, kernel.NR_LANDLOCK_CREATE_RULESET, [bpf.refuse(errno.EOPNOTSUPP)]),
+    bpf.answer(bpf.RET_ALLOW),
+]))
+sandbox = Sandbox(tier="free", unconfined=sys.argv[1] == "unconfined")
+try:
+    print(json.dumps(sandbox.run(Job("{ENTRIES}:source", {{"source": "values['ran'] = True"}})).values))
+except SandboxUnavailable as error:
+    print(error)
+finally:
+    sandbox.close()
+"""
+
+
+def on_an_old_kernel(mode: str) -> str:
+    """What a job says on a kernel that answers as one without Landlock does."""
+    command = [sys.executable, "-c", WITHOUT_LANDLOCK, mode]
+    return subprocess.run(command, cwd=WORKSPACE, capture_output=True, text=True, check=True).stdout
+
+
+def test_without_landlock_no_strategy_is_run() -> None:
+    said = on_an_old_kernel("confined")
+
+    assert said.startswith("This machine's kernel can't confine strategy code")
+    assert "--unconfined" in said
+
+
+def test_told_to_the_server_runs_what_it_can_not_confine() -> None:
+    assert json.loads(on_an_old_kernel("unconfined")) == {"ran": True}
