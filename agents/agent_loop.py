@@ -16,17 +16,20 @@ from langchain_core.messages import AIMessage, AnyMessage, SystemMessage, ToolMe
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
+from agents import metrics
 from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
 from agents.handover import HandOver, complaint, handed_over
-from agents.harness_types import Meter
+from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_spans import model_names, note_usage
 from agents.model_step import BoundModel, call_model
+from agents.prompt_marks import as_kept
 from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
-from agents.transcript import repaired
+from agents.transcript import repaired, said_by_user
+from agents.window import fitted
 from agents.workflows import Workflow
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ class Run:
     toolbox: Toolbox
     system: SystemMessage
     meter: Meter
+    more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
     workflows: dict[str, Workflow] = field(default_factory=dict)
     text: str = ""
@@ -72,7 +76,7 @@ class Run:
             self.meter.heard(piece)
             await self.toolbox.emit(Token(piece))
 
-        prompt = [self.system, *repaired(messages)]
+        prompt = self._prompt(messages)
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
             with span("chat", **model_names(self.listed)) as current:
@@ -84,8 +88,14 @@ class Run:
             raise
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += spoken.usage
+        metrics.prompt_read(self.listed.provider, spoken.usage)
         self.malformed = spoken.malformed
         return spoken.message
+
+    def _prompt(self, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+        """What the model is asked with; all of it is the beginning of the next step's."""
+        whole: list[AnyMessage] = [self.system, *repaired(messages)]
+        return [*fitted(whole[:-1], model=self.listed, tool_tokens=self.tool_tokens), as_kept(whole[-1])]
 
     async def tool_step(self, request: ToolCallRequest) -> ToolMessage:
         """Run one tool call."""
@@ -106,10 +116,12 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
         handler: Callable[[ModelRequest[Run]], Awaitable[ModelResponse[Any]]],  # noqa: ARG002 - replaced
     ) -> ModelResponse[Any]:
         run = request.runtime.context
-        message = await run.model_step(request.messages)
+        joined = [said_by_user(each) for each in await run.more()]
+        messages = [*request.messages, *joined]
+        message = await run.model_step(messages)
         if call := handed_over(message, run.workflows):
-            raise HandOver(call, [*request.messages, message])
-        return ModelResponse(result=[message])
+            raise HandOver(call, [*messages, message])
+        return ModelResponse(result=[*joined, message])
 
     async def awrap_tool_call(
         self,

@@ -8,10 +8,12 @@ from accounts import audit
 from agents.errors import Refused
 from agents.events import Cancelled, Event, Snapshot, UserMessage
 from agents.hints import hint_turn
+from agents.joining import end_joined, tell_ends
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
+from agents.positions import tell_positions
 from agents.queue import AfterCommit, disown
-from agents.settlement import note_end
+from agents.settlement import Outcome, note_end
 from agents.wait_events import IdleTurn, Row, events_of, read_shown
 from agents.waits import IDLE, cancel_wait, record, tell_channel
 from agents.writer import encode
@@ -55,6 +57,7 @@ async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | 
         idle = await idle_cursor.fetchone()
     if idle is None:
         return None
+    ended = await end_joined(conn, idle, Outcome(Cancelled(content="")))
     row = await cancel_wait(conn, turn)
     if row is not None:
         await tell_channel(conn, idle, row)
@@ -65,6 +68,8 @@ async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | 
 
     async def write_last() -> None:
         await _write_last(idle, row)
+        await tell_ends(ended)
+        await tell_positions(idle.conversation)
 
     return write_last
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts.licences import Licence
 from accounts.usage_report import usage_words
-from agents import decision_commands
+from agents import busy, decision_commands
 from agents.conversations import begin_new_main
 from agents.queue import AfterCommit
 from agents.schedules import commands as schedule_commands
@@ -23,6 +23,7 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 /analyse – test a strategy, and deploy it on paper if you approve
 /alert – be told when a price crosses a level
 /schedule – have me do something at set times
+/busy – what becomes of a message that comes during an answer
 /approve, /reject – decide what waits for your yes or no
 /answer – answer a question of the agent
 /status – your workspace and what is running
@@ -124,6 +125,17 @@ async def _stop(context: Context) -> str:
     return "Stopped." if turns else "Nothing is running."
 
 
+async def _busy(context: Context) -> str:
+    wanted = context.words.lower()
+    if wanted:
+        if wanted not in busy.WORDS:
+            return f"I know {', '.join(f'/busy {each}' for each in busy.WORDS)}."
+        await busy.set_policy(context.conn, context.user_id, wanted)
+    now = wanted or await busy.own_policy(context.conn, context.user_id)
+    choices = "\n".join(f"/busy {each} – {words}" for each, words in busy.WORDS.items())
+    return f"A message that comes during an answer: {busy.WORDS[now]} ({now}).\n\n{choices}"
+
+
 async def _usage(context: Context) -> str:
     return str(context.facts)
 
@@ -166,6 +178,7 @@ COMMANDS = {
     "help": Command(_help),
     "new": Command(_new),
     "stop": Command(_stop),
+    "busy": Command(_busy),
     "link": Command(_linking),
     "unlink": Command(_linking),
     "approve": Command(decision_commands.approve),

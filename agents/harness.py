@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from agents.harness_types import Answer, Emit, Handed, TurnRequest
+from agents.harness_types import Answer, Emit, Handed, Talk, TurnRequest
 from agents.lazy import load, loaded
 from agents.waiting import Waits
 from agents.workflow_runs import WorkflowRun, hand_over
@@ -35,6 +35,12 @@ def _started(handed: Handed) -> WorkflowRun:
     return WorkflowRun(
         handed.workflow, handed.inputs, handed.said, handed.messages, handed.call, handed.usage.payload()
     )
+
+
+async def summarise(talk: Talk) -> None:
+    """Sum up the older part of a conversation; a failure is logged."""
+    summaries = await load("agents.summaries")
+    await summaries.summarise(talk)
 
 
 async def close() -> None:

@@ -17,6 +17,19 @@ async def ignore_stage(_report: StageReport) -> None:
     """For a run of which nobody watches the workspace's start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user added to a message while it is being answered, and in which channel."""
+
+    content: str
+    channel: str
+
+
+async def nobody_joins() -> list[Said]:
+    """For a run that no message can join."""
+    return []
+
+
 class Meter(Protocol):
     """What each model call of a turn passes through: asked before it, told of it as it comes, and after it.
 
@@ -60,7 +73,8 @@ class TurnRequest:
 
     `model` is the message's explicit choice and `preferred_model` the one its conversation has used, both as
     `provider/name` or None. `attempt` counts from 1, and anew when the turn has waited for its user, of which `resumed`
-    tells. `on_stage` hears of the workspace's start, `meter` of each model call.
+    tells. `on_stage` hears of the workspace's start, `meter` of each model call. `joined` is what the
+    user has added in earlier attempts; `more` gives, before each model call, what was added since.
     """
 
     turn: str
@@ -77,6 +91,18 @@ class TurnRequest:
     resumed: Resumed | None = None
     on_stage: OnStage = ignore_stage
     meter: Meter = field(default_factory=Unmetered)
+    joined: tuple[Said, ...] = ()
+    more: Callable[[], Awaitable[list[Said]]] = nobody_joins
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation in which a turn has just ended, and the model (`provider/name`) that answered it."""
+
+    user_id: str
+    conversation: str
+    channel: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +110,14 @@ class Answer:
     """How a turn ended well.
 
     `messages` are the turn's own, for `append_turn`: the user's, the agent's with its tool calls, the tools' results
-    (capped), and last the answer.
+    (capped), and last the answer. `summary_due`: the conversation has grown so long that its older part should be summed up.
     """
 
     content: str
     model: str
     usage: Usage = field(default_factory=Usage)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    summary_due: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

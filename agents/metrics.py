@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from agents.events import Usage
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 turns = Counter("dexorder_turns", "Turns that ended, by channel and last state", ["channel", "state"])
@@ -12,6 +14,16 @@ first_token = Histogram("dexorder_first_token_seconds", "From accepted to the fi
 schedules = Counter(
     "dexorder_schedules", "Tasks that were due and looks at alerts, by what came of them", ["kind", "outcome"]
 )
+prompt_tokens = Counter(
+    "dexorder_prompt_tokens", "Tokens of prompts, by provider, and whether its cache held them", ["provider", "cached"]
+)
+summaries = Counter("dexorder_summaries", "Conversations summed up, by outcome", ["outcome"])
+
+
+def prompt_read(provider: str, usage: Usage) -> None:
+    """Count a prompt's tokens, of which the provider's cache held some."""
+    prompt_tokens.labels(provider=provider, cached="yes").inc(usage.cached_tokens)
+    prompt_tokens.labels(provider=provider, cached="no").inc(max(0, usage.input_tokens - usage.cached_tokens))
 
 
 def turn_ended(channel: str, state: str) -> None:

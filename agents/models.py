@@ -29,6 +29,7 @@ class Conversation(models.Model):
     alias = models.TextField(blank=True, default="", help_text="'main' for the one that all channels of a user share")
     title = models.TextField(blank=True, default="")
     model = models.TextField(blank=True, default="", help_text="provider/name that answered last")
+    summed_up_after = models.DateTimeField(null=True, blank=True, help_text="no other summary is begun before")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -90,6 +91,9 @@ class Turn(models.Model):
     waits = models.PositiveIntegerField(db_default=0, help_text="how often it has waited for its user")
     error_code = models.TextField(blank=True, default="")
     error_message = models.TextField(blank=True, default="")
+    steers = models.BooleanField(db_default=False, help_text="joins the turn that runs, before its next model call")
+    joined_to = models.UUIDField(null=True, blank=True, help_text="the turn in whose answer this one is taken up")
+    told_position = models.IntegerField(null=True, blank=True, help_text="the last place in the queue that was told")
     dead = models.BooleanField(default=False, help_text="given up after the last attempt; may be retried by staff")
 
     class Meta:
@@ -114,6 +118,7 @@ class Turn(models.Model):
                 condition=models.Q(history__isnull=True) & ~models.Q(content=""),
                 name="turn_text_left",
             ),
+            models.Index(fields=["joined_to"], condition=models.Q(joined_to__isnull=False), name="turn_joined"),
             models.Index(fields=["user_id", "-accepted_at"], name="turn_of_user"),
             models.Index(
                 fields=["user_id"],
@@ -199,6 +204,20 @@ class Question(Awaited):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.state})"
+
+
+class ChatSettings(models.Model):
+    """How a user wants the gateway to treat messages, on every channel."""
+
+    user_id = models.TextField(primary_key=True)
+    when_busy = models.TextField(help_text="queue, interrupt, steer or reject: a message during an answer")
+
+    class Meta:
+        db_table = "chat_settings"
+        verbose_name_plural = "chat settings"
+
+    def __str__(self) -> str:
+        return self.user_id
 
 
 class OutboxRow(models.Model):

@@ -37,11 +37,11 @@ _CLAIMING = 0x736C6F74
 # A process whose lease has run out takes nothing new, even before it knows.
 _LEASED = "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
 _HEAD = f"""
-    t.state IN ('queued', 'running')
+    t.state IN ('queued', 'running') AND t.joined_to IS NULL
     AND (t.state = 'running' OR t.run_after IS NULL OR t.run_after <= clock_timestamp())
     AND (t.state = 'running' OR NOT EXISTS (
         SELECT 1 FROM turns e
-        WHERE e.conversation_id = t.conversation_id AND e.state IN ('queued', 'running')
+        WHERE e.conversation_id = t.conversation_id AND e.state IN ('queued', 'running') AND e.joined_to IS NULL
           AND (e.state = 'running' OR (e.accepted_at, e.id) < (t.accepted_at, t.id))))
     AND NOT EXISTS (
         SELECT 1 FROM turns h
@@ -56,7 +56,8 @@ _LOCK_CONVERSATION = f"""
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
     t.state, t.attempts, t.fence, t.cancel_requested, t.answer, t.history, t.model, t.usage, t.error_code, t.error_message,
-    CASE WHEN t.fence = 1 THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor, t.journal_floor AS reserved,
+    CASE WHEN t.fence = 1 AND t.told_position IS NULL THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor,
+    t.journal_floor AS reserved,
     c.model AS preferred_model, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
     COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow
 """
@@ -99,8 +100,8 @@ _UNCARED = (_care_for(_ABANDONED), _care_for(_ABANDONED, states=_WAITING), _care
 class Claim:
     """A turn that this process may write, as long as no higher fence exists.
 
-    `floor` is the number of the first event should there be no journal (1 for the first claim, before which nothing but the
-    question was shown); numbers from `reserved` on need a reservation.
+    `floor` is the number of the first event should there be no journal (1 for the first claim of a turn that did not wait,
+    before which nothing but the question was shown); numbers from `reserved` on need a reservation.
     `abandoned` = the turn had ended, or begun to wait, and its worker died before all was told. `wait_kind` and `wait_id` name
     what it waited for last, `wait_state` is what its brain wanted back; `answer` is what it had written by then. `waited_s` is
     the time since the message was accepted, in seconds.

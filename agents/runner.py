@@ -16,11 +16,13 @@ from agents.aftercare import care_for, store_earlier
 from agents.brain import Brain
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Usage, UserMessage
-from agents.harness_types import Answer, TurnRequest
+from agents.harness_types import Answer, Said, Talk, TurnRequest
 from agents.hints import hint_workspace
 from agents.insisting import insist
+from agents.joining import Ended, end_joined, join, joined_before, tell_ends
 from agents.journal import journal
 from agents.metering import StepMeter
+from agents.positions import tell_positions
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
 from agents.telemetry import span
@@ -28,6 +30,7 @@ from agents.wait_events import NOTHING_SHOWN, Shown, events_of, read_shown
 from agents.waiting import Resumed, Waits
 from agents.waits import begin_wait, end_telling, read_wait, resumed_by
 from agents.writer import TurnWriter, joined
+from gateway.db import Connection
 from provisioning.stages import StageReport
 
 # Approvals and questions of one turn: one that needs more has lost its way.
@@ -44,12 +47,17 @@ class TurnRun:
         self._brain = brain
         self._writer = TurnWriter(claim, journal())
         self._meter = StepMeter(claim)
-        self._agent: asyncio.Task[Answer | Waits] | None = None
+        self._agent: asyncio.Task[Answer | Waits] | asyncio.Task[None] | None = None
         self._resumed: Resumed | None = None
         self._began = time.monotonic()
         self._cancelled = claim.cancel_requested
         self._draining = False
         self._span: Span = INVALID_SPAN
+        self._summary_due = ""
+        # What has joined the turn, what may want to, and what ended with it.
+        self._joined: list[Said] = []
+        self._steered = claim.fence > 1
+        self._ended: list[Ended] = []
 
     async def run(self) -> None:
         """Run the turn, whatever happens in it; a turn that another worker has taken over is left to that worker."""
@@ -60,6 +68,7 @@ class TurnRun:
         ):
             try:
                 await self._attempt()
+                await self._sum_up()
             except FenceLost:
                 log.warning("turn_taken_over")
             except psycopg.Error as error:
@@ -81,6 +90,10 @@ class TurnRun:
         self._draining = True
         if self._agent is not None:
             self._agent.cancel()
+
+    def steer(self) -> None:
+        """Look, before the next model call, whether a message wants to join."""
+        self._steered = True
 
     async def _attempt(self) -> None:
         await self._begin()
@@ -139,9 +152,9 @@ class TurnRun:
         licence = await self._licence()
         if self._is_stopped():
             return self._stopped_outcome()
-        self._agent = asyncio.create_task(self._answer(licence))
+        self._agent = answering = asyncio.create_task(self._answer(licence))
         try:
-            answer = await self._agent
+            answer = await answering
         except asyncio.CancelledError:
             if not self._is_stopped():
                 raise
@@ -154,6 +167,7 @@ class TurnRun:
         if isinstance(answer, Waits):
             return self._bounded(answer)
         self._meter.model = answer.model
+        self._summary_due = answer.model if answer.summary_due else ""
         content = joined(self.claim.answer, answer.content)
         done = Done(
             content=content, model=answer.model or None, usage=self._used_before() + answer.usage, ms=self._ms()
@@ -172,6 +186,8 @@ class TurnRun:
 
     async def _answer(self, licence: Licence) -> Answer | Waits:
         await store_earlier(self.claim, licence, brain=self._brain)
+        if self.claim.fence > 1:
+            self._joined = await joined_before(self.claim.turn)
         return await self._brain.run(self._request(licence), self._writer.emit)
 
     async def _fail(self, error: AgentFailed) -> None:
@@ -208,16 +224,36 @@ class TurnRun:
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
         last_seq = await self._writer.finish(outcome.event)
+        await tell_ends(self._ended)
         if last_seq is not None:
             await note_end(self.claim.turn, fence=self.claim.fence, last_seq=last_seq)
             await care_for(self.claim, None if outcome.dead else outcome.history, brain=self._brain)
         else:
             # Whoever takes it up again tells the turn's end as soon as the journal can be written.
             await disown(self.claim.turn, fence=self.claim.fence)
+        await tell_positions(self.claim.conversation)
+
+    async def _sum_up(self) -> None:
+        """Sum up a conversation that has grown long. The turn is over and its conversation free: nobody waits for it."""
+        if not self._summary_due or self._is_stopped():
+            return
+        claim = self.claim
+        talk = Talk(claim.user_id, claim.conversation, claim.channel, self._summary_due)
+        self._agent = summing = asyncio.create_task(self._brain.summarise(talk))
+        try:
+            await asyncio.wait({summing})
+        finally:
+            summing.cancel()
+        if not summing.cancelled() and (error := summing.exception()):
+            log.error("summary_broke", error=type(error).__name__)
 
     async def _settle(self, outcome: Outcome) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""
-        closing = partial(self._meter.end_turn, failed=isinstance(outcome.event, Failed))
+
+        async def closing(conn: Connection) -> None:
+            await self._meter.end_turn(conn, failed=isinstance(outcome.event, Failed))
+            self._ended = await end_joined(conn, self.claim, outcome)
+
         await insist(lambda: settle(self.claim, outcome, closing=closing), unless=lambda: self._draining)
 
     async def _licence(self) -> Licence:
@@ -232,9 +268,20 @@ class TurnRun:
             turn=claim.turn, conversation=claim.conversation, user_id=claim.user_id, channel=claim.channel,
             content=claim.content, licence=licence, model=claim.wanted_model or None,
             preferred_model=claim.preferred_model or None, attempt=claim.attempts, resumed=self._resumed,
-            on_stage=self._on_stage, meter=self._meter, fence=claim.fence,
-            workflow=claim.workflow,
+            on_stage=self._on_stage, meter=self._meter, joined=tuple(self._joined), more=self._more,
+            fence=claim.fence, workflow=claim.workflow,
         )  # fmt: skip
+
+    async def _more(self) -> list[Said]:
+        """What the user has added since; most turns are never asked."""
+        if not self._steered:
+            return []
+        self._steered = False
+        said = await join(self.claim)
+        self._joined += said
+        if said:
+            await tell_positions(self.claim.conversation)
+        return said
 
     async def _on_stage(self, report: StageReport) -> None:
         await hint_workspace(self.claim.user_id, state=report.stage, detail=report.detail)
@@ -251,7 +298,8 @@ class TurnRun:
 
     def _history(self, answer: str) -> list[dict[str, str]]:
         """What the conversation keeps of a turn that did not end well."""
-        messages = [{"role": "user", "content": self.claim.content, "channel": self.claim.channel}]
+        said = [Said(self.claim.content, self.claim.channel), *self._joined]
+        messages = [{"role": "user", "content": each.content, "channel": each.channel} for each in said]
         return [*messages, {"role": "assistant", "content": answer}] if answer else messages
 
     def _ms(self) -> int:

@@ -63,7 +63,7 @@ async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
         if cursor.rowcount == 0:
             raise FenceLost
         await _touch_conversation(conn, claim, model=_model_of(event))
-        payload = storable(_payload(outcome))
+        payload = storable(payload_of(outcome))
         row = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
         await put(conn, row)
         await closing(conn)
@@ -160,7 +160,8 @@ def _model_of(event: Final) -> str:
     return (event.model or "") if isinstance(event, Done) else ""
 
 
-def _payload(outcome: Outcome) -> dict[str, Any]:
+def payload_of(outcome: Outcome) -> dict[str, Any]:
+    """What an outbox row tells of how a turn ended."""
     event = outcome.event
     if not isinstance(event, Failed):
         return {"content": event.content}

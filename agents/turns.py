@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from accounts.errors import Window
 from accounts.licences import Licence
 from agents import commands
 from agents.admission import admit, take_quota
+from agents.busy import Way, check_policy, clear_way, find_way
 from agents.cancelling import cancel_on, no_turn
 from agents.conversations import lock_conversation
 from agents.errors import AgentFailed, Refused
@@ -29,9 +31,8 @@ MAX_CONTENT_CHARS = 32_000
 MAX_EXTERNAL_ID_CHARS = 200
 # Turns of one conversation that may wait; beyond it a message is refused.
 QUEUE_CAP = 20
-# Numbers that the accepting process may give before the first claim.
-ACCEPT_BLOCK = 10
-BUSY_POLICIES = ("queue", "interrupt", "steer", "reject")
+# Numbers that may be given before the first claim: what accepting shows, and each place in the queue on the way.
+ACCEPT_BLOCK = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one. `workflow` answers in the agent's place.
+    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the agent's
+    place.
     """
 
     user_id: str
@@ -48,7 +50,7 @@ class IncomingMessage:
     content: str
     conversation: str | None = None
     model: str | None = None
-    when_busy: str = "queue"
+    when_busy: str | None = None
     attachments: tuple[str, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
     workflow: WorkflowRun | None = None
@@ -109,7 +111,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
 
     Raises Refused with the code `invalid`, `not_available`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its
-    conversation), `conflict` (the same id with other content), `queue_full`, `rate_limited` or `budget_exhausted`, and
+    conversation), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
     psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
     command = commands.parse(message.content)
@@ -130,9 +132,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
             message.reply_to,
         )  # fmt: skip
         accepted, events = await _answer_command(message, command, context)
-    for act in after_commit:
-        await act()
-    await _begin(accepted, message, events)
+    await _begin(accepted, message, events, after=after_commit)
     return accepted
 
 
@@ -147,8 +147,9 @@ async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepte
         return known, _nothing
     licence = await admit(conn, message.user_id, channel=message.channel)
     conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
-    accepted, events = await _queue(conn, message, licence, conversation=conversation)
-    return accepted, partial(_begin, accepted, message, events)
+    after: list[AfterCommit] = []
+    accepted, events = await _queue(conn, message, licence, conversation=conversation, after_commit=after)
+    return accepted, partial(_begin, accepted, message, events, after=after)
 
 
 async def _accept_for_agent(message: IncomingMessage) -> Accepted:
@@ -158,7 +159,11 @@ async def _accept_for_agent(message: IncomingMessage) -> Accepted:
     return accepted
 
 
-async def _begin(accepted: Accepted, message: IncomingMessage, events: list[Event]) -> None:
+async def _begin(
+    accepted: Accepted, message: IncomingMessage, events: list[Event], *, after: Sequence[AfterCommit] = ()
+) -> None:
+    for act in after:
+        await act()
     if not accepted.duplicate:
         await begin_journal(accepted.turn, accepted.conversation, user_id=message.user_id, events=events)
 
@@ -220,9 +225,8 @@ def _check(message: IncomingMessage) -> None:
         raise Refused("invalid", f"The message is longer than {MAX_CONTENT_CHARS:,} characters.")
     if not 0 < len(message.external_id) <= MAX_EXTERNAL_ID_CHARS:
         raise Refused("invalid", f"An id has 1 to {MAX_EXTERNAL_ID_CHARS} characters.")
-    if message.when_busy not in BUSY_POLICIES:
-        raise Refused("invalid", f"when_busy is one of {', '.join(BUSY_POLICIES)}.")
-    if message.when_busy != "queue" or message.attachments:
+    check_policy(message.when_busy)
+    if message.attachments:
         raise Refused("not_available", "This gateway can't do that yet.")
 
 
@@ -241,18 +245,26 @@ async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepte
 
 
 async def _queue(
-    conn: Connection, message: IncomingMessage, licence: Licence, *, conversation: str
+    conn: Connection,
+    message: IncomingMessage,
+    licence: Licence,
+    *,
+    conversation: str,
+    after_commit: list[AfterCommit],
 ) -> tuple[Accepted, list[Event]]:
     turn = new_id()
-    position = await _position(conn, turn=turn, conversation=conversation)
-    if position > QUEUE_CAP:
+    way = await find_way(conn, user_id=message.user_id, conversation=conversation, when_busy=message.when_busy)
+    if (position := way.position) > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
     run = message.workflow or commands.started_workflow(message.content)
     if run is not None:
         _require_workflow(licence, run)
-    # First the row, then the quota: one that was sent twice at once is found out by the row, and uses none.
-    if not await _insert(conn, message, turn=turn, conversation=conversation):
+        # It has steps of its own to take, and joins no answer.
+        way = replace(way, joins=None)
+    # First the row, then the quota and others: one that was sent twice at once is found out by the row, and does nothing.
+    if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):
         return await _lost_race(conn, message), []
+    after_commit += await clear_way(conn, way, user_id=message.user_id)
     windows = await take_quota(conn, licence)
     if run is not None:
         await put_run(conn, turn, run)
@@ -291,7 +303,7 @@ async def _answer_command(
     message: IncomingMessage, command: commands.Command, context: commands.Context
 ) -> tuple[Accepted, list[Event]]:
     conn, turn = context.conn, new_id()
-    if not await _insert(conn, message, turn=turn, conversation=context.conversation, command=True):
+    if not await _insert(conn, message, turn=turn, conversation=context.conversation):
         return await _lost_race(conn, message), []
     answer = await command.run(context)
     events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
@@ -306,20 +318,23 @@ async def _answer_command(
 
 
 async def _insert(
-    conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, command: bool = False
+    conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, way: Way | None = None
 ) -> bool:
     """Write the row; False when the same message was written by another in the meantime.
 
-    A command is stored in its last state, so that no worker ever sees it.
+    A command, which has no `way`, is stored in its last state, so that no worker ever sees it.
     """
     cursor = await conn.execute(
         "INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model, reply_to, state,"
-        " answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code, error_message, dead)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false)"
+        " answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code, error_message, dead,"
+        " steers, told_position)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false,"
+        " %s, %s)"
         " ON CONFLICT (user_id, channel, external_id) DO NOTHING",
         (
             turn, message.user_id, conversation, message.channel, message.external_id, message.digest, message.content,
-            message.model or "", Jsonb(message.reply_to), "done" if command else "queued", 1 + ACCEPT_BLOCK,
+            message.model or "", Jsonb(message.reply_to), "queued" if way else "done", 1 + ACCEPT_BLOCK,
+            bool(way and way.joins), (way and way.position) or None,
         ),
     )  # fmt: skip
     return cursor.rowcount == 1
@@ -335,7 +350,8 @@ async def _lost_race(conn: Connection, message: IncomingMessage) -> Accepted:
 async def _position(conn: Connection, *, turn: str, conversation: str) -> int:
     """How many turns of the conversation are ahead of `turn`."""
     cursor = await conn.execute(
-        "SELECT count(*) FROM turns WHERE conversation_id = %s AND state IN ('queued', 'running') AND (accepted_at, id) <"
+        "SELECT count(*) FROM turns WHERE conversation_id = %s AND state IN ('queued', 'running')"
+        " AND joined_to IS NULL AND (accepted_at, id) <"
         " (COALESCE((SELECT accepted_at FROM turns WHERE id = %s), clock_timestamp()), %s)",
         (conversation, turn, turn),
     )

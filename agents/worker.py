@@ -46,12 +46,14 @@ class Worker:
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
+        self._steers = services.wakeups.on("steers")
         # Nobody notifies it: it is woken to stop.
         self._swept = services.wakeups.on("sweep")
 
     async def run(self) -> None:
         """Claim and run turns until told to stop; then let those that run end, or put them back."""
-        helpers = [asyncio.create_task(self._watch_cancels()), asyncio.create_task(self._sweep())]
+        watched = (self._watch_cancels, self._watch_steers, self._sweep)
+        helpers = [asyncio.create_task(helper()) for helper in watched]
         try:
             while not self._stopping:
                 await _going_on(self._claim_all)
@@ -88,6 +90,13 @@ class Worker:
         while not self._stopping:
             payloads = await self._cancels.wait()
             await _going_on(partial(self._cancel, payloads))
+
+    async def _watch_steers(self) -> None:
+        while not self._stopping:
+            # Without a name after a lost connection: whoever runs looks.
+            for turn in await self._steers.wait() or list(self._runs):
+                if turn in self._runs:
+                    self._runs[turn][0].steer()
 
     async def _cancel(self, payloads: list[str]) -> None:
         for turn in payloads or (await cancellations(self._services.lease.id) if self._runs else []):

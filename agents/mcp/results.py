@@ -15,7 +15,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from agents.mcp.limits import capped, cleaned
+from agents.mcp.limits import MODEL_TEXT_BYTES, capped, cleaned
 
 # A line under the tool's name on a phone.
 SUMMARY_CHARACTERS = 160
@@ -46,10 +46,10 @@ def outcome_of(result: CallToolResult) -> ToolOutcome:
     return ToolOutcome(capped(cleaned(text)), structured, bool(result.is_error))
 
 
-def resource_text(result: ReadResourceResult) -> str:
+def resource_text(result: ReadResourceResult, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:
     """The text of a resource, cleaned and capped."""
     parts = [each.text for each in result.contents if isinstance(each, TextResourceContents)]
-    return capped(cleaned("\n".join(parts)))
+    return capped(cleaned("\n".join(parts)), limit_bytes=limit_bytes)
 
 
 def resource_bytes(result: ReadResourceResult) -> bytes:

@@ -12,7 +12,7 @@ from accounts.licences import Licence
 from agents.errors import AgentFailed
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
-from agents.mcp.limits import READ_S, TOOL_S
+from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S
 from agents.mcp.results import ToolOutcome, outcome_of, resource_bytes, resource_text
 from agents.mcp.tools import ToolSet
 from provisioning.stages import OnStage
@@ -62,11 +62,11 @@ class Session:
 
         return await self._on_connection(request, repeatable=(await self.tools()).repeatable(name))
 
-    async def read_resource(self, uri: str) -> str:
-        """A resource's text, at most 64 KiB of it."""
+    async def read_resource(self, uri: str, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:
+        """A resource's text, at most `limit_bytes` of it."""
 
         async def send(client: Client) -> str:
-            return resource_text(await client.read_resource(uri))
+            return resource_text(await client.read_resource(uri), limit_bytes=limit_bytes)
 
         async def request(connection: Connection) -> str:
             return await connection.request(send, deadline_s=READ_S)

@@ -140,6 +140,7 @@ def _message(schedule: Schedule) -> IncomingMessage:
         channel=schedule.channel,
         external_id=f"schedule:{schedule.id}:{schedule.due_at.isoformat()}",
         content=f"[Scheduled {task.rule.words()}] {task.text}",
+        when_busy="queue",
         reply_to=schedule.reply_to,
         workflow=WorkflowRun(started[0].name, started[1]) if started else None,
     )

@@ -16,7 +16,7 @@ from agents.catalogue import Model
 from agents.conversations import create_conversation
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.harness_types import Answer, Emit, Said, TurnRequest
 from agents.journal import journal
 from agents.queue import claim_next, claim_uncared
 from agents.runner import TurnRun
@@ -39,7 +39,8 @@ class ScriptedBrain:
 
     `ask yes` and `ask what` end the attempt by waiting, at most so many seconds as they are given. Its state is what it said.
 
-    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`.
+    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`;
+    `look` takes up what joins the turn before one.
     """
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
@@ -49,6 +50,7 @@ class ScriptedBrain:
     stored_order: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     resumed: dict[str, list[Resumed]] = field(default_factory=lambda: defaultdict(list))
+    joined: dict[str, list[Said]] = field(default_factory=dict)
     storing: bool = True
 
     def brain(self) -> Brain:
@@ -70,27 +72,28 @@ class ScriptedBrain:
                 return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
             elif order in {"ask yes", "ask what"}:
                 return waits(order, said, ttl_s=float(text or 1800))
-            elif order in {"ask", "hear", "pay"}:
-                await _call_model(request, order, text)
+            elif order in {"ask", "hear", "pay", "look"}:
+                await self._call_model(request, order, text)
             elif order == "fail":
                 raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
             else:
                 raise ZeroDivisionError
+
+    async def _call_model(self, request: TurnRequest, order: str, text: str) -> None:
+        if order == "ask":
+            await request.meter.begin(PRICED, prompt_tokens=int(text))
+        elif order == "hear":
+            request.meter.heard(text)
+        elif order == "look":
+            self.joined[request.turn] = [*(self.joined.get(request.turn) or request.joined), *await request.more()]
+        else:
+            await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
 
     async def remember(self, _licence: Licence, _conversation: str, turn: str, messages: list[dict[str, Any]]) -> None:
         if not self.storing:
             raise AgentFailed("workspace_failed", "The workspace is away.", retryable=True)
         self.stored.setdefault(turn, messages)
         self.stored_order.append(turn)
-
-
-async def _call_model(request: TurnRequest, order: str, text: str) -> None:
-    if order == "ask":
-        await request.meter.begin(PRICED, prompt_tokens=int(text))
-    elif order == "hear":
-        request.meter.heard(text)
-    else:
-        await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
 
 
 def waits(order: str, said: str, *, ttl_s: float) -> Waits:
@@ -148,7 +151,7 @@ class TestWorker:
         run, task = self.runs[turn]
         orders = self.brain.orders[turn, run.claim.attempts]
         await orders.put((order, text))
-        if order in {"ask", "pay"}:
+        if order in {"ask", "pay", "look"}:
             await orders.put(("hear", ""))
         while order not in ENDS and not orders.empty() and not task.done():  # noqa: ASYNC110 - nothing tells of a `get`
             await asyncio.sleep(0.001)
@@ -173,7 +176,13 @@ class TestWorker:
 
 
 async def say(
-    content: str, *, user: str = "demo-pro", channel: str = "web", external: str = "", conversation: str | None = None
+    content: str,
+    *,
+    user: str = "demo-pro",
+    channel: str = "web",
+    external: str = "",
+    conversation: str | None = None,
+    when_busy: str | None = None,
 ) -> Accepted:
     """Accept a message."""
     return await accept_message(
@@ -183,6 +192,7 @@ async def say(
             external_id=external or str(new_uuid()),
             content=content,
             conversation=conversation,
+            when_busy=when_busy,
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )

@@ -80,9 +80,10 @@ class Engine(RuleBasedStateMachine):
         user=st.sampled_from(USERS),
         channel=st.sampled_from(["web", "telegram"]),
         number=st.integers(0, 5),
+        when_busy=st.sampled_from(["queue", "steer", "interrupt"]),
     )
-    def a_message_comes(self, user: str, channel: str, number: int) -> str:
-        accepted = self.do(say("Hello", user=user, channel=channel, external=str(number)))
+    def a_message_comes(self, user: str, channel: str, number: int, when_busy: str) -> str:
+        accepted = self.do(say("Hello", user=user, channel=channel, external=str(number), when_busy=when_busy))
         assert accepted.duplicate == (accepted.turn in self.accepted)
         if not accepted.duplicate:
             self.accepted[accepted.turn] = user
@@ -96,7 +97,9 @@ class Engine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 1),
-        order=st.sampled_from(["say", "ask", "pay", "finish", "fail", "give up", "break", "ask yes", "ask what"]),
+        order=st.sampled_from(
+            ["say", "ask", "pay", "look", "finish", "fail", "give up", "break", "ask yes", "ask what"]
+        ),
         pick=st.randoms(),
     )
     def a_model_goes_on(self, which: int, order: str, pick: Any) -> None:
@@ -114,8 +117,10 @@ class Engine(RuleBasedStateMachine):
             "ask yes": ("ask yes", ""),
             "give up": ("fail", ""),
         }
+        if order == "look":
+            worker.runs[turn][0].steer()
         await worker.order(turn, *known.get(order, (order, "")))
-        if order not in {"say", "ask", "pay"}:
+        if order not in {"say", "ask", "pay", "look"}:
             await asyncio.wait([worker.runs[turn][1]], timeout=3)
             assert worker.runs[turn][1].done()
 
@@ -213,21 +218,26 @@ class Engine(RuleBasedStateMachine):
     async def _check(self) -> None:
         async with connection() as conn:
             rows = await (
-                await conn.execute("SELECT id::text, state, attempts, holder, content, answer, dead, waits FROM turns")
+                await conn.execute(
+                    "SELECT id::text, state, attempts, holder, content, answer, dead, waits, joined_to FROM turns"
+                )
             ).fetchall()
         assert {row[0] for row in rows} == set(self.accepted)
         assert all(row[1] in FINAL and row[2] <= 4 and row[3] is None for row in rows), rows
         withdrawn = {row[0] for row in rows if row[1] == "cancelled" and row[2] + row[7] == 0}
         dead = {row[0] for row in rows if row[6]}
+        joined = {row[0] for row in rows if row[8]}
         assert all(row[1] == "failed" and row[4] for row in rows if row[0] in dead), "its question is kept for a retry"
-        assert set(self.brain.stored) == set(self.accepted) - withdrawn - dead
-        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn | dead), (
+        assert set(self.brain.stored) == set(self.accepted) - withdrawn - dead - joined
+        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn | dead | joined), (
             "what is stored there is erased here"
         )
         async with batch(limit=1000) as (_, told):
-            assert sorted(row.turn or "" for row in told if row.kind in FINAL) == sorted(
-                turn for turn, channel in self.channels.items() if channel != "web"
+            ends = [row.turn or "" for row in told if row.kind in FINAL]
+            assert sorted(turn for turn in ends if turn not in joined) == sorted(
+                turn for turn, channel in self.channels.items() if channel != "web" and turn not in joined
             )
+            assert len(set(ends)) == len(ends)
             asked, settled = (
                 sorted(
                     str(each.payload.get("approval") or each.payload.get("question"))
@@ -239,7 +249,7 @@ class Engine(RuleBasedStateMachine):
             assert asked == settled
         await self._check_books()
         for turn in self.accepted:
-            await self._check_journal(turn)
+            await self._check_journal(turn, joined=turn in joined)
 
     async def _check_books(self) -> None:
         """Nothing stays set aside, each step is booked in both books or in none, each turn counts once."""
@@ -258,7 +268,7 @@ class Engine(RuleBasedStateMachine):
             )
             assert await cursor.fetchone() == (0, 0, 0, 0, 0, 0, 0)
 
-    async def _check_journal(self, turn: str) -> None:
+    async def _check_journal(self, turn: str, *, joined: bool) -> None:
         found = await journal().read(turn, after=0)
         if found is None:
             return
@@ -271,6 +281,7 @@ class Engine(RuleBasedStateMachine):
             assert len(set(shown)) == len(shown), "an approval is shown once"
             assert len(set(settled)) == len(settled)
             assert set(shown) <= set(settled) or found.first > 1
+        assert not joined or frames[-1]["type"] in FINAL
         if frames and frames[-1]["type"] == "done":
             assert frames[-1]["content"] == _shown(frames)
 

@@ -59,7 +59,7 @@ async def test_what_is_no_message_is_400(gateway: str, body: object) -> None:
 
 async def test_what_can_not_be_done_yet_is_501(gateway: str) -> None:
     async with http_of(gateway, "demo-pro") as http:
-        answer = await http.post(URL, json={"content": "x", "when_busy": "steer"})
+        answer = await http.post(URL, json={"content": "x", "attachments": ["u"]})
 
     assert error_code(answer, 501) == "not_available"
 

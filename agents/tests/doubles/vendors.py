@@ -14,12 +14,14 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Spoken:
-    """An answer: pieces of text, then perhaps a tool call whose arguments come in pieces. 100 tokens in, of them 60 cached."""
+    """An answer: pieces of text, then perhaps a tool call whose arguments come in pieces."""
 
     text: tuple[str, ...] = ()
     tool: str = ""
     arguments: tuple[str, ...] = ()
     finished: bool = True
+    input_tokens: int = 100
+    cached_tokens: int = 60
 
 
 def events(vendor: str, spoken: Spoken) -> list[bytes]:
@@ -49,10 +51,10 @@ def _openai(spoken: Spoken) -> Iterator[bytes]:
         return
     yield chunk({}, "tool_calls" if spoken.tool else "stop")
     usage = {
-        "prompt_tokens": 100,
+        "prompt_tokens": spoken.input_tokens,
         "completion_tokens": 5,
-        "total_tokens": 105,
-        "prompt_tokens_details": {"cached_tokens": 60},
+        "total_tokens": spoken.input_tokens + 5,
+        "prompt_tokens_details": {"cached_tokens": spoken.cached_tokens},
     }
     yield _data({**_OPENAI_HEAD, "choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
@@ -65,7 +67,9 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
     def event(kind: str, **values: Any) -> bytes:
         return _data({"type": kind, **values}, event=kind)
 
-    usage = {"input_tokens": 40, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 0, "output_tokens": 1}
+    fresh = spoken.input_tokens - spoken.cached_tokens
+    usage = {"input_tokens": fresh, "cache_read_input_tokens": spoken.cached_tokens, "cache_creation_input_tokens": 0}
+    usage |= {"output_tokens": 1}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
     yield event("message_start", message={**message, "stop_reason": None, "stop_sequence": None, "usage": usage})
     index = 0
@@ -94,10 +98,10 @@ def _google(spoken: Spoken) -> Iterator[bytes]:
     def chunk(parts: list[JSON], finish: str | None = None) -> bytes:
         candidate: JSON = {"content": {"role": "model", "parts": parts}, "index": 0}
         usage = {
-            "promptTokenCount": 100,
-            "cachedContentTokenCount": 60,
+            "promptTokenCount": spoken.input_tokens,
+            "cachedContentTokenCount": spoken.cached_tokens,
             "candidatesTokenCount": 5,
-            "totalTokenCount": 105,
+            "totalTokenCount": spoken.input_tokens + 5,
         }
         if finish:
             candidate["finishReason"] = finish
