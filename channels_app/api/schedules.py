@@ -36,7 +36,7 @@ class SchedulesView(ApiView):
         more = cursor_of(str(page[-1].number)) if len(left) > len(page) else None
         return Response({"schedules": [_json(each) for each in page], "next": more})
 
-    @described("add_schedule", {201: shapes.Schedule}, body=BODY, refusals=(409,))
+    @described("add_schedule", {201: shapes.Schedule}, body=BODY, refusals=(404, 409))
     def post(self, request: Request) -> Response:
         """201 with the new task or alert; 404 for a channel in which the user was never heard, 409 for one who has 50."""
         return Response(_json(async_to_sync(_create)(user_of(request), _body(request.data))), status=201)
