@@ -140,7 +140,7 @@ def _values(given: Reply, found: Row) -> dict[str, Any] | None:
     values = given.values if given.typed is None else forms.read_typed(found["schema"], given.typed)
     if values is None:
         return None
-    values = storable(values)
+    values = dict(storable(values))
     if fault := forms.complaint(found["schema"], values):
         raise Refused("invalid", f"That does not answer the question. {fault}")
     return values
