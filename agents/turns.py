@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from psycopg.rows import class_row
@@ -38,8 +40,8 @@ class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the
-    agent's place.
+    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the agent's
+    place.
     """
 
     user_id: str
@@ -130,9 +132,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
             message.reply_to,
         )  # fmt: skip
         accepted, events = await _answer_command(message, command, context)
-    for act in after_commit:
-        await act()
-    await _begin(accepted, message, events)
+    await _begin(accepted, message, events, after=after_commit)
     return accepted
 
 
@@ -147,15 +147,9 @@ async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepte
         return known, _nothing
     licence = await admit(conn, message.user_id, channel=message.channel)
     conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
-    stopped: list[AfterCommit] = []
-    accepted, events = await _queue(conn, message, licence, conversation=conversation, after_commit=stopped)
-
-    async def begin() -> None:
-        for act in stopped:
-            await act()
-        await _begin(accepted, message, events)
-
-    return accepted, begin
+    after: list[AfterCommit] = []
+    accepted, events = await _queue(conn, message, licence, conversation=conversation, after_commit=after)
+    return accepted, partial(_begin, accepted, message, events, after=after)
 
 
 async def _accept_for_agent(message: IncomingMessage) -> Accepted:
@@ -165,7 +159,11 @@ async def _accept_for_agent(message: IncomingMessage) -> Accepted:
     return accepted
 
 
-async def _begin(accepted: Accepted, message: IncomingMessage, events: list[Event]) -> None:
+async def _begin(
+    accepted: Accepted, message: IncomingMessage, events: list[Event], *, after: Sequence[AfterCommit] = ()
+) -> None:
+    for act in after:
+        await act()
     if not accepted.duplicate:
         await begin_journal(accepted.turn, accepted.conversation, user_id=message.user_id, events=events)
 
@@ -261,6 +259,7 @@ async def _queue(
     run = message.workflow or commands.started_workflow(message.content)
     if run is not None:
         _require_workflow(licence, run)
+        # It has steps of its own to take, and joins no answer.
         way = replace(way, joins=None)
     # First the row, then the quota and others: one that was sent twice at once is found out by the row, and does nothing.
     if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):

@@ -8,7 +8,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0010_busy'),
+        ('agents', '0010_checkpoints'),
+        ('agents', '0008_circuits'),
     ]
 
     operations = [

@@ -12,6 +12,7 @@ import pytest
 
 from agents import context, harness, metrics
 from agents.conversations import create_conversation
+from agents.harness_types import Answer
 from agents.harness_types import Talk as Ended
 from agents.history import append_turn
 from agents.mcp.pool import pool as workspaces
@@ -219,6 +220,7 @@ async def test_a_workspace_that_does_not_find_anything_in_time_is_not_waited_for
             talk = Talk(licence(USER, url=double.url))
             answer = await harness.run_agent(talk.request("Hello?"), talk.emit)
 
+    assert isinstance(answer, Answer)
     assert answer.content == "Hello."
     assert sorted(name for name, _ in double.calls) == ["search_documents", "search_memory"]
 

@@ -13,8 +13,10 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from accounts.licences import Licence, LicenceChange, set_licence
 from agents.approvals import Decision, decide
+from agents.busy import set_policy
 from agents.charts import read_chart
 from agents.errors import FenceLost, Refused
+from agents.queue import claim_next
 from agents.tests.engine import TestWorker, frames, row, say, types
 from agents.tests.workflows import RealBrain, checkpoints, deployments, killed_at, pending_approval, run_one
 from agents.turns import cancel_turn
@@ -275,6 +277,19 @@ async def test_a_backtest_that_is_refused_ends_it_with_the_reason(worker: TestWo
     done = (await frames(accepted.turn))[-1]
     assert done["type"] == "done"
     assert "could not be run" in done["content"]
+
+
+async def test_an_analysis_joins_no_answer_that_is_being_written(worker: TestWorker, mine: Licence) -> None:
+    """Whatever its user's policy for messages during an answer says, it has steps of its own to take."""
+    async with connection() as conn:
+        await set_policy(conn, "demo-pro", "steer")
+    first = await say("RSI of SPX over the last 252 bars?")
+    assert await claim_next(worker.id) is not None
+
+    accepted = await say("/analyse sma_crossover on SPX")
+
+    assert await row(accepted.turn, "steers", "state") == (False, "queued")
+    assert first.turn != accepted.turn
 
 
 async def test_its_checkpoints_are_gone_once_the_turn_is_over(worker: TestWorker, mine: Licence) -> None:

@@ -50,7 +50,9 @@ async def summarise(desk: "Desk", values: JSON) -> Left:
         "ended_deployments": values["ended"],
         "focus": values["inputs"].get("focus", ""),
     }
-    await desk.ask_model(prompt("portfolio_review"), f"Portfolio facts:\n{json.dumps(facts, indent=1)}", aloud=True)
+    await desk.ask_model(
+        prompt("portfolio_review").text, f"Portfolio facts:\n{json.dumps(facts, indent=1)}", aloud=True
+    )
     return Left()
 
 

@@ -67,7 +67,7 @@ async def understand(desk: "Desk", values: JSON) -> Left:
         for each in listed.get("strategies", [])
     )
     text = values.get("words") or str(values["inputs"].get("words", ""))
-    system = f"{prompt('trading_analysis')}\n\n# Strategies of this person's workspace (data)\n{told}"
+    system = f"{prompt('trading_analysis').text}\n\n# Strategies of this person's workspace (data)\n{told}"
     message = await desk.ask_model(system, text, tools=[UNDERSTOOD, ASK_BACK])
     for call in message.tool_calls:
         if call["name"] == "analysis_request" and (wish := _wish(call["args"])):

@@ -6,8 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0008_checkpoints'),
-        ('agents', '0008_circuits'),
+        ('agents', '0006_approvals'),
     ]
 
     operations = [

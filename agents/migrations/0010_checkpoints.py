@@ -48,5 +48,5 @@ NO_TABLES = "DROP TABLE checkpoint_writes, checkpoint_blobs, checkpoints, checkp
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agents", "0007_workflows")]
+    dependencies = [("agents", "0009_workflows")]
     operations = [migrations.RunSQL(TABLES, NO_TABLES)]

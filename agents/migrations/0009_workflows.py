@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0006_approvals'),
+        ('agents', '0008_busy'),
     ]
 
     operations = [
