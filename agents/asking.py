@@ -6,7 +6,7 @@ The other calls of the same message have run by then, and their results are part
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AnyMessage, ToolMessage, messages_from_dict, messages_to_dict
 
@@ -123,7 +123,8 @@ def taken_up(resumed: Resumed) -> Resting:
     for each in pending:
         if each.call["id"] == call_id:
             each.answers[key] = _response(resumed)
-    return Resting(messages_from_dict(state["messages"]), pending, state["steps"], state["model"], state["joined"])
+    messages = cast("list[AnyMessage]", messages_from_dict(state["messages"]))
+    return Resting(messages, pending, state["steps"], state["model"], state["joined"])
 
 
 def _response(resumed: Resumed) -> JSON:

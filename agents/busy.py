@@ -53,7 +53,7 @@ async def find_way(conn: Connection, *, user_id: str, conversation: str, when_bu
 async def clear_way(conn: Connection, way: Way, *, user_id: str) -> list[AfterCommit]:
     """Do to others what the way says, in the transaction that stores the message. Raises Refused `busy`."""
     if way.refused:
-        raise Refused("busy", "An answer is being written. Wait for it, or stop it.", retry_after_s=5)
+        raise Refused("busy", "An answer is being written. Wait for it, or stop it.")
     if way.joins:
         await notify(conn, "steers", way.joins)
     stopped = [await cancel_on(conn, turn, user_id) for turn in way.stops]

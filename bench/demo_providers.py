@@ -123,7 +123,7 @@ class Conversation:
     async def ask(self, question: str) -> Any:
         """Ask a question, print what happens, and store the turn, as the engine does."""
         from agents import harness  # noqa: PLC0415 - after django.setup()
-        from agents.harness_types import TurnRequest  # noqa: PLC0415
+        from agents.harness_types import Answer, TurnRequest  # noqa: PLC0415
         from agents.history import append_turn  # noqa: PLC0415
         from agents.tests.licences import licence  # noqa: PLC0415
 
@@ -137,6 +137,8 @@ class Conversation:
             ),
             self.show,
         )
+        if not isinstance(answer, Answer):
+            raise TypeError("Nothing here asks its user.")
         await append_turn(allowed, talk, turn, answer.messages)
         used, ms = answer.usage, (time.perf_counter() - began) * 1000
         print(f"    agent  {answer.content.replace(chr(10) * 2, chr(10) + ' ' * 11)}")

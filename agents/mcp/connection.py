@@ -173,7 +173,7 @@ class Connection:
             log.warning("mcp_connection_ended", kind=type(error).__name__, opened=self._client.done())
 
 
-async def _decline(_context: ClientRequestContext, _params: ElicitRequestParams) -> ElicitResult:
+async def _decline(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001 - the SDK's signature
     """A server of an older protocol waits for the answer while the call runs, which may be a user's half hour."""
     return ElicitResult(action="decline")
 

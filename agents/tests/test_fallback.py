@@ -78,7 +78,9 @@ class Chat(Talk):
 
     async def say(self, content: str, *, channel: str = "web", **choices: Any) -> Answer:
         self.events.clear()
-        return await harness.run_agent(self.request(content, channel=channel, **choices), self.emit)
+        answer = await harness.run_agent(self.request(content, channel=channel, **choices), self.emit)
+        assert isinstance(answer, Answer)
+        return answer
 
 
 @pytest.fixture
