@@ -11,10 +11,11 @@ import structlog
 import uvicorn
 from django.conf import settings
 
-from agents import harness
+from agents import harness, telemetry
 from agents import worker as agents_worker
 from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
+from agents.schedules import service as schedules
 from channels_app import deliveries
 from gateway.db import close_pool, conninfo, open_pool
 from gateway.leases import Lease
@@ -25,7 +26,7 @@ from provisioning import keeper
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
-WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run)
+WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run, schedules.run)
 KEEPING: tuple[Service, ...] = (keeper.run,)
 # The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
 MAX_FRAME_BYTES = 64 * 1024
@@ -62,6 +63,7 @@ def hold_alone() -> psycopg.Connection | None:
 
 async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], None]) -> None:
     """Serve HTTP and WebSocket until SIGTERM or SIGINT, with the background services beside it if `worker`."""
+    telemetry.start()
     await open_pool()
     stopping = asyncio.Event()
     background = asyncio.create_task(run_services(stopping)) if worker else None
@@ -77,10 +79,12 @@ async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], No
             await background
         await harness.close()
         await close_pool()
+        await asyncio.to_thread(telemetry.stop)
 
 
 async def run_alone() -> None:
     """Run the background services until SIGTERM or SIGINT."""
+    telemetry.start()
     await open_pool()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -93,6 +97,7 @@ async def run_alone() -> None:
         warming.cancel()
         await harness.close()
         await close_pool()
+        await asyncio.to_thread(telemetry.stop)
 
 
 async def run_services(stopping: asyncio.Event) -> None:

@@ -57,14 +57,15 @@ async def test_an_agent_that_goes_round_in_circles_is_stopped(talk: Talk, settin
     assert len(server.asked) == MOST_STEPS
 
 
-async def test_a_provider_that_is_down_fails_the_attempt_after_started(talk: Talk, settings: Any) -> None:
+async def test_a_provider_that_is_down_fails_the_attempt_after_three_of_its_models(talk: Talk, settings: Any) -> None:
     async with scripted_server(Reply(503)) as server:
         openai(settings, server)
         with pytest.raises(AgentFailed) as failed:
             await talk.say("Go")
 
     assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
-    assert talk.kinds() == ["started"]
+    assert talk.kinds() == ["started"] * 3
+    assert [asked.body["model"] for asked in server.asked] == ["scripted", "gpt-5.4-mini", "gpt-5.4"]
 
 
 async def test_a_model_that_the_licence_does_not_cover_is_refused(talk: Talk, settings: Any) -> None:
