@@ -16,7 +16,7 @@ from agents.errors import Refused
 from agents.queue import AfterCommit
 from agents.wait_events import Row, events_of, show
 from agents.waiting import digest_of
-from agents.waits import lock_turn, one, record, settled_before, wake
+from agents.waits import lock_turn, one, record, settled_before, too_late, wake
 from gateway.db import Connection, connection
 from gateway.ids import is_id
 
@@ -127,25 +127,28 @@ async def _settle(conn: Connection, decision: Decision) -> Row:
     )
     if found is None:
         raise _missing()
+    if (before := settled_before(found)) is not None:
+        raise before
+    digest = digest_of(found["covered"])
+    if decision.digest not in {"", digest}:
+        raise _changed()
     row = await one(
         conn,
         "UPDATE approvals SET state = %s, by_channel = %s, comment = %s, decided_at = clock_timestamp()"
         " WHERE id = %s AND user_id = %s AND state = 'pending' AND digest = %s AND expires_at > clock_timestamp()"
         " RETURNING *, 'approval' AS kind",
         (
-            _STATES[decision.choice], decision.channel, decision.comment, decision.approval, decision.user_id,
-            _digest_to_match(decision, found),
+            _STATES[decision.choice], decision.channel, decision.comment, decision.approval, decision.user_id, digest,
         ),
     )  # fmt: skip
     if row is None:
-        raise settled_before(found) or Refused("changed", "This is not what was shown to you. Nothing has changed.")
+        # The turn is locked, so its state is as it was found.
+        raise _changed() if found["digest"] != digest else too_late()
     return row
 
 
-def _digest_to_match(decision: Decision, found: Row) -> str:
-    """The digest of what the row says now, if that is what the user was shown; else one that no row has."""
-    now = digest_of(found["covered"])
-    return now if decision.digest in {"", now} else "changed"
+def _changed() -> Refused:
+    return Refused("changed", "This is not what was shown to you. Nothing has changed.")
 
 
 def _missing() -> Refused:

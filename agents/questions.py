@@ -14,7 +14,7 @@ from agents.errors import Refused
 from agents.queue import AfterCommit
 from agents.settlement import storable
 from agents.wait_events import Row, events_of, show
-from agents.waits import lock_turn, one, record, settled_before, wake
+from agents.waits import lock_turn, one, record, settled_before, too_late, wake
 from gateway.db import Connection, connection
 from gateway.ids import is_id
 
@@ -129,18 +129,19 @@ async def _settle(conn: Connection, given: Reply) -> Row:
         ),
     )
     if row is None:
-        raise settled_before(found) or Refused("not_found", "There is no such question.")
+        # The turn is locked, so its state is as it was found.
+        raise too_late()
     return row
 
 
 def _values(given: Reply, found: Row) -> dict[str, Any] | None:
     """The values to be stored. Raises Refused for those that don't fit; of what is settled nothing is checked."""
-    if found["state"] != "pending" or found["late"]:
-        raise settled_before(found) or _missing()
+    if (before := settled_before(found)) is not None:
+        raise before
     values = given.values if given.typed is None else forms.read_typed(found["schema"], given.typed)
     if values is None:
         return None
-    values = storable(values)
+    values = dict(storable(values))
     if fault := forms.complaint(found["schema"], values):
         raise Refused("invalid", f"That does not answer the question. {fault}")
     return values

@@ -21,7 +21,7 @@ from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import disown
+from agents.queue import AfterCommit, disown
 from agents.writer import encode
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
@@ -117,7 +117,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     _check(message)
     command = commands.parse(message.content)
     facts = await command.facts(message.user_id) if command else ""
-    after_commit: list[commands.AfterCommit] = []
+    after_commit: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
         known = await _find_duplicate(conn, message)
         if known is not None:

@@ -273,9 +273,12 @@ def settled_before(found: Row) -> Refused | None:
         return Refused("already_decided", f"This was {found['state']} before{where}. Nothing has changed.")
     if found["state"] == "cancelled":
         return Refused("already_decided", "This was withdrawn, because its message was stopped. Nothing has changed.")
-    if found["state"] == "expired" or found["late"]:
-        return Refused("expired", "The time for this is over. Nothing has changed. Ask again if you still want it.")
-    return None
+    return too_late() if found["state"] == "expired" or found["late"] else None
+
+
+def too_late() -> Refused:
+    """The time to decide is over, also where it ended between a look and the decision."""
+    return Refused("expired", "The time for this is over. Nothing has changed. Ask again if you still want it.")
 
 
 async def one(conn: Connection, statement: LiteralString, parameters: tuple[Any, ...]) -> Row | None:

@@ -127,6 +127,7 @@ async def hold(approval: str, told: list[tuple[Click, str]]) -> str:
     else:
         assert not won, told
     settled = state != "pending"
+    assert "changed" not in {result for click, result in told if click.what != "replay"}, told
     assert settled or not any(
         c.user == OWNER and c.what in {"approve", "reject", "stop"} for c, r in told if r != "expired"
     )
