@@ -70,9 +70,9 @@ class Run:
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
             spoken = await call_model(self.model, prompt, on_text=on_text)
-        except AgentFailed:
-            if not began:
-                self.meter.unheard()
+        except AgentFailed as error:
+            if error.took is not None:
+                self.meter.took(error.took)
             raise
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += spoken.usage

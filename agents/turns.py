@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from redis.exceptions import RedisError
 
+from accounts import budgets
 from accounts.errors import Window
 from accounts.licences import Licence
 from agents import commands
@@ -202,6 +203,8 @@ async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.Afte
     if state == "running":
         await notify(conn, "cancels", turn)
         return None
+    # An attempt that went back into the queue may have been stopped between setting aside and knowing that it had.
+    await budgets.release(conn, turn)
     await put(conn, OutboxRow(new_row_id(), turn, user_id, channel, reply_to, "cancelled", {"content": ""}))
     await notify(conn, "turns")
 

@@ -14,7 +14,7 @@ from agents.brain import Brain
 from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
-from agents.harness_types import Answer, Emit, TurnRequest
+from agents.harness_types import Answer, Emit, Meter, TurnRequest
 from agents.journal import journal
 from agents.queue import claim_next, claim_uncared
 from agents.runner import TurnRun
@@ -26,6 +26,7 @@ MODEL = "demo/demo"
 # A dollar for a million tokens of whatever kind.
 PRICED = Model(provider="test", name="priced", size="small", input=1, cached=1, output=1)
 ENDS = frozenset({"finish", "fail", "break"})
+CALLS = frozenset({"ask", "hear", "pay", "lose"})
 Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 
@@ -33,7 +34,8 @@ Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 class ScriptedBrain:
     """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. It keeps what it is to store.
 
-    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`.
+    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`; or `lose`
+    with the same, for one that fails.
     """
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
@@ -59,12 +61,8 @@ class ScriptedBrain:
             elif order == "finish":
                 messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
                 return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
-            elif order == "ask":
-                await request.meter.begin(PRICED, prompt_tokens=int(text))
-            elif order == "hear":
-                request.meter.heard(text)
-            elif order == "pay":
-                await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
+            elif order in CALLS:
+                await _call(request.meter, order, text)
             elif order == "fail":
                 raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
             else:
@@ -75,6 +73,17 @@ class ScriptedBrain:
             raise AgentFailed("workspace_failed", "The workspace is away.", retryable=True)
         self.stored.setdefault(turn, messages)
         self.stored_order.append(turn)
+
+
+async def _call(meter: Meter, order: str, text: str) -> None:
+    if order == "ask":
+        await meter.begin(PRICED, prompt_tokens=int(text))
+    elif order == "hear":
+        meter.heard(text)
+    elif order == "pay":
+        await meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
+    else:
+        meter.took(Usage(*map(int, text.split("+"))))
 
 
 @dataclass
