@@ -1,4 +1,4 @@
-"""What a turn's model calls use: allowed, set aside, booked. Source: DESIGN section 5 and the issue's shows."""
+"""What a turn's model calls use: allowed, set aside, booked. Source: DESIGN section 5."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -290,7 +290,7 @@ class TestRefusals:
     async def test_twenty_turns_at_once_on_a_nearly_empty_budget_overspend_by_one_step(
         self, worker: TestWorker
     ) -> None:
-        """Source: the issue's show."""
+        """Source: DESIGN section 5: budgets are reserved, so that turns side by side can't overspend."""
         await licensed(resource_limits={"tokens_per_month": 1000, "turns_at_once": None})
         first = await running(worker)
         await step(worker, first, used="900+0+50")
