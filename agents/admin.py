@@ -6,6 +6,8 @@ from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from typing_extensions import override
 
 from accounts.admin.lists import ReadOnlyAdmin, actor_of
@@ -14,6 +16,11 @@ from agents.models import FINAL_STATES, Approval, Question, Schedule, Turn, Turn
 from gateway.ids import is_id
 
 WORDS = ("content", "answer", "history")
+
+
+def end_of_id(whole: object) -> SafeString:
+    """What tells ids of one day apart, in a list that would not fit a screen with them whole."""
+    return format_html('<span title="{}">…{}</span>', whole, str(whole)[-12:])
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -43,7 +50,7 @@ class TurnAdmin(ReadOnlyAdmin):
     """The newest first."""
 
     list_display = (
-        "accepted_at", "user_id", "channel", "standing", "error_code", "attempts", "model", "finished_at", "id",
+        "accepted_at", "user_id", "channel", "standing", "error_code", "attempts", "model", "took", "short_id",
     )  # fmt: skip
     list_filter = (StateFilter,)
     search_fields = ("id", "user_id")
@@ -82,6 +89,16 @@ class TurnAdmin(ReadOnlyAdmin):
         state = row.get_state_display()
         return f"{state}, given up" if row.dead else state
 
+    @admin.display(description="took")
+    def took(self, row: Turn) -> str:
+        """From being accepted to its end."""
+        return f"{(row.finished_at - row.accepted_at).total_seconds():,.1f} s" if row.finished_at else "–"
+
+    @admin.display(description="id")
+    def short_id(self, row: Turn) -> SafeString:
+        """Its end, all of it in a hint and on its own page."""
+        return end_of_id(row.pk)
+
     @admin.display(description="conversation")
     def conversation_id(self, row: Turn) -> str:
         """Its id: a title is made of what the user said."""
@@ -118,7 +135,15 @@ class PendingFilter(admin.SimpleListFilter):
 class AwaitedAdmin(ReadOnlyAdmin):
     """The newest first. Staff decides nothing here: that is its user's alone."""
 
-    list_display: tuple[str, ...] = ("created_at", "user_id", "state", "by_channel", "decided_at", "expires_at", "id")
+    list_display: tuple[str, ...] = (
+        "created_at",
+        "user_id",
+        "state",
+        "by_channel",
+        "decided_at",
+        "expires_at",
+        "short_id",
+    )
     list_filter = (PendingFilter,)
     ordering = ("-id",)
     search_fields = ("id", "user_id")
@@ -137,6 +162,11 @@ class AwaitedAdmin(ReadOnlyAdmin):
         """One of them, or a user's."""
         return queryset.filter(pk=term) if is_id(term) else queryset.filter(user_id=term)
 
+    @admin.display(description="id")
+    def short_id(self, row: Approval | Question) -> SafeString:
+        """Its end, all of it in a hint and on its own page."""
+        return end_of_id(row.pk)
+
     @admin.display(description="turn")
     def turn_id(self, row: Approval | Question) -> str:
         """Its id."""
@@ -149,7 +179,7 @@ class ApprovalAdmin(AwaitedAdmin):
 
     words = ("title", "details", "covered", "comment")
     list_display = (
-        "created_at", "user_id", "workflow", "state", "by_channel", "decided_at", "expires_at", "id",
+        "created_at", "user_id", "workflow", "state", "by_channel", "decided_at", "expires_at", "short_id",
     )  # fmt: skip
     fields = (
         "id", "user_id", "turn_id", "workflow", "state", "by_channel", "created_at", "expires_at", "decided_at", "digest",

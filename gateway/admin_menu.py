@@ -37,7 +37,7 @@ def navigation(_request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _item("Licences", "badge", "accounts", model="userlicence"),
-                _item("Links", "link", "accounts", model="channellink"),
+                _item("Channel links", "link", "accounts", model="channellink"),
                 _item("Usage", "bar_chart", "accounts", model="usage"),
             ],
         },

@@ -149,6 +149,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 UNFOLD = admin_menu.options()
+# unfold's sign-in names no page to go on to when its own address was opened.
+LOGIN_REDIRECT_URL = "admin:index"
+
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "gateway.formats"
 TIME_ZONE = "UTC"

@@ -29,7 +29,7 @@ MOST_FOUND = 200
 PAGES_OF_USER = tuple(
     (title, f"admin:{model}_changelist")
     for title, model in (
-        ("Links", "accounts_channellink"),
+        ("Channel links", "accounts_channellink"),
         ("Usage", "accounts_usage"),
         ("Turns", "agents_turn"),
         ("Deliveries", "channels_app_delivery"),

@@ -102,3 +102,11 @@ def test_json_too_deep_to_read_is_a_fault_of_its_field(staff: Client) -> None:
     form = {**BLANK, "user_id": "ada", "license_type": "pro", "features": "[" * 50_000}
 
     assert faults(staff.post(f"{LICENCES}add/", form)).keys() == {"features"}
+
+
+def test_whoever_opens_the_sign_in_itself_comes_to_the_dashboard(client: Client) -> None:
+    get_user_model().objects.create_superuser("grace", password="a long password of hers")
+
+    answer = client.post("/admin/login/", {"username": "grace", "password": "a long password of hers"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")

@@ -80,13 +80,16 @@ def test_entries_are_found_by_user_object_and_actor(staff: Client, term: str, fo
 
 
 def test_an_entry_shows_what_was_before_and_after_and_no_html_of_a_users(staff: Client) -> None:
-    details = {"email": [None, "<script>alert(1)</script>"], "features": [{}, {"deploy": False}]}
+    details = {"email": [None, "<script>alert(1)</script>"], "features": [{}, {"deploy": False}], "limits": [None, {}]}
+    details |= {"expires_at": [None, "2026-10-27T11:18:44.200332+00:00"]}
     audit.record(audit.Event(actor=audit.GATEWAY, action="licence.made", user_id="ada", details=details))
 
     page = staff.get(AUDIT).content.decode()
     detail = staff.get(f"{AUDIT}{AuditEntry.objects.get().pk}/change/").content.decode()
 
     assert "email: – → &lt;script&gt;" in page
+    assert "expires_at: – → 27 Oct 2026, 11:18" in page
+    assert "limits" not in page
     assert "deploy" in detail
     assert "<script>alert(1)" not in page + detail
 
@@ -98,3 +101,17 @@ def test_the_values_of_a_column_are_found_without_reading_its_rows() -> None:
         audit.record(audit.Event(actor=audit.GATEWAY, action=action))
 
     assert values_of(AuditEntry, "action") == ["a.done", "b.done"]
+
+
+def test_a_list_names_its_columns_as_sentences_and_an_empty_one_offers_only_what_can_be_done(staff: Client) -> None:
+    empty = staff.get(AUDIT).content.decode()
+    nothing_found = staff.get(AUDIT, {"q": "nobody"}).content.decode()
+    audit.record(audit.Event(actor=audit.GATEWAY, action="licence.made", user_id="ada"))
+    filled = staff.get(AUDIT).content.decode()
+
+    assert "Nothing here yet" in empty
+    assert "Show all" not in empty
+    assert "No audit entry matches" in nothing_found
+    assert "Show all" in nothing_found
+    assert "Create a new item" not in empty + nothing_found
+    assert 'data-label="User id"' in filled

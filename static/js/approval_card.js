@@ -1,6 +1,7 @@
 /** Something that is done only if the user says yes: what it is, on a readable table, and two buttons. */
 
 import { el } from "./dom.js";
+import { wholeDates } from "./markdown_inline.js";
 import { clean, shorten } from "./text.js";
 import { WaitCard } from "./wait_card.js";
 
@@ -31,7 +32,7 @@ function shown(value) {
   if (value === null || value === undefined || value === "") return ["–"];
   if (typeof value === "boolean") return [value ? "yes" : "no"];
   if (typeof value === "number") return [value.toLocaleString("en", { maximumFractionDigits: 8 })];
-  if (typeof value === "string") return [shorten(clean(value), LONGEST_VALUE)];
+  if (typeof value === "string") return wholeDates(shorten(clean(value), LONGEST_VALUE));
   if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return [clean(value.join(", "))];
   if (isFlat(value)) return [clean(Object.entries(value).map(([name, item]) => `${name}: ${item}`).join(", "))];
   return [el("pre", { tabindex: "0" }, shorten(clean(JSON.stringify(value, null, 2)), LONGEST_VALUE))];

@@ -19,3 +19,13 @@ export function minutesAndSeconds(milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
+
+/** `26 Nov 2026` for a moment, in the browser's time zone: the form of the pages that the server writes. */
+export function dateOf(moment) {
+  return new Date(moment).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+}
+
+/** `11:19`, likewise. */
+export function timeOf(moment) {
+  return new Date(moment).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}

@@ -34,7 +34,7 @@ export class Composer {
   /** No message can be sent any more from this page. */
   close() {
     this.input.disabled = true;
-    this.input.placeholder = "No messages can be sent from here.";
+    this.input.placeholder = "Nothing can be sent now.";
     this.send.disabled = true;
   }
 

@@ -1,5 +1,6 @@
 /** The accounts that are linked, each with its way out. */
 
+import { dateOf } from "./clock.js";
 import { el, icon } from "./dom.js";
 import { showKeyed } from "./keyed.js";
 import { clean } from "./text.js";
@@ -21,7 +22,7 @@ export class LinkList {
   }
 
   #row(link) {
-    const since = new Date(link.created_at).toLocaleDateString(undefined, { dateStyle: "medium" });
+    const since = dateOf(link.created_at);
     const about = `${this.label(link.channel)} · ${clean(link.account)} · since ${since}`;
     const name = el("p", { class: "link-name" }, el("strong", {}, accountName(link)), el("span", {}, about));
     const ways = el("div", { class: "link-ways" });

@@ -6,6 +6,9 @@ import { parseBlocks } from "./markdown_blocks.js";
 import { renderInline } from "./markdown_inline.js";
 import { clean } from "./text.js";
 
+// A cell with a digit up to this length is one figure, as "26 Nov 2026, 11:19 UTC"; a longer one is a sentence.
+const LONGEST_WHOLE_CHARACTERS = 28;
+
 /** The nodes for a whole text. */
 export function renderMarkdown(text) {
   const fragment = document.createDocumentFragment();
@@ -138,10 +141,16 @@ function renderBox(checked) {
 
 function renderTable(block) {
   const row = (tag, texts) => el("tr", {}, ...texts.map((text, column) => (
-    el(tag, { class: block.align[column] ? `align-${block.align[column]}` : null }, renderInline(text))
+    el(tag, { class: cellClass(text, block.align[column]) }, renderInline(text))
   )));
   const head = el("thead", {}, row("th", block.head));
   const body = el("tbody", {}, ...block.rows.map((texts) => row("td", texts)));
   const box = { class: "table", tabindex: "0", role: "group", "aria-label": "Table" };
   return el("div", box, el("table", {}, head, body));
+}
+
+/** Numbers, dates and prices are read whole: a table scrolls before it breaks them. */
+function cellClass(text, align) {
+  const whole = text.length <= LONGEST_WHOLE_CHARACTERS && /\d/.test(text);
+  return [align && `align-${align}`, whole && "whole"].filter(Boolean).join(" ") || null;
 }

@@ -15,6 +15,8 @@ const ANGLE_LINK = /<(https?:\/\/[^\s<>]+)>/iy;
 const BREAK = /<br\s*\/?>/iy;
 // One level of brackets in the address, as encyclopedias have; an optional title is read over.
 const DESTINATION = /\(\s*<?((?:[^\s()<>]|\([^\s()<>]*\))*)>?(?:\s+(?:"[^"\n]*"|'[^'\n]*'))?\s*\)/y;
+// Chromium breaks a line at the hyphens of a date. The group keeps the dates among what `split` gives: the odd parts.
+const ISO_DATE = /\b(\d{4}-\d{2}-\d{2})\b/;
 const MARKS = { 1: "em", 2: "strong" };
 // Deeper nesting than a person would write is shown as text; bounds the recursion.
 const DEEPEST = 8;
@@ -61,7 +63,7 @@ class InlineParser {
   }
 
   flush() {
-    if (this.plain) this.out.append(this.plain);
+    if (this.plain) this.out.append(...wholeDates(this.plain));
     this.plain = "";
   }
 
@@ -249,4 +251,9 @@ function anchor(href, body, label) {
 function unlinked(fragment) {
   for (const inner of fragment.querySelectorAll("a")) inner.replaceWith(...inner.childNodes);
   return fragment;
+}
+
+/** The nodes for plain `text` in which no date is broken. */
+export function wholeDates(text) {
+  return text.split(ISO_DATE).map((part, index) => (index % 2 ? el("span", { class: "whole" }, part) : part));
 }

@@ -1,6 +1,7 @@
 /** One turn on the page: the user's words, then what the agent does and says, in the order it came. */
 
 import { approvalCard } from "./approval_card.js";
+import { timeOf } from "./clock.js";
 import { copyButton } from "./copy.js";
 import { el, icon } from "./dom.js";
 import { ownImage } from "./links.js";
@@ -259,7 +260,7 @@ export class TurnView {
 
   #end({ usage, ms }) {
     const at = timeOfId(this.turn ?? "");
-    const parts = [at && clock(at), this.#model, ms && duration(ms), tokens(usage), cost(usage)];
+    const parts = [at && timeOf(at), this.#model, ms && duration(ms), tokens(usage), cost(usage)];
     const facts = el("span", { class: "facts", title: this.#reason || null }, parts.filter(Boolean).join(" · "));
     const source = () => this.#texts.map((stream) => clean(stream.text)).join("\n\n");
     const copy = this.#texts.length ? [copyButton("Copy answer", source)] : [];
@@ -298,13 +299,9 @@ function countDown(button, seconds) {
   if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), Math.min(1, seconds) * 1000);
 }
 
-function clock(date) {
-  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-}
-
 function tokens(usage) {
   const sum = (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0);
-  return sum ? `${sum.toLocaleString()} tokens` : "";
+  return sum ? `${sum.toLocaleString("en")} tokens` : "";
 }
 
 function cost(usage) {

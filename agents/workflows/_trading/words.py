@@ -1,5 +1,6 @@
 """The sentences of the trading analysis, made from what the workspace's tools answered."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 JSON = dict[str, Any]
@@ -45,7 +46,7 @@ def details_of(tested: JSON, assessed: JSON) -> JSON:
         "Strategy": f"{tested['strategy']}, version {tested['version'] or 'as shipped'}",
         "Instruments": ", ".join(tested["symbols"]),
         "Bars": tested["interval"],
-        "Parameters": ", ".join(f"{name} {value}" for name, value in tested["params"].items()) or "none",
+        "Parameters": ", ".join(f"{name} {_setting(value)}" for name, value in tested["params"].items()) or "none",
         "Costs": f"{tested['fee_bps']:g} bp fee, {tested['slippage_bps']:g} bp slippage",
         "Tested": f"{tested['from']} to {tested['to']}, {figure(metrics.get('total_return_percent'), '%')} in all",
         "Deepest fall": figure(metrics.get("max_drawdown_percent"), "%"),
@@ -65,7 +66,7 @@ def of_refusal(decision: str, comment: str) -> str:
 def of_deployment(deployed: JSON, tested: JSON) -> str:
     """What was deployed."""
     return (
-        f"**Deployed:** {named(tested)} trades on paper since {deployed['since']}, as deployment `{deployed['id']}`, "
+        f"**Deployed:** {named(tested)} trades on paper since {_moment(deployed['since'])}, as deployment `{deployed['id']}`, "
         f"from the bar of {deployed['last_bar']} on."
     )
 
@@ -78,3 +79,14 @@ def named(tested: JSON) -> str:
 def figure(value: float | None, unit: str) -> str:
     """A figure of two digits; a dash where it has no meaning."""
     return "–" if value is None else f"{value:,.2f}{' ' + unit if unit else ''}"
+
+
+def _setting(value: Any) -> str:
+    """A parameter's value for people."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _moment(iso: str) -> str:
+    """`26 Nov 2026, 11:24 UTC`, of ISO 8601."""
+    moment = datetime.fromisoformat(iso).astimezone(UTC)
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"

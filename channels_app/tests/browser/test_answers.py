@@ -187,7 +187,7 @@ async def test_a_message_during_an_answer_says_what_becomes_of_it_and_can_be_wit
     running, waiting = socket.turn(1), socket.turn(2)
     await running.emit("user_message", channel="web", content="First")
     await running.emit("started", model="m", reason="r", attempt=1)
-    await chat.page.get_by_label("During this answer a new message").select_option("joins the answer")
+    await chat.page.get_by_label("A new message now").select_option("joins the answer")
     await chat.page.get_by_label("Message to the agent").fill("In weeks")
     await chat.page.get_by_label("Message to the agent").press("Enter")
     message = await socket.receive("message")

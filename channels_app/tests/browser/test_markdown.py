@@ -80,11 +80,12 @@ CASES = {
     "a list after its lead": ("Rules:\n1. a\n2. b", "<p>Rules:</p><ol><li>a</li><li>b</li></ol>"),
     "a year is no list": ("It fell in\n2008. Then it rose.", "<p>It fell in<br>2008. Then it rose.</p>"),
     "a quote": ("> a\n> b\n\nc", "<blockquote><p>a<br>b</p></blockquote><p>c</p>"),
+    "a date": ("On 2018-12-31: up", '<p>On <span class="whole">2018-12-31</span>: up</p>'),
     "a rule": ("a\n\n---\n\nb", "<p>a</p><hr><p>b</p>"),
     "a break in a table cell": (
         "|a|b|\n|-|-:|\n|1<br>2|`x\\|y`|",
         '<div class="table" tabindex="0" role="group" aria-label="Table"><table><thead><tr><th>a</th>'
-        '<th class="align-right">b</th></tr></thead><tbody><tr><td>1<br>2</td><td class="align-right">'
+        '<th class="align-right">b</th></tr></thead><tbody><tr><td class="whole">1<br>2</td><td class="align-right">'
         "<code>x|y</code></td></tr></tbody></table></div>",
     ),
 }
