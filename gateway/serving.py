@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    listening: socket.socket, *, worker: bool, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    listening: socket.socket, *, worker: bool, on_ready: Callable[[], object], on_stop: Callable[[], object]
 ) -> None:
     """Serve HTTP and WebSocket until SIGTERM or SIGINT, with the background services beside it if `worker`.
 
@@ -91,7 +91,7 @@ async def serve(
         await asyncio.to_thread(telemetry.stop)
 
 
-async def run_alone(*, on_stop: Callable[[], None]) -> None:
+async def run_alone(*, on_stop: Callable[[], object]) -> None:
     """Run the background services until SIGTERM or SIGINT; `on_stop` is called at the first of them."""
     telemetry.start()
     await open_pool()
@@ -171,7 +171,7 @@ async def _stop(services: Services, running: list[asyncio.Task[None]]) -> list[B
 class _Server(uvicorn.Server):
     """uvicorn, which says when it listens and when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object], on_stop: Callable[[], object]) -> None:
         super().__init__(config)
         self._on_ready, self._on_stop = on_ready, on_stop
 
