@@ -30,10 +30,18 @@ class LinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A request that was decided on. `linked` False: rejected, or the account speaks for another user by now."""
+    """A request that was decided on. `link` is the account's link to the user.
+
+    It is "" for a rejected request, and for an account that speaks for another user by now.
+    """
 
     by: ChatAccount
-    linked: bool
+    link: str
+
+    @property
+    def linked(self) -> bool:
+        """Whether the account speaks for the user."""
+        return bool(self.link)
 
 
 async def requests_of(user_id: str) -> list[LinkRequest]:
@@ -50,7 +58,7 @@ async def requests_of(user_id: str) -> list[LinkRequest]:
 async def confirm_on(conn: Connection, request: str, *, user_id: str) -> Decided | None:
     """Link the account that asks, in the caller's transaction; None when the user has no such request.
 
-    The link has the request's id. An account that was linked to the same user meanwhile stays so.
+    The link has the request's id. An account that was linked to the same user meanwhile keeps that link.
     """
     by = await _take(conn, request, user_id=user_id)
     if by is None:
@@ -58,13 +66,16 @@ async def confirm_on(conn: Connection, request: str, *, user_id: str) -> Decided
     cursor = await conn.execute(
         "INSERT INTO user_channel_links AS k (id, user_id, channel_type, channel_user_id, name) VALUES (%s, %s, %s, %s, %s)"
         " ON CONFLICT (channel_type, channel_user_id) DO UPDATE SET name ="
-        " CASE WHEN k.user_id = EXCLUDED.user_id THEN EXCLUDED.name ELSE k.name END RETURNING user_id",
+        " CASE WHEN k.user_id = EXCLUDED.user_id THEN EXCLUDED.name ELSE k.name END RETURNING user_id, id::text",
         (request, user_id, by.channel, by.account, by.name),
     )
-    (owner,) = await cursor.fetchone() or (None,)
-    linked = bool(owner == user_id)
-    await _record(conn, "link.made" if linked else "link.refused", by, user_id=user_id)
-    return Decided(by, linked)
+    owner, link = (await cursor.fetchall())[0]
+    if owner != user_id:
+        await _record(conn, "link.refused", by, user_id=user_id)
+        return Decided(by, link="")
+    if link == request:
+        await _record(conn, "link.made", by, user_id=user_id)
+    return Decided(by, link)
 
 
 async def reject_on(conn: Connection, request: str, *, user_id: str) -> Decided | None:
@@ -73,7 +84,7 @@ async def reject_on(conn: Connection, request: str, *, user_id: str) -> Decided 
     if by is None:
         return None
     await _record(conn, "link.rejected", by, user_id=user_id)
-    return Decided(by, linked=False)
+    return Decided(by, link="")
 
 
 async def withdraw_on(conn: Connection, by: ChatAccount) -> bool:

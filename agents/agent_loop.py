@@ -93,11 +93,9 @@ class Run:
 
     async def _ask(self, prompt: Sequence[AnyMessage]) -> Spoken:
         """One call of the present model, metered; its text goes to the user."""
-        began = False
 
         async def on_text(piece: str) -> None:
-            nonlocal began
-            began, piece, self._gap = True, self._gap + piece, ""
+            piece, self._gap = self._gap + piece, ""
             self.text += piece
             self.meter.heard(piece)
             await self.toolbox.emit(Token(piece))
@@ -107,9 +105,9 @@ class Run:
             with span("chat", **model_names(self.listed)) as current:
                 spoken = await call_model(self.model, prompt, on_text=on_text)
                 note_usage(current, spoken.usage)
-        except AgentFailed:
-            if not began:
-                self.meter.unheard()
+        except AgentFailed as error:
+            if error.took is not None:
+                self.meter.took(error.took)
             raise
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))

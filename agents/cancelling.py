@@ -4,7 +4,7 @@ import structlog
 from psycopg.rows import class_row
 from redis.exceptions import RedisError
 
-from accounts import audit
+from accounts import audit, budgets
 from agents.errors import Refused
 from agents.events import Cancelled, Event, Snapshot, UserMessage
 from agents.hints import hint_turn
@@ -57,6 +57,8 @@ async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | 
         idle = await idle_cursor.fetchone()
     if idle is None:
         return None
+    # An attempt that went back into the queue may have been stopped between setting aside and knowing that it had.
+    await budgets.release(conn, turn)
     ended = await end_joined(conn, idle, Outcome(Cancelled(content="")))
     row = await cancel_wait(conn, turn)
     if row is not None:

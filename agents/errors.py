@@ -1,6 +1,7 @@
 """What can go wrong with a message or a turn; the docstring is the message for the user unless one is given."""
 
 from accounts.errors import Window
+from agents.events import Usage
 
 
 class Refused(Exception):
@@ -18,6 +19,9 @@ class Refused(Exception):
 
 class AgentFailed(Exception):
     """The agent could not answer."""
+
+    # What a model call that failed took; None = only what was seen of it tells.
+    took: Usage | None = None
 
     def __init__(self, code: str, message: str = "", *, retryable: bool = False) -> None:
         super().__init__(message or self.__doc__)

@@ -59,8 +59,8 @@ class Meter(Protocol):
     def heard(self, text: str) -> None:
         """The model has written `text`."""
 
-    def unheard(self) -> None:
-        """The call failed before anything of an answer came: it cost nothing."""
+    def took(self, usage: Usage) -> None:
+        """The call failed, and what it took is known: nothing, where nothing of an answer came."""
 
     async def end(self, usage: Usage, *, tool_calls: int) -> None:
         """The call went well. A server that does not tell its usage gives none: what was seen of it is booked."""
@@ -75,7 +75,7 @@ class Unmetered:
     def heard(self, text: str) -> None:
         """Not of interest."""
 
-    def unheard(self) -> None:
+    def took(self, usage: Usage) -> None:
         """Not of interest."""
 
     async def end(self, usage: Usage, *, tool_calls: int) -> None:

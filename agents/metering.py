@@ -77,10 +77,10 @@ class StepMeter:
         if self._open is not None:
             self._open.heard += len(text)
 
-    def unheard(self) -> None:
+    def took(self, usage: Usage) -> None:
         """See Meter."""
         if self._open is not None:
-            self._open.usage = Usage()
+            self._open.usage = usage
 
     async def end(self, usage: Usage, *, tool_calls: int) -> None:
         """See Meter."""

@@ -51,16 +51,21 @@ async def call_model(model: BoundModel, messages: Sequence[BaseMessage], *, on_t
     """Ask the model; each piece of text goes to `on_text` as it comes.
 
     Raises VendorFailed: for every error of the vendor, for silence, and for an answer that broke off (none of the
-    vendors' packages raises anything when a stream ends early: a missing finish reason tells).
+    vendors' packages raises anything when a stream ends early: a missing finish reason tells). Its `took` is nothing where
+    nothing came, and the vendor's own figure for a whole answer that is none.
     """
     chunks: list[AIMessageChunk] = []
     deadline = asyncio.get_running_loop().time() + model.call_s
     stream = cast("AsyncGenerator[AIMessageChunk, None]", model.runnable.astream(list(messages)))
     async with aclosing(stream):
-        while (chunk := await _next(stream, model, deadline)) is not None:
-            chunks.append(chunk)
-            if text := str(chunk.text):
-                await on_text(text)
+        try:
+            while (chunk := await _next(stream, model, deadline)) is not None:
+                chunks.append(chunk)
+                if text := str(chunk.text):
+                    await on_text(text)
+        except VendorFailed as error:
+            error.took = None if chunks else Usage()
+            raise
     return _spoken(chunks, model)
 
 
@@ -79,10 +84,14 @@ def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
     whole = add_ai_message_chunks(*chunks) if chunks else AIMessageChunk(content="")
     finish = whole.response_metadata.get("finish_reason") or whole.response_metadata.get("stop_reason")
     if not finish:
-        raise broke_off(model.label)
+        broken = broke_off(model.label)
+        broken.took = None if chunks else Usage()
+        raise broken
     calls, malformed = _tool_calls(whole)
     if not calls and not whole.text:
-        raise VendorFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
+        empty = VendorFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
+        empty.took = _usage(whole) if whole.usage_metadata else None
+        raise empty
     message = AIMessage(
         content=whole.content,
         tool_calls=calls,

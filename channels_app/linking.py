@@ -85,7 +85,7 @@ async def confirm(request: str, *, user_id: str) -> Link:
             )
     if decided is not None and not decided.linked:
         raise Refused("conflict", TAKEN_ON_PAGE.format(label=_label(decided.by.channel)))
-    link = await find_link(request, user_id=user_id)
+    link = await find_link(decided.link if decided else request, user_id=user_id)
     if link is None:
         raise _no_request()
     return link

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import psycopg
+from django import db
 from redis.exceptions import RedisError
 
 from accounts.licences import NotLicensed
@@ -11,8 +12,10 @@ from provisioning.errors import WorkspaceFailed
 
 RETRY_AFTER_S = 2
 
+# The browser's session is read by Django, which tells of a database that is away by exceptions of its own.
+_DATABASE_AWAY = (psycopg.OperationalError, db.OperationalError, db.InterfaceError)
 # Everything else is a fault of ours: it is logged with its traceback and told as `internal`.
-EXPECTED = (Refused, NotLicensed, AgentFailed, WorkspaceFailed, psycopg.OperationalError, RedisError)
+EXPECTED = (Refused, NotLicensed, AgentFailed, WorkspaceFailed, *_DATABASE_AWAY, RedisError)
 
 UNLICENSED_CODES = frozenset({"no_licence", "licence_expired"})
 

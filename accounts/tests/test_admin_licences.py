@@ -1,4 +1,4 @@
-"""What staff does to licences: found fast, changed by the commands' use cases, audited. Source: the issue's Admin paragraph."""
+"""What staff does to licences: found fast, changed by the commands' use cases, audited. Source: docs/operations.md, The admin."""
 
 from datetime import datetime, timedelta
 from typing import Any

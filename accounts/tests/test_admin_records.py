@@ -1,4 +1,4 @@
-"""Usage and audit in the admin. Source: the issue's Admin paragraph."""
+"""Usage and audit in the admin. Source: docs/operations.md, The admin."""
 
 from datetime import timedelta
 from typing import Any

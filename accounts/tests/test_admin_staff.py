@@ -1,4 +1,4 @@
-"""Staff's own accounts: changed by superusers only, and audited. Source: the issue's Admin paragraph."""
+"""Staff's own accounts: changed by superusers only, and audited. Source: docs/operations.md, The admin."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who did what to whom, kept if and only if the change is. Source: the issue's Linking and Admin paragraphs."""
+"""Who did what to whom, kept if and only if the change is. Source: docs/security.md, Who did what."""
 
 from datetime import datetime
 from typing import Any

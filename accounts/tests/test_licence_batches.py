@@ -1,4 +1,4 @@
-"""Many licences at once, by several members of staff at once. Source: the issue: a change is audited with who and what."""
+"""Many licences at once, by several members of staff at once. Source: docs/security.md, Who did what."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -244,7 +244,7 @@ class TestDeciding:
 
         decided = await confirm(request)
 
-        assert decided == Decided(ADA, linked=True)
+        assert decided == Decided(ADA, link=request)
         (link,) = await links_of("demo-pro")
         assert (link.id, link.channel, link.account, link.name) == (request, "telegram", "7", "Ada (@ada)")
         assert await requests_of("demo-pro") == []
@@ -276,7 +276,7 @@ class TestDeciding:
         request = await pending()
 
         async with connection() as conn:
-            assert await reject_on(conn, request, user_id="demo-pro") == Decided(ADA, linked=False)
+            assert await reject_on(conn, request, user_id="demo-pro") == Decided(ADA, link="")
         assert await confirm(request) is None
         assert await links_of("demo-pro") == []
 

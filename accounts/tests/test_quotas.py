@@ -238,7 +238,7 @@ def test_a_refusal_says_what_was_reached_when_it_resets_and_who_has_more(of: Lic
 
 @given(st.sampled_from(["minute", "day"]), st.integers(0, 10**12), st.integers(1, 86_400))
 def test_any_limit_is_told_in_words(name: Any, limit: int, left_s: int) -> None:
-    """Source: the issue: hypothesis over licence overrides."""
+    """Whatever a licence's own limits say, a refusal has words."""
     of = licence(messages_per_minute=limit, messages_per_day=limit)
     window = Window(name, 60, limit, limit, resets_in_s=left_s, resets_at=NOW + timedelta(seconds=left_s))
 

@@ -1,6 +1,6 @@
 """Tokens of an OpenID provider that nobody here wrote: npm's oauth2-mock-server, whose keys rotate.
 
-Source: the issue's first paragraph: a rotation is accepted within 30 s, the last keys serve while the issuer is down.
+Source: docs/security.md, Who speaks: a rotation is accepted within 30 s, the last keys serve while the issuer is down.
 """
 
 from collections.abc import Iterator

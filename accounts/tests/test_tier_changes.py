@@ -1,4 +1,4 @@
-"""What another tier changes, in words. Source: DESIGN section 5, tiers; the issue's Admin paragraph."""
+"""What another tier changes, in words. Source: DESIGN section 5, tiers; docs/operations.md, The admin."""
 
 from accounts.models import UserLicence
 from accounts.tier_changes import UNREADABLE, Value, allowed_by, tier_change

@@ -1,4 +1,4 @@
-"""Days are summed up once, exactly, and never before they are over. Source: the issue's Admin paragraph."""
+"""Days are summed up once, exactly, and never before they are over. Source: docs/operations.md, The admin."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Turns in the admin: nobody's words, and dead ones tried again. Source: the issue's Admin paragraph."""
+"""Turns in the admin: nobody's words, and dead ones tried again. Source: docs/operations.md, The admin."""
 
 from datetime import timedelta
 from typing import Any

@@ -10,7 +10,9 @@ import pytest
 
 from agents.agent_loop import MOST_STEPS
 from agents.errors import AgentFailed
-from agents.events import ToolResult
+from agents.events import ToolResult, Usage
+from agents.harness_types import Unmetered
+from agents.standbys import MOST_MODELS
 from agents.tests.doubles.http_server import Reply, scripted_server, sse
 from agents.tests.doubles.mcp_double import mcp_double
 from agents.tests.doubles.vendors import Spoken, events
@@ -66,6 +68,27 @@ async def test_a_provider_that_is_down_fails_the_attempt_after_three_of_its_mode
     assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
     assert talk.kinds() == ["started"] * 3
     assert [asked.body["model"] for asked in server.asked] == ["scripted", "gpt-5.4-mini", "gpt-5.4"]
+
+
+class Booked(Unmetered):
+    """Keeps what failed calls took."""
+
+    def __init__(self) -> None:
+        self.taken: list[Usage] = []
+
+    def took(self, usage: Usage) -> None:
+        self.taken.append(usage)
+
+
+async def test_an_empty_answer_is_booked_by_the_vendors_figure(talk: Talk, settings: Any) -> None:
+    """A model that thinks and then says nothing is paid for all the same."""
+    booked = Booked()
+    async with scripted_server(says()) as server:
+        openai(settings, server)
+        with pytest.raises(AgentFailed, match="empty answer"):
+            await talk.say("Go", meter=booked)
+
+    assert booked.taken == [Usage(100, 60, 5)] * MOST_MODELS
 
 
 async def test_a_model_that_the_licence_does_not_cover_is_refused(talk: Talk, settings: Any) -> None:

@@ -37,7 +37,7 @@ async def turns_of(user: str = "demo-pro") -> int:
 
 class TestMessages:
     async def test_fifty_at_once_over_three_channels_and_many_conversations_get_ten_through(self) -> None:
-        """Source: the issue's show: parallel abuse."""
+        """In one process; the end-to-end tests have it over three."""
         await limit(messages_per_minute=10)
         homes = [None, *[(await create_conversation("demo-pro")).id for _ in range(4)]]
         sent = [

@@ -1,4 +1,4 @@
-"""Tools behind a feature of the licence. Source: the issue: flags gate at the point of use, also when they change in a run."""
+"""Tools behind a feature of the licence. Source: docs/security.md, How much: looked at where they are used."""
 
 from collections.abc import AsyncIterator
 from typing import Any

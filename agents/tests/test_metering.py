@@ -1,4 +1,4 @@
-"""What a turn's model calls use: allowed, set aside, booked. Source: DESIGN section 5 and the issue's shows."""
+"""What a turn's model calls use: allowed, set aside, booked. Source: DESIGN section 5."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from accounts.budgets import budget_of
+from accounts.budgets import Estimate, StepKey, budget_of, reserve
+from accounts.licences import active_licence_on
 from accounts.models import UserLicence
 from accounts.usage import UsageLine, usage_of
 from agents.conversations import create_conversation
@@ -139,6 +140,14 @@ class TestBooking:
 
         assert await used() == 200
 
+    async def test_a_failed_call_is_booked_by_what_it_is_known_to_have_taken(self, worker: TestWorker) -> None:
+        for took, booked in (("100+20+30", 130), ("0+0+0", 130)):
+            turn = await running(worker)
+            await worker.order(turn, "ask", "100")
+            await worker.order(turn, "lose", took)
+            await ended(worker, turn, "fail")
+            assert (await used(), await reserved()) == (booked, 0)
+
     async def test_a_turn_that_goes_back_into_the_queue_leaves_nothing_set_aside(self, worker: TestWorker) -> None:
         turn = await running(worker)
         await worker.order(turn, "ask", "100")
@@ -147,6 +156,20 @@ class TestBooking:
 
         assert await row(turn, "state") == ("queued",)
         assert await reserved() == 0
+
+    async def test_what_a_stopped_attempt_never_knew_it_had_set_aside_ends_with_its_turn(
+        self, worker: TestWorker
+    ) -> None:
+        """Its commit and the order to stop met: nobody takes the turn over any more once it is cancelled."""
+        turn = await running(worker)
+        worker.runs[turn][0].drain()
+        await worker.done(turn)
+        async with connection() as conn, conn.transaction():
+            licence = await active_licence_on(conn, "demo-pro")
+            await reserve(conn, licence, StepKey(turn, fence=1, step=1), estimate=Estimate(100))
+        await cancel_turn(turn, user_id="demo-pro")
+
+        assert (await used(), await reserved()) == (0, 0)
 
     async def test_what_was_used_is_booked_once_though_the_database_blinks(self, worker: TestWorker) -> None:
         turn = await running(worker)
@@ -267,7 +290,7 @@ class TestRefusals:
     async def test_twenty_turns_at_once_on_a_nearly_empty_budget_overspend_by_one_step(
         self, worker: TestWorker
     ) -> None:
-        """Source: the issue's show."""
+        """Source: DESIGN section 5: budgets are reserved, so that turns side by side can't overspend."""
         await licensed(resource_limits={"tokens_per_month": 1000, "turns_at_once": None})
         first = await running(worker)
         await step(worker, first, used="900+0+50")

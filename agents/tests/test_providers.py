@@ -315,12 +315,33 @@ async def test_one_model_object_serves_all_who_ask_at_once(vendor: str, models: 
     assert built[0] is built[1] is built[2]
 
 
-async def test_a_model_that_calls_no_tool_and_says_nothing_is_a_failure(vendor: str, ask: Ask) -> None:
+async def test_a_model_that_calls_no_tool_and_says_nothing_is_a_failure_and_costs_what_the_vendor_says(
+    vendor: str, ask: Ask
+) -> None:
     async with scripted_server(sse(*events(vendor, Wire()))) as server:
         with pytest.raises(AgentFailed) as failed:
             await ask(server.url)
 
     assert failed.value.code == "empty_answer"
+    assert failed.value.took == Usage(100, 60, 5)
+
+
+async def test_a_call_of_which_nothing_came_costs_nothing(vendor: str, ask: Ask) -> None:
+    async with scripted_server(Reply(503)) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert failed.value.took == Usage()
+
+
+async def test_of_an_answer_that_broke_off_only_what_was_seen_of_it_tells_the_cost(vendor: str, ask: Ask) -> None:
+    """Also when no text had come yet: a tool call is paid for."""
+    half = Wire(tool="workspace__compute_indicators", arguments=('{"symbol": "SPX"}',), finished=False)
+    async with scripted_server(sse(*events(vendor, half))) as server:
+        with pytest.raises(AgentFailed) as failed:
+            await ask(server.url)
+
+    assert (failed.value.code, failed.value.took) == ("provider_unavailable", None)
 
 
 def test_every_provider_has_a_name_for_people() -> None:

@@ -1,4 +1,4 @@
-"""No page of the admin reads more than its rows, however long a table is. Source: the issue: fast at a million users.
+"""No page of the admin reads more than its rows, however long a table is. Source: docs/operations.md, The admin.
 
 The tables of `make bench-admin` on a small scale; PostgreSQL says of each statement how many rows it looked at.
 """

@@ -119,6 +119,18 @@ async def test_a_confirmed_request_is_a_link_and_the_chat_is_told_once(gateway: 
     assert [("Linked" in text, "demo-pro" in text) for text in await said()] == [(True, True)]
 
 
+async def test_an_account_that_staff_linked_to_the_same_user_meanwhile_stays_so_and_is_no_error(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http:
+        request = await pending(http)
+        await link("demo-pro", 7)
+        answer = await http.post(f"/api/v1/links/{request}/confirm")
+        listed = (await http.get("/api/v1/links")).json()
+
+    assert (answer.status_code, [answer.json()]) == (200, listed["links"])
+    assert listed["links"][0]["name"] == "Ada (@ada)"
+    assert await rows("SELECT count(*) FROM audit WHERE action = 'link.made' AND actor = 'user:demo-pro'") == [(0,)]
+
+
 async def test_a_rejected_request_links_nothing_and_the_chat_is_told(gateway: str) -> None:
     async with http_of(gateway, "demo-pro") as http:
         request = await pending(http)
@@ -174,7 +186,7 @@ async def test_nobody_sees_or_makes_links(gateway: str) -> None:
 
 
 async def test_a_code_is_not_redeemed_by_opening_an_address(gateway: str) -> None:
-    """Source: the Linking paragraph: redeemed by POST only, so that no preview of a link can."""
+    """Source: docs/security.md: redeemed by POST only, so that no preview of a link can."""
     async with http_of(gateway, "demo-pro") as http:
         code = (await http.post(CODES, json={"channel": "telegram"})).json()["code"]
         for path in (f"links/codes/{code}", f"links/{code}", "links/codes", f"links?code={code}"):

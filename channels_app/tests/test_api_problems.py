@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.test import RequestFactory
 from rest_framework.request import Request
@@ -70,6 +71,8 @@ def _handled(error: Exception) -> Any:
         (Refused("queue_full", "Full.", retry_after_s=7), 429, "queue_full"),
         (Refused("gone", "Gone."), 410, "gone"),
         (Refused("something_new", "New."), 502, "something_new"),
+        (OperationalError("secret at 10.0.0.7"), 503, "unavailable"),
+        (InterfaceError("connection already closed"), 503, "unavailable"),
         (AgentFailed("provider_unavailable", "Away."), 502, "provider_unavailable"),
         (WorkspaceFailed(Cause.EXITED, detail="/secret/path"), 503, "workspace_failed"),
         (AgentFailed("workspace_failed", "It does not start."), 503, "workspace_failed"),

@@ -1,4 +1,4 @@
-"""Charts are geometry and words. Source: the issue's Admin paragraph: numbers exact."""
+"""Charts are geometry and words. Source: docs/operations.md, The admin."""
 
 from datetime import date, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The admin's first page: exact numbers, each for those who may see its page. Source: the issue's Admin paragraph."""
+"""The admin's first page: exact numbers, each for those who may see its page. Source: docs/operations.md, The admin."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the account page shows of usage. Source: the issue's Usage paragraph: a page with charts, by model and channel."""
+"""What the account page shows of usage. Source: docs/operations.md, Limits and usage."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta

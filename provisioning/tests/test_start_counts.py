@@ -1,4 +1,4 @@
-"""Cold starts are counted by day, each once, with the settlement of the start. Source: the issue's Admin paragraph."""
+"""Cold starts are counted by day, each once, with the settlement of the start. Source: docs/operations.md, The admin."""
 
 import asyncio
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Workspace minutes. Source: the issue: per user and day, thin but true."""
+"""Workspace minutes. Source: docs/operations.md, Limits and usage."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -47,10 +47,6 @@ class NoBars(WorkspaceError):
     """The range holds no bars."""
 
 
-class BadMoment(WorkspaceError):
-    """A date or date-time can't be read. Give YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ."""
-
-
 class BadInterval(WorkspaceError):
     """Bars of this interval can't be had."""
 
@@ -149,10 +145,6 @@ class BadSummary(WorkspaceError):
 
 class BadDocument(WorkspaceError):
     """The document can't be read."""
-
-
-class UnknownDocument(WorkspaceError):
-    """There is no such document. Call list_documents to see what there is."""
 
 
 class BadArchive(WorkspaceError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import nullcontext
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -24,6 +22,7 @@ from mcp_server.tools.indicators import IndicatorTools
 from mcp_server.tools.market import MarketTools
 from mcp_server.tools.memory import MemoryTools
 from mcp_server.tools.offer import Offer, tool_of
+from mcp_server.tools.places import BEYOND_JOBS, Places
 from mcp_server.tools.preferences import PreferenceTools
 from mcp_server.tools.prompts import add_prompts
 from mcp_server.tools.resources import Resources
@@ -57,13 +56,11 @@ def build_server(workspace: Workspace, activity: Activity) -> MCPServer[Any]:
 
 def tools(workspace: Workspace) -> list[Tool]:
     """The offers as tools: what one of them began with never comes back into a file that took the place of another."""
-    return [tool_of(offer, within=partial(_within, workspace, heavy=offer.heavy)) for offer in offers(workspace)]
-
-
-@contextmanager
-def _within(workspace: Workspace, *, heavy: bool) -> Iterator[None]:
-    with workspace.database.same_file(), workspace.sandbox.heavy_call() if heavy else nullcontext():
-        yield
+    places = Places(workspace.sandbox.at_once + BEYOND_JOBS)
+    return [
+        tool_of(offer, within=workspace.database.same_file, place=places.one if offer.heavy else nullcontext)
+        for offer in offers(workspace)
+    ]
 
 
 def offers(workspace: Workspace) -> list[Offer]:

@@ -1,4 +1,4 @@
-"""What each way in says at a limit. Source: DESIGN section 5; the issue: friendly and exact, once per window in chats."""
+"""What each way in says at a limit. Source: DESIGN section 5; docs/protocol.md, What a licence limits."""
 
 import asyncio
 import csv
@@ -39,7 +39,7 @@ async def said() -> list[str]:
 
 
 async def test_fifty_at_once_over_socket_rest_and_telegram_get_ten_through(gateway: str, bot_api: BotApi) -> None:
-    """Source: the issue's show, in one process; the end-to-end tests have it over three."""
+    """In one process; the end-to-end tests have it over three."""
     await link("demo-pro", ACCOUNT)
     await limit(messages_per_minute=10)
     async with ready_client(gateway, "demo-pro") as client, http_of(gateway, "demo-pro") as http:

@@ -1,4 +1,4 @@
-"""Limits over three real processes that share one PostgreSQL. Source: the issue's shows: parallel abuse, a budget's end."""
+"""Limits over three real processes that share one PostgreSQL. Source: DESIGN.md, section 5."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """A chat account is linked between Telegram and the account page in Chromium, by two processes of the gateway.
 
-Source: the issue's Linking paragraph; its demand that 200 redemptions of one code at once make one link.
+Source: docs/security.md, Who may speak through a chat app: a code is good for one use, however many try it at once.
 """
 
 import asyncio

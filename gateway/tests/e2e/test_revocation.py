@@ -1,6 +1,6 @@
 """Staff takes a licence away in the admin, while its user is connected to two processes and a turn runs in a third.
 
-Source: the issue's "Shows": both sockets close with 4403 within 5 s, the step ends, nothing more is spent.
+Source: docs/security.md, Open sockets: both close with 4403 within 5 s, the step ends, nothing more is spent.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Secrets are planted in a deployment, which is driven through successes and failures: none comes out anywhere.
 
-Source: DESIGN.md, section 4: no traceback, SQL, path or secret ever leaves; and the issue's "Shows": canaries in no log,
+Source: DESIGN.md, section 4: no traceback, SQL, path or secret ever leaves; docs/security.md, Secrets: they stand in no log,
 answer or row.
 """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,6 @@ from mcp_server.sandbox.watch import Terms, Watch
 TRIES = 3
 
 
-# Of calls that prepare a job or take its answer while others run: each may have 20 MB of bars and weights.
-CALLS_BEYOND_JOBS = 2
-# Longer than a client waits.
-CALL_PATIENCE_S = 600.0
-
-
 class Cancelled(Exception):
     """The caller no longer wants the job."""
 
@@ -43,11 +37,15 @@ class Sandbox:
         """`spare` is a folder for temporary files where the system has none."""
         self._budget = BUDGETS[tier]
         self._turns = Turns(self._budget.at_once)
-        self._calls = Turns(self._budget.at_once + CALLS_BEYOND_JOBS)
         self._scratch = Scratch(spare=spare)
         self._link = ZygoteLink(self._scratch, unconfined=unconfined, patience=patience or Patience())
         self._tickets = itertools.count()
         self._closed = threading.Event()
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs may run at once."""
+        return self._budget.at_once
 
     @property
     def running(self) -> int:
@@ -73,15 +71,6 @@ class Sandbox:
                 except NotBegun:
                     continue
         raise JobDied("The process that computations come from ended before it began this one. Try again.")
-
-    @contextmanager
-    def heavy_call(self) -> Iterator[None]:
-        """Hold a place among those whose jobs have many bars; the others wait before they load theirs.
-
-        Raises OutOfTime when none comes free, and the cancellation of this thread's task.
-        """
-        with self._calls.taken(deadline=time.monotonic() + CALL_PATIENCE_S, stop=self._stop(None)):
-            yield
 
     def close(self) -> None:
         """End all jobs and the process that they come from."""

@@ -165,6 +165,8 @@ class Strategies:
         versions = self.versions(name)
         if versions:
             return UnknownStrategy(f"{name} has no version {version}. There are 1 to {versions[0].version}.")
+        if name in shipped():
+            return UnknownStrategy(f"{name} is a shipped example, which has no versions: leave out {version}.")
         if name in self.bin():
             return UnknownStrategy(f"{name} is deleted. Bring it back with restore_strategy(name).")
         known = [*(each.name for each in self.newest()), *shipped()]

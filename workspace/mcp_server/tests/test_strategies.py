@@ -149,7 +149,7 @@ def test_a_version_can_be_named_behind_the_name(database: Database) -> None:
         ("mine@x", None, "No strategy 'mine@x'. Did you mean mine?"),
         ("gone", None, "gone is deleted. Bring it back with restore_strategy(name)."),
         ("mine", 0, "mine has no version 0"),
-        ("sma_crossover", 1, "No strategy 'sma_crossover'"),
+        ("sma_crossover", 1, "sma_crossover is a shipped example, which has no versions: leave out 1."),
     ],
 )
 def test_what_is_not_there_says_what_is(database: Database, name: str, version: int | None, told: str) -> None:

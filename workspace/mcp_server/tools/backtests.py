@@ -56,7 +56,7 @@ class BacktestTools:
             Offer(self.run_backtest, "Run a backtest", ADDS_OUTSIDE, heavy=True),
             Offer(self.get_backtest, "Read a backtest", READS),
             Offer(self.sweep_strategy, "Try many parameters", ADDS_OUTSIDE, heavy=True),
-            Offer(self.assess_risk, "Assess the risk", READS),
+            Offer(self.assess_risk, "Assess the risk", READS, heavy=True),
         ]
 
     def run_backtest(  # noqa: PLR0913 - a tool's parameters are what a client may ask for

@@ -6,9 +6,9 @@ import base64
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
@@ -59,12 +59,17 @@ class Offer:
     call: Callable[..., BaseModel]
     title: str
     hints: ToolAnnotations
-    # It has many bars in memory for as long as its jobs take: only so many such calls are in flight at once.
+    # It has many bars in memory, or waits for jobs of a strategy: only so many such calls are in flight at once.
     heavy: bool = False
 
 
 class StrictTool(Tool):
-    """A tool that says in one line each what is wrong with its arguments; the SDK would pass pydantic's report on."""
+    """A tool that says in one line each what is wrong with its arguments; the SDK would pass pydantic's report on.
+
+    A call with good arguments waits for a place before it gets a thread.
+    """
+
+    _place: Callable[[], AbstractAsyncContextManager[None]] = PrivateAttr(default=nullcontext)
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         truths = _truths_for_numbers(arguments, self.parameters)
@@ -77,7 +82,8 @@ class StrictTool(Tool):
         except ValidationError as error:
             raise ToolError(f"Wrong arguments for {self.name}: {explain(error, self.parameters)}") from error
         try:
-            return await super().run(arguments, context, convert_result)
+            async with self._place():
+                return await super().run(arguments, context, convert_result)
         except UnexpectedToolError:
             raise
         except ToolError as error:
@@ -85,10 +91,15 @@ class StrictTool(Tool):
             raise ToolError(str(error).removeprefix(f"Error executing tool {self.name}: ")) from error
 
 
-def tool_of(offer: Offer, *, within: Callable[[], AbstractContextManager[None]] = nullcontext) -> Tool:
+def tool_of(
+    offer: Offer,
+    *,
+    within: Callable[[], AbstractContextManager[None]] = nullcontext,
+    place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> Tool:
     """The tool: unknown arguments are refused, not ignored, and a WorkspaceError is told to the model.
 
-    `within` gives what each call is entered into.
+    `within` gives what each call is entered into on its thread, `place` what it waits for before it gets one.
     """
 
     @functools.wraps(offer.call)
@@ -99,9 +110,12 @@ def tool_of(offer: Offer, *, within: Callable[[], AbstractContextManager[None]] 
         except WorkspaceError as error:
             raise ToolError(str(error)) from error
 
-    tool = StrictTool.from_function(
+    made = StrictTool.from_function(
         call, title=offer.title, description=inspect.getdoc(offer.call), annotations=offer.hints, structured_output=True
     )
+    # The SDK's annotation promises a Tool, whichever class is asked.
+    tool = cast("StrictTool", made)
+    tool._place = place
     # The SDK builds the argument model itself and lets it ignore unknown names: a misspelt `limit` would go unseen.
     arguments = tool.fn_metadata.arg_model
     arguments.model_config["extra"] = "forbid"

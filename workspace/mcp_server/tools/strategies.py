@@ -143,7 +143,7 @@ class StrategyTools:
             Offer(self.save_strategy, "Save a strategy", ADDS),
             Offer(self.delete_strategy, "Delete a strategy", REPLACES),
             Offer(self.restore_strategy, "Restore a strategy", ADDS),
-            Offer(self.validate_strategy, "Validate a strategy", READS_OUTSIDE),
+            Offer(self.validate_strategy, "Validate a strategy", READS_OUTSIDE, heavy=True),
         ]
 
     def list_strategies(self) -> StrategiesReply:
