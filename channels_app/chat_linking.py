@@ -1,5 +1,6 @@
 """Linking seen from a chat: `/start CODE`, `/link CODE`, `/link`, `/unlink`. None of them becomes a turn."""
 
+import re
 from dataclasses import dataclass
 
 from accounts import audit
@@ -44,6 +45,8 @@ UNLINKED = (
 )
 WITHDRAWN = "Withdrawn: this {label} account will not be linked."
 NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
+# Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
+_BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,15 @@ def parse(content: str | None) -> Ask | None:
     if (name == "link" and rest) or (name == "start" and normalised(rest)):
         return Ask("redeem", rest)
     return Ask(name) if name in {"link", "unlink"} else None
+
+
+def parse_of_stranger(content: str | None) -> Ask | None:
+    """The same of an account that is linked to nobody: the code alone, as the account page shows it, is a try, too."""
+    ask = parse(content)
+    bare = (content or "").strip()
+    if ask is None and _BARE_CODE.fullmatch(bare) and normalised(bare.strip("`")):
+        return Ask("redeem", bare.strip("`"))
+    return ask
 
 
 async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str | None) -> str:

@@ -35,7 +35,7 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     Raises psycopg.Error or redis.RedisError when that can't be stored; the platform must then send it again.
     """
     user_id = await user_of(channel.name, inbound.sender)
-    ask = chat_linking.parse(inbound.content)
+    ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
     if ask is not None:
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
     if user_id is None:

@@ -66,7 +66,11 @@ def only_one() -> Iterator[None]:
     """Let two that start at once take turns."""
     fd = os.open(ROOT, os.O_RDONLY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another `make` installs here; waiting until it is done …")
+            fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)

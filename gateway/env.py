@@ -1,12 +1,15 @@
 """Read settings from the environment: NAME, or the content of the file that NAME_FILE names."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parent.parent
+LAST_PORT = 65535
+POSTGRESQL_SCHEMES = frozenset({"postgresql", "postgres", "psql", "pgsql"})
 
 
 def load_dotenv() -> None:
@@ -49,6 +52,25 @@ def number(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number.") from error
 
 
+def port(name: str, default: int) -> int:
+    """A TCP port, 0 for any that is free; raises ImproperlyConfigured for anything else."""
+    try:
+        found = number(name, default)
+    except ImproperlyConfigured:
+        found = -1
+    if not 0 <= found <= LAST_PORT:
+        raise ImproperlyConfigured(f"{name} must be a number from 0 to {LAST_PORT}, such as {default}.")
+    return found
+
+
+def one_of(name: str, allowed: Sequence[str]) -> str:
+    """One of these words, in capitals, the first unless set; raises ImproperlyConfigured for another."""
+    value = text(name, allowed[0]).upper()
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of: {', '.join(allowed)}.")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list without empty items."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
@@ -60,8 +82,13 @@ def local_origins(port: int) -> list[str]:
 
 
 def database(url: str) -> dict[str, object]:
-    """Django's settings for a PostgreSQL URL; raises ImproperlyConfigured for another engine."""
-    config: dict[str, object] = environ.Env.db_url_config(url)
-    if config.get("ENGINE") not in {"django.db.backends.postgresql", "django.db.backends.postgresql_psycopg2"}:
-        raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// URL.")
+    """Django's settings for a PostgreSQL URL; raises ImproperlyConfigured for anything else."""
+    refusal = "DATABASE_URL must be a postgresql:// URL: postgresql://USER:PASSWORD@HOST:5432/NAME."
+    if url.partition("://")[0] not in POSTGRESQL_SCHEMES:
+        raise ImproperlyConfigured(refusal)
+    try:
+        config: dict[str, object] = environ.Env.db_url_config(url)
+    except ValueError:
+        # What urllib says of a port may quote a password with an unescaped character.
+        raise ImproperlyConfigured(refusal) from None
     return config | {"ENGINE": "django.db.backends.postgresql"}

@@ -41,7 +41,9 @@ CROSS_ORIGIN = {
 WITH_COOKIES = "/api/v1/session"
 
 
-class _AsyncMiddleware:
+class AsyncMiddleware:
+    """A middleware whose `__call__` is a coroutine."""
+
     sync_capable = False
     async_capable = True
 
@@ -50,7 +52,7 @@ class _AsyncMiddleware:
         markcoroutinefunction(self)  # type: ignore[type-var]  # the stubs know functions only
 
 
-class RequestIdMiddleware(_AsyncMiddleware):
+class RequestIdMiddleware(AsyncMiddleware):
     """Name each request in its logs and in the answer's X-Request-Id."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -62,7 +64,7 @@ class RequestIdMiddleware(_AsyncMiddleware):
         return response
 
 
-class ContentSecurityPolicyMiddleware(_AsyncMiddleware):
+class ContentSecurityPolicyMiddleware(AsyncMiddleware):
     """Say what a page may load, unless the view said so itself."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -72,7 +74,7 @@ class ContentSecurityPolicyMiddleware(_AsyncMiddleware):
         return response
 
 
-class CrossOriginMiddleware(_AsyncMiddleware):
+class CrossOriginMiddleware(AsyncMiddleware):
     """Let pages of ALLOWED_ORIGINS call the API; a browser keeps its answers from everybody else's."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:

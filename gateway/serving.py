@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 import structlog
 import uvicorn
-from django.conf import settings
 
 from agents import harness, telemetry
 from agents import worker as agents_worker
@@ -19,7 +18,7 @@ from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
 from agents.schedules import service as schedules
 from channels_app import deliveries
-from gateway.db import close_pool, conninfo, open_pool
+from gateway.db import close_pool, open_pool
 from gateway.ending import end
 from gateway.leases import Lease
 from gateway.services import Services
@@ -41,50 +40,37 @@ RESTART_AFTER_S = 1.0
 # Connections that wait to be accepted, as uvicorn has it; the kernel's net.core.somaxconn may be lower.
 BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# Any number, as long as nothing else in the database uses it for an advisory lock.
-_ALONE_LOCK = 0x6465786F
 
 log = structlog.get_logger(__name__)
 
 
-class NotAlone(Exception):
-    """Another process of the gateway runs on this database. Set REDIS_URL, so that they can share the work."""
+class CantListen(Exception):
+    """The address can't be listened at. Set another PORT or --host."""
 
 
-def hold_alone() -> psycopg.Connection | None:
-    """Without REDIS_URL, hold the lock of the only process; it lasts as long as the connection that is returned.
-
-    A lock of the session, so that a killed process is never in the way. Raises NotAlone, and psycopg.Error.
-    """
-    if settings.REDIS_URL:
-        return None
-    conn = psycopg.connect(conninfo(direct=True), autocommit=True)
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", (_ALONE_LOCK,)).fetchone()
-    if row is None or not row[0]:
-        conn.close()
-        raise NotAlone
-    return conn
-
-
-class PortTaken(Exception):
+class PortTaken(CantListen):
     """Another program listens there already. Stop it, or set another PORT."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes any that is free. Raises PortTaken, and OSError for an address that is none."""
+    """A socket that listens; port 0 takes any that is free. Raises CantListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise PortTaken(f"Port {port}: {PortTaken.__doc__}") from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"Port {port}: {PortTaken.__doc__}") from error
+        raise CantListen(f"{host}, port {port}: {error.strerror}. {CantListen.__doc__}") from error
+    except OverflowError as error:
+        raise CantListen(f"{host}, port {port}: No such port. {CantListen.__doc__}") from error
 
 
-async def serve(listening: socket.socket, *, worker: bool, on_ready: Callable[[], None]) -> None:
+async def serve(
+    listening: socket.socket, *, worker: bool, on_ready: Callable[[], object], on_stop: Callable[[], object]
+) -> None:
     """Serve HTTP and WebSocket until SIGTERM or SIGINT, with the background services beside it if `worker`.
 
-    The socket is closed at the end.
+    `on_stop` is called at the first of these signals. The socket is closed at the end.
     """
     telemetry.start()
     await open_pool()
@@ -92,7 +78,7 @@ async def serve(listening: socket.socket, *, worker: bool, on_ready: Callable[[]
     background = asyncio.create_task(run_services(stopping)) if worker else None
     # Without a worker only the histories are read here.
     warming = asyncio.create_task(warm_up() if worker else warm_up_history())
-    server = _Server(_config(), on_ready)
+    server = _Server(_config(), on_ready, on_stop)
     try:
         await server.serve([listening])
     finally:
@@ -105,14 +91,20 @@ async def serve(listening: socket.socket, *, worker: bool, on_ready: Callable[[]
         await asyncio.to_thread(telemetry.stop)
 
 
-async def run_alone() -> None:
-    """Run the background services until SIGTERM or SIGINT."""
+async def run_alone(*, on_stop: Callable[[], object]) -> None:
+    """Run the background services until SIGTERM or SIGINT; `on_stop` is called at the first of them."""
     telemetry.start()
     await open_pool()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if not stopping.is_set():
+            stopping.set()
+            on_stop()
+
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     warming = asyncio.create_task(warm_up())
     try:
         await run_services(stopping)
@@ -177,22 +169,28 @@ async def _stop(services: Services, running: list[asyncio.Task[None]]) -> list[B
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it listens."""
+    """uvicorn, which says when it listens and when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object], on_stop: Callable[[], object]) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self._on_ready, self._on_stop = on_ready, on_stop
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at SIGTERM and SIGINT, without raising them again afterwards as uvicorn does: there is more to end than it."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop, number)
         yield
         for number in STOP_SIGNALS:
             # From here on the process is stopping anyway; a second Ctrl-C must not cut that short.
             loop.add_signal_handler(number, log.info, "stopping")
+
+    def _stop(self, number: int) -> None:
+        first = not self.should_exit
+        self.handle_exit(number, None)
+        if first:
+            self._on_stop()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # a wider type is enough
         """Begin to listen."""

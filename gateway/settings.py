@@ -16,7 +16,7 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. `make run` writes one to .env; in production give your own.")
-PORT = env.number("PORT", 3000)
+PORT = env.port("PORT", 3000)
 DATA_DIR: Path = data_dir()
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 ALLOWED_ORIGINS = env.words("ALLOWED_ORIGINS") or (env.local_origins(PORT) if DEBUG else [])
@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "gateway.debug_pages.NotFoundMiddleware",  # the innermost
 ]
 ROOT_URLCONF = "gateway.urls"
 ASGI_APPLICATION = "gateway.asgi.application"
@@ -184,4 +185,4 @@ X_FRAME_OPTIONS = "DENY"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "gateway.debug_pages.SettingsFilter"
 
 LOGGING_CONFIG = None
-logs.configure(debug=DEBUG, level=env.text("LOG_LEVEL", "INFO"))
+logs.configure(debug=DEBUG, level=env.one_of("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")))

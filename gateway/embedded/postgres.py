@@ -73,6 +73,16 @@ def ensure_database_url(data_dir: Path, *, durable: bool = True) -> str:
             f"{error.filename or root} belongs to another user: run as its owner, set another DATA_DIR, "
             "or set DATABASE_URL."
         ) from error
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"{error.filename or root} can't be made or used ({_why(error)}): set DATA_DIR to a folder that you may "
+            "write to, or set DATABASE_URL."
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    # Of a file that is in the way, mkdir says only that it exists.
+    return "it is no folder" if isinstance(error, FileExistsError) else error.strerror or "no reason given"
 
 
 def _join(cluster: Cluster) -> str:

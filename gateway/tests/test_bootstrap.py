@@ -1,5 +1,6 @@
 """The first step of `make run` and `make test` (DESIGN.md, What the first run needs), in a project folder of its own."""
 
+import fcntl
 import os
 import shutil
 import stat
@@ -45,6 +46,10 @@ class Project:
             text=True,
             check=False,
         )
+
+    def started(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-I", "gateway/bootstrap.py", *arguments]
+        return subprocess.Popen(command, cwd=self.root, env=NO_INDEX, stdout=subprocess.PIPE, text=True)
 
     def installed(self) -> set[str]:
         folders = self.root.glob(".venv/lib/python3*/site-packages/*.dist-info")
@@ -105,6 +110,20 @@ def test_a_second_run_changes_nothing_and_says_nothing(project: Project) -> None
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert project.env.read_text() == "DEBUG=false\n"
+
+
+def test_a_run_that_waits_for_another_says_so_and_goes_on_after_it(project: Project) -> None:
+    """The kernel wakes the waiting one when the folder's lock goes (flock(2))."""
+    lock = os.open(project.root, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with project.started("run") as second:
+        assert second.stdout is not None
+        assert "Another `make` installs here; waiting" in second.stdout.readline()
+        assert second.poll() is None
+
+        os.close(lock)
+
+        assert second.wait(60) == 0
 
 
 def test_tests_get_the_development_packages_too_and_no_settings(project: Project) -> None:

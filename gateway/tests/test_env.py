@@ -63,7 +63,7 @@ def test_every_setting_of_the_environment_is_listed_in_the_example() -> None:
     names = {
         part.split('"')[1]
         for part in read.split("env.")[1:]
-        if part.startswith(("text(", "flag(", "number(", "words("))
+        if part.startswith(("text(", "flag(", "number(", "port(", "one_of(", "words("))
     }
 
     assert names

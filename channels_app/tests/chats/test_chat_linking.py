@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.link_codes import issue_code
+from accounts.link_codes import issue_code, normalised
 from accounts.link_requests import requests_of
 from accounts.link_tries import TRIES_EACH
 from accounts.links import links_of
@@ -80,12 +80,17 @@ async def turns() -> int:
     return int((await rows("SELECT count(*) FROM turns"))[0][0])
 
 
-@pytest.mark.parametrize("how", ["deep link", "code"])
+@pytest.mark.parametrize("how", ["deep link", "code", "code alone"])
 async def test_a_chat_is_linked_once_its_user_has_confirmed_and_not_before(chat: Chat, how: str) -> None:
     offer = await linking.offer_code("demo-pro", channel="telegram")
     deep_link = f"https://t.me/dexorder_bot?start={offer.issued.token}"
     assert offer.deep_link == deep_link
-    typed = f"/start {offer.issued.token}" if how == "deep link" else f"/LINK@dexorder_bot {offer.issued.code.lower()}"
+    code = offer.issued.code.lower()
+    typed = {
+        "deep link": f"/start {offer.issued.token}",
+        "code": f"/LINK@dexorder_bot {code}",
+        "code alone": f"{code[:4]} {code[4:]}",
+    }[how]
 
     said = await chat.hear(typed)
     assert "confirm on your account page (https://gw.example/account/)" in said
@@ -136,6 +141,23 @@ async def test_wrong_used_and_old_codes_are_answered_alike_and_five_tries_are_al
     await chat.write(f"/link {fresh.code}")
     assert await chat.read() == []
     assert [each.state for each in await requests_of("demo-free")] == ["open"]
+
+
+async def test_a_stranger_who_sends_codes_alone_has_the_same_few_tries(chat: Chat) -> None:
+    assert "I don't know you yet" in await chat.hear("Hello")
+
+    for _ in range(TRIES_EACH):
+        assert "That code can't be used" in await chat.hear("abcd 2345")
+    assert "Too many tries" in await chat.hear("ABCD2345")
+    await chat.write("/link ABCD2345")
+    assert await chat.read() == []
+
+
+async def test_what_looks_like_a_code_is_a_turn_where_the_account_is_linked(chat: Chat) -> None:
+    await link("demo-pro", 7)
+    await chat.write("ABCD 2345")
+
+    assert await rows("SELECT content FROM turns") == [("ABCD 2345",)]
 
 
 async def test_an_account_of_another_user_is_refused_and_both_are_told_without_names(chat: Chat) -> None:
@@ -269,6 +291,21 @@ async def test_no_code_is_logged_or_kept(chat: Chat, caplog: pytest.LogCaptureFi
 )
 def test_what_asks_for_linking(text: str | None, ask: Ask | None) -> None:
     assert chat_linking.parse(text) == ask
+
+
+@pytest.mark.parametrize("text", ["c3ms 5vyg", "C3MS5VYG", " c3ms-5vyg\n", "`c3ms 5vyg`", "C3MS\u00a05VYG"])
+def test_a_stranger_may_send_the_code_alone(text: str) -> None:
+    ask = chat_linking.parse_of_stranger(text)
+
+    assert ask is not None
+    assert (ask.kind, normalised(ask.code)) == ("redeem", "C3MS5VYG")
+
+
+@pytest.mark.parametrize(
+    "text", ["Hey there", "Hello", "/help", "/start", "c3ms 5vyg please", "A_token-of-22-letters-", None]
+)
+def test_other_words_of_a_stranger_are_no_code(text: str | None) -> None:
+    assert chat_linking.parse_of_stranger(text) is None
 
 
 @given(st.text())

@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from gateway import serving
+from gateway.management.serving import STOPPING, starting
 
 
 class Command(BaseCommand):
@@ -15,12 +16,5 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Work until SIGTERM or SIGINT."""
-        try:
-            lock = serving.hold_alone()
-        except serving.NotAlone as error:
-            raise CommandError(str(error) or serving.NotAlone.__doc__) from error
-        try:
-            asyncio.run(serving.run_alone())
-        finally:
-            if lock is not None:
-                lock.close()
+        with starting():
+            asyncio.run(serving.run_alone(on_stop=lambda: self.stdout.write(STOPPING)))

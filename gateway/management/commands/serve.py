@@ -1,13 +1,13 @@
 """`manage.py serve`: the web server, with a worker inside unless told otherwise."""
 
-import asyncio
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from gateway import env, serving
+from gateway import env
+from gateway.management.serving import serve, starting
 
 
 class Command(BaseCommand):
@@ -23,27 +23,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGTERM or SIGINT."""
-        try:
-            lock = serving.hold_alone()
-        except serving.NotAlone as error:
-            raise CommandError(str(error) or serving.NotAlone.__doc__) from error
         port = options["port"]
-        try:
-            listening = serving.listen(options["host"], port)
-        except serving.PortTaken as error:
-            raise CommandError(str(error)) from error
-        if settings.DEBUG and not env.text("ALLOWED_ORIGINS"):
-            settings.ALLOWED_ORIGINS = env.local_origins(port)
-        try:
-            asyncio.run(
-                serving.serve(
-                    listening,
-                    worker=not options["no_worker"],
-                    on_ready=lambda: self.stdout.write(
-                        f"Serving on http://localhost:{port} (Ctrl-C stops).", ending="\n"
-                    ),
-                )
-            )
-        finally:
-            if lock is not None:
-                lock.close()
+        with starting(port=port):
+            if settings.DEBUG and not env.text("ALLOWED_ORIGINS"):
+                settings.ALLOWED_ORIGINS = env.local_origins(port)
+            serve(options["host"], port=port, worker=not options["no_worker"], say=self.stdout.write)

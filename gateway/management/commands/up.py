@@ -8,6 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.demo import make_demo_users
 from gateway import serving
+from gateway.management.serving import serve, starting
+
+HOST = "127.0.0.1"
 
 
 class Command(BaseCommand):
@@ -19,7 +22,13 @@ class Command(BaseCommand):
         """Bring the gateway up until Ctrl-C."""
         if not settings.DEBUG:
             raise CommandError("`up` makes demo users, so it runs with DEBUG=true only. Use migrate and serve.")
-        _look_whether_free(settings.PORT)
+        with starting(port=settings.PORT):
+            self._prepare()
+            serve(HOST, port=settings.PORT, worker=True, say=self.stdout.write)
+
+    def _prepare(self) -> None:
+        # Before anything is said of an address at which another program would answer.
+        serving.listen(HOST, settings.PORT).close()
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
         report = make_demo_users()
@@ -29,15 +38,6 @@ class Command(BaseCommand):
         self.stdout.write(
             f"  Admin:  http://localhost:{settings.PORT}/admin/   user admin, {_password(report.admin_password)}\n"
         )
-        call_command("serve")
-
-
-def _look_whether_free(port: int) -> None:
-    # Before anything is said of an address at which another program would answer.
-    try:
-        serving.listen("127.0.0.1", port).close()
-    except serving.PortTaken as error:
-        raise CommandError(str(error)) from error
 
 
 def _password(made: str | None) -> str:

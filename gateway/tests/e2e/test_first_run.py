@@ -77,4 +77,5 @@ def test_ctrl_c_leaves_no_process(up: Server, laptop: Deployment) -> None:
     assert up.stop(within_s=STOPS_WITHIN_S) == 0
 
     assert laptop.left() == []
+    assert up.printed().count("Stopping ...") == 1
     assert "Traceback" not in up.printed()

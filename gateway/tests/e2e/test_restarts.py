@@ -72,14 +72,17 @@ async def test_ctrl_c_ends_everything_and_the_answer_goes_on_at_the_next_start(d
         assert again.kinds(turn).count("done") == 1
 
 
-@pytest.mark.parametrize("command", [("serve", "--port=0"), ("run_worker",)])
+@pytest.mark.parametrize("command", [("serve", "--port=0"), ("run_worker",), ("up",)])
 def test_without_redis_a_second_process_refuses_to_start(
     gateway: Server, shared: Deployment, command: tuple[str, ...]
 ) -> None:
     second = shared.manage(*command)
 
     assert second.ended() == 1
-    assert "Another process of the gateway runs on this database. Set REDIS_URL" in second.printed()
+    assert "Another process of the gateway runs on this database." in second.printed()
+    where = f"It runs at http://localhost:{gateway.port}/ as process {gateway.popen.pid}:"
+    assert f"{where} Ctrl-C in its terminal or `kill {gateway.popen.pid}` stops it." in second.printed()
+    assert "Chat:" not in second.printed()
     assert "Traceback" not in second.printed()
     assert gateway.get("/health").status_code == 200
 
@@ -96,6 +99,26 @@ def test_a_port_that_is_taken_is_said_in_words_and_nothing_is_left(deploy: Deplo
         assert "Traceback" not in second.printed()
         assert "http://" not in second.printed()
         assert running.left() == []
+
+
+@pytest.mark.parametrize("where", [("--port=99999",), ("--host=no.such.host.invalid",), ("--host=192.0.2.1",)])
+def test_an_address_that_can_not_be_listened_at_is_said_in_words(deploy: Deploy, where: tuple[str, ...]) -> None:
+    """Source: RFC 2606 for the name, RFC 5737 for the number: nobody has them."""
+    with deploy(f"nowhere_{where[0][-2:].strip('.')}") as running:
+        refused = running.manage("serve", *where)
+
+        assert refused.ended() == 1
+        assert "The address can't be listened at." in refused.printed()
+        assert "Traceback" not in refused.printed()
+
+
+def test_a_worker_that_is_told_to_stop_says_so_at_once(deploy: Deploy) -> None:
+    with deploy("worker") as running:
+        worker = running.manage("run_worker")
+        until(lambda: "agent_ready" in worker.printed(), what="the worker")
+
+        assert worker.stop(within_s=STOPS_WITHIN_S) == 0
+        assert worker.printed().count("Stopping ...") == 1
 
 
 def _at_work(running: Deployment) -> object:
