@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from gateway.db import Connection, connection, notify
 from gateway.ids import new_id
@@ -42,7 +42,7 @@ async def put(conn: Connection, row: OutboxRow) -> None:
         return
     await conn.execute(
         "INSERT INTO outbox (id, turn_id, user_id, channel, reply_to, kind, payload) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (row.id, row.turn, row.user_id, row.channel, Jsonb(row.reply_to), row.kind, Jsonb(row.payload)),
+        (row.id, row.turn, row.user_id, row.channel, Jsonb(row.reply_to), row.kind, Json(row.payload)),
     )
     await notify(conn, "outbox")
 

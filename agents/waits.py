@@ -7,7 +7,7 @@ everywhere; the settlement, the turn's new state and what people are told of it 
 from typing import Any, LiteralString
 
 from psycopg.rows import class_row, dict_row
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from accounts import audit
 from agents.errors import FenceLost, Refused
@@ -242,7 +242,7 @@ async def _insert(conn: Connection, claim: Claim, request: ApprovalRequest | Que
         values = (
             request.workflow,
             storable(request.title),
-            Jsonb(storable(request.details)),
+            Json(storable(request.details)),
             covered,
             digest_of(covered),
         )
@@ -252,7 +252,7 @@ async def _insert(conn: Connection, claim: Claim, request: ApprovalRequest | Que
             "INSERT INTO questions (id, turn_id, user_id, expires_at, text, schema)"
             f" VALUES (%s, %s, %s, clock_timestamp() + %s, %s, %s) RETURNING {_row('question')}"
         )
-        row = await one(conn, statement, (*own, storable(request.text), Jsonb(storable(request.schema))))
+        row = await one(conn, statement, (*own, storable(request.text), Json(storable(request.schema))))
     if row is None:
         raise RuntimeError("An INSERT gave no row.")
     return row
