@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers valkey clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ check: ## lint, format, types, layers, migrations, deployment settings
 	@echo "manage.py check --deploy, as in production"
 	@$(IN_PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 
-soak: ## the long tests: 10,000 histories of the turn engine, and of what a workspace promises
+soak: ## the long tests: 10,000 histories of the turn engine, races of approvals, and what a workspace promises
 	$(BOOTSTRAP) test
 	@exec $(PY) -m pytest --hypothesis-profile=soak -m soak $(ARGS)
 
@@ -55,6 +55,14 @@ bench-workspace: ## print start, memory and processor of a workspace's server an
 bench-admin: ## fill a throwaway database with a million users and print the time of each page of the admin; ARGS="--rows 100000"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.admin $(ARGS)
+
+bench-model: ## print the processor time of a streamed answer of 50 tokens, in a burst and 20 ms apart; ARGS="--profile"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.model_stream $(ARGS)
+
+demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.demo_providers
 
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test

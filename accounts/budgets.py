@@ -83,16 +83,7 @@ _RELEASE: LiteralString = """
     UPDATE budgets b SET tokens_reserved = b.tokens_reserved - gone.tokens, cost_reserved = b.cost_reserved - gone.cost
     FROM gone WHERE b.user_id = gone.user_id AND b.month = gone.month
 """
-# The reservation is what makes it once: a settlement that is repeated finds none.
-_SETTLE: LiteralString = """
-    WITH gone AS (
-        DELETE FROM budget_reservations WHERE turn_id = %(turn)s AND fence = %(fence)s AND step = %(step)s
-        RETURNING user_id, month, tokens, cost),
-    settled AS (
-        UPDATE budgets b SET
-            tokens_reserved = b.tokens_reserved - gone.tokens, cost_reserved = b.cost_reserved - gone.cost,
-            tokens_used = b.tokens_used + %(input)s + %(output)s, cost_used = b.cost_used + %(cost)s
-        FROM gone WHERE b.user_id = gone.user_id AND b.month = gone.month RETURNING b.user_id)
+_BOOK: LiteralString = """
     INSERT INTO usage AS u
         (user_id, day, model, channel, input_tokens, cached_tokens, output_tokens, cost_usd, tool_calls)
     SELECT user_id, (clock_timestamp() AT TIME ZONE 'UTC')::date, %(model)s, %(channel)s, %(input)s, %(cached)s, %(output)s,
@@ -102,6 +93,31 @@ _SETTLE: LiteralString = """
         output_tokens = u.output_tokens + excluded.output_tokens, cost_usd = u.cost_usd + excluded.cost_usd,
         tool_calls = u.tool_calls + excluded.tool_calls
 """
+# The reservation is what makes it once: a settlement that is repeated finds none.
+_SETTLE: LiteralString = (
+    """
+    WITH gone AS (
+        DELETE FROM budget_reservations WHERE turn_id = %(turn)s AND fence = %(fence)s AND step = %(step)s
+        RETURNING user_id, month, tokens, cost),
+    settled AS (
+        UPDATE budgets b SET
+            tokens_reserved = b.tokens_reserved - gone.tokens, cost_reserved = b.cost_reserved - gone.cost,
+            tokens_used = b.tokens_used + %(input)s + %(output)s, cost_used = b.cost_used + %(cost)s
+        FROM gone WHERE b.user_id = gone.user_id AND b.month = gone.month RETURNING b.user_id)
+"""
+    + _BOOK
+)
+_SPEND: LiteralString = (
+    f"""
+    WITH settled AS (
+        INSERT INTO budgets AS b (user_id, month, tokens_used, cost_used)
+        VALUES (%(user)s, {_MONTH}::date, %(input)s + %(output)s, %(cost)s)
+        ON CONFLICT (user_id, month) DO UPDATE
+        SET tokens_used = b.tokens_used + excluded.tokens_used, cost_used = b.cost_used + excluded.cost_used
+        RETURNING b.user_id)
+"""
+    + _BOOK
+)
 _STATE: LiteralString = f"""
     SELECT COALESCE(b.tokens_used, 0) AS tokens_used, COALESCE(b.tokens_reserved, 0) AS tokens_reserved,
         COALESCE(b.cost_used, 0) AS cost_used, COALESCE(b.cost_reserved, 0) AS cost_reserved,
@@ -139,6 +155,16 @@ async def settle(conn: Connection, key: StepKey, spent: Spent) -> bool:
         },
     )  # fmt: skip
     return cursor.rowcount == 1
+
+
+async def spend(conn: Connection, user_id: str, spent: Spent) -> None:
+    """Book what was spent without setting it aside: for what is small and done for the user after a turn."""
+    values = {
+        "user": user_id, "model": spent.model, "channel": spent.channel, "input": spent.input_tokens,
+        "cached": spent.cached_tokens, "output": spent.output_tokens, "cost": spent.cost_usd or Decimal(0),
+        "tool_calls": spent.tool_calls,
+    }  # fmt: skip
+    await conn.execute(_SPEND, values)
 
 
 async def release(conn: Connection, turn: str) -> None:

@@ -17,6 +17,7 @@ from agents.events import Cancelled, Done, Failed, Snapshot, Usage, UserMessage
 from agents.journal import journal
 from agents.queue import Claim
 from agents.settlement import Final, forget, forget_stored, let_go, note_end, store_later, unstored_in
+from agents.waits import WAITING, tell_again
 from agents.writer import TurnWriter
 
 # The workspace can't be reached now: its next start is when the user comes back, so there is no hurry.
@@ -60,10 +61,13 @@ async def store_earlier(claim: Claim, licence: Licence, *, brain: Brain) -> None
 
 
 async def finish_for_another(claim: Claim, *, brain: Brain) -> bool:
-    """Do the aftercare that another worker did not end: write the turn's end where it is missing, store its messages.
+    """Do what another worker did not end: write the turn's end where it is missing, and store its messages; or show what it
+    waits for.
 
     False when the journal can't be written now; the turn stays held, so that this is tried again. Raises RedisError.
     """
+    if claim.state in WAITING:
+        return await tell_again(claim)
     if claim.abandoned:
         last_seq = await _written_end(claim.turn) or await _write_end(claim)
         if last_seq is None:

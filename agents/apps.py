@@ -11,6 +11,8 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Have the model settings checked by every command, `serve` included."""
-        from agents.checks import check_models  # noqa: PLC0415 - models can't be imported before the apps are ready
+        # models can't be imported before the apps are ready
+        from agents.checks import check_models, check_telemetry, check_workflows  # noqa: PLC0415
 
-        checks.register(check_models)
+        for check in (check_models, check_telemetry, check_workflows):
+            checks.register(check)

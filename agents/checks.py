@@ -6,8 +6,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
+from agents import telemetry
 from agents.catalogue import catalogue, configured_default
 from agents.providers import providers
+from agents.workflows import workflows
 
 
 def check_models(**_options: Any) -> list[CheckMessage]:
@@ -24,4 +26,15 @@ def check_models(**_options: Any) -> list[CheckMessage]:
     strange = sorted({model.provider for model in listed.models} - set(known))
     if strange:
         return [Error(f"MODEL_CATALOGUE names providers that there are not: {', '.join(strange)}.", id="agents.E003")]
+    return []
+
+
+def check_telemetry(**_options: Any) -> list[CheckMessage]:
+    """Spans that the environment asks for can be sent."""
+    return [Error(fault, id="agents.E004") for fault in telemetry.faults()]
+
+
+def check_workflows(**_options: Any) -> list[CheckMessage]:
+    """The workflows of the folder are there; whatever a broken one raises ends the start."""
+    workflows()
     return []

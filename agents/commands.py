@@ -2,19 +2,32 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from accounts.licences import Licence
 from accounts.usage_report import usage_words
+from agents import busy, decision_commands
 from agents.conversations import begin_new_main
+from agents.model_command import run_model
+from agents.queue import AfterCommit
+from agents.schedules import commands as schedule_commands
+from agents.workflow_runs import WorkflowRun
+from agents.workflows import workflows
 from gateway.db import Connection
 from provisioning.workspaces import workspace_status
-
-AfterCommit = Callable[[], Awaitable[None]]
 
 HELP = """\
 Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 
 /new – begin a new conversation
 /stop – stop the answers being written here
+/busy – what becomes of a message that comes during an answer
+/model – which models there are, and which one answers here
+/analyse – test a strategy, and deploy it on paper if you approve
+/alert – be told when a price crosses a level
+/schedule – have me do something at set times
+/approve, /reject – decide what waits for your yes or no
+/answer – answer a question of the agent
 /status – your workspace and what is running
 /usage – what you have used, and what is left
 /link, /unlink – which chat apps speak for you
@@ -27,27 +40,32 @@ WELCOME = "Hello! I am your trading agent: I compute on market data in a workspa
 class Context:
     """Where a command was typed, and where it is answered: it may move `conversation`.
 
-    Its effects go through `conn`; what needs the commit goes into `after_commit`.
+    Its effects go through `conn`; what needs the commit goes into `after_commit`. `words` are what follows its name.
+    `reply_to` is the channel's own target.
     """
 
     conn: Connection
     user_id: str
     conversation: str
     stop: Callable[[Connection, str, str], Awaitable[AfterCommit | None]]
-    facts: str = ""
+    facts: Any = ""
+    channel: str = ""
+    words: str = ""
     after_commit: list[AfterCommit] = field(default_factory=list)
+    licence: Licence | None = None
+    reply_to: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`gather` reads what the answer needs before the transaction; `run` has the effects, within it."""
+    """`gather` reads, for a user and the words, what the answer needs before the transaction; `run` has the effects, in it."""
 
     run: Callable[[Context], Awaitable[str]]
-    gather: Callable[[str], Awaitable[str]] | None = None
+    gather: Callable[[str, str], Awaitable[Any]] | None = None
 
-    async def facts(self, user_id: str) -> str:
+    async def facts(self, user_id: str, words: str) -> Any:
         """What `run` finds in `context.facts`."""
-        return await self.gather(user_id) if self.gather else ""
+        return await self.gather(user_id, words) if self.gather else ""
 
 
 def parse(content: str) -> Command | None:
@@ -55,8 +73,28 @@ def parse(content: str) -> Command | None:
     text = content.strip()
     if not text.startswith("/") or text.startswith("//"):
         return None
-    name = text[1:].split(maxsplit=1)[0].partition("@")[0].lower() if len(text) > 1 else ""
-    return COMMANDS.get(name, _UNKNOWN)
+    if started_workflow(text) is not None:
+        return None
+    return COMMANDS.get(_name_of(text), _UNKNOWN)
+
+
+def words_of(content: str) -> str:
+    """What follows a command's name."""
+    parts = content.strip().split(maxsplit=1)
+    return parts[1] if len(parts) > 1 else ""
+
+
+def started_workflow(content: str) -> WorkflowRun | None:
+    """The workflow that a message starts: it is answered by that, as a turn like any other. `/analyse` alone starts none."""
+    name = STARTING.get(_name_of(content)) if content.strip().startswith("/") else None
+    words = words_of(content)
+    return WorkflowRun(name, workflows()[name].from_words(words)) if name and words else None
+
+
+def _name_of(content: str) -> str:
+    """The command's name; "" for a lone slash."""
+    words = content.strip()[1:].split(maxsplit=1)
+    return words[0].partition("@")[0].lower() if words else ""
 
 
 async def _help(_context: Context) -> str:
@@ -89,8 +127,19 @@ async def _stop(context: Context) -> str:
     return "Stopped." if turns else "Nothing is running."
 
 
+async def _busy(context: Context) -> str:
+    wanted = context.words.lower()
+    if wanted:
+        if wanted not in busy.WORDS:
+            return f"I know {', '.join(f'/busy {each}' for each in busy.WORDS)}."
+        await busy.set_policy(context.conn, context.user_id, wanted)
+    now = wanted or await busy.own_policy(context.conn, context.user_id)
+    choices = "\n".join(f"/busy {each} – {words}" for each, words in busy.WORDS.items())
+    return f"A message that comes during an answer: {busy.WORDS[now]} ({now}).\n\n{choices}"
+
+
 async def _usage(context: Context) -> str:
-    return context.facts
+    return str(context.facts)
 
 
 async def _linking(_context: Context) -> str:
@@ -98,19 +147,32 @@ async def _linking(_context: Context) -> str:
     return "Chat apps are linked and unlinked on your account page: open the menu with your name and choose *Account*."
 
 
-async def _gather_status(user_id: str) -> str:
+async def _how_to_analyse(_context: Context) -> str:
+    return (
+        "Say what I should analyse, for example: `/analyse sma_crossover on SPX since 2010`. I test it, assess its risk,"
+        " and deploy it on paper if you approve."
+    )
+
+
+async def _gather_usage(user_id: str, _words: str) -> str:
+    return await usage_words(user_id)
+
+
+async def _gather_status(user_id: str, _words: str) -> str:
     status = await workspace_status(user_id)
     return f"Workspace: {status.state}" + (f" – {status.detail}" if status.detail else "")
 
 
 async def _status(context: Context) -> str:
     cursor = await context.conn.execute(
-        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued') FROM turns"
-        " WHERE user_id = %s AND state IN ('queued', 'running')",
+        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued'),"
+        " count(*) FILTER (WHERE state NOT IN ('running', 'queued')) FROM turns"
+        " WHERE user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')",
         (context.user_id,),
     )
-    running, queued = await cursor.fetchone() or (0, 0)
-    return f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
+    running, queued, asking = await cursor.fetchone() or (0, 0, 0)
+    counts = f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
+    return f"{counts}, waiting for you: {asking}" if asking else counts
 
 
 COMMANDS = {
@@ -118,9 +180,20 @@ COMMANDS = {
     "help": Command(_help),
     "new": Command(_new),
     "stop": Command(_stop),
+    "busy": Command(_busy),
+    "model": Command(run_model),
     "link": Command(_linking),
     "unlink": Command(_linking),
+    "approve": Command(decision_commands.approve),
+    "reject": Command(decision_commands.reject),
+    "answer": Command(decision_commands.answer),
     "status": Command(_status, gather=_gather_status),
-    "usage": Command(_usage, gather=usage_words),
+    "usage": Command(_usage, gather=_gather_usage),
+    "analyse": Command(_how_to_analyse),
+    "analyze": Command(_how_to_analyse),
+    "alert": Command(schedule_commands.alert, gather=schedule_commands.gather_alert),
+    "schedule": Command(schedule_commands.schedule, gather=schedule_commands.gather_schedule),
 }
+# Those that start a workflow when words follow.
+STARTING = {"analyse": "trading_analysis", "analyze": "trading_analysis"}
 _UNKNOWN = Command(_unknown)

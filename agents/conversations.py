@@ -7,6 +7,7 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from agents.errors import Refused
+from agents.waits import TABLES
 from gateway.db import Connection, connection
 from gateway.ids import is_id, new_id
 
@@ -117,13 +118,14 @@ async def rename_conversation(user_id: str, conversation: str, *, title: str) ->
 async def delete_conversation(user_id: str, conversation: str) -> None:
     """Delete a conversation and its turns here; its history in the workspace is the caller's to delete first.
 
-    Raises Refused `not_found` for another's or a missing one, `busy` while one of its turns runs.
+    Raises Refused `not_found` for another's or a missing one, `busy` while one of its turns is open.
     """
     _check(conversation)
     async with connection() as conn, conn.transaction():
         await lock_conversation(conn, user_id=user_id, conversation=conversation)
         cursor = await conn.execute(
-            "SELECT 1 FROM turns WHERE conversation_id = %s AND (holder IS NOT NULL OR state IN ('queued', 'running')) LIMIT 1",
+            "SELECT 1 FROM turns WHERE conversation_id = %s AND (holder IS NOT NULL"
+            " OR state NOT IN ('done', 'failed', 'cancelled')) LIMIT 1",
             (conversation,),
         )
         if await cursor.fetchone():
@@ -131,6 +133,11 @@ async def delete_conversation(user_id: str, conversation: str) -> None:
         await conn.execute(
             "DELETE FROM outbox WHERE turn_id IN (SELECT id FROM turns WHERE conversation_id = %s)", (conversation,)
         )
+        for table in TABLES.values():
+            await conn.execute(
+                f"DELETE FROM {table} WHERE turn_id IN (SELECT id FROM turns WHERE conversation_id = %s)",
+                (conversation,),
+            )
         await conn.execute("DELETE FROM turns WHERE conversation_id = %s", (conversation,))
         await conn.execute("DELETE FROM conversations WHERE id = %s", (conversation,))
 

@@ -56,7 +56,9 @@ async def retry_dead(turn: str, *, actor: str = audit.COMMAND) -> None:
     async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             "UPDATE turns SET state = 'queued', dead = false, attempts = 0, run_after = NULL, finished_at = NULL, history = NULL,"
-            " last_seq = NULL, error_code = '', error_message = '', cancel_requested = false, holder = NULL, fence = fence + 1"
+            " last_seq = NULL, error_code = '', error_message = '', cancel_requested = false, holder = NULL, fence = fence + 1,"
+            # An old yes is none to what is tried again now: the user is asked anew.
+            " answer = '', usage = '{}', wait_kind = '', wait_id = NULL, wait_state = NULL, waits = 0"
             " WHERE id = %s AND dead AND state = 'failed' AND content <> '' RETURNING fence, journal_floor, user_id",
             (turn,),
         )

@@ -30,6 +30,10 @@ class AgentFailed(Exception):
         self.retryable = retryable
 
 
+class ToolRefused(Exception):
+    """A tool of the workspace refused what it was asked; the text is for people."""
+
+
 class FenceLost(Exception):
     """Another worker has taken the turn over; nothing more may be written for it here."""
 

@@ -142,7 +142,7 @@ class Approval(Event):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSettled(Event):
-    """An approval has its one outcome; `by_channel` names where it was decided."""
+    """An approval has its one outcome: approved, rejected, expired or cancelled; `by_channel` names where it was decided."""
 
     type: ClassVar[str] = "approval_settled"
     approval: str
@@ -152,12 +152,23 @@ class ApprovalSettled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Question(Event):
-    """A tool asks the user; `schema` is the JSON Schema of the answer's values."""
+    """A tool asks the user, until `expires_at` (ISO 8601); `schema` is the JSON Schema of the answer's values."""
 
     type: ClassVar[str] = "question"
     question: str
     text: str
     schema: JSON
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSettled(Event):
+    """A question is no longer asked: it was answered, declined, expired or cancelled."""
+
+    type: ClassVar[str] = "question_settled"
+    question: str
+    outcome: str
+    by_channel: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ JSON = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
     """Messages, oldest first: turn, role, content, at, and model, channel, name, tool_calls or tool_call_id where there
-    are any. `before` asks for the page of older ones, None = there are none.
+    are any. `before` asks for the page of older ones, None = there are none; `last` is the position of the newest one.
     """
 
     items: list[JSON]
     before: int | None = None
+    last: int | None = None
 
 
 async def read_history(

@@ -65,7 +65,12 @@ class StepMeter:
         self._open: _Step | None = None
 
     async def begin(self, model: Model, *, prompt_tokens: int) -> None:
-        """See Meter. Raises FenceLost when another worker has taken the turn over."""
+        """See Meter. Raises FenceLost when another worker has taken the turn over.
+
+        A call that failed is booked first: another model goes on where it broke off.
+        """
+        if self._open is not None:
+            await insist(self._book)
         self._steps += 1
         self.model = model.spec
         key = StepKey(self._claim.turn, self._claim.fence, self._steps)
@@ -95,10 +100,14 @@ class StepMeter:
         if self._open is not None:
             await budgets.settle(conn, self._open.key, self._open.spent(self._claim.channel))
 
-    async def end_turn(self, conn: Connection, *, failed: bool) -> None:
-        """The same, and count the turn, however often it is ended: staff may have a dead one tried again."""
+    async def close_turn(self, conn: Connection) -> None:
+        """The same, and give back what the turn has set aside: it waits for its user."""
         await self.close(conn)
         await budgets.release(conn, self._claim.turn)
+
+    async def end_turn(self, conn: Connection, *, failed: bool) -> None:
+        """As `close_turn`, and count the turn, however often it is ended: staff may have a dead one tried again."""
+        await self.close_turn(conn)
         cursor = await conn.execute(
             "UPDATE turns SET metered = true WHERE id = %s AND NOT metered", (self._claim.turn,)
         )

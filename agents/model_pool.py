@@ -1,6 +1,7 @@
 """Built chat models, kept for each event loop: building one costs seconds of imports and blocks."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ class ModelPool:
 
     def __init__(self) -> None:
         self._building: dict[_Key, asyncio.Task[ChatModel]] = {}
-        self._bound: dict[tuple[int, str], Runnable[Any, AIMessage]] = {}
+        self._bound: dict[tuple[int | str, ...], Runnable[Any, AIMessage]] = {}
 
     async def get(self, provider: Provider, model: str, endpoint: ApiEndpoint) -> ChatModel:
         """The model, built off the loop when it is wanted for the first time. Raises what building it raises."""
@@ -45,13 +46,18 @@ class ModelPool:
             if task.done() and (task.cancelled() or task.exception() is not None):
                 self._building.pop(key, None)
 
-    def with_tools(self, built: ChatModel, tools: "ToolSet") -> "Runnable[Any, AIMessage]":
-        """The model with the tools bound to it, kept: converting forty schemas for a vendor takes milliseconds."""
-        key = (id(built), tools.digest)
+    def with_tools(
+        self, built: ChatModel, tools: "ToolSet", *, beside: Sequence[dict[str, Any]] = ()
+    ) -> "Runnable[Any, AIMessage]":
+        """The model with the tools bound to it, kept: converting forty schemas for a vendor takes milliseconds.
+
+        `beside` are definitions of our own, the same for the same names.
+        """
+        key = (id(built), tools.digest, *(each["function"]["name"] for each in beside))
         if key not in self._bound:
             if len(self._bound) >= MOST_BOUND:
                 self._bound.clear()
-            definitions = [tool.for_model() for tool in tools.offered()]
+            definitions = [*(tool.for_model() for tool in tools.offered()), *beside]
             self._bound[key] = built.chat.bind_tools(definitions) if definitions else built.chat
         return self._bound[key]
 

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable
 
 from agents.errors import AgentFailed
 from agents.events import Usage
-from agents.vendor_errors import VENDOR_ERRORS, agent_failure
+from agents.vendor_errors import VENDOR_ERRORS, VendorFailed, agent_failure, broke_off
 from gateway.ids import new_id
 
 # Seconds without a sign of life, at the start (a long prompt is read first) and between two pieces.
@@ -51,7 +51,7 @@ class Spoken:
 async def call_model(model: BoundModel, messages: Sequence[BaseMessage], *, on_text: OnText) -> Spoken:
     """Ask the model; each piece of text goes to `on_text` as it comes.
 
-    Raises AgentFailed: for every error of the vendor, for silence, and for an answer that broke off (none of the
+    Raises VendorFailed: for every error of the vendor, for silence, and for an answer that broke off (none of the
     vendors' packages raises anything when a stream ends early: a missing finish reason tells). Its `took` is nothing where
     nothing came, and the vendor's own figure for a whole answer that is none.
     """
@@ -85,12 +85,12 @@ def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
     whole = add_ai_message_chunks(*chunks) if chunks else AIMessageChunk(content="")
     finish = whole.response_metadata.get("finish_reason") or whole.response_metadata.get("stop_reason")
     if not finish:
-        broken = AgentFailed("provider_unavailable", f"The answer from {model.label} broke off.", retryable=True)
+        broken = broke_off(model.label)
         broken.took = None if chunks else Usage()
         raise broken
     calls, malformed = _tool_calls(whole)
     if not calls and not whole.text:
-        empty = AgentFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
+        empty = VendorFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
         empty.took = _usage(whole) if whole.usage_metadata else None
         raise empty
     message = AIMessage(

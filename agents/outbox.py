@@ -13,6 +13,8 @@ from gateway.ids import new_id
 
 # The page's answers go through the journal.
 WEB = "web"
+# What a user may decide in any channel is told in all of them, wherever the turn was asked.
+EVERYWHERE = frozenset({"approval", "approval_settled", "question", "question_settled"})
 # Any number, as long as nothing else in the database uses it for an advisory lock.
 _TAKING = 0x6F757462
 
@@ -21,7 +23,8 @@ _TAKING = 0x6F757462
 class OutboxRow:
     """Something to say to a user in `channel`; `reply_to` is that channel's own target.
 
-    `kind` is done, failed or cancelled; `payload` holds `content`, or `code` and `message`.
+    `kind` is done, failed or cancelled; `payload` holds `content`, or `code` and `message`. Or it is one of EVERYWHERE, with
+    the fields of that event, and of an outcome also the title and details, or the text, of what was asked.
     """
 
     id: str
@@ -34,8 +37,8 @@ class OutboxRow:
 
 
 async def put(conn: Connection, row: OutboxRow) -> None:
-    """Write `row` in the caller's transaction; the page needs none."""
-    if row.channel == WEB:
+    """Write `row` in the caller's transaction; the page needs none of a turn's end."""
+    if row.channel == WEB and row.kind not in EVERYWHERE:
         return
     await conn.execute(
         "INSERT INTO outbox (id, turn_id, user_id, channel, reply_to, kind, payload) VALUES (%s, %s, %s, %s, %s, %s, %s)",

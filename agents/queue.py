@@ -3,6 +3,9 @@
 A claim locks the *conversation* row (SKIP LOCKED), then takes its head turn in a statement of its own, so that what it
 checks is what is true after the lock. Each claim raises the turn's fence; every later write names it.
 
+A turn that waits for its user is none of the queue's, and later ones of its conversation go on; when it is queued again, it
+comes first, but for one that runs: that is ended, or taken over, before.
+
 A turn begins only while fewer of its user's turns run than the licence allows at once; one that runs already, and is taken
 over, keeps its slot. Claims of one user wait for each other, so that two workers never give away the same slot.
 """
@@ -24,6 +27,8 @@ JOURNAL_BLOCK = 1000
 MAX_ATTEMPTS = 3
 # What is done in the transaction that ends an attempt.
 Closing = Callable[[Connection], Awaitable[None]]
+# What is done once a transaction has committed.
+AfterCommit = Callable[[], Awaitable[None]]
 # A holder that never has a lease.
 NOBODY = UUID(int=0)
 # Any number, as long as nothing else in the database uses it for advisory locks of two numbers.
@@ -32,12 +37,12 @@ _CLAIMING = 0x736C6F74
 # A process whose lease has run out takes nothing new, even before it knows.
 _LEASED = "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
 _HEAD = f"""
-    t.state IN ('queued', 'running')
+    t.state IN ('queued', 'running') AND t.joined_to IS NULL
     AND (t.state = 'running' OR t.run_after IS NULL OR t.run_after <= clock_timestamp())
-    AND NOT EXISTS (
+    AND (t.state = 'running' OR NOT EXISTS (
         SELECT 1 FROM turns e
-        WHERE e.conversation_id = t.conversation_id AND e.state IN ('queued', 'running')
-          AND (e.accepted_at, e.id) < (t.accepted_at, t.id))
+        WHERE e.conversation_id = t.conversation_id AND e.state IN ('queued', 'running') AND e.joined_to IS NULL
+          AND (e.state = 'running' OR (e.accepted_at, e.id) < (t.accepted_at, t.id))))
     AND NOT EXISTS (
         SELECT 1 FROM turns h
         WHERE h.conversation_id = t.conversation_id AND h.holder IS NOT NULL AND {holder_alive("h")})
@@ -51,8 +56,10 @@ _LOCK_CONVERSATION = f"""
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
     t.state, t.attempts, t.fence, t.cancel_requested, t.answer, t.history, t.model, t.usage, t.error_code, t.error_message,
-    CASE WHEN t.fence = 1 THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor, t.journal_floor AS reserved,
-    c.model AS preferred_model
+    CASE WHEN t.fence = 1 AND t.told_position IS NULL THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor,
+    t.journal_floor AS reserved,
+    c.model AS preferred_model, c.model_settled, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
+    COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow
 """
 _CLAIM_HEAD = f"""
     UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
@@ -69,31 +76,35 @@ _UNSTORED = (
     "f.holder IS NULL AND f.history IS NOT NULL AND f.history_stored_at IS NULL AND f.run_after <= clock_timestamp()"
 )
 
+_ENDED: LiteralString = "'done', 'failed', 'cancelled'"
+_WAITING: LiteralString = "'awaiting_approval', 'awaiting_answer'"
 
-def _care_for(condition: LiteralString) -> LiteralString:
+
+def _care_for(condition: LiteralString, *, states: LiteralString = _ENDED) -> LiteralString:
     return f"""
     UPDATE turns t SET holder = %(holder)s, fence = t.fence + 1, run_after = NULL,
         journal_floor = t.journal_floor + {JOURNAL_BLOCK}
     FROM conversations c, (
         SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
-        WHERE f.state IN ('done', 'failed', 'cancelled') AND {_LEASED} AND {condition}
+        WHERE f.state IN ({states}) AND {_LEASED} AND {condition}
         ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED) picked
     WHERE t.id = picked.id AND c.id = t.conversation_id
     RETURNING {_COLUMNS}, picked.abandoned, 0.0::float8 AS waited_s
 """
 
 
-_CLAIM_ABANDONED, _CLAIM_UNSTORED = _care_for(_ABANDONED), _care_for(_UNSTORED)
+_UNCARED = (_care_for(_ABANDONED), _care_for(_ABANDONED, states=_WAITING), _care_for(_UNSTORED))
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A turn that this process may write, as long as no higher fence exists.
 
-    `floor` is the number of the first event should there be no journal (1 for the first claim, before which nothing but the
-    question was shown); numbers from `reserved` on need a reservation.
-    `abandoned` = the turn had ended, and its worker died in the aftercare. `waited_s` is the time since the message was
-    accepted, in seconds.
+    `floor` is the number of the first event should there be no journal (1 for the first claim of a turn that did not wait,
+    before which nothing but the question was shown); numbers from `reserved` on need a reservation.
+    `abandoned` = the turn had ended, or begun to wait, and its worker died before all was told. `wait_kind` and `wait_id` name
+    what it waited for last, `wait_state` is what its brain wanted back; `answer` is what it had written by then. `waited_s` is
+    the time since the message was accepted, in seconds.
     """
 
     turn: str
@@ -116,6 +127,12 @@ class Claim:
     floor: int
     reserved: int
     preferred_model: str
+    workflow: str
+    model_settled: bool
+    wait_kind: str
+    wait_id: str | None
+    wait_state: dict[str, Any] | None
+    waits: int
     abandoned: bool
     waited_s: float
 
@@ -143,9 +160,9 @@ async def claim_next(holder: UUID) -> Claim | None:
 
 
 async def claim_uncared(holder: UUID) -> Claim | None:
-    """Take a finished turn whose aftercare its worker did not finish, or None."""
+    """Take a turn that has ended, or waits for its user, and whose worker did not live to tell; or None."""
     async with connection() as conn:
-        for statement in (_CLAIM_ABANDONED, _CLAIM_UNSTORED):
+        for statement in _UNCARED:
             claim = await _claim(conn, statement, {"holder": holder})
             if claim is not None:
                 return claim

@@ -4,7 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from agents.catalogue import Catalogue, Model
+from agents.circuits import is_open
+from agents.complexity import Demand
 from agents.errors import AgentFailed
+
+# What an answer may need of a model's window besides its prompt, in tokens.
+ANSWER_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +48,67 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What was asked for, each `provider/name` or None: by the message, by the conversation so far, by the user."""
+    """What was asked for, each `provider/name` or None: by the message, by the conversation so far, by the user.
+
+    `settled` = the conversation's model was chosen by its user, not for the complexity of what was asked.
+    """
 
     message: str | None = None
     conversation: str | None = None
     preference: str | None = None
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The model and, for the user, why it is this one."""
+    """The model and, for the user, why it is this one.
+
+    `wanted` would have been it were it not for troubles; a conversation keeps that one. `others` stand in for the model,
+    in the order in which they are asked.
+    """
 
     model: Model
     reason: str
+    wanted: Model
+    others: tuple[Model, ...] = ()
 
 
-def choose(wishes: Wishes, offer: Offer) -> Choice:
-    """The model for a turn: the message's choice, else the conversation's model, the user's preference, the default.
+def choose(wishes: Wishes, offer: Offer, *, demand: Demand | None = None, shut: frozenset[str] = frozenset()) -> Choice:
+    """The model for a turn: the message's choice, else the conversation's model, the user's preference, what the request
+    needs, the default; another one where that one is in `shut` (see circuits) or its window too small.
 
     A choice in the message that is not to be had fails the turn (AgentFailed `model_not_available`, naming what is);
     the other wishes give way. Raises AgentFailed `no_model` when there is none at all.
     """
+    wanted, reason = _wanted(wishes, offer, demand or Demand())
+    rest = [model for model in offer.models() if model.spec != wanted.spec]
+    fits = [model for model in (wanted, *rest) if _holds(model, demand)] or [wanted]
+    ordered = [model for model in fits if not is_open(model, shut)] + [model for model in fits if is_open(model, shut)]
+    # With nothing better to ask, what was wanted is asked, whatever its state.
+    first = wanted if is_open(ordered[0], shut) and wanted in fits else ordered[0]
+    others = tuple(model for model in ordered if model is not first)
+    if first is wanted:
+        return Choice(wanted, reason, wanted, others)
+    trouble = "has a problem at the moment" if wanted in fits else "is too small for this message"
+    return Choice(first, f"{wanted.spec} {trouble}", wanted, others)
+
+
+def _wanted(wishes: Wishes, offer: Offer, demand: Demand) -> tuple[Model, str]:
     if wishes.message:
-        return Choice(_asked_for(wishes.message, offer), "you chose this model")
-    for wanted, reason in (
-        (wishes.conversation, "this conversation uses this model"),
-        (wishes.preference, "your preferred model"),
-    ):
-        model = offer.find(wanted) if wanted else None
-        if model is not None and offer.allows(model):
-            return Choice(model, reason)
-    return _default(offer)
+        return _asked_for(wishes.message, offer), "you chose this model"
+    used = _allowed(wishes.conversation, offer)
+    if used is not None:
+        larger = None if wishes.settled or used.size == "large" else _for_complexity(offer, demand, "complex")
+        return larger or (used, "this conversation uses this model")
+    preferred = _allowed(wishes.preference, offer)
+    if preferred is not None:
+        return preferred, "your preferred model"
+    return _for_complexity(offer, demand, demand.level) or _default(offer)
+
+
+def _allowed(wanted: str | None, offer: Offer) -> Model | None:
+    model = offer.find(wanted) if wanted else None
+    return model if model is not None and offer.allows(model) else None
 
 
 def _asked_for(wanted: str, offer: Offer) -> Model:
@@ -85,17 +120,37 @@ def _asked_for(wanted: str, offer: Offer) -> Model:
     raise AgentFailed("model_not_available", f"The model {wanted} {why}. You can use: {available}.")
 
 
-def _default(offer: Offer) -> Choice:
+def _for_complexity(offer: Offer, demand: Demand, level: str) -> tuple[Model, str] | None:
+    """The model of the size that the request needs; None where the request does not say, or there is no choice."""
+    size = {"simple": "small", "complex": "large"}.get(level)
+    if demand.level != level or size is None or (offer.default is not None and offer.allows(offer.default)):
+        return None
+    candidates = _candidates(offer)
+    fitting = next((model for model in candidates if model.size == size), None)
+    if fitting is None or len({model.size for model in candidates}) == 1:
+        return None
+    return fitting, f"a {size} model for {demand.why}"
+
+
+def _default(offer: Offer) -> tuple[Model, str]:
     if offer.default is not None and offer.allows(offer.default):
-        return Choice(offer.default, "the default model here")
-    candidates = offer.models()
-    of_provider = [model for model in candidates if model.provider == offer.default_provider]
-    if of_provider:
-        return Choice(_largest_first(of_provider), "the default provider's model for your licence")
+        return offer.default, "the default model here"
+    candidates = _candidates(offer)
     if not candidates:
         raise AgentFailed("no_model", "No model is available for your licence at the moment.")
-    return Choice(_largest_first(candidates), "the default model for your licence")
+    whose = "default provider's" if candidates[0].provider == offer.default_provider else "default"
+    return _largest_first(candidates), f"the {whose} model for your licence"
+
+
+def _candidates(offer: Offer) -> list[Model]:
+    """What may be the default: the models of the default provider, where it has any."""
+    models = offer.models()
+    return [model for model in models if model.provider == offer.default_provider] or models
 
 
 def _largest_first(models: list[Model]) -> Model:
     return next((model for model in models if model.size == "large"), models[0])
+
+
+def _holds(model: Model, demand: Demand | None) -> bool:
+    return model.context is None or demand is None or demand.tokens + ANSWER_TOKENS <= model.context

@@ -22,13 +22,14 @@ class Outcome:
     """How a turn ended: its last event, and the messages that its history gets.
 
     A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet. `written` is
-    what a failed one had said before.
+    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has).
     """
 
     event: Final
     history: list[dict[str, Any]] = field(default_factory=list)
     dead: bool = False
     written: str = ""
+    kept_model: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", storable(self.history))
@@ -45,7 +46,8 @@ async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
         await conn.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (claim.conversation,))
         cursor = await conn.execute(
             "UPDATE turns SET state = %s, finished_at = clock_timestamp(), answer = %s, history = %s, model = %s, usage = %s,"
-            " error_code = %s, error_message = %s, dead = %s WHERE id = %s AND fence = %s AND state = 'running'",
+            " error_code = %s, error_message = %s, dead = %s, wait_state = NULL"
+            " WHERE id = %s AND fence = %s AND state = 'running'",
             (
                 event.type,
                 storable(outcome.written if isinstance(event, Failed) else event.content),
@@ -61,8 +63,8 @@ async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
         )
         if cursor.rowcount == 0:
             raise FenceLost
-        await _touch_conversation(conn, claim, model=_model_of(event))
-        payload = storable(_payload(outcome))
+        await _touch_conversation(conn, claim, model=outcome.kept_model)
+        payload = storable(payload_of(outcome))
         row = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
         await put(conn, row)
         await closing(conn)
@@ -147,11 +149,19 @@ def storable(value: Any) -> Any:
 
 
 async def _touch_conversation(conn: Connection, claim: Claim, *, model: str) -> None:
-    """Note the last use and model, and give a conversation its first title."""
+    """Note the last use and model, which the message may have chosen, and give a conversation its first title."""
     await conn.execute(
-        "UPDATE conversations SET updated_at = clock_timestamp(), model = CASE WHEN %s = '' THEN model ELSE %s END,"
-        " title = CASE WHEN title = '' THEN left(regexp_replace(%s, '\\s+', ' ', 'g'), 60) ELSE title END WHERE id = %s",
-        (model, model, claim.content, claim.conversation),
+        "UPDATE conversations SET updated_at = clock_timestamp(),"
+        " model = CASE WHEN %(model)s = '' THEN model ELSE %(model)s END,"
+        " model_settled = model_settled OR (%(model)s <> '' AND %(wanted)s <> ''),"
+        " title = CASE WHEN title = '' THEN left(regexp_replace(%(content)s, '\\s+', ' ', 'g'), 60) ELSE title END"
+        " WHERE id = %(conversation)s",
+        {
+            "model": model,
+            "wanted": claim.wanted_model,
+            "content": claim.content,
+            "conversation": claim.conversation,
+        },
     )
 
 
@@ -159,7 +169,8 @@ def _model_of(event: Final) -> str:
     return (event.model or "") if isinstance(event, Done) else ""
 
 
-def _payload(outcome: Outcome) -> dict[str, Any]:
+def payload_of(outcome: Outcome) -> dict[str, Any]:
+    """What an outbox row tells of how a turn ended."""
     event = outcome.event
     if not isinstance(event, Failed):
         return {"content": event.content}

@@ -5,8 +5,11 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
+from agents.harness_types import Said
 from agents.mcp.limits import capped
 from agents.mcp.tools import NAMESPACE
+from agents.prompt_marks import as_kept
+from agents.window import HISTORY_TOKENS, first_shown
 
 JSON = dict[str, Any]
 
@@ -16,15 +19,22 @@ STORED_RESULT_BYTES = 4 * 1024
 # An argument may be a whole CSV file; what it was is seen from its beginning.
 STORED_ARGUMENT_CHARACTERS = 500
 
-# What earlier messages may take of the model's window: about 30,000 tokens, which the smallest listed model holds.
-HISTORY_CHARACTERS = 96 * 1024
+_CHANNEL = "dexorder_channel"
 
 INTERRUPTED = "[This call was interrupted; its result is not known.]"
 
 
-def recalled(stored: Sequence[JSON]) -> list[AnyMessage]:
-    """Stored messages, oldest first, as the beginning of a model's input: whole, in order, within the budget."""
-    return repaired(_newest(map(_message, stored)))
+def recalled(stored: Sequence[JSON], *, budget: int = HISTORY_TOKENS) -> list[AnyMessage]:
+    """Stored messages, oldest first, as the beginning of a model's input: whole turns, in order, within the budget.
+
+    The last message of each of the last two turns is marked: the one ends what the turn before has had a provider keep,
+    the other what the next turn will find.
+    """
+    turns = [[_message(each) for each in turn] for turn in _turns(stored)]
+    shown = turns[first_shown(turns, budget=budget) :]
+    for turn in shown[-2:]:
+        turn[-1] = as_kept(turn[-1])
+    return repaired(message for turn in shown for message in turn)
 
 
 def repaired(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
@@ -60,8 +70,12 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                     "content": capped(message.text, limit_bytes=STORED_RESULT_BYTES),
                     "tool_call_id": message.tool_call_id,
                     "name": plain_name(message.name or ""),
+                    **({"images": message.artifact} if message.artifact else {}),
                 }
             )
+        elif isinstance(message, HumanMessage):
+            channel = message.additional_kwargs.get(_CHANNEL)
+            found.append({"role": "user", "content": message.text, **({"channel": channel} if channel else {})})
         elif isinstance(message, AIMessage):
             calls = [
                 {"id": call["id"], "name": plain_name(call["name"]), "arguments": shortened(call["args"])}
@@ -76,6 +90,11 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                 }
             )
     return found
+
+
+def said_by_user(said: Said) -> HumanMessage:
+    """What the user added while the answer was being written."""
+    return HumanMessage(said.content, additional_kwargs={_CHANNEL: said.channel})
 
 
 def plain_name(model_name: str) -> str:
@@ -107,16 +126,16 @@ def _message(stored_message: JSON) -> AnyMessage:
     return HumanMessage(content)
 
 
-def _newest(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
-    """As many of the newest messages as the budget holds."""
-    kept: list[AnyMessage] = []
-    left = HISTORY_CHARACTERS
-    for message in reversed(list(messages)):
-        left -= len(message.text)
-        if left < 0:
-            break
-        kept.append(message)
-    return kept[::-1]
+def _turns(stored: Sequence[JSON]) -> list[list[JSON]]:
+    """The messages of each turn; of messages that name none, a turn begins with the user's words."""
+    turns: list[list[JSON]] = []
+    for message in stored:
+        before = turns[-1][-1] if turns else None
+        same = before is not None and before.get("turn") == message.get("turn")
+        if before is None or not same or (message.get("turn") is None and message.get("role") == "user"):
+            turns.append([])
+        turns[-1].append(message)
+    return turns
 
 
 def _interrupted(open_calls: dict[str, str]) -> list[AnyMessage]:

@@ -1,121 +1,161 @@
 """A turn from its request to its answer: workspace, context, model, agent."""
 
-import asyncio
-import json
-from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 
 from agents.agent_loop import Run, run_loop
-from agents.errors import AgentFailed
+from agents.aside import aside_text, summary_text
+from agents.asking import Asked, Resting, is_question, taken_up
+from agents.choosing import chosen_model, standbys_of
+from agents.context import Context, Looking, gather
 from agents.estimates import tool_tokens
 from agents.events import Started
-from agents.harness_types import Answer, Emit, TurnRequest
-from agents.mcp.errors import CallFailed, Reason, workspace_failure
-from agents.mcp.history import read_page
+from agents.handover import HandOver, definition, offered_workflows
+from agents.harness_types import Answer, Emit, Handed, TurnRequest
+from agents.mcp.errors import CallFailed, workspace_failure
 from agents.mcp.pool import pool
-from agents.mcp.session import Session
-from agents.mcp.tools import ToolSet
-from agents.model_pool import model_pool
-from agents.model_step import BoundModel
-from agents.offers import offer
-from agents.prompts import UserContext, system_text
-from agents.providers import switched_on
-from agents.routing import Choice, Wishes, choose
-from agents.tool_step import Toolbox
-from agents.transcript import recalled, stored
-from agents.vendor_errors import VENDOR_ERRORS
+from agents.prompt_marks import as_aside, as_kept
+from agents.prompts import prompt
+from agents.routing import Choice
+from agents.summary_due import is_due
+from agents.tool_step import Toolbox, answer_call
+from agents.transcript import recalled, said_by_user, stored
+from agents.waiting import Waits
+from agents.window import history_budget
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
 
-# Messages of earlier turns that are read; how many the model sees is a matter of their length.
-HISTORY_MESSAGES = 50
+SYSTEM = prompt("system")
 
 
-async def run_turn(request: TurnRequest, emit: Emit) -> Answer:
+async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
     """See `agents.harness.run_agent`."""
     session = pool().session(request.licence, on_stage=request.on_stage)
     try:
         tools = await session.tools()
-        history, context = await _together(
-            read_page(session, tools, request.conversation, limit=HISTORY_MESSAGES), _context(session)
-        )
+        look = Looking(session, tools, request.user_id, request.content)
+        context = await gather(look, conversation=request.conversation)
     except CallFailed as error:
         raise workspace_failure(error) from error
-    choice = choose(_wishes(request, context), offer(request.licence))
+    choice = await _choice(request, context)
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
-    run = Run(
-        model=await _bound(choice, tools),
-        listed=choice.model,
-        toolbox=Toolbox(session, tools, emit),
-        system=SystemMessage(system_text(context, today=datetime.now(UTC).date())),
-        meter=request.meter,
-        tool_tokens=tool_tokens(tools),
+    log.info(
+        "turn_started",
+        model=choice.model.spec,
+        prompts=[SYSTEM.label, prompt("context").label],
+        tools=tools.digest[:12],
     )
-    added = await run_loop(run, [*recalled(history.items), HumanMessage(request.content)])
-    usage = run.usage
-    cost = choice.model.cost_usd(usage)
+    offered = offered_workflows(request.licence)
+    beside = [definition(each) for each in offered.values()]
+    standbys = standbys_of(choice, request, tools=tools, emit=emit, beside=beside)
+    run = Run(
+        model=await standbys.bind(choice.model),
+        listed=choice.model,
+        toolbox=Toolbox(session, tools, emit, request.keep_picture, request.effect_key),
+        system=as_kept(SystemMessage(SYSTEM.text)),
+        meter=request.meter,
+        more=request.more,
+        tool_tokens=tool_tokens(tools),
+        workflows=offered,
+        standbys=standbys,
+    )
+    budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
+    resting = taken_up(request.resumed) if request.resumed and is_question(request.resumed) else None
+    joined = [said_by_user(each) for each in request.joined[resting.joined if resting else 0 :]]
+    base = _messages(context, request, budget=budget)
+    try:
+        added = await _work(run, base, resting=resting, joined=joined)
+    except HandOver as handing:
+        return _handed(run, handing)
+    if isinstance(added, Waits):
+        return added
     return Answer(
         content=run.text,
-        model=choice.model.spec,
-        usage=type(usage)(usage.input_tokens, usage.cached_tokens, usage.output_tokens, cost),
-        messages=[_asked(request), *stored(added, model=choice.model.spec)],
+        model=run.listed.spec,
+        usage=run.usage,
+        messages=[_asked(request), *stored(added, model=run.listed.spec)],
+        kept_model=choice.wanted.spec,
+        summary_due=tools.has("set_summary") and is_due(context.recent, budget=budget),
     )
 
 
-def _wishes(request: TurnRequest, context: UserContext) -> Wishes:
-    return Wishes(request.model, request.preferred_model, _preferred_model(context.preferences))
+def _messages(context: Context, request: TurnRequest, *, budget: int) -> list[AnyMessage]:
+    """The model's input after the system prompt: what changes least comes first."""
+    summary = context.recent.summary
+    aside = aside_text(context.known, today=datetime.now(UTC).date())
+    return [
+        *([as_aside(HumanMessage(summary_text(summary)))] if summary else []),
+        *recalled(context.recent.items, budget=budget),
+        as_aside(HumanMessage(aside)),
+        HumanMessage(request.content),
+    ]
 
 
-def _preferred_model(preferences: str) -> str | None:
-    try:
-        values = json.loads(preferences or "{}")
-    except ValueError:
-        return None
-    model = values.get("model") if isinstance(values, dict) else None
-    return model if isinstance(model, str) else None
+async def _work(
+    run: Run, base: list[AnyMessage], *, resting: Resting | None, joined: list[HumanMessage]
+) -> list[AnyMessage] | Waits:
+    """What the turn has added when the agent is done, or what its user must be asked before it goes on.
+
+    `resting` is what it was made of when it was asked before, `joined` what the user has added to it since.
+    """
+    done: list[AnyMessage] = [*joined]
+    if resting is not None:
+        run.steps = resting.steps
+        resting.messages += joined
+    while True:
+        if resting is not None:
+            waits = await _settled(run, resting)
+            if waits is not None:
+                return waits
+            done = resting.messages
+        try:
+            return [*done, *await run_loop(run, [*base, *done])]
+        except HandOver as handing:
+            handing.messages = [*done, *handing.messages]
+            raise
+        except Asked as asked:
+            done = [*done, *asked.messages]
+            said = sum(isinstance(message, HumanMessage) for message in done)
+            resting = Resting(done, [*run.toolbox.pending], run.steps, run.listed.spec, said)
+            run.toolbox.pending.clear()
+
+
+async def _settled(run: Run, resting: Resting) -> Waits | None:
+    """Go on with the calls that rest, one after the other; the next question, None when all have their results."""
+    while resting.pending:
+        waits = resting.waits(run.usage)
+        if waits is not None:
+            return waits
+        first = resting.pending[0]
+        result = await answer_call(run.toolbox, first)
+        if result is not None:
+            resting.answered(first.call["id"], result)
+    return None
+
+
+def _handed(run: Run, handing: HandOver) -> Handed:
+    return Handed(
+        workflow=handing.call["name"],
+        inputs=handing.call["args"],
+        said=f"{run.text}\n\n" if run.text else "",
+        messages=stored(handing.messages, model=run.listed.spec),
+        call=handing.call["id"] or "",
+        usage=run.usage,
+    )
+
+
+async def _choice(request: TurnRequest, context: Context) -> Choice:
+    """A turn that goes on after a question keeps its model while it can."""
+    if request.resumed is not None and is_question(request.resumed):
+        kept = request.resumed.state["model"]
+        request = replace(request, model=None, preferred_model=kept, model_settled=True)
+    return await chosen_model(request, preferences=context.known.preferences, history=context.recent.items)
 
 
 def _asked(request: TurnRequest) -> JSON:
     return {"role": "user", "content": request.content, "channel": request.channel}
-
-
-async def _bound(choice: Choice, tools: ToolSet) -> BoundModel:
-    provider = switched_on()[choice.model.provider]
-    endpoint = provider.endpoint()
-    if endpoint is None:
-        raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, choice.model.name, endpoint)
-    runnable = model_pool().with_tools(built, tools)
-    return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))
-
-
-async def _context(session: Session) -> UserContext:
-    return UserContext(
-        *await _together(_optional(session, "context://profile"), _optional(session, "context://preferences"))
-    )
-
-
-async def _optional(session: Session, uri: str) -> str:
-    """A resource's text, blank where the server does not have it: a server set by staff need not be a workspace."""
-    try:
-        return await session.read_resource(uri)
-    except CallFailed as error:
-        if error.reason is not Reason.REFUSED:
-            raise
-        log.info("context_missing", uri=uri)
-        return ""
-
-
-async def _together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
-    """The results of `work`, done at once; the first failure ends the others and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
-    return [task.result() for task in tasks]

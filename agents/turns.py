@@ -2,28 +2,28 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
-from redis.exceptions import RedisError
 
-from accounts import budgets
 from accounts.errors import Window
 from accounts.licences import Licence
 from agents import commands
 from agents.admission import admit, take_quota
+from agents.busy import Way, check_policy, clear_way, find_way
+from agents.cancelling import cancel_on, no_turn
 from agents.conversations import lock_conversation
-from agents.errors import FenceLost, JournalLost, Refused
-from agents.events import Cancelled, Done, Event, Notice, Queued, UserMessage
-from agents.hints import hint_turn
-from agents.journal import journal
+from agents.errors import AgentFailed, Refused
+from agents.events import Done, Event, Notice, Queued, UserMessage
+from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import disown
-from agents.settlement import note_end
-from agents.writer import encode
+from agents.queue import AfterCommit
+from agents.workflow_runs import WorkflowRun, put_run
+from agents.workflows import workflows
 from gateway.db import Connection, connection, notify
 from gateway.ids import is_id, new_id
 
@@ -31,11 +31,8 @@ MAX_CONTENT_CHARS = 32_000
 MAX_EXTERNAL_ID_CHARS = 200
 # Turns of one conversation that may wait; beyond it a message is refused.
 QUEUE_CAP = 20
-# Numbers that the accepting process may give before the first claim.
-ACCEPT_BLOCK = 10
-BUSY_POLICIES = ("queue", "interrupt", "steer", "reject")
-
-log = structlog.get_logger(__name__)
+# Numbers that may be given before the first claim: what accepting shows, and each place in the queue on the way.
+ACCEPT_BLOCK = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +40,8 @@ class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one.
+    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the agent's
+    place.
     """
 
     user_id: str
@@ -52,9 +50,10 @@ class IncomingMessage:
     content: str
     conversation: str | None = None
     model: str | None = None
-    when_busy: str = "queue"
+    when_busy: str | None = None
     attachments: tuple[str, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
+    workflow: WorkflowRun | None = None
 
     @property
     def digest(self) -> str:
@@ -112,29 +111,65 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
 
     Raises Refused with the code `invalid`, `not_available`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its
-    conversation), `conflict` (the same id with other content), `queue_full`, `rate_limited` or `budget_exhausted`, and
+    conversation), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
     psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
-    _check(message)
     command = commands.parse(message.content)
-    facts = await command.facts(message.user_id) if command else ""
-    after_commit: list[commands.AfterCommit] = []
+    if command is None:
+        return await _accept_for_agent(message)
+    _check(message)
+    words = commands.words_of(message.content)
+    facts = await command.facts(message.user_id, words)
+    after_commit: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
         known = await _find_duplicate(conn, message)
         if known is not None:
             return known
         licence = await admit(conn, message.user_id, channel=message.channel)
         conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
-        if command is None:
-            accepted, events = await _queue(conn, message, licence, conversation=conversation)
-        else:
-            context = commands.Context(conn, message.user_id, conversation, _cancel_on, facts, after_commit)
-            accepted, events = await _answer_command(message, command, context)
-    for act in after_commit:
+        context = commands.Context(
+            conn, message.user_id, conversation, cancel_on, facts, message.channel, words, after_commit, licence,
+            message.reply_to,
+        )  # fmt: skip
+        accepted, events = await _answer_command(message, command, context)
+    await _begin(accepted, message, events, after=after_commit)
+    return accepted
+
+
+async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, AfterCommit]:
+    """Store a message that is no command, in the caller's transaction; what is returned beside is for after its commit.
+
+    Raises what `accept_message` raises.
+    """
+    _check(message)
+    known = await _find_duplicate(conn, message)
+    if known is not None:
+        return known, _nothing
+    licence = await admit(conn, message.user_id, channel=message.channel)
+    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+    after: list[AfterCommit] = []
+    accepted, events = await _queue(conn, message, licence, conversation=conversation, after_commit=after)
+    return accepted, partial(_begin, accepted, message, events, after=after)
+
+
+async def _accept_for_agent(message: IncomingMessage) -> Accepted:
+    async with connection() as conn, conn.transaction():
+        accepted, begin = await accept_on(conn, message)
+    await begin()
+    return accepted
+
+
+async def _begin(
+    accepted: Accepted, message: IncomingMessage, events: list[Event], *, after: Sequence[AfterCommit] = ()
+) -> None:
+    for act in after:
         await act()
     if not accepted.duplicate:
-        await _begin_journal(accepted, message.user_id, events)
-    return accepted
+        await begin_journal(accepted.turn, accepted.conversation, user_id=message.user_id, events=events)
+
+
+async def _nothing() -> None:
+    """What is left to do for a message that was accepted before."""
 
 
 async def cancel_turn(turn: str, *, user_id: str) -> None:
@@ -143,9 +178,9 @@ async def cancel_turn(turn: str, *, user_id: str) -> None:
     Raises Refused `not_found` for another's turn or a missing one.
     """
     if not is_id(turn):
-        raise _no_turn()
+        raise no_turn()
     async with connection() as conn, conn.transaction():
-        after_commit = await _cancel_on(conn, turn, user_id)
+        after_commit = await cancel_on(conn, turn, user_id)
     if after_commit is not None:
         await after_commit()
 
@@ -153,7 +188,7 @@ async def cancel_turn(turn: str, *, user_id: str) -> None:
 async def find_turn(turn: str, *, user_id: str) -> TurnView:
     """The user's turn; Refused `not_found` for another's or a missing one."""
     if not is_id(turn):
-        raise _no_turn()
+        raise no_turn()
     async with connection() as conn, conn.cursor(row_factory=class_row(TurnView)) as cursor:
         await cursor.execute(
             "SELECT id::text AS turn, conversation_id::text AS conversation, channel, state, content, answer, model, usage,"
@@ -164,7 +199,7 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
         )
         found = await cursor.fetchone()
     if found is None:
-        raise _no_turn()
+        raise no_turn()
     return found
 
 
@@ -179,57 +214,6 @@ async def open_turns(user_id: str, *, conversation: str | None = None) -> list[s
         return [row[0] for row in await cursor.fetchall()]
 
 
-async def _cancel_on(conn: Connection, turn: str, user_id: str) -> commands.AfterCommit | None:
-    """Cancel in the caller's transaction; what is returned writes the last event once that has committed."""
-    cursor = await conn.execute(
-        "UPDATE turns SET cancel_requested = true,"
-        " fence = fence + (state <> 'running')::int,"
-        " journal_floor = journal_floor + CASE WHEN state = 'running' THEN 0 ELSE %s END,"
-        # A question that an agent has begun to answer stands in the history; one that only waited is withdrawn.
-        " history = CASE WHEN state <> 'running' AND attempts > 0 THEN jsonb_build_array("
-        "jsonb_build_object('role', 'user', 'content', content, 'channel', channel)) ELSE history END,"
-        " run_after = CASE WHEN state = 'running' THEN run_after ELSE clock_timestamp() END,"
-        " state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,"
-        " finished_at = CASE WHEN state = 'running' THEN finished_at ELSE clock_timestamp() END"
-        " WHERE id = %s AND user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"
-        " RETURNING state, conversation_id::text, fence, channel, reply_to, journal_floor",
-        (ACCEPT_BLOCK, turn, user_id),
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        await _check_owner(conn, turn, user_id)
-        return None
-    state, conversation, fence, channel, reply_to, floor = row
-    if state == "running":
-        await notify(conn, "cancels", turn)
-        return None
-    # An attempt that went back into the queue may have been stopped between setting aside and knowing that it had.
-    await budgets.release(conn, turn)
-    await put(conn, OutboxRow(new_row_id(), turn, user_id, channel, reply_to, "cancelled", {"content": ""}))
-    await notify(conn, "turns")
-
-    async def write_last() -> None:
-        try:
-            book = journal()
-            await book.open(turn, fence=fence, floor=floor - ACCEPT_BLOCK)
-            number = await book.append(turn, [encode(Cancelled(content=""), turn, conversation)], fence=fence)
-            await book.finish(turn)
-        except (RedisError, OSError) as error:
-            log.warning("journal_unreachable", error=type(error).__name__)
-            await disown(turn, fence=fence)
-            return
-        await note_end(turn, fence=fence, last_seq=number - 1)
-        await hint_turn(user_id, turn=turn, seq=number - 1)
-
-    return write_last
-
-
-async def _check_owner(conn: Connection, turn: str, user_id: str) -> None:
-    cursor = await conn.execute("SELECT 1 FROM turns WHERE id = %s AND user_id = %s", (turn, user_id))
-    if await cursor.fetchone() is None:
-        raise _no_turn()
-
-
 def _check(message: IncomingMessage) -> None:
     try:
         message.content.encode()
@@ -241,9 +225,8 @@ def _check(message: IncomingMessage) -> None:
         raise Refused("invalid", f"The message is longer than {MAX_CONTENT_CHARS:,} characters.")
     if not 0 < len(message.external_id) <= MAX_EXTERNAL_ID_CHARS:
         raise Refused("invalid", f"An id has 1 to {MAX_EXTERNAL_ID_CHARS} characters.")
-    if message.when_busy not in BUSY_POLICIES:
-        raise Refused("invalid", f"when_busy is one of {', '.join(BUSY_POLICIES)}.")
-    if message.when_busy != "queue" or message.attachments:
+    check_policy(message.when_busy)
+    if message.attachments:
         raise Refused("not_available", "This gateway can't do that yet.")
 
 
@@ -262,16 +245,29 @@ async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepte
 
 
 async def _queue(
-    conn: Connection, message: IncomingMessage, licence: Licence, *, conversation: str
+    conn: Connection,
+    message: IncomingMessage,
+    licence: Licence,
+    *,
+    conversation: str,
+    after_commit: list[AfterCommit],
 ) -> tuple[Accepted, list[Event]]:
     turn = new_id()
-    position = await _position(conn, turn=turn, conversation=conversation)
-    if position > QUEUE_CAP:
+    way = await find_way(conn, user_id=message.user_id, conversation=conversation, when_busy=message.when_busy)
+    if (position := way.position) > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
-    # First the row, then the quota: one that was sent twice at once is found out by the row, and uses none.
-    if not await _insert(conn, message, turn=turn, conversation=conversation):
+    run = message.workflow or commands.started_workflow(message.content)
+    if run is not None:
+        _require_workflow(licence, run)
+        # It has steps of its own to take, and joins no answer.
+        way = replace(way, joins=None)
+    # First the row, then the quota and others: one that was sent twice at once is found out by the row, and does nothing.
+    if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):
         return await _lost_race(conn, message), []
+    after_commit += await clear_way(conn, way, user_id=message.user_id)
     windows = await take_quota(conn, licence)
+    if run is not None:
+        await put_run(conn, turn, run)
     events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
     if position:
         events.append(Queued(position=position))
@@ -279,6 +275,13 @@ async def _queue(
         events.append(Notice(text=waiting))
     await notify(conn, "turns")
     return Accepted(turn, conversation, position, windows=windows), events
+
+
+def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
+    try:
+        workflows()[run.workflow].require(licence)
+    except AgentFailed as error:
+        raise Refused(error.code, error.message) from error
 
 
 async def _waits_for_slot(conn: Connection, licence: Licence) -> str:
@@ -300,7 +303,7 @@ async def _answer_command(
     message: IncomingMessage, command: commands.Command, context: commands.Context
 ) -> tuple[Accepted, list[Event]]:
     conn, turn = context.conn, new_id()
-    if not await _insert(conn, message, turn=turn, conversation=context.conversation, command=True):
+    if not await _insert(conn, message, turn=turn, conversation=context.conversation):
         return await _lost_race(conn, message), []
     answer = await command.run(context)
     events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
@@ -315,20 +318,23 @@ async def _answer_command(
 
 
 async def _insert(
-    conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, command: bool = False
+    conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, way: Way | None = None
 ) -> bool:
     """Write the row; False when the same message was written by another in the meantime.
 
-    A command is stored in its last state, so that no worker ever sees it.
+    A command, which has no `way`, is stored in its last state, so that no worker ever sees it.
     """
     cursor = await conn.execute(
         "INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model, reply_to, state,"
-        " answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code, error_message, dead)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false)"
+        " answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code, error_message, dead,"
+        " steers, told_position)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false,"
+        " %s, %s)"
         " ON CONFLICT (user_id, channel, external_id) DO NOTHING",
         (
             turn, message.user_id, conversation, message.channel, message.external_id, message.digest, message.content,
-            message.model or "", Jsonb(message.reply_to), "done" if command else "queued", 1 + ACCEPT_BLOCK,
+            message.model or "", Jsonb(message.reply_to), "queued" if way else "done", 1 + ACCEPT_BLOCK,
+            bool(way and way.joins), (way and way.position) or None,
         ),
     )  # fmt: skip
     return cursor.rowcount == 1
@@ -344,30 +350,10 @@ async def _lost_race(conn: Connection, message: IncomingMessage) -> Accepted:
 async def _position(conn: Connection, *, turn: str, conversation: str) -> int:
     """How many turns of the conversation are ahead of `turn`."""
     cursor = await conn.execute(
-        "SELECT count(*) FROM turns WHERE conversation_id = %s AND state IN ('queued', 'running') AND (accepted_at, id) <"
+        "SELECT count(*) FROM turns WHERE conversation_id = %s AND state IN ('queued', 'running')"
+        " AND joined_to IS NULL AND (accepted_at, id) <"
         " (COALESCE((SELECT accepted_at FROM turns WHERE id = %s), clock_timestamp()), %s)",
         (conversation, turn, turn),
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
-
-
-async def _begin_journal(accepted: Accepted, user_id: str, events: list[Event]) -> None:
-    """Write the first events; where that fails, or a worker was quicker, the worker writes them."""
-    book, turn = journal(), accepted.turn
-    try:
-        await book.open(turn, fence=0, floor=1)
-        await book.append(turn, [encode(event, turn, accepted.conversation) for event in events], fence=0)
-        if events[-1].final:
-            await book.finish(turn)
-    except (FenceLost, JournalLost):
-        log.info("journal_begun_by_worker", turn=turn)
-    except (RedisError, OSError) as error:
-        log.warning("journal_unreachable", error=type(error).__name__)
-        if events[-1].final:
-            await disown(turn, fence=0)
-    await hint_turn(user_id, turn=turn, seq=len(events))
-
-
-def _no_turn() -> Refused:
-    return Refused("not_found", "There is no such turn.")

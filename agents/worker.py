@@ -15,6 +15,8 @@ from agents.brain import Brain, live_brain
 from agents.errors import FenceLost
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
+from agents.waits import erase_words, expire_waits
+from agents.workflow_runs import erase_ended
 from gateway.db import connection
 from gateway.services import Services
 
@@ -44,12 +46,14 @@ class Worker:
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
+        self._steers = services.wakeups.on("steers")
         # Nobody notifies it: it is woken to stop.
         self._swept = services.wakeups.on("sweep")
 
     async def run(self) -> None:
         """Claim and run turns until told to stop; then let those that run end, or put them back."""
-        helpers = [asyncio.create_task(self._watch_cancels()), asyncio.create_task(self._sweep())]
+        watched = (self._watch_cancels, self._watch_steers, self._sweep)
+        helpers = [asyncio.create_task(helper()) for helper in watched]
         try:
             while not self._stopping:
                 await _going_on(self._claim_all)
@@ -87,6 +91,13 @@ class Worker:
             payloads = await self._cancels.wait()
             await _going_on(partial(self._cancel, payloads))
 
+    async def _watch_steers(self) -> None:
+        while not self._stopping:
+            # Without a name after a lost connection: whoever runs looks.
+            for turn in await self._steers.wait() or list(self._runs):
+                if turn in self._runs:
+                    self._runs[turn][0].steer()
+
     async def _cancel(self, payloads: list[str]) -> None:
         for turn in payloads or (await cancellations(self._services.lease.id) if self._runs else []):
             if turn in self._runs:
@@ -94,7 +105,10 @@ class Worker:
 
     async def _sweep(self) -> None:
         while not self._stopping:
-            for step in (self._finish_abandoned, self._disown_strays, _erase_old_texts, _erase_old_times, _close_days):
+            for step in (
+                self._finish_abandoned, self._disown_strays, _expire_waits, _erase_old_texts, erase_words, _erase_old_times,
+                _close_days, erase_ended,
+            ):  # fmt: skip
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)
 
@@ -147,6 +161,11 @@ async def _erase_old_texts() -> None:
             " AND content <> '' AND finished_at < clock_timestamp() - CASE WHEN dead THEN interval '7 days'"
             " ELSE interval '10 minutes' END"
         )
+
+
+async def _expire_waits() -> None:
+    """What nobody decided in time."""
+    await expire_waits()
 
 
 async def _erase_old_times() -> None:

@@ -36,6 +36,15 @@ def encode(event: Event, turn: str, conversation: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+def joined(before: str, after: str) -> str:
+    """What a turn wrote before and after it waited, as one text."""
+    return f"{before}{_gap(before)}{after}" if after else before
+
+
+def _gap(before: str) -> str:
+    return "\n\n" if before and not before[-1].isspace() else ""
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -57,6 +66,7 @@ class TurnWriter:
         self.first_token_at: float | None = None
         self._journal, self._clock = journal, clock
         self._pending: list[str] = []
+        self._gap = ""
         self._next, self._reserved = claim.floor, claim.reserved
         self._whole = True
         self._last_flush = -COALESCE_S
@@ -83,6 +93,18 @@ class TurnWriter:
         async with self._lock:
             await self._write([*self._taken_text(), event])
 
+    async def resume(self, text: str, *, shown: bool) -> None:
+        """Go on after `text`, which takes the place of what is shown unless it is; what follows is a paragraph of its own."""
+        self.text, self._gap = text, _gap(text)
+        if not shown:
+            await self.emit(Snapshot(content=text))
+
+    async def pause(self, event: Event) -> bool:
+        """Write the last event before the turn waits; False when the journal could not be written."""
+        await self.emit(event)
+        self.close()
+        return self._whole
+
     async def finish(self, event: Event) -> int | None:
         """Write the turn's last event, and let the journal expire after its time.
 
@@ -108,6 +130,7 @@ class TurnWriter:
             return
         if self.first_token_at is None:
             self.first_token_at = self._clock()
+        text, self._gap = self._gap + text, ""
         self.text += text
         self._pending.append(text)
         wait_s = self._last_flush + COALESCE_S - self._clock()

@@ -48,6 +48,9 @@ class Delivery(models.Model):
     account = models.TextField(blank=True, db_default="", help_text="whom it is for, as in a channel link")
     target = models.JSONField(help_text="the channel's own address of the chat")
     kind = models.TextField()
+    edits = models.TextField(
+        blank=True, db_default="", help_text="the origin of an earlier one, whose message it replaces"
+    )
     body = models.JSONField(null=True, blank=True)
     digest = models.TextField(help_text="SHA-256 of the body, for audit")
     state = models.TextField(choices=DeliveryState.choices, db_default=DeliveryState.PENDING)
@@ -78,6 +81,27 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.lane} ({self.state})"
+
+
+class ChatButton(models.Model):
+    """A button under a message in a chat: what it decides, for whom. Its token is all that the platform is told."""
+
+    token = models.TextField(primary_key=True)
+    user_id = models.TextField()
+    channel = models.TextField()
+    account = models.TextField(help_text="who may press it, as in a channel link")
+    kind = models.TextField(help_text="approval or question")
+    subject = models.UUIDField(help_text="the approval's or question's id")
+    choice = models.JSONField(help_text="approve, reject, or the values of an answer; null declines")
+    digest = models.TextField(blank=True, db_default="", help_text="of the approval that is shown above it")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "chat_buttons"
+        indexes = [models.Index(fields=["created_at"], name="chat_button_age")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
 
 
 class UnlinkedSender(models.Model):

@@ -9,6 +9,7 @@ from agents.events import Cancelled, Done, Event, Failed, Snapshot, Usage
 from agents.history import read_history
 from agents.journal.slices import Slice, slice_of
 from agents.turns import TurnView, find_turn
+from agents.waits import ask_to_tell
 from agents.writer import encode
 
 # How far back a turn is looked for, in pages of the history.
@@ -22,6 +23,8 @@ async def read_ending(turn: str, *, user_id: str, after: int) -> Slice | None:
     """
     view = await find_turn(turn, user_id=user_id)
     if view.open:
+        # A worker that runs the turn, or takes it up, writes the journal anew; of one that rests nobody else would.
+        await ask_to_tell(turn)
         return None
     unseen = view.last_seq - after
     events = (await _ending(view, user_id))[-unseen:] if unseen > 0 else []

@@ -17,6 +17,7 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from accounts.sessions import SignedOut
 from accounts.standing import licence_marks, open_sessions
 from accounts.tokens import Identity
+from gateway.ending import end
 from gateway.wakeups import MAX_PAYLOADS, Wakeups
 
 # What the triggers of accounts' migrations notify, the payload being the user's id.
@@ -75,8 +76,7 @@ class Watch:
             self._marks.pop(user, None)
         if not self._of_user and self._task is not None:
             task, self._task = self._task, None
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end([task])
 
     async def _run(self) -> None:
         wakeups = Wakeups()
@@ -92,8 +92,7 @@ class Watch:
                     next_poll = clock() + POLL_S
                 await self._look(list(self._of_user) if everybody else told)
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await end([listening])
 
     async def _look(self, user_ids: Iterable[str]) -> None:
         users = {user for user in user_ids if user in self._of_user}

@@ -46,6 +46,9 @@ def navigation(_request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _item("Turns", "forum", "agents", model="turn"),
+                _item("Approvals", "approval_delegation", "agents", model="approval"),
+                _item("Questions", "help", "agents", model="question"),
+                _item("Schedules", "schedule", "agents", model="schedule"),
                 _item("Deliveries", "outgoing_mail", "channels_app", model="delivery"),
                 _item("Workspaces", "deployed_code", "provisioning", model="workspace"),
             ],

@@ -1,7 +1,9 @@
 """Run the gateway: the web server, the background services beside it, or these alone."""
 
 import asyncio
+import errno
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +13,14 @@ import structlog
 import uvicorn
 from django.conf import settings
 
-from agents import harness
+from agents import harness, telemetry
 from agents import worker as agents_worker
 from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
+from agents.schedules import service as schedules
 from channels_app import deliveries
 from gateway.db import close_pool, conninfo, open_pool
+from gateway.ending import end
 from gateway.leases import Lease
 from gateway.services import Services
 from gateway.wakeups import Wakeups
@@ -25,7 +29,7 @@ from provisioning import keeper
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
-WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run)
+WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run, schedules.run)
 KEEPING: tuple[Service, ...] = (keeper.run,)
 # The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
 MAX_FRAME_BYTES = 64 * 1024
@@ -34,6 +38,8 @@ PONG_WITHIN_S = 40.0
 # What runs when the process is told to stop may take this long to end.
 GRACEFUL_S = 5
 RESTART_AFTER_S = 1.0
+# Connections that wait to be accepted, as uvicorn has it; the kernel's net.core.somaxconn may be lower.
+BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Any number, as long as nothing else in the database uses it for an advisory lock.
 _ALONE_LOCK = 0x6465786F
@@ -60,16 +66,35 @@ def hold_alone() -> psycopg.Connection | None:
     return conn
 
 
-async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], None]) -> None:
-    """Serve HTTP and WebSocket until SIGTERM or SIGINT, with the background services beside it if `worker`."""
+class PortTaken(Exception):
+    """Another program listens there already. Stop it, or set another PORT."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any that is free. Raises PortTaken, and OSError for an address that is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(f"Port {port}: {PortTaken.__doc__}") from error
+
+
+async def serve(listening: socket.socket, *, worker: bool, on_ready: Callable[[], None]) -> None:
+    """Serve HTTP and WebSocket until SIGTERM or SIGINT, with the background services beside it if `worker`.
+
+    The socket is closed at the end.
+    """
+    telemetry.start()
     await open_pool()
     stopping = asyncio.Event()
     background = asyncio.create_task(run_services(stopping)) if worker else None
     # Without a worker only the histories are read here.
     warming = asyncio.create_task(warm_up() if worker else warm_up_history())
-    server = _Server(_config(host, port), on_ready)
+    server = _Server(_config(), on_ready)
     try:
-        await server.serve()
+        await server.serve([listening])
     finally:
         stopping.set()
         warming.cancel()
@@ -77,10 +102,12 @@ async def serve(*, host: str, port: int, worker: bool, on_ready: Callable[[], No
             await background
         await harness.close()
         await close_pool()
+        await asyncio.to_thread(telemetry.stop)
 
 
 async def run_alone() -> None:
     """Run the background services until SIGTERM or SIGINT."""
+    telemetry.start()
     await open_pool()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -93,6 +120,7 @@ async def run_alone() -> None:
         warming.cancel()
         await harness.close()
         await close_pool()
+        await asyncio.to_thread(telemetry.stop)
 
 
 async def run_services(stopping: asyncio.Event) -> None:
@@ -126,8 +154,7 @@ async def _one_lease(stopping: asyncio.Event) -> None:
     finally:
         # Turns that end now still use their workspaces.
         results = await _stop(working, workers) + await _stop(keeping, keepers)
-        for task in (*told, listening):
-            task.cancel()
+        await end([*told, listening])
         await asyncio.to_thread(lease.release)
     for result in results:
         if isinstance(result, BaseException):
@@ -174,11 +201,9 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
 
-def _config(host: str, port: int) -> uvicorn.Config:
+def _config() -> uvicorn.Config:
     return uvicorn.Config(
         "gateway.asgi:application",
-        host=host,
-        port=port,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from gateway.ending import end
 from gateway.services import Services
 from gateway.wakeups import Signal
 from provisioning import backends, holding, launching, metrics, rows, timekeeping
@@ -40,8 +41,7 @@ async def run(services: Services) -> None:
             loops = [group.create_task(_beat(holder)), group.create_task(_reconcile(holder, signal))]
             loops.append(group.create_task(_count_time(holder)))
             await services.stopping.wait()
-            for loop in loops:
-                loop.cancel()
+            await end(loops)
         if not services.lease.lost.is_set():
             await _leave(holder)
     finally:

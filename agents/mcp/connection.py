@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import structlog
 from mcp.client.client import Client
-from mcp.client.session import IncomingMessage
+from mcp.client.session import ClientRequestContext, IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, Implementation, ToolListChangedNotification
+from mcp_types import CONNECTION_CLOSED, ElicitRequestParams, ElicitResult, Implementation, ToolListChangedNotification
 from pydantic import ValidationError
 
 from agents.mcp.errors import CallFailed, Reason
@@ -128,7 +128,14 @@ class Connection:
         exchange.set(self._seen)
         async with http_client(self.endpoint.token) as http:
             transport = streamable_http_client(self.endpoint.url, http_client=http, max_sse_event_size=RESPONSE_BYTES)
-            client = Client(transport, cache=None, client_info=_CLIENT_INFO, message_handler=self._on_message)
+            client = Client(
+                transport,
+                cache=None,
+                client_info=_CLIENT_INFO,
+                message_handler=self._on_message,
+                # Says that the client can be asked. What asks in the way of 2026-07-28 never comes here: see Session.call_tool.
+                elicitation_callback=_decline,
+            )
             async with client:
                 self._client.set_result(client)
                 await self._until_unused()
@@ -164,6 +171,11 @@ class Connection:
         error = None if owner.cancelled() else owner.exception()
         if error is not None:
             log.warning("mcp_connection_ended", kind=type(error).__name__, opened=self._client.done())
+
+
+async def _decline(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001 - the SDK's signature
+    """A server of an older protocol waits for the answer while the call runs, which may be a user's half hour."""
+    return ElicitResult(action="decline")
 
 
 async def _list_tools(client: Client) -> ToolSet:

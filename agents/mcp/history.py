@@ -46,7 +46,8 @@ async def read_page(
     if not isinstance(messages, list):
         raise CallFailed(Reason.REFUSED, "Its answer is not a page of messages.")
     items = [each for each in messages if isinstance(each, dict)]
-    return HistoryPage(items, older if isinstance(older, int) else None)
+    last = found.get("last")
+    return HistoryPage(items, older if isinstance(older, int) else None, last if isinstance(last, int) else None)
 
 
 async def _call(session: Session, tool: str, arguments: dict[str, Any]) -> JSON:

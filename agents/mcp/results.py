@@ -1,5 +1,7 @@
 """What a tool gave back: the text a model sees, and a line for the user."""
 
+import base64
+import binascii
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -8,24 +10,41 @@ from mcp_types import (
     BlobResourceContents,
     CallToolResult,
     EmbeddedResource,
+    ImageContent,
+    InputRequiredResult,
     ReadResourceResult,
     TextContent,
     TextResourceContents,
 )
 
-from agents.mcp.limits import capped, cleaned
+from agents.mcp.limits import MODEL_TEXT_BYTES, capped, cleaned
 
 # A line under the tool's name on a phone.
 SUMMARY_CHARACTERS = 160
+# Of one result: more is a gallery.
+MOST_PICTURES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a server wants to know before it goes on: requests by its own keys, and its own state, to be given back."""
+
+    requests: dict[str, dict[str, Any]]
+    state: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """A tool's result: `text` cleaned and capped, `structured` as the server gave it, `failed` when the tool says so."""
+    """A tool's result: `text` cleaned and capped, `structured` as the server gave it, `failed` when the tool says so.
+
+    `pictures` are those that came with it. `asks` = there is none yet: the server wants to know something first.
+    """
 
     text: str
     structured: dict[str, Any] | None = None
     failed: bool = False
+    pictures: tuple[bytes, ...] = ()
+    asks: "Asks | None" = None
 
     def summary(self) -> str:
         """One line of at most 160 characters."""
@@ -34,20 +53,44 @@ class ToolOutcome:
         return line if len(line) <= SUMMARY_CHARACTERS else line[: SUMMARY_CHARACTERS - 1] + "…"
 
 
-def outcome_of(result: CallToolResult) -> ToolOutcome:
+def outcome_of(result: CallToolResult | InputRequiredResult) -> ToolOutcome:
     """The outcome of a tool call."""
+    if isinstance(result, InputRequiredResult):
+        requests = {
+            key: request.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for key, request in (result.input_requests or {}).items()
+        }
+        return ToolOutcome("", asks=Asks(requests, result.request_state))
     parts = [_text_of(block) for block in result.content]
     text = "\n".join(part for part in parts if part)
     structured = result.structured_content if isinstance(result.structured_content, dict) else None
     if not text and structured is not None:
         text = json.dumps(structured, ensure_ascii=False)
-    return ToolOutcome(capped(cleaned(text)), structured, bool(result.is_error))
+    pictures = [_picture(block) for block in result.content if isinstance(block, ImageContent)]
+    shown = tuple(picture for picture in pictures if picture)[:MOST_PICTURES]
+    return ToolOutcome(capped(cleaned(text)), structured, bool(result.is_error), shown)
 
 
-def resource_text(result: ReadResourceResult) -> str:
+def resource_text(result: ReadResourceResult, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:
     """The text of a resource, cleaned and capped."""
     parts = [each.text for each in result.contents if isinstance(each, TextResourceContents)]
-    return capped(cleaned("\n".join(parts)))
+    return capped(cleaned("\n".join(parts)), limit_bytes=limit_bytes)
+
+
+def resource_bytes(result: ReadResourceResult) -> bytes:
+    """The bytes of a resource; none when it is a text, or not in the form it promised."""
+    parts = [each.blob for each in result.contents if isinstance(each, BlobResourceContents)]
+    try:
+        return b"".join(base64.b64decode(part, validate=True) for part in parts)
+    except binascii.Error:
+        return b""
+
+
+def _picture(block: ImageContent) -> bytes:
+    try:
+        return base64.b64decode(block.data, validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _text_of(block: object) -> str:

@@ -1,11 +1,14 @@
 """What a turn has of its user's workspace: call a tool, read a resource. A lost connection is made again, once."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.client.client import Client
 from mcp.shared.dispatcher import ProgressFnT
+from mcp_types import ElicitResult, InputResponses
+from pydantic import ValidationError
 
 from accounts.errors import NotIncluded
 from accounts.features import Switch, require_feature
@@ -14,8 +17,8 @@ from agents.errors import AgentFailed
 from agents.insisting import insist
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
-from agents.mcp.limits import READ_S, TOOL_S
-from agents.mcp.results import ToolOutcome, outcome_of, resource_text
+from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S
+from agents.mcp.results import ToolOutcome, outcome_of, resource_bytes, resource_text
 from agents.mcp.tools import ToolSet
 from provisioning.stages import OnStage
 
@@ -28,6 +31,24 @@ T = TypeVar("T")
 _BEHIND: dict[str, Switch] = {"deploy_strategy": "deploy"}
 # With these the workspace never began the call, so that sending it again can't repeat an effect.
 _NEVER_BEGAN = {Reason.UNREACHABLE, Reason.DENIED}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a tool that has asked is given: the answers by its keys, and its own state."""
+
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    state: str | None = None
+
+    def responses(self) -> InputResponses | None:
+        """The answers as the protocol has them; one that does not fit its form is a refusal to answer."""
+        found: InputResponses = {}
+        for key, answer in self.answers.items():
+            try:
+                found[key] = ElicitResult.model_validate(answer)
+            except ValidationError:
+                found[key] = ElicitResult(action="decline")
+        return found or None
 
 
 class Session:
@@ -49,28 +70,53 @@ class Session:
         *,
         on_progress: ProgressFnT | None = None,
         deadline_s: float = TOOL_S,
+        given: Given | None = None,
     ) -> ToolOutcome:
         """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception.
+
+        `given` says that its questions can be answered, and holds the answers so far; without it a tool that asks has failed.
 
         Raises AgentFailed `not_included` for a tool that the licence, as it is now, does not cover, or NotLicensed's code.
         """
         await _require(self._licence.user_id, name)
 
         async def send(client: Client) -> ToolOutcome:
-            return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
+            if given is None:
+                return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
+            return outcome_of(
+                await client.session.call_tool(
+                    name,
+                    arguments,
+                    progress_callback=on_progress,
+                    input_responses=given.responses(),
+                    request_state=given.state,
+                    allow_input_required=True,
+                )
+            )
 
         async def request(connection: Connection) -> ToolOutcome:
             return await connection.request(send, deadline_s=deadline_s)
 
         return await self._on_connection(request, repeatable=(await self.tools()).repeatable(name))
 
-    async def read_resource(self, uri: str) -> str:
-        """A resource's text, at most 64 KiB of it."""
+    async def read_resource(self, uri: str, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:
+        """A resource's text, at most `limit_bytes` of it."""
 
         async def send(client: Client) -> str:
-            return resource_text(await client.read_resource(uri))
+            return resource_text(await client.read_resource(uri), limit_bytes=limit_bytes)
 
         async def request(connection: Connection) -> str:
+            return await connection.request(send, deadline_s=READ_S)
+
+        return await self._on_connection(request, repeatable=True)
+
+    async def read_blob(self, uri: str) -> bytes:
+        """A resource's bytes."""
+
+        async def send(client: Client) -> bytes:
+            return resource_bytes(await client.read_resource(uri))
+
+        async def request(connection: Connection) -> bytes:
             return await connection.request(send, deadline_s=READ_S)
 
         return await self._on_connection(request, repeatable=True)

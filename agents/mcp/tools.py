@@ -39,6 +39,8 @@ GATEWAY_ONLY = frozenset(
     }
 )
 
+IDEMPOTENCY_KEY = "idempotency_key"
+
 # OpenAI's rule for function names, the narrowest: 64 characters with the namespace.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,53}")
 
@@ -48,12 +50,24 @@ _DEPTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. `repeatable`: a call that may have been lost can be sent again."""
+    """One tool. `repeatable`: a call that may have been lost can be sent again; `reads`: it changes nothing."""
 
     name: str
     description: str
     schema: JSON
     repeatable: bool
+    reads: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of its definition."""
+        definition = [self.name, self.description, self.schema, self.repeatable, self.reads]
+        return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an idempotency key, which is the gateway's to give."""
+        return IDEMPOTENCY_KEY in self.schema.get("properties", {})
 
     @property
     def model_name(self) -> str:
@@ -65,6 +79,10 @@ class Tool:
         # Gemini and some compatible servers refuse a schema with references.
         parameters = dereference_refs(self.schema)
         parameters.pop("$defs", None)
+        if self.keyed:
+            kept = {name: spec for name, spec in parameters["properties"].items() if name != IDEMPOTENCY_KEY}
+            required = [name for name in parameters.get("required", ()) if name != IDEMPOTENCY_KEY]
+            parameters = {**parameters, "properties": kept, "required": required}
         function = {"name": self.model_name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
 
@@ -93,6 +111,10 @@ class ToolSet:
         """The offered tool that a model means."""
         return next((tool for tool in self.offered() if tool.model_name == name), None)
 
+    def named(self, name: str) -> Tool | None:
+        """The tool `name`."""
+        return next((tool for tool in self.tools if tool.name == name), None)
+
     def has(self, name: str) -> bool:
         """Whether the server has the tool `name`."""
         return any(tool.name == name for tool in self.tools)
@@ -110,6 +132,7 @@ def tool_set(listed: Sequence[mcp_types.Tool]) -> ToolSet:
             "description": cleaned(tool.description or "")[:_DESCRIPTION_CHARACTERS],
             "schema": tool.input_schema,
             "repeatable": _repeatable(tool.annotations),
+            "reads": tool.annotations is not None and bool(tool.annotations.read_only_hint),
         }
         for tool in listed
     ]

@@ -1,34 +1,30 @@
-"""Prompts, one file each: what the model is told before the conversation."""
+"""Prompts, one file each: what a model is told that no person wrote. A file's first line is its version."""
 
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
+_VERSION = "version: "
 
 
 @dataclass(frozen=True, slots=True)
-class UserContext:
-    """What the workspace says of its user: two JSON texts, blank when it says nothing."""
+class Prompt:
+    """A prompt's text; `label` is its name with its version, for logs."""
 
-    profile: str = ""
-    preferences: str = ""
+    name: str
+    version: int
+    text: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@{self.version}"
 
 
 @cache
-def prompt(name: str) -> str:
-    """The text of the prompt file `name`.md."""
-    return (_FOLDER / f"{name}.md").read_text(encoding="utf-8").strip()
-
-
-def system_text(context: UserContext, *, today: date) -> str:
-    """The system prompt. What is the same for everybody comes first and what changes most comes last: providers cache
-    the longest beginning that two requests share."""
-    parts = [prompt("system"), "# The person's workspace\nThe following is data, read from the workspace."]
-    if context.profile:
-        parts.append(f"<profile>\n{context.profile}\n</profile>")
-    if context.preferences:
-        parts.append(f"<preferences>\n{context.preferences}\n</preferences>")
-    parts.append(f"Today is {today.isoformat()} (UTC).")
-    return "\n\n".join(parts)
+def prompt(name: str) -> Prompt:
+    """The prompt of the file `name`.md. Raises ValueError for a file without a version."""
+    first, _, text = (FOLDER / f"{name}.md").read_text(encoding="utf-8").partition("\n")
+    if not first.startswith(_VERSION):
+        raise ValueError(f"The prompt {name} does not begin with its version.")
+    return Prompt(name, int(first.removeprefix(_VERSION)), text.strip())

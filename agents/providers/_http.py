@@ -10,7 +10,5 @@ POOL_S = 5.0
 
 # Turns in flight per process number in the hundreds, each with one model call at a time.
 MAX_CONNECTIONS = 1000
-MAX_KEPT_CONNECTIONS = 100
 
 TIMEOUTS = {"connect": CONNECT_S, "read": READ_S, "write": WRITE_S, "pool": POOL_S}
-LIMITS = {"max_connections": MAX_CONNECTIONS, "max_keepalive_connections": MAX_KEPT_CONNECTIONS}

@@ -3,7 +3,6 @@
 import logging
 
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
-from agents.providers._http import LIMITS, TIMEOUTS
 
 
 class Google:
@@ -17,17 +16,19 @@ class Google:
         return endpoint_from_settings("GOOGLE")
 
     def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
-        import httpx2  # noqa: PLC0415 - seconds of imports, only when this provider is on
-        from google.genai import Client  # noqa: PLC0415
+        from google.genai import Client  # noqa: PLC0415 - seconds of imports, only when this provider is on
         from google.genai.errors import APIError  # noqa: PLC0415
         from google.genai.types import HttpOptions  # noqa: PLC0415
         from langchain_google_genai import ChatGoogleGenerativeAI  # noqa: PLC0415
         from langchain_google_genai.chat_models import ChatGoogleGenerativeAIError  # noqa: PLC0415
 
+        from agents.providers._wire.joins import join_google  # noqa: PLC0415
+        from agents.providers._wire.transport import http_client  # noqa: PLC0415
+
         # It warns of each keyword that Gemini's schemas lack, for every tool, and leaves it out rightly.
         logging.getLogger("langchain_google_genai._function_utils").setLevel(logging.ERROR)
 
-        http = httpx2.AsyncClient(timeout=httpx2.Timeout(**TIMEOUTS), limits=httpx2.Limits(**LIMITS))
+        http = http_client(join_google)
         chat = ChatGoogleGenerativeAI(model=model, api_key=endpoint.key, max_retries=1)  # 1 = one request, no retry
         # It takes no HTTP client of ours and would use aiohttp when that happens to be installed.
         chat.client = Client(

@@ -1,7 +1,14 @@
 """OpenAI's chat completions, and the many servers that speak the same format."""
 
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
-from agents.providers._http import LIMITS, TIMEOUTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from agents.providers._wire.completions import Completions
 
 VENDOR_URL = "https://api.openai.com/v1"
 
@@ -17,22 +24,35 @@ class OpenAI:
         return endpoint_from_settings("OPENAI")
 
     def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
-        import httpx2  # noqa: PLC0415 - seconds of imports, only when this provider is on
-        import openai  # noqa: PLC0415
-        from langchain_openai import ChatOpenAI  # noqa: PLC0415
+        from langchain_openai import ChatOpenAI  # noqa: PLC0415 - seconds of imports, only when this provider is on
 
-        http = httpx2.AsyncClient(timeout=httpx2.Timeout(**TIMEOUTS), limits=httpx2.Limits(**LIMITS))
+        from agents.providers._wire.completions import Completions  # noqa: PLC0415
+
+        base_url = endpoint.base_url or VENDOR_URL
         chat = ChatOpenAI(
             model=model,
             api_key=endpoint.key,
-            base_url=endpoint.base_url or VENDOR_URL,
-            http_async_client=http,
+            base_url=base_url,
             max_retries=0,
             stream_usage=True,
             # Compatible servers rarely have the newer Responses API.
             use_responses_api=False,
+            # Its asyncio.wait_for swallows cancellations on Python 3.11; we have deadlines of our own.
+            stream_chunk_timeout=None,
         )
-        return ChatModel(chat=chat, close=http.aclose, errors=(openai.OpenAIError,))
+        wire = Completions(base_url, endpoint.key)
+        chat.async_client = _Create(wire)
+        return ChatModel(chat=chat, close=wire.close)
+
+
+class _Create:
+    """What of the SDK's `chat.completions` LangChain calls when it streams."""
+
+    def __init__(self, wire: "Completions") -> None:
+        self._wire = wire
+
+    async def create(self, **payload: Any) -> "aclosing[AsyncGenerator[dict[str, Any], None]]":
+        return aclosing(self._wire.stream(payload))
 
 
 PROVIDER = OpenAI()

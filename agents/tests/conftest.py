@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
-from accounts.licences import Licence
+from accounts.licences import Licence, LicenceChange, active_licence, set_licence
 from agents import harness
 from agents.tests.doubles.workspace import running_workspace
 from agents.tests.engine import ScriptedBrain, TestWorker
@@ -44,6 +51,28 @@ def workspace(settings: Any, signing_key: str, workspace_folder: Path) -> Iterat
     with running_workspace(workspace_folder, user=USER, public_key=public_key_file()) as url:
         settings.MCP_SERVER_URL_ALLOWLIST = [url]
         yield licence(USER, url=f"{url}/mcp")
+
+
+@pytest.fixture(scope="module")
+def lasting_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of demo-pro's workspace, which runs as long as the module's tests: starting one takes seconds."""
+    folder = tmp_path_factory.mktemp("lasting")
+    public = load_pem_private_key(_signing_key().encode(), None).public_key()
+    public_key = folder / "public.pem"
+    public_key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with running_workspace(folder, user=USER, public_key=public_key) as url:
+        yield url
+
+
+@pytest.fixture
+async def mine(
+    lasting_workspace: str, settings: Any, signing_key: str, users: dict[str, str], pool: None
+) -> AsyncIterator[Licence]:
+    """demo-pro's licence, whose workspace is the lasting one."""
+    settings.MCP_SERVER_URL_ALLOWLIST = [lasting_workspace]
+    await sync_to_async(set_licence)(USER, LicenceChange(mcp_server_url=f"{lasting_workspace}/mcp"))
+    yield await active_licence(USER)
+    await harness.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,21 +13,23 @@ from accounts.licences import Licence
 from agents.aftercare import finish_for_another
 from agents.brain import Brain
 from agents.catalogue import Model
+from agents.conversations import create_conversation
 from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
-from agents.harness_types import Answer, Emit, Meter, TurnRequest
+from agents.harness_types import Answer, Emit, Said, TurnRequest
 from agents.journal import journal
 from agents.queue import claim_next, claim_uncared
 from agents.runner import TurnRun
 from agents.turns import Accepted, IncomingMessage, accept_message
+from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, Waits
 from gateway.db import connection
 from gateway.ids import new_uuid
 
 MODEL = "demo/demo"
 # A dollar for a million tokens of whatever kind.
 PRICED = Model(provider="test", name="priced", size="small", input=1, cached=1, output=1)
-ENDS = frozenset({"finish", "fail", "break"})
-CALLS = frozenset({"ask", "hear", "pay", "lose"})
+ENDS = frozenset({"finish", "fail", "break", "ask yes", "ask what"})
+COLOURS = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
 Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 
@@ -34,8 +37,11 @@ Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 class ScriptedBrain:
     """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. It keeps what it is to store.
 
-    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`; or `lose`
-    with the same, for one that fails.
+    `ask yes` and `ask what` end the attempt by waiting, at most so many seconds as they are given. Its state is what it said.
+
+    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`, or
+    `lose` with the same, for one that fails;
+    `look` takes up what joins the turn before one.
     """
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
@@ -44,13 +50,18 @@ class ScriptedBrain:
     stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     stored_order: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
+    resumed: dict[str, list[Resumed]] = field(default_factory=lambda: defaultdict(list))
+    joined: dict[str, list[Said]] = field(default_factory=dict)
     storing: bool = True
+    kept_model: str = ""
 
     def brain(self) -> Brain:
         return Brain(run=self.run, remember=self.remember)
 
-    async def run(self, request: TurnRequest, emit: Emit) -> Answer:
+    async def run(self, request: TurnRequest, emit: Emit) -> Answer | Waits:
         self.started.append(request.turn)
+        if request.resumed:
+            self.resumed[request.turn].append(request.resumed)
         await emit(Started(model=MODEL, reason="test", attempt=request.attempt))
         said = ""
         while True:
@@ -60,13 +71,29 @@ class ScriptedBrain:
                 await emit(Token(content=text))
             elif order == "finish":
                 messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
-                return Answer(content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages)
-            elif order in CALLS:
-                await _call(request.meter, order, text)
+                return Answer(
+                    content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages, kept_model=self.kept_model
+                )
+            elif order in {"ask yes", "ask what"}:
+                return waits(order, said, ttl_s=float(text or 1800))
+            elif order in {"ask", "hear", "pay", "lose", "look"}:
+                await self._call_model(request, order, text)
             elif order == "fail":
                 raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
             else:
                 raise ZeroDivisionError
+
+    async def _call_model(self, request: TurnRequest, order: str, text: str) -> None:
+        if order == "ask":
+            await request.meter.begin(PRICED, prompt_tokens=int(text))
+        elif order == "hear":
+            request.meter.heard(text)
+        elif order == "look":
+            self.joined[request.turn] = [*(self.joined.get(request.turn) or request.joined), *await request.more()]
+        elif order == "lose":
+            request.meter.took(Usage(*map(int, text.split("+"))))
+        else:
+            await request.meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
 
     async def remember(self, _licence: Licence, _conversation: str, turn: str, messages: list[dict[str, Any]]) -> None:
         if not self.storing:
@@ -75,15 +102,20 @@ class ScriptedBrain:
         self.stored_order.append(turn)
 
 
-async def _call(meter: Meter, order: str, text: str) -> None:
-    if order == "ask":
-        await meter.begin(PRICED, prompt_tokens=int(text))
-    elif order == "hear":
-        meter.heard(text)
-    elif order == "pay":
-        await meter.end(Usage(*map(int, text.split("+"))), tool_calls=1)
-    else:
-        meter.took(Usage(*map(int, text.split("+"))))
+def waits(order: str, said: str, *, ttl_s: float) -> Waits:
+    """What the scripted brain waits for."""
+    ttl, state = timedelta(seconds=ttl_s), {"said": said}
+    if order == "ask what":
+        return Waits(request=QuestionRequest(text="Which colour?", schema=COLOURS, ttl=ttl), state=state)
+    request = ApprovalRequest(
+        workflow="trading_analysis",
+        title="Deploy golden-cross to SPX",
+        details={"Strategy": "golden-cross", "Worst loss": "12.5 %"},
+        params={"fast": 50, "slow": 200},
+        covers={"strategy_version_digest": "abc", "risk_result": {"verdict": "acceptable"}},
+        ttl=ttl,
+    )
+    return Waits(request=request, state=state, usage=Usage(10, 0, 5, 0.1))
 
 
 @dataclass
@@ -125,7 +157,7 @@ class TestWorker:
         run, task = self.runs[turn]
         orders = self.brain.orders[turn, run.claim.attempts]
         await orders.put((order, text))
-        if order in {"ask", "pay"}:
+        if order in {"ask", "pay", "look"}:
             await orders.put(("hear", ""))
         while order not in ENDS and not orders.empty() and not task.done():  # noqa: ASYNC110 - nothing tells of a `get`
             await asyncio.sleep(0.001)
@@ -150,7 +182,13 @@ class TestWorker:
 
 
 async def say(
-    content: str, *, user: str = "demo-pro", channel: str = "web", external: str = "", conversation: str | None = None
+    content: str,
+    *,
+    user: str = "demo-pro",
+    channel: str = "web",
+    external: str = "",
+    conversation: str | None = None,
+    when_busy: str | None = None,
 ) -> Accepted:
     """Accept a message."""
     return await accept_message(
@@ -160,9 +198,23 @@ async def say(
             external_id=external or str(new_uuid()),
             content=content,
             conversation=conversation,
+            when_busy=when_busy,
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )
+
+
+async def something_waits(user: str, order: str = "ask yes", *, channel: str = "web") -> str:
+    """The id of an approval, or with `ask what` of a question, of a new turn that waits for it in a conversation of its own."""
+    conversation = (await create_conversation(user)).id
+    await say("Do it", user=user, channel=channel, conversation=conversation)
+    worker = await TestWorker(ScriptedBrain()).begin()
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, order)
+    await worker.done(turn)
+    await worker.lose_lease()
+    return str((await row(turn, "wait_id"))[0])
 
 
 async def let_retries_be_due() -> None:

@@ -31,6 +31,7 @@ class Talk:
         turn = new_id()
         self.events.clear()
         answer = await harness.run_agent(self.request(content, turn=turn, channel=channel, **choices), self.emit)
+        assert isinstance(answer, Answer)
         await append_turn(self.licence, self.conversation, turn, answer.messages)
         return answer
 
@@ -69,6 +70,11 @@ def openai(settings: Any, server: ScriptedServer) -> None:
 
 def says(*pieces: str) -> Reply:
     return sse(*events("openai", Spoken(text=pieces)))
+
+
+def breaks_off(*pieces: str) -> Reply:
+    """An answer whose stream ends before its end."""
+    return sse(*events("openai", Spoken(text=pieces, finished=False)))
 
 
 def calls(name: str, arguments: JSON | str, *, saying: str = "") -> Reply:

@@ -1,14 +1,16 @@
 """Turns in the admin: nobody's words, and dead ones tried again. Source: docs/operations.md, The admin."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEntry
-from agents.models import Conversation, Turn
+from agents.models import Approval, Conversation, Question, Turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TURNS = "/admin/agents/turn/"
@@ -105,3 +107,26 @@ def test_who_may_only_look_can_not_try_again() -> None:
 @pytest.mark.parametrize("address", ["a%00b/change/", "no-id/change/"])
 def test_a_turn_that_is_not_there_is_said_to_be_missing(staff: Client, address: str) -> None:
     assert staff.get(TURNS + address)["Location"] == "/admin/"
+
+
+def test_approvals_and_questions_are_shown_without_their_words(staff: Client) -> None:
+    turn, later = make(), timezone.now() + timedelta(minutes=30)
+    approval = Approval.objects.create(
+        turn=turn, user_id="ada", expires_at=later, workflow="trading_analysis", title="secret question",
+        details={"a": "secret answer"}, covered="secret history", digest="d1" * 32, comment="secret chat",
+    )  # fmt: skip
+    question = Question.objects.create(
+        turn=turn, user_id="ada", expires_at=later, text="secret question", schema={"a": "secret answer"}, state="answered",
+        values={"a": "secret history"},
+    )  # fmt: skip
+
+    pages = ""
+    for kind, row in (("approval", approval), ("question", question)):
+        address = f"/admin/agents/{kind}/"
+        pages += staff.get(address).content.decode() + staff.get(f"{address}{row.pk}/change/").content.decode()
+        assert list(staff.get(address, {"q": "ada"}).context["cl"].result_list) == [row]
+        assert staff.post(f"{address}{row.pk}/change/", {"state": "approved"}).status_code == 403
+
+    assert "d1" * 32 in pages
+    assert not [words for words in WORDS if words in pages]
+    assert list(staff.get("/admin/agents/question/", {"state": "pending"}).context["cl"].result_list) == []

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from psycopg import sql
 
+from agents.approvals import Decision, decide
 from agents.errors import Refused
 from agents.journal import clear_memory, journal
 from agents.outbox import batch
+from agents.questions import Reply, reply
 from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, say
 from agents.turns import cancel_turn
+from agents.waits import TABLES, expire_waits
 from gateway.db import close_pool, connection, open_pool
 
 T = TypeVar("T")
@@ -26,6 +29,9 @@ USERS = ("demo-pro", "demo-free")
 FINAL = {"done", "failed", "cancelled"}
 # Children before what they belong to.
 EMPTIED = (
+    "audit",
+    "approvals",
+    "questions",
     "outbox",
     "budget_reservations",
     "budgets",
@@ -74,9 +80,10 @@ class Engine(RuleBasedStateMachine):
         user=st.sampled_from(USERS),
         channel=st.sampled_from(["web", "telegram"]),
         number=st.integers(0, 5),
+        when_busy=st.sampled_from(["queue", "steer", "interrupt"]),
     )
-    def a_message_comes(self, user: str, channel: str, number: int) -> str:
-        accepted = self.do(say("Hello", user=user, channel=channel, external=str(number)))
+    def a_message_comes(self, user: str, channel: str, number: int, when_busy: str) -> str:
+        accepted = self.do(say("Hello", user=user, channel=channel, external=str(number), when_busy=when_busy))
         assert accepted.duplicate == (accepted.turn in self.accepted)
         if not accepted.duplicate:
             self.accepted[accepted.turn] = user
@@ -90,7 +97,9 @@ class Engine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 1),
-        order=st.sampled_from(["say", "ask", "pay", "finish", "fail", "give up", "break"]),
+        order=st.sampled_from(
+            ["say", "ask", "pay", "look", "finish", "fail", "give up", "break", "ask yes", "ask what"]
+        ),
         pick=st.randoms(),
     )
     def a_model_goes_on(self, which: int, order: str, pick: Any) -> None:
@@ -105,12 +114,39 @@ class Engine(RuleBasedStateMachine):
             "ask": ("ask", "100"),
             "pay": ("pay", "100+0+10"),
             "fail": ("fail", "retryable"),
+            "ask yes": ("ask yes", ""),
             "give up": ("fail", ""),
         }
+        if order == "look":
+            worker.runs[turn][0].steer()
         await worker.order(turn, *known.get(order, (order, "")))
-        if order not in {"say", "ask", "pay"}:
+        if order not in {"say", "ask", "pay", "look"}:
             await asyncio.wait([worker.runs[turn][1]], timeout=3)
             assert worker.runs[turn][1].done()
+
+    @rule(
+        choice=st.sampled_from(["approve", "reject", "answer", "expire"]),
+        user=st.sampled_from(USERS),
+        pick=st.randoms(),
+    )
+    def a_user_decides(self, choice: str, user: str, pick: Any) -> None:
+        self.do(self._decide(choice, user, pick))
+
+    async def _decide(self, choice: str, user: str, pick: Any) -> None:
+        waiting = await self._waiting("questions" if choice == "answer" else "approvals")
+        if not waiting:
+            return
+        wait, owner = pick.choice(waiting)
+        if user == owner or choice == "expire":
+            await decide_as(choice, wait, user=user)
+        else:
+            with pytest.raises(Refused):
+                await decide_as(choice, wait, user=user)
+
+    async def _waiting(self, table: str) -> list[tuple[str, str]]:
+        async with connection() as conn:
+            cursor = await conn.execute(f"SELECT id::text, user_id FROM {table} WHERE state = 'pending'")
+            return [(row[0], row[1]) for row in await cursor.fetchall()]
 
     @rule(which=st.integers(0, 1))
     def a_worker_is_killed(self, which: int) -> None:
@@ -168,10 +204,11 @@ class Engine(RuleBasedStateMachine):
             await worker.die()
         self.brain.orders.clear()
         last = await TestWorker(self.brain).begin()
-        for _ in range(4 * len(self.accepted) + 4):
+        for _ in range(5 * len(self.accepted) + 5):
             await let_retries_be_due()
             while await last.care():
                 pass
+            await all_expire()
             turn = await last.claim()
             if turn is None:
                 continue
@@ -181,24 +218,38 @@ class Engine(RuleBasedStateMachine):
     async def _check(self) -> None:
         async with connection() as conn:
             rows = await (
-                await conn.execute("SELECT id::text, state, attempts, holder, content, answer, dead FROM turns")
+                await conn.execute(
+                    "SELECT id::text, state, attempts, holder, content, answer, dead, waits, joined_to FROM turns"
+                )
             ).fetchall()
         assert {row[0] for row in rows} == set(self.accepted)
         assert all(row[1] in FINAL and row[2] <= 4 and row[3] is None for row in rows), rows
-        withdrawn = {row[0] for row in rows if row[1] == "cancelled" and row[2] == 0}
+        withdrawn = {row[0] for row in rows if row[1] == "cancelled" and row[2] + row[7] == 0}
         dead = {row[0] for row in rows if row[6]}
+        joined = {row[0] for row in rows if row[8]}
         assert all(row[1] == "failed" and row[4] for row in rows if row[0] in dead), "its question is kept for a retry"
-        assert set(self.brain.stored) == set(self.accepted) - withdrawn - dead
-        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn | dead), (
+        assert set(self.brain.stored) == set(self.accepted) - withdrawn - dead - joined
+        assert all(row[4] == row[5] == "" for row in rows if row[0] not in withdrawn | dead | joined), (
             "what is stored there is erased here"
         )
         async with batch(limit=1000) as (_, told):
-            assert sorted(row.turn or "" for row in told) == sorted(
-                turn for turn, channel in self.channels.items() if channel != "web"
+            ends = [row.turn or "" for row in told if row.kind in FINAL]
+            assert sorted(turn for turn in ends if turn not in joined) == sorted(
+                turn for turn, channel in self.channels.items() if channel != "web" and turn not in joined
             )
+            assert len(set(ends)) == len(ends)
+            asked, settled = (
+                sorted(
+                    str(each.payload.get("approval") or each.payload.get("question"))
+                    for each in told
+                    if each.kind in kinds
+                )
+                for kinds in ({"approval", "question"}, {"approval_settled", "question_settled"})
+            )
+            assert asked == settled
         await self._check_books()
         for turn in self.accepted:
-            await self._check_journal(turn)
+            await self._check_journal(turn, joined=turn in joined)
 
     async def _check_books(self) -> None:
         """Nothing stays set aside, each step is booked in both books or in none, each turn counts once."""
@@ -209,19 +260,48 @@ class Engine(RuleBasedStateMachine):
                 " (SELECT COALESCE(sum(tokens_used), 0) FROM budgets)"
                 " - (SELECT COALESCE(sum(input_tokens + output_tokens), 0) FROM usage),"
                 " (SELECT COALESCE(sum(turns), 0) FROM usage) - (SELECT count(*) FROM turns WHERE metered),"
-                " (SELECT count(*) FROM turns WHERE NOT metered AND state <> 'cancelled')"
+                " (SELECT count(*) FROM turns WHERE NOT metered AND state <> 'cancelled'),"
+                " (SELECT count(*) FROM approvals WHERE state = 'pending')"
+                " + (SELECT count(*) FROM questions WHERE state = 'pending'),"
+                " (SELECT count(*) FROM audit WHERE action LIKE 'approval.%' OR action LIKE 'question.%')"
+                " - (SELECT count(*) FROM approvals) - (SELECT count(*) FROM questions)"
             )
-            assert await cursor.fetchone() == (0, 0, 0, 0, 0)
+            assert await cursor.fetchone() == (0, 0, 0, 0, 0, 0, 0)
 
-    async def _check_journal(self, turn: str) -> None:
+    async def _check_journal(self, turn: str, *, joined: bool) -> None:
         found = await journal().read(turn, after=0)
         if found is None:
             return
         frames = [json.loads(frame) for frame in found.frames]
         assert [frame["seq"] for frame in frames] == list(range(found.first, found.next))
         assert sum(frame["type"] in FINAL for frame in frames) <= 1
+        for asked in ("approval", "question"):
+            shown = [frame[asked] for frame in frames if frame["type"] == asked]
+            settled = [frame[asked] for frame in frames if frame["type"] == f"{asked}_settled"]
+            assert len(set(shown)) == len(shown), "an approval is shown once"
+            assert len(set(settled)) == len(settled)
+            assert set(shown) <= set(settled) or found.first > 1
+        assert not joined or frames[-1]["type"] in FINAL
         if frames and frames[-1]["type"] == "done":
             assert frames[-1]["content"] == _shown(frames)
+
+
+async def decide_as(choice: str, wait: str, *, user: str) -> None:
+    if choice == "answer":
+        await reply(Reply(question=wait, user_id=user, channel="web", values={"colour": "red"}))
+    elif choice == "expire":
+        await all_expire()
+    else:
+        verdict: Any = choice
+        await decide(Decision(approval=wait, choice=verdict, user_id=user, channel="telegram"))
+
+
+async def all_expire() -> None:
+    """The time to decide is over, for everything that waits."""
+    async with connection() as conn:
+        for table in TABLES.values():
+            await conn.execute(f"UPDATE {table} SET expires_at = clock_timestamp() WHERE state = 'pending'")
+    await expire_waits()
 
 
 def _shown(frames: list[dict[str, Any]]) -> str:

@@ -21,7 +21,9 @@ from accounts.licences import Licence
 from agents import harness
 from agents.errors import AgentFailed
 from agents.events import Event, Started, ToolCall, ToolProgress, ToolResult
+from agents.harness_types import Answer, Said
 from agents.history import append_turn, read_history
+from agents.prompts import prompt
 from agents.tests.doubles.http_server import scripted_server, sse
 from agents.tests.doubles.mcp_double import mcp_double, progress_then, result, text, tool
 from agents.tests.licences import licence
@@ -111,11 +113,21 @@ async def test_the_prompt_begins_with_what_never_changes(talk: Talk, settings: A
         await talk.say("Hello?")
 
     messages = server.asked[0].body["messages"]
-    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "assistant", "user"]
-    system = messages[0]["content"]
-    assert system.index("You are Dexorder's trading assistant") == 0
-    assert system.index("<profile>") < system.index("I trade only futures") < system.index("<preferences>")
-    assert system.index("<preferences>") < system.index("Today is ")
+    assert [message["role"] for message in messages] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+        "user",
+    ]
+    assert messages[0]["content"] == prompt("system").text
+    aside, asked = messages[-2]["content"], messages[-1]["content"]
+    assert asked == "Hello?"
+    assert aside.startswith("<context>")
+    assert aside.index("Today is ") < aside.index("<profile>") < aside.index("<memories>\n- I trade only futures")
+    assert "used_bytes" not in aside
 
 
 async def test_the_preferred_model_answers_until_the_conversation_has_one(talk: Talk, settings: Any) -> None:
@@ -168,6 +180,7 @@ async def test_tools_that_do_not_depend_on_each_other_run_at_once(settings: Any,
             watch = Watch(licence(USER, url=double.url))
             answer = await harness.run_agent(watch.request("Go"), watch.emit)
 
+    assert isinstance(answer, Answer)
     assert (answer.content, most) == ("Both.", 2)
 
 
@@ -204,6 +217,7 @@ async def test_a_server_without_context_or_history_still_serves_its_tools(settin
         talk = Talk(licence(USER, url=double.url))
         answer = await harness.run_agent(talk.request("Go"), talk.emit)
 
+    assert isinstance(answer, Answer)
     assert answer.content == "Seen."
     assert (await _history(talk)) == "workspace_unreachable"
 
@@ -225,9 +239,30 @@ def test_tracing_stays_off_whatever_the_environment_says() -> None:
     """Source: LangSmith never on by accident."""
     script = (
         "import django; django.setup()\n"
-        "import agents.turn_run\n"
+        "import agents.turn_run, agents.workflow_graph\n"
         "from langsmith.utils import tracing_is_enabled\n"
         "assert tracing_is_enabled() is False\n"
     )
     names = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2")
     subprocess.run([sys.executable, "-c", script], env={**os.environ, **dict.fromkeys(names, "true")}, check=True)
+
+
+async def test_what_the_user_adds_goes_into_the_models_next_call_and_into_the_history(
+    talk: Talk, settings: Any
+) -> None:
+    added = [[], [Said("In weeks, please", "telegram")]]
+
+    async def more() -> list[Said]:
+        return added.pop(0)
+
+    async with scripted_server(calls("list_instruments", {}), says("In weeks.")) as server:
+        openai(settings, server)
+        answer = await talk.say("RSI of SPX?", joined=(Said("Be brief", "web"),), more=more)
+
+    first, second = (asked.body["messages"] for asked in server.asked)
+    assert [message["content"] for message in first[-2:]] == ["RSI of SPX?", "Be brief"]
+    assert [message["role"] for message in second[-3:]] == ["assistant", "tool", "user"]
+    assert second[-1]["content"] == "In weeks, please"
+    said = [(each["content"], each["channel"]) for each in answer.messages if each["role"] == "user"]
+    assert said == [("RSI of SPX?", "web"), ("Be brief", "web"), ("In weeks, please", "telegram")]
+    assert [each["role"] for each in answer.messages] == ["user", "user", "assistant", "tool", "user", "assistant"]

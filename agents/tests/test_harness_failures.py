@@ -58,14 +58,15 @@ async def test_an_agent_that_goes_round_in_circles_is_stopped(talk: Talk, settin
     assert len(server.asked) == MOST_STEPS
 
 
-async def test_a_provider_that_is_down_fails_the_attempt_after_started(talk: Talk, settings: Any) -> None:
+async def test_a_provider_that_is_down_fails_the_attempt_after_three_of_its_models(talk: Talk, settings: Any) -> None:
     async with scripted_server(Reply(503)) as server:
         openai(settings, server)
         with pytest.raises(AgentFailed) as failed:
             await talk.say("Go")
 
     assert (failed.value.code, failed.value.retryable) == ("provider_unavailable", True)
-    assert talk.kinds() == ["started"]
+    assert talk.kinds() == ["started"] * 3
+    assert [asked.body["model"] for asked in server.asked] == ["scripted", "gpt-5.4-mini", "gpt-5.4"]
 
 
 class Booked(Unmetered):
@@ -86,7 +87,8 @@ async def test_an_empty_answer_is_booked_by_the_vendors_figure(talk: Talk, setti
         with pytest.raises(AgentFailed, match="empty answer"):
             await talk.say("Go", meter=booked)
 
-    assert booked.taken == [Usage(100, 60, 5)]
+    # So is each of the models that were asked instead.
+    assert set(booked.taken) == {Usage(100, 60, 5)}
 
 
 async def test_a_model_that_the_licence_does_not_cover_is_refused(talk: Talk, settings: Any) -> None:

@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from agents.transcript import HISTORY_CHARACTERS, INTERRUPTED, STORED_RESULT_BYTES, recalled, repaired, stored
+from agents.estimates import prompt_tokens
+from agents.prompt_marks import is_kept
+from agents.transcript import INTERRUPTED, STORED_RESULT_BYTES, recalled, repaired, stored
+from agents.window import HISTORY_TOKENS
 
 JSON = dict[str, Any]
 CALL: JSON = {"id": "call-1", "name": "look", "arguments": {"symbol": "SPX"}}
@@ -66,16 +69,34 @@ def test_a_long_argument_is_stored_in_short() -> None:
     assert kept["tool_calls"][0]["arguments"]["n"] == 1
 
 
-def test_of_a_long_talk_the_newest_is_recalled() -> None:
+def long_talk(turns: int) -> list[JSON]:
     talk: list[JSON] = []
-    for number in range(100):
-        talk += [{"role": "user", "content": f"{number} " + "x" * 2_000}, {"role": "assistant", "content": "y" * 2_000}]
-    messages = recalled(talk)
+    for number in range(turns):
+        said = {"role": "user", "content": f"{number} " + "x" * 2_000, "turn": f"turn-{number}"}
+        talk += [said, {"role": "assistant", "content": "y" * 2_000, "turn": f"turn-{number}"}]
+    return talk
+
+
+def test_of_a_long_talk_the_newest_is_recalled() -> None:
+    messages = recalled(long_talk(100))
 
     assert isinstance(messages[0], HumanMessage)
     assert messages[-1].text.startswith("y")
-    assert sum(len(message.text) for message in messages) <= HISTORY_CHARACTERS
-    assert len(messages) > 40
+    assert HISTORY_TOKENS / 2 - 1_400 < prompt_tokens(messages) <= HISTORY_TOKENS
+
+
+def test_what_is_recalled_begins_at_the_same_message_for_many_turns() -> None:
+    """Source: DESIGN.md, Harness: providers cache the longest beginning that two prompts share."""
+    begins = [recalled(long_talk(turns))[0].text.split()[0] for turns in range(1, 101)]
+
+    assert len(set(begins)) < 10
+    assert begins == sorted(begins, key=int)
+
+
+def test_the_ends_of_the_last_two_turns_are_marked() -> None:
+    messages = recalled(long_talk(5))
+
+    assert [index for index, message in enumerate(messages) if is_kept(message)] == [7, 9]
 
 
 messages_ = st.lists(

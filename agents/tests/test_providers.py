@@ -5,11 +5,13 @@ Source: DESIGN.md, Agent: Providers; the traps of each vendor's package that are
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
+from agents.circuits import Trouble
 from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.mcp.tools import Tool, ToolSet
@@ -19,7 +21,7 @@ from agents.providers import NO_KEY, ApiEndpoint, ChatModel, providers, switched
 from agents.tests.doubles.http_server import Reply, scripted_server, sse
 from agents.tests.doubles.vendors import Spoken as Wire
 from agents.tests.doubles.vendors import events, tool_results, tool_schemas
-from agents.vendor_errors import VENDOR_ERRORS
+from agents.vendor_errors import VENDOR_ERRORS, VendorFailed
 
 VENDORS = ["anthropic", "google", "openai", "openrouter"]
 KEY = "sk-secret-key-of-the-operator"
@@ -81,13 +83,13 @@ def base_url(vendor: str, url: str) -> str:
     return url if vendor in {"anthropic", "google"} else f"{url}/v1"
 
 
-async def test_text_streams_piece_by_piece_and_its_usage_is_counted(vendor: str, ask: Ask) -> None:
+async def test_text_streams_and_its_usage_is_counted(vendor: str, ask: Ask) -> None:
     """Source: DESIGN.md, Protocol: usage {input_tokens, cached_tokens, output_tokens}."""
     said: list[str] = []
     async with scripted_server(sse(*events(vendor, Wire(text=("The RSI ", "is ", "41."))))) as server:
         spoken = await ask(server.url, said=said)
 
-    assert said == ["The RSI ", "is ", "41."]
+    assert "".join(said) == "The RSI is 41."
     assert spoken.message.text == "The RSI is 41."
     assert spoken.usage == Usage(input_tokens=100, cached_tokens=60, output_tokens=5)
 
@@ -181,6 +183,92 @@ async def test_an_error_status_is_one_request_and_a_sentence_without_secrets(
     assert len(server.asked) == 1
     assert KEY not in failed.value.message
     assert "http" not in failed.value.message
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_what_the_server_asks_to_wait_is_heard(ask: Ask, status: int) -> None:
+    """Also of Gemini, whose package ignores it."""
+    async with scripted_server(Reply(status, b"{}", headers=(("Retry-After", "17"),))) as server:
+        with pytest.raises(VendorFailed) as failed:
+            await ask(server.url)
+
+    assert failed.value.trouble == Trouble(wait_s=17.0)
+
+
+NO_CREDIT = {
+    "anthropic": (
+        400,
+        {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."},
+    ),
+    "google": (429, {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Your prepayment credits are depleted."}),
+    "openai": (429, {"code": "insufficient_quota", "message": "You exceeded your current quota, check your plan."}),
+    "openrouter": (402, {"code": 402, "message": "Insufficient credits."}),
+}
+
+
+async def test_an_account_without_credit_is_told_from_a_busy_one(vendor: str, ask: Ask) -> None:
+    status, error = NO_CREDIT[vendor]
+    async with scripted_server(Reply(status, json.dumps({"type": "error", "error": error}).encode())) as server:
+        with pytest.raises(VendorFailed) as failed:
+            await ask(server.url)
+
+    assert failed.value.trouble == Trouble("provider", billing=True)
+    assert failed.value.message == "This service's account at The vendor has no credit left."
+
+
+TOO_LONG = {
+    "anthropic": {"type": "invalid_request_error", "message": "prompt is too long: 210000 tokens > 200000 maximum"},
+    "google": {
+        "code": 400,
+        "status": "INVALID_ARGUMENT",
+        "message": "The input token count (2) exceeds the maximum (1).",
+    },
+    "openai": {"code": "context_length_exceeded", "message": "This model's maximum context length is 1 token."},
+    "openrouter": {"code": 400, "message": "This endpoint's maximum context length is 1 token."},
+}
+
+
+async def test_a_prompt_that_is_too_long_is_told(vendor: str, ask: Ask) -> None:
+    async with scripted_server(Reply(400, json.dumps({"type": "error", "error": TOO_LONG[vendor]}).encode())) as server:
+        with pytest.raises(VendorFailed) as failed:
+            await ask(server.url)
+
+    assert (failed.value.code, failed.value.trouble) == ("context_too_long", Trouble("request"))
+
+
+async def test_a_slow_first_byte_is_waited_for(vendor: str, ask: Ask) -> None:
+    slow = replace(sse(*events(vendor, Wire(text=("At last.",)))), after_s=0.3)
+    async with scripted_server(slow) as server:
+        assert (await ask(server.url)).message.text == "At last."
+
+
+async def test_a_picture_in_the_question_reaches_the_model(vendor: str, ask: Ask) -> None:
+    picture = {"type": "image", "base64": "aGVsbG8=", "mime_type": "image/png"}
+    question = HumanMessage(content=[{"type": "text", "text": "What is this?"}, picture])
+    async with scripted_server(sse(*events(vendor, Wire(text=("A chart.",))))) as server:
+        await ask(server.url, [question])
+
+    sent = json.dumps(server.asked[0].body)
+    assert "aGVsbG8=" in sent
+    assert "image/png" in sent
+
+
+async def test_thoughts_are_not_shown(vendor: str, ask: Ask) -> None:
+    said: list[str] = []
+    async with scripted_server(sse(*events(vendor, Wire(text=("41.",), thoughts=("Hm", "m."))))) as server:
+        spoken = await ask(server.url, said=said)
+
+    assert ("".join(said), spoken.message.text) == ("41.", "41.")
+
+
+async def test_a_key_is_not_taken_elsewhere_by_a_redirect(vendor: str, ask: Ask) -> None:
+    async with scripted_server(sse(*events(vendor, Wire(text=("Hi",))))) as other:
+        there = (("Location", f"{other.url}/v1/chat/completions"),)
+        async with scripted_server(Reply(307, b"", headers=there)) as server:
+            with pytest.raises(AgentFailed):
+                await ask(server.url)
+
+    assert other.asked == []
 
 
 async def test_a_server_that_is_not_there_is_a_failure(ask: Ask) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.catalogue import Catalogue, Model
+from agents.complexity import Ask, Demand, judge
 from agents.errors import AgentFailed
 from agents.routing import Offer, Wishes, choose
 
@@ -43,6 +44,7 @@ ALL = replace(PRO, licensed=None)
         (Wishes(None, "openai/other", "anthropic/small"), PRO, "openai/other", "this conversation uses this model"),
         (Wishes(None, None, "openai/other"), PRO, "openai/other", "your preferred model"),
         (Wishes(None, "google/off", "openai/other"), PRO, "openai/other", "your preferred model"),
+        (Wishes(None, "anthropic/small", settled=False), PRO, "anthropic/small", "this conversation uses this model"),
         (Wishes(None, "anthropic/large", "gone/model"), FREE, "anthropic/small", "the default model for your licence"),
     ],
 )
@@ -109,3 +111,102 @@ def test_no_way_in_leads_to_a_model_that_the_licence_does_not_cover(
     assert model.default or licensed is None or model.size in licensed
     assert model.licensed(licensed), "what is looked at before each model call"
     assert model.provider != "google"
+
+
+SIMPLE, COMPLEX, NORMAL = Demand("simple", "a short question"), Demand("complex", "what is attached"), Demand()
+BROKEN = frozenset({"anthropic/large"})
+AWAY = frozenset({"anthropic"})
+
+
+@pytest.mark.parametrize(
+    ("wishes", "offer", "demand", "shut", "chosen", "reason"),
+    [
+        (Wishes(), PRO, SIMPLE, (), "anthropic/small", "a small model for a short question"),
+        (Wishes(), PRO, COMPLEX, (), "anthropic/large", "a large model for what is attached"),
+        (Wishes(), PRO, NORMAL, (), "anthropic/large", "the default model for your licence"),
+        (Wishes(), FREE, COMPLEX, (), "anthropic/small", "the default model for your licence"),
+        (Wishes(), replace(PRO, default=NAMED), SIMPLE, (), "local/mine", "the default model here"),
+        (
+            Wishes(),
+            replace(PRO, default_provider="openai"),
+            COMPLEX,
+            (),
+            "openai/other",
+            "the default provider's model for your licence",
+        ),
+        (Wishes("anthropic/large"), PRO, SIMPLE, (), "anthropic/large", "you chose this model"),
+        (Wishes(None, None, "anthropic/large"), PRO, SIMPLE, (), "anthropic/large", "your preferred model"),
+        (
+            Wishes(None, "anthropic/small", settled=False),
+            PRO,
+            COMPLEX,
+            (),
+            "anthropic/large",
+            "a large model for what is attached",
+        ),
+        (
+            Wishes(None, "anthropic/small", settled=True),
+            PRO,
+            COMPLEX,
+            (),
+            "anthropic/small",
+            "this conversation uses this model",
+        ),
+        (
+            Wishes(None, "anthropic/large", settled=False),
+            PRO,
+            SIMPLE,
+            (),
+            "anthropic/large",
+            "this conversation uses this model",
+        ),
+        (Wishes(), PRO, COMPLEX, BROKEN, "anthropic/small", "anthropic/large has a problem at the moment"),
+        (Wishes("large"), PRO, NORMAL, AWAY, "openai/other", "anthropic/large has a problem at the moment"),
+        (Wishes(), FREE, NORMAL, AWAY | {"openai"}, "anthropic/small", "the default model for your licence"),
+        (
+            Wishes("anthropic/tiny"),
+            replace(
+                PRO, catalogue=Catalogue((Model(provider="anthropic", name="tiny", size="small", context=5000), LARGE))
+            ),
+            Demand(tokens=4000),
+            (),
+            "anthropic/large",
+            "anthropic/tiny is too small for this message",
+        ),
+    ],
+)
+def test_what_the_request_needs_decides_where_nobody_chose(
+    wishes: Wishes, offer: Offer, demand: Demand, shut: frozenset[str], chosen: str, reason: str
+) -> None:
+    choice = choose(wishes, offer, demand=demand, shut=frozenset(shut))
+
+    assert (choice.model.spec, choice.reason) == (chosen, reason)
+
+
+def test_standbys_are_the_licensed_models_in_the_files_order_the_broken_ones_last() -> None:
+    choice = choose(Wishes("openai/other"), PRO, shut=frozenset({"anthropic/small"}))
+
+    assert [model.spec for model in choice.others] == ["anthropic/large", "anthropic/small"]
+    assert choose(Wishes("anthropic/small"), FREE).others == (OTHER,)
+
+
+@pytest.mark.parametrize(
+    ("ask", "level", "why"),
+    [
+        (Ask("RSI of SPX?"), "simple", "a short question"),
+        (Ask("What is my name?", history_tokens=5000), "simple", "a short question"),
+        (Ask("Tell me of it. " * 20), "normal", ""),
+        (Ask("Backtest a cross of two averages on SPX"), "complex", "work with several tools (backtest)"),
+        (Ask("Is my portfolio safe?"), "complex", "work with several tools (portfolio)"),
+        (Ask("What is this?", attachments=1), "complex", "what is attached"),
+        (Ask("Mend this:\n```\nx = 1\n```"), "complex", "a request with code"),
+        (Ask("1. RSI\n2. MACD\n3. ATR"), "complex", "several questions at once"),
+        (Ask("Up? Down? Sideways?"), "complex", "several questions at once"),
+        (Ask("word " * 300), "complex", "a long request"),
+        (Ask("And now?", history_tokens=30_000), "complex", "a long conversation"),
+    ],
+)
+def test_a_request_is_judged_by_what_it_says_and_comes_with(ask: Ask, level: str, why: str) -> None:
+    demand = judge(ask)
+
+    assert (demand.level, demand.why) == (level, why)

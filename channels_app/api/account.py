@@ -74,7 +74,7 @@ class ModelsView(ApiView):
 
     @described("list_models", {200: shapes.Models})
     def get(self, request: Request) -> Response:
-        """200 {models, default}: the default is what answers unless somebody chooses (null when there is none)."""
+        """200 {models, default}: the default answers where neither somebody nor what is asked decides (null = none)."""
         licence = async_to_sync(active_licence)(user_of(request))
         listed = [model_json(model) for model in offer(licence).models()]
         return Response({"models": listed, "default": model_now(licence) or None})

@@ -7,25 +7,7 @@ from agents.errors import Refused
 from channels_app.api.base import ApiView, user_of, validated
 from channels_app.api.openapi import described
 from channels_app.api.paging import ListQuery, no_cursor
-from channels_app.api.shapes import Approvals, Schedules, Uploads
-
-
-class ApprovalsView(ApiView):
-    """What waits for the user's yes or no."""
-
-    @described("list_approvals", {200: Approvals}, query=ListQuery)
-    def get(self, request: Request) -> Response:
-        """Nothing yet."""
-        return _empty(request, "approvals")
-
-
-class DecisionView(ApiView):
-    """The user's yes or no."""
-
-    @described("decide_approval", {}, refusals=(501,))
-    def post(self, request: Request, approval: str) -> Response:  # noqa: ARG002 - the route's
-        """Not available yet."""
-        raise _not_yet()
+from channels_app.api.shapes import Uploads
 
 
 class UploadsView(ApiView):
@@ -37,20 +19,6 @@ class UploadsView(ApiView):
         return _empty(request, "uploads")
 
     @described("add_upload", {}, refusals=(501,))
-    def post(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
-        """Not available yet."""
-        raise _not_yet()
-
-
-class SchedulesView(ApiView):
-    """What the agent does by itself at set times."""
-
-    @described("list_schedules", {200: Schedules}, query=ListQuery)
-    def get(self, request: Request) -> Response:
-        """None yet."""
-        return _empty(request, "schedules")
-
-    @described("add_schedule", {}, refusals=(501,))
     def post(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
         """Not available yet."""
         raise _not_yet()

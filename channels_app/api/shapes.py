@@ -9,6 +9,8 @@ from accounts.tiers import Features, Limits
 from agents.preferences import Preferences
 
 Count = Annotated[int, Field(ge=0)]
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Where it is told.")]
 
 
 class Shape(BaseModel):
@@ -132,7 +134,7 @@ class Model(Shape):
 
 
 class Models(Shape):
-    """The models of the licence; `default` answers unless somebody chooses."""
+    """The models of the licence; `default` answers where neither somebody nor what is asked decides."""
 
     models: list[Model]
     default: str | None
@@ -177,6 +179,25 @@ class Turn(Shape):
     ms: Count
 
 
+class OpenTurn(Shape):
+    """A message that is not answered yet; `position` counts those of its conversation that come first, `joined_to` is the
+    turn in whose answer it is taken up."""
+
+    turn: str
+    conversation: str
+    channel: str
+    state: Literal["queued", "running", "awaiting_approval", "awaiting_answer"]
+    content: str
+    position: Count
+    joined_to: str | None
+
+
+class OpenTurns(Shape):
+    """The messages that are not answered yet, the oldest first, at most 200."""
+
+    turns: list[OpenTurn]
+
+
 class Workspace(Shape):
     """A workspace; `detail` is a sentence for the user, `last_cause` null when its last start went well."""
 
@@ -193,10 +214,55 @@ class AllPreferences(Preferences):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
-class Approvals(Page):
-    """Approvals."""
+class Approval(Shape):
+    """Something that is done only if the user says yes. `title` and `details` are empty once they are no longer kept.
 
-    approvals: Annotated[list[dict[str, Any]], Field(max_length=0)]
+    `by_channel` is where it was decided: `gateway` by its time, blank before, or when its message was stopped.
+    """
+
+    id: str
+    turn: str
+    conversation: str
+    workflow: str
+    title: str
+    details: dict[str, Any]
+    digest: str
+    state: Literal["pending", "approved", "rejected", "expired", "cancelled"]
+    by_channel: str
+    comment: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+class Approvals(Page):
+    """Approvals, the newest first."""
+
+    approvals: list[Approval]
+
+
+class Question(Shape):
+    """Something that only the user knows; `schema` is the JSON Schema of the values to answer with."""
+
+    # pydantic's own `schema` is in the way of the name.
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+    id: str
+    turn: str
+    conversation: str
+    text: str
+    values_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    state: Literal["pending", "answered", "declined", "expired", "cancelled"]
+    by_channel: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+class Questions(Page):
+    """Questions, the newest first."""
+
+    questions: list[Question]
 
 
 class Uploads(Page):
@@ -205,7 +271,73 @@ class Uploads(Page):
     uploads: Annotated[list[dict[str, Any]], Field(max_length=0)]
 
 
-class Schedules(Page):
-    """Schedules."""
+class Task(Shape):
+    """What is done, and when by the clock of `time_zone`; `day` null unless it is weekly."""
 
-    schedules: Annotated[list[dict[str, Any]], Field(max_length=0)]
+    every: Literal["daily", "weekdays", "weekly"]
+    day: Day | None
+    at: str
+    time_zone: str
+    text: str
+
+
+class Alert(Shape):
+    """Of which price is told; prices are decimal numbers as text. `delivered_at` is when a platform said that it had shown it."""
+
+    symbol: str
+    direction: Literal["above", "below"]
+    level: str
+    last_price: str | None
+    fired_at: datetime | None
+    delivered_at: datetime | None
+
+
+class Schedule(Shape):
+    """A task or an alert: one of `task` and `alert` is null. `reason` says why it is paused, or can't be checked."""
+
+    id: str
+    number: Count
+    kind: Literal["task", "alert"]
+    channel: str
+    state: Literal["active", "paused"]
+    reason: str
+    due_at: datetime
+    created_at: datetime
+    run_at: datetime | None
+    task: Task | None
+    alert: Alert | None
+
+
+class Schedules(Page):
+    """Schedules, by number."""
+
+    schedules: list[Schedule]
+
+
+class NewTask(Shape):
+    """A task to add; without a time zone in that of the user's preferences. `day` for a weekly one, and no other."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["task"]
+    every: Literal["daily", "weekdays", "weekly"]
+    at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Time of day, HH:MM.")]
+    text: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]*$", description="What to do.")]
+    day: Day | None = None
+    time_zone: Annotated[str, Field(min_length=1, max_length=64, description="IANA name.")] | None = None
+    channel: ChannelName = "web"
+
+
+class NewAlert(Shape):
+    """An alert to add."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["alert"]
+    symbol: Annotated[str, Field(pattern=r"^[A-Za-z0-9^][A-Za-z0-9 &._:/'-]{0,63}$")]
+    direction: Literal["above", "below"]
+    level: Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,12})?$", description="A price above 0, as text.")]
+    channel: ChannelName = "web"
+
+
+NewSchedule = Annotated[NewTask | NewAlert, Field(discriminator="kind")]

@@ -1,5 +1,6 @@
 """Messages over HTTP: sent, looked at, cancelled."""
 
+from dataclasses import asdict
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -8,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import turns
+from agents.positions import open_line
 from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of
 from channels_app.api.openapi import Counted, body_of, described
@@ -23,7 +25,13 @@ MESSAGE = body_of(Message, optional="type", example={"content": "Hello, AI!"})
 
 
 class TurnsView(ApiView):
-    """New messages."""
+    """Messages: new ones, and those that are not answered yet."""
+
+    @described("list_open_turns", {200: shapes.OpenTurns})
+    def get(self, request: Request) -> Response:
+        """200 {turns}: what runs, and what waits; each can be cancelled."""
+        found = async_to_sync(open_line)(user_of(request))
+        return Response({"turns": [asdict(turn) for turn in found]})
 
     @described("send_message", {202: Counted(Accepted)}, body=MESSAGE, refusals=(404, 409, 429, 501))
     def post(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Chat platforms: one file each, exposing `CHANNEL`. The folder is the list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -32,6 +32,26 @@ class Inbound:
     address: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """Somebody pressed a button under a message of ours. `token` is the button's, `query` what the platform wants answered.
+
+    `sender` is the account, as in a channel link.
+    """
+
+    sender: str
+    token: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button under a message: its words, and the token that a Press brings back (at most 64 bytes)."""
+
+    label: str
+    token: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """A request that is none of our business; `kind` says in a word what it was."""
@@ -61,7 +81,7 @@ class Channel(Protocol):
     def signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the body is the platform's own; for platforms that sign."""
 
-    def parse(self, update: Any) -> Inbound | Ignored:
+    def parse(self, update: Any) -> Inbound | Press | Ignored:
         """What a request's JSON says. Raises BadUpdate."""
 
     def chat_of(self, target: Target) -> str:
@@ -69,6 +89,9 @@ class Channel(Protocol):
 
     def account_of(self, target: Target) -> str:
         """Whom a message there is for, as in a channel link."""
+
+    def target_of(self, account: str) -> Target:
+        """The chat with an account to which nobody has written just now."""
 
     def is_account(self, account: str) -> bool:
         """Whether a text has the form of an account's id, as in a channel link."""
@@ -82,8 +105,17 @@ class Channel(Protocol):
     def compose(self, markdown: str) -> list[Part]:
         """A text as messages, in order; none for a blank one."""
 
+    def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
+        """The same with buttons under the last message. Where there are none, the text alone: it says what to type."""
+
     async def send(self, part: Part, target: Target) -> str:
         """Show one message, and return the platform's own id of it. Raises DeliveryError."""
+
+    async def edit(self, part: Part, target: Target, *, message: str) -> str:
+        """Show a message in place of an earlier one, whose buttons go; as a new one where that can't be. As `send` else."""
+
+    async def acknowledge(self, press: Press, text: str) -> None:
+        """Tell whoever pressed a button what came of it, in a short text that passes. Raises DeliveryError."""
 
     async def close(self) -> None:
         """Close the running loop's connections to the platform."""

@@ -2,14 +2,14 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from telegram import Bot, LinkPreviewOptions, Message, ReplyParameters
+from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
 
-from channels_app.channels import Ignored, Inbound, Part, Target
+from channels_app.channels import Button, Ignored, Inbound, Part, Press, Target
 from channels_app.channels._telegram import api, messages
 from channels_app.channels._telegram.updates import parse_update
 
@@ -24,6 +24,8 @@ _ACCOUNT = re.compile(r"[1-9][0-9]{0,15}")
 # Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
 PRIVATE_PACE_S = 1.0
 GROUP_PACE_S = 3.1
+# More are too narrow for their words on a phone.
+BUTTONS_IN_A_ROW = 2
 
 
 class Telegram:
@@ -60,8 +62,8 @@ class Telegram:
         """The header says enough."""
         return self.admits(headers)
 
-    def parse(self, update: Any) -> Inbound | Ignored:
-        """A private message; the bot's id is the first part of its token."""
+    def parse(self, update: Any) -> Inbound | Press | Ignored:
+        """A private message, or a button that was pressed there; the bot's id is the first part of its token."""
         return parse_update(update, bot_id=settings.TELEGRAM_BOT_TOKEN.partition(":")[0])
 
     def chat_of(self, target: Target) -> str:
@@ -71,6 +73,10 @@ class Telegram:
     def account_of(self, target: Target) -> str:
         """A private chat has its account's id."""
         return str(target["chat"])
+
+    def target_of(self, account: str) -> Target:
+        """A private chat has its account's id."""
+        return {"chat": int(account)}
 
     def is_account(self, account: str) -> bool:
         """The number of a person."""
@@ -89,12 +95,31 @@ class Telegram:
         """HTML with its plain text beside it."""
         return messages.compose(markdown)
 
+    def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
+        """The buttons stand under the last message."""
+        parts = messages.compose(markdown)
+        parts[-1]["buttons"] = [[button.label, button.token] for button in buttons]
+        return parts
+
     async def send(self, part: Part, target: Target) -> str:
         """sendMessage, in HTML; as plain text where Telegram can't read that."""
         try:
             return await self._send(target, part, html=True)
         except api.BadMarkup:
             return await self._send(target, part, html=False)
+
+    async def edit(self, part: Part, target: Target, *, message: str) -> str:
+        """editMessageText, likewise; a message that is gone, or too old to be edited, is sent anew."""
+        try:
+            return await self._edit(target, part, message=message, html=True)
+        except api.NotEditable:
+            return await self.send(part, target)
+        except api.BadMarkup:
+            return await self._edit(target, part, message=message, html=False)
+
+    async def acknowledge(self, press: Press, text: str) -> None:
+        """answerCallbackQuery: Telegram shows the text above the chat."""
+        await api.call(lambda bot: bot.answer_callback_query(press.query, text=text[: messages.MAX_ACKNOWLEDGEMENT]))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -108,9 +133,34 @@ class Telegram:
                 parse_mode=ParseMode.HTML if html else None,
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
                 reply_parameters=_quote(target) if part["quote"] else None,
+                reply_markup=_keyboard(part),
             )
 
         return str((await api.call(send_message)).message_id)
+
+    async def _edit(self, target: Target, part: Part, *, message: str, html: bool) -> str:
+        async def edit_message(bot: Bot) -> Message | bool:
+            return await bot.edit_message_text(
+                part["html" if html else "text"],
+                chat_id=target["chat"],
+                message_id=int(message),
+                parse_mode=ParseMode.HTML if html else None,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
+                reply_markup=_keyboard(part),
+            )
+
+        try:
+            await api.call(edit_message)
+        except api.NotModified:
+            # The edit before, whose answer was lost, has arrived.
+            return message
+        return message
+
+
+def _keyboard(part: Part) -> InlineKeyboardMarkup | None:
+    buttons = [InlineKeyboardButton(label, callback_data=token) for label, token in part.get("buttons", ())]
+    rows = [buttons[at : at + BUTTONS_IN_A_ROW] for at in range(0, len(buttons), BUTTONS_IN_A_ROW)]
+    return InlineKeyboardMarkup(rows) if rows else None
 
 
 def _quote(target: Target) -> ReplyParameters | None:

@@ -24,7 +24,10 @@ async def attempt(claim: Claim) -> Outcome:
     if channel is None:
         return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=backoff_s(claim.attempts))
     try:
-        receipt = await channel.send(claim.body, claim.target)
+        if claim.edits_message:
+            receipt = await channel.edit(claim.body, claim.target, message=claim.edits_message)
+        else:
+            receipt = await channel.send(claim.body, claim.target)
     except DeliveryError as error:
         return _outcome_of(error, claim)
     except Exception as error:  # a fault of ours may come before or after the first byte

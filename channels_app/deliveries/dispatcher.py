@@ -14,6 +14,7 @@ from channels_app.deliveries.attempts import attempt, unwritable
 from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.rows import Claim, Outcome
 from channels_app.models import DeliveryState
+from gateway.ending import end
 from gateway.services import Services
 
 # Telegram takes about 30 messages a second from a bot, each of which takes it about 0.1 s.
@@ -54,8 +55,7 @@ class Dispatcher:
                 while not self._services.stopping.is_set():
                     await _going_on(self._begin_sends)
                     await self._waiting.wait()
-                for helper in helpers:
-                    helper.cancel()
+                await end(helpers)
         finally:
             await self._drain()
             for channel in channels().values():

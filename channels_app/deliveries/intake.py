@@ -2,11 +2,14 @@
 
 import asyncio
 
+import psycopg
 import structlog
 
 from agents import outbox
+from channels_app import asking
 from channels_app.channels import Channel, Target, channels
 from channels_app.deliveries.rows import Letter, origin_of, put, put_unusable
+from gateway.db import Connection
 
 BATCH = 10
 EMPTY = "There is no answer to show."
@@ -22,12 +25,28 @@ async def take_outbox() -> int:
     """
     async with outbox.batch(limit=BATCH) as (conn, rows):
         # Rendering a long answer takes some 100 ms.
-        letters = await asyncio.to_thread(lambda: [_letter(row) for row in rows])
-        await put(conn, [letter for letter in letters if isinstance(letter, Letter)])
-        for row, letter in zip(rows, letters, strict=True):
-            if isinstance(letter, str):
-                await put_unusable(conn, row, error=letter)
+        made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
+        letters: list[Letter] = []
+        for row, found in zip(rows, made, strict=True):
+            known = found if row.kind not in outbox.EVERYWHERE else await _everywhere(conn, row)
+            if isinstance(known, str):
+                await put_unusable(conn, row, error=known)
+            else:
+                letters += known
+        await put(conn, letters)
     return len(rows)
+
+
+async def _everywhere(conn: Connection, row: outbox.OutboxRow) -> list[Letter] | str:
+    """The letters of what is told in all of a user's chats, or why there can be none."""
+    try:
+        async with conn.transaction():
+            return await asking.letters_of(conn, row)
+    except psycopg.OperationalError:
+        raise
+    except Exception as error:
+        log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)
+        return f"It can't become a message ({type(error).__name__})."
 
 
 def text_letter(channel: Channel, text: str, *, target: Target, origin: str, user_id: str = "") -> Letter:
@@ -52,11 +71,13 @@ def words_of(row: outbox.OutboxRow) -> str:
     return said or EMPTY
 
 
-def _letter(row: outbox.OutboxRow) -> Letter | str:
-    """The row's letter, or why it can't become one: then it holds up no other."""
+def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
+    """The row's letter, or why it can't become one: then it holds up no other. What is told everywhere is asking.py's."""
+    if row.kind in outbox.EVERYWHERE:
+        return []
     try:
         channel = channels()[row.channel]
-        return Letter(
+        letter = Letter(
             origin=origin_of(row),
             channel=row.channel,
             chat=channel.chat_of(row.reply_to),
@@ -70,3 +91,4 @@ def _letter(row: outbox.OutboxRow) -> Letter | str:
     except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)
         return f"It can't become a message ({type(error).__name__})."
+    return [letter]

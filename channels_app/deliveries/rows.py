@@ -16,12 +16,15 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from agents.outbox import OutboxRow
+from agents.schedules.rows import note_delivered
 from channels_app.channels import Part, Target
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
 MAX_AGE_HOURS = 24
+# The kind of those whose receipt the agent waits for.
+ALERT = "alert"
 
 # Why a row of deliveries `d` must not be sent any more; '' = it may be.
 OBSTACLE: LiteralString = """
@@ -49,8 +52,10 @@ _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
     FROM chat_lanes l
     WHERE l.key = d.lane_id AND d.lane_id = %(lane)s AND {_HEAD}
-    RETURNING d.id, d.turn_id::text AS turn, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
-        {OBSTACLE} AS obstacle
+    RETURNING d.id, d.turn_id::text AS turn, d.kind, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
+        {OBSTACLE} AS obstacle, COALESCE((
+            SELECT e.receipt FROM deliveries e WHERE d.edits <> '' AND e.origin = d.edits ORDER BY e.part DESC LIMIT 1
+        ), '') AS edits_message
 """
 # The lane first, then its rows: in this order everywhere, or two transactions would wait for each other.
 _SETTLE = """
@@ -76,7 +81,8 @@ _SETTLE = """
 class Letter:
     """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once.
 
-    With a `user_id` it is said only as long as `account` is linked to that user.
+    With a `user_id` it is said only as long as `account` is linked to that user. `edits` is the origin of an earlier letter,
+    in the place of whose last message it is said.
     """
 
     origin: str
@@ -88,6 +94,7 @@ class Letter:
     account: str
     user_id: str = ""
     turn: str | None = None
+    edits: str = ""
 
     @property
     def lane(self) -> str:
@@ -101,6 +108,7 @@ class Claim:
 
     id: int
     turn: str | None
+    kind: str
     channel: str
     target: Target
     body: Part
@@ -108,6 +116,7 @@ class Claim:
     attempts: int
     created_at: datetime
     obstacle: str
+    edits_message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +140,12 @@ async def put(conn: Connection, letters: list[Letter]) -> None:
     for letter in letters:
         for part, body in enumerate(letter.parts):
             await conn.execute(
-                "INSERT INTO deliveries (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
+                "INSERT INTO deliveries (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest,"
+                " edits) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
                 (
                     letter.origin, part, letter.turn, letter.user_id, letter.account, letter.channel, letter.lane,
                     Jsonb(letter.target), letter.kind, Jsonb(body), _digest(body),
+                    letter.edits,
                 ),
             )  # fmt: skip
     await notify(conn, "deliveries")
@@ -198,7 +208,7 @@ async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
 
 async def settle(claim: Claim, outcome: Outcome) -> int:
     """Write what became of the attempt; how many messages that settles, 0 when another process has settled it meanwhile."""
-    async with connection() as conn:
+    async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             _SETTLE,
             {
@@ -207,7 +217,10 @@ async def settle(claim: Claim, outcome: Outcome) -> int:
             },
         )  # fmt: skip
         row = await cursor.fetchone()
-    return 0 if row is None else int(row[0])
+        settled = 0 if row is None else int(row[0])
+        if settled and claim.turn is not None and claim.kind == ALERT and outcome.state == DeliveryState.SENT:
+            await note_delivered(conn, claim.turn, receipt=outcome.receipt)
+    return settled
 
 
 def _digest(body: dict[str, Any]) -> str:

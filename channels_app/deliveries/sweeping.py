@@ -43,8 +43,10 @@ async def sweep() -> list[tuple[str, DeliveryState]]:
 
 
 async def tidy() -> None:
-    """Remove the lanes and the strangers of which nothing was heard for a day."""
+    """Remove the buttons that decide nothing any more, the lanes and the strangers of which nothing was heard for a day."""
     async with connection() as conn:
+        # Nothing is waited for longer than a day.
+        await conn.execute("DELETE FROM chat_buttons WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
         await conn.execute(
             "DELETE FROM chat_lanes l WHERE l.not_before < clock_timestamp() - interval '1 day' AND NOT EXISTS ("

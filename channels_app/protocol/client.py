@@ -34,14 +34,15 @@ class ClientFrame(BaseModel):
 class Message(ClientFrame):
     """Ask the agent. The same `id` with the same content is the same message.
 
-    `conversation` absent is the main one, `model` absent leaves the choice to the gateway.
+    `conversation` absent is the main one, `model` absent leaves the choice to the gateway. `when_busy` says what becomes of a
+    message during an answer, absent is the user's own policy (`/busy`).
     """
 
     type: Literal["message"]
     content: Content
     conversation: Id | None = None
     model: Id | None = None
-    when_busy: Literal["queue", "interrupt", "steer", "reject"] = "queue"
+    when_busy: Literal["queue", "interrupt", "steer", "reject"] | None = None
     attachments: Annotated[list[Id], Field(max_length=10)] | None = None
 
 
@@ -61,20 +62,21 @@ class Resume(ClientFrame):
 
 
 class Decision(ClientFrame):
-    """Settle an approval."""
+    """Settle an approval; with `digest`, only if that is what it shows."""
 
     type: Literal["decision"]
     approval: Id
     decision: Literal["approve", "reject"]
     comment: str | None = None
+    digest: str | None = None
 
 
 class AnswerQuestion(ClientFrame):
-    """Answer a tool's question with values that fit its schema."""
+    """Answer a question with values that fit its schema; without values it declines to."""
 
     type: Literal["answer"]
     question: Id
-    values: dict[str, Any]
+    values: dict[str, Any] | None = None
 
 
 class History(ClientFrame):

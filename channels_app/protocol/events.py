@@ -103,21 +103,31 @@ class Approval(EventFrame):
 
 
 class ApprovalSettled(EventFrame):
-    """An approval has its one outcome."""
+    """An approval has its one outcome. `by_channel` is where it was decided: `gateway` by its time, blank when it was stopped."""
 
     type: Literal["approval_settled"]
     approval: str
-    decision: str
+    decision: Literal["approved", "rejected", "expired", "cancelled"]
     by_channel: str
 
 
 class Question(EventFrame):
-    """A tool asks; `schema` is the JSON Schema of the answer's values."""
+    """A tool asks, until `expires_at` (ISO 8601); `schema` is the JSON Schema of the answer's values, an object's."""
 
     type: Literal["question"]
     question: str
     text: str
     answer_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    expires_at: str
+
+
+class QuestionSettled(EventFrame):
+    """A question is no longer asked; `by_channel` as of an approval."""
+
+    type: Literal["question_settled"]
+    question: str
+    outcome: Literal["answered", "declined", "expired", "cancelled"]
+    by_channel: str
 
 
 class Snapshot(EventFrame):
@@ -172,7 +182,7 @@ class Cancelled(EventFrame):
 
 EVENT_FRAMES: tuple[type[EventFrame], ...] = (
     UserMessage, Queued, Started, Token, ToolCall, ToolProgress, ToolResult, Image,
-    Approval, ApprovalSettled, Question, Snapshot, Notice, Done, Failed, Cancelled,
+    Approval, ApprovalSettled, Question, QuestionSettled, Snapshot, Notice, Done, Failed, Cancelled,
 )  # fmt: skip
 FINAL_TYPES = frozenset({"done", "failed", "cancelled"})
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from accounts.licences import active_licence
 from accounts.tokens import TokenInvalid, verify_token
+from agents.approvals import Decision, decide
 from agents.conversations import get_conversation
 from agents.errors import Refused
 from agents.history import read_history
+from agents.questions import Reply, reply
 from agents.turns import accept_message, cancel_turn, find_turn
-from channels_app.incoming import message_of
+from channels_app.incoming import CHANNEL, message_of
 from channels_app.problems import EXPECTED
 from channels_app.protocol import client
 from channels_app.protocol.server import Accepted, HistoryPage, Pong
@@ -82,16 +84,28 @@ async def _ping(session: Session, _frame: client.Ping) -> None:
     await session.outlet.put(Pong())
 
 
-async def _not_available(_session: Session, _frame: client.ClientFrame) -> None:
-    raise Refused("not_available", "This gateway can't do that yet.")
+async def _decision(session: Session, frame: client.Decision) -> None:
+    decision = Decision(
+        approval=frame.approval,
+        choice=frame.decision,
+        user_id=session.user_id,
+        channel=CHANNEL,
+        comment=frame.comment or "",
+        digest=frame.digest or "",
+    )
+    await decide(decision)
+
+
+async def _answer(session: Session, frame: client.AnswerQuestion) -> None:
+    await reply(Reply(question=frame.question, user_id=session.user_id, channel=CHANNEL, values=frame.values))
 
 
 HANDLERS: dict[type[client.ClientFrame], Callable[[Session, Any], Awaitable[None]]] = {
     client.Message: _message,
     client.Cancel: _cancel,
     client.Resume: _resume,
-    client.Decision: _not_available,
-    client.AnswerQuestion: _not_available,
+    client.Decision: _decision,
+    client.AnswerQuestion: _answer,
     client.History: _history,
     client.Authenticate: _authenticate,
     client.Typing: _typing,

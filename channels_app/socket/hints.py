@@ -10,6 +10,7 @@ from channels.layers import BaseChannelLayer, get_channel_layer
 from redis.exceptions import RedisError
 
 from agents.hints import user_group
+from gateway.ending import end
 
 Hint = dict[str, Any]
 
@@ -57,5 +58,4 @@ async def subscribed(user_id: str) -> AsyncIterator[Subscription]:
         except (RedisError, OSError) as error:
             log.warning("group_not_left", error=type(error).__name__)
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await end([listening])

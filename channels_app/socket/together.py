@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from gateway.ending import end
+
 Loop = Coroutine[Any, Any, None]
 
 
@@ -18,6 +20,4 @@ async def run_together(deciding: Sequence[Loop], *, beside: Sequence[Loop]) -> N
             for task in done:
                 task.result()
     finally:
-        for task in everything:
-            task.cancel()
-        await asyncio.gather(*everything, return_exceptions=True)
+        await end(everything)

@@ -16,7 +16,9 @@ from django.utils import timezone
 
 from accounts.models import ChannelLink, UserLicence
 from agents.conversations import create_conversation
-from agents.tests.engine import say
+from agents.schedules.adding import Asked, create_task
+from agents.schedules.rules import Rule
+from agents.tests.engine import say, something_waits
 from agents.turns import cancel_turn
 from channels_app.tests.live import http_of
 from channels_app.tests.routes import Route, routes
@@ -78,6 +80,7 @@ TABLE = {
     ("GET", "api/v1/conversations/<str:conversation>"): Row(503, 404, 401, 403, 401),
     ("PATCH", "api/v1/conversations/<str:conversation>"): Row(200, 404, 401, 200, 401),
     ("DELETE", "api/v1/conversations/<str:conversation>"): Row(503, 404, 401, 403, 401),
+    ("GET", "api/v1/turns"): MINE,
     ("POST", "api/v1/turns"): Row(202, 202, 401, 403, 401),
     ("GET", "api/v1/turns/<str:turn>"): Row(200, 404, 401, 200, 401),
     ("POST", "api/v1/turns/<str:turn>/cancel"): Row(202, 404, 401, 202, 401),
@@ -86,26 +89,36 @@ TABLE = {
     ("PUT", "api/v1/preferences"): WORKSPACE,
     ("PATCH", "api/v1/preferences"): WORKSPACE,
     ("GET", "api/v1/approvals"): MINE,
-    ("POST", "api/v1/approvals/<str:approval>/decision"): NOT_YET,
+    ("GET", "api/v1/approvals/<str:approval>"): Row(200, 404, 401, 200, 401),
+    ("POST", "api/v1/approvals/<str:approval>/decision"): Row(200, 404, 401, 403, 401),
+    ("GET", "api/v1/questions"): MINE,
+    ("POST", "api/v1/questions/<str:question>/answer"): Row(200, 404, 401, 403, 401),
     ("GET", "api/v1/uploads"): MINE,
     ("POST", "api/v1/uploads"): NOT_YET,
     ("GET", "api/v1/schedules"): MINE,
-    ("POST", "api/v1/schedules"): NOT_YET,
+    ("POST", "api/v1/schedules"): Row(201, 201, 401, 403, 401),
+    ("DELETE", "api/v1/schedules/<str:schedule>"): Row(204, 404, 401, 204, 401),
+    ("GET", "api/v1/pictures/<str:picture>"): Row(404, 404, 401, 404, 401),
+    ("GET", "api/v1/backtests/<str:backtest>/chart.png"): Row(404, 404, 401, 403, 401),
     ("GET", "api/v1/workspace"): MINE,
     ("POST", "api/v1/workspace"): Row(202, 202, 401, 202, 401),
     ("DELETE", "api/v1/session"): Row(204, 204, 401, 204, 401),
 }
 BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "api/v1/schedules"): {"kind": "task", "every": "daily", "at": "08:00", "text": "portfolio review"},
     ("POST", "api/v1/token"): {"user": "demo-pro"},
     ("PATCH", "api/v1/conversations/<str:conversation>"): {"title": "x"},
     ("POST", "api/v1/conversations"): {},
     ("POST", "api/v1/turns"): {"content": "Hello"},
+    ("POST", "api/v1/approvals/<str:approval>/decision"): {"decision": "reject"},
+    ("POST", "api/v1/questions/<str:question>/answer"): {"values": {"colour": "red"}},
     ("POST", "api/v1/links/codes"): {"channel": "telegram"},
     ("POST", "api/v1/workspace"): {"action": "stop"},
     ("PUT", "api/v1/preferences"): {},
     ("PATCH", "api/v1/preferences"): {},
 }
 PUBLIC_OF_ADMIN = {"admin/login/": 200, "admin/logout/": 302}
+RULE = Rule("daily", 8, 0)
 USERS = {"owner": "demo-pro", "other": "demo-free", "expired": "demo-enterprise"}
 KNOWN = {route.pattern: route for route in routes()}
 
@@ -128,10 +141,12 @@ async def theirs(gateway: str, settings: Any) -> dict[str, dict[str, str]]:
         turn = (await say("Hello", user=user)).turn
         await cancel_turn(turn, user_id=user)
         made[user] = {"conversation": (await create_conversation(user)).id, "turn": turn, "channel": "telegram"}
+        made[user] |= {"approval": await something_waits(user), "question": await something_waits(user, "ask what")}
         row = await ChannelLink.objects.acreate(
             user_id=user, channel_type="telegram", channel_user_id=str(4000 + len(made))
         )
         made[user]["link"] = str(row.id)
+        made[user]["schedule"] = (await create_task(Asked(user, "web"), RULE, "review", time_zone="UTC")).id
     await UserLicence.objects.filter(user_id=USERS["expired"]).aupdate(expires_at=timezone.now())
     return made
 

@@ -59,9 +59,25 @@ async def test_what_is_no_message_is_400(gateway: str, body: object) -> None:
 
 async def test_what_can_not_be_done_yet_is_501(gateway: str) -> None:
     async with http_of(gateway, "demo-pro") as http:
-        answer = await http.post(URL, json={"content": "x", "when_busy": "steer"})
+        answer = await http.post(URL, json={"content": "x", "attachments": ["u"]})
 
     assert error_code(answer, 501) == "not_available"
+
+
+async def test_the_queue_is_listed_and_what_waits_in_it_can_be_cancelled(gateway: str, worker: TestWorker) -> None:
+    first, second = await say("First"), await say("Second")
+    assert await worker.claim() == first.turn
+    await say("Another's", user="demo-free")
+    async with http_of(gateway, "demo-pro") as http:
+        listed = (await http.get(URL)).json()["turns"]
+        await http.post(f"{URL}/{second.turn}/cancel")
+        left = (await http.get(URL)).json()["turns"]
+
+    assert [(turn["turn"], turn["state"], turn["position"]) for turn in listed] == [
+        (first.turn, "running", 0),
+        (second.turn, "queued", 1),
+    ]
+    assert [turn["turn"] for turn in left] == [first.turn]
 
 
 async def test_a_turn_shows_its_answer(gateway: str, worker: TestWorker) -> None:

@@ -92,10 +92,7 @@ async def test_more_than_100_frames_in_10_s_close_with_4429(gateway: str) -> Non
 @pytest.mark.parametrize(
     "frame",
     [
-        {"type": "message", "content": "x", "when_busy": "interrupt"},
         {"type": "message", "content": "x", "attachments": ["u"]},
-        {"type": "decision", "approval": "a", "decision": "approve"},
-        {"type": "answer", "question": "q", "values": {}},
     ],
 )
 async def test_what_this_gateway_can_not_do_yet_is_said_so(gateway: str, frame: Any) -> None:

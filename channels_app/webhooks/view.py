@@ -14,9 +14,10 @@ from rest_framework.views import APIView
 from channels_app import metrics
 from channels_app.api.parsers import StrictJSONParser
 from channels_app.asgi_types import Receive, Scope, Send
-from channels_app.channels import Channel, Ignored, channel_that_is_on
+from channels_app.channels import Channel, Ignored, Press, channel_that_is_on
 from channels_app.errors import BadUpdate
 from channels_app.inbound import receive as receive_inbound
+from channels_app.presses import receive as receive_press
 from gateway.ids import new_id
 
 PREFIX = "/webhook/"
@@ -85,6 +86,8 @@ async def _take(channel: Channel, update: Any) -> str:
     if isinstance(found, Ignored):
         log.info("update_ignored", channel=channel.name, kind=found.kind)
         return "ignored"
+    if isinstance(found, Press):
+        return await receive_press(channel, found)
     return await receive_inbound(channel, found)
 
 

@@ -33,11 +33,24 @@ const thread = new Thread(
     spoken: byId("spoken"),
     scroller,
   },
-  { retry, earlier: (before) => session.earlier(before) },
+  {
+    retry,
+    earlier: (before) => session.earlier(before),
+    cancel: (turn) => session.cancel(turn),
+    decide: (kind, id, fields) => session.decide(kind, id, fields),
+  },
 );
 const composer = new Composer(
-  { form: byId("composer"), input: byId("input"), send: byId("send"), stop: byId("stop"), note: byId("note") },
-  { say: (content) => session.say(content), cancel: (turn) => session.cancel(turn) },
+  {
+    form: byId("composer"),
+    input: byId("input"),
+    send: byId("send"),
+    stop: byId("stop"),
+    note: byId("note"),
+    busy: byId("busy"),
+    policy: byId("policy"),
+  },
+  { say: (content, whenBusy) => session.say(content, whenBusy), cancel: (turn) => session.cancel(turn) },
   { storage: sessionStorage, draftKey: `dexorder.draft.${config.userId}` },
 );
 const connection = new Connection({

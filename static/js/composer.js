@@ -3,7 +3,8 @@
 export class Composer {
   #turn = null;
 
-  /** parts: form, input, send, stop, note (elements). actions: say(content) -> reason or "", cancel(turn). */
+  /** parts: form, input, send, stop, note, busy, policy (elements). actions: say(content, whenBusy) -> reason or "",
+   * cancel(turn); `whenBusy` is "" for what the user has set once for all. */
   constructor(parts, actions, { storage, draftKey }) {
     Object.assign(this, parts, { actions, storage, draftKey });
     this.form.addEventListener("submit", (event) => this.#submit(event));
@@ -25,6 +26,7 @@ export class Composer {
     const hadFocus = document.activeElement === this.stop;
     this.#turn = turn;
     this.stop.hidden = turn === null;
+    this.busy.hidden = turn === null;
     this.stop.disabled = stopping;
     if (hadFocus && (turn === null || stopping)) this.focus();
   }
@@ -48,7 +50,7 @@ export class Composer {
     // Half a surrogate pair or a NUL, which a paste may bring, can be stored nowhere.
     const content = this.input.value.toWellFormed().replaceAll("\0", "").trim();
     if (!content || this.input.disabled) return;
-    const reason = this.actions.say(content);
+    const reason = this.actions.say(content, this.busy.hidden ? "" : this.policy.value);
     this.note.textContent = reason;
     if (!reason) {
       this.input.value = "";

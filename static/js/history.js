@@ -5,7 +5,7 @@
  *
  * A message: {turn, role: "user" | "assistant" | "tool", content, channel?, model?, at?, tool_calls?: [{id, name,
  * arguments}], tool_call_id?, name?}. A turn: {turn, question: {content, channel} | null, model, steps}, a step being
- * {kind: "text", content} or {kind: "tool", call, tool, arguments, summary}.
+ * {kind: "text", content}, {kind: "tool", call, tool, arguments, summary} or {kind: "image", url, alt}.
  */
 export function historyTurns(messages) {
   const turns = new Map();
@@ -28,9 +28,10 @@ const READERS = {
       turn.steps.push({ kind: "tool", call: id, tool: name, arguments: values ?? {}, summary: "" });
     }
   },
-  tool(turn, { content, name, tool_call_id: id }) {
+  tool(turn, { content, name, tool_call_id: id, images }) {
     const call = turn.steps.find((step) => step.kind === "tool" && step.call === id);
     if (call) call.summary = content;
     else turn.steps.push({ kind: "tool", call: id, tool: name ?? "tool", arguments: {}, summary: content });
+    for (const { url, alt } of images ?? []) turn.steps.push({ kind: "image", url, alt });
   },
 };

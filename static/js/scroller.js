@@ -5,6 +5,7 @@ const NEAR_PX = 48;
 
 export class Scroller {
   #follows = true;
+  #top = 0;
 
   /** `box` scrolls, `content` grows in it, `button` leads back to the end. */
   constructor({ box, content, button }) {
@@ -40,8 +41,11 @@ export class Scroller {
     if (event.target.closest("summary")) this.#follows = false;
   }
 
+  /** Only who goes up stops following: a picture that grows between our own scrolling and its event is no going up. */
   #scrolled() {
-    this.#follows = this.#distance() < NEAR_PX;
+    const near = this.#distance() < NEAR_PX;
+    this.#follows = this.box.scrollTop < this.#top ? near : this.#follows || near;
+    this.#top = this.box.scrollTop;
     this.#show();
   }
 

@@ -57,10 +57,10 @@ export class Session {
     this.views.thread.connected(false);
   }
 
-  /** Send `content` as the user's message. Returns why not, or "". */
-  say(content) {
+  /** Send `content` as the user's message; `whenBusy` says what becomes of it during an answer. Returns why not, or "". */
+  say(content, whenBusy = "") {
     if (isTooLong(content)) return "This message is too long to send. Shorten it or split it up.";
-    const message = { id: newId(), content, conversation: this.conversation };
+    const message = { id: newId(), content, conversation: this.conversation, ...(whenBusy && { whenBusy }) };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
     if (this.#greeted) this.#transmit(message);
@@ -73,6 +73,13 @@ export class Session {
     this.views.thread.stopping(turn);
     this.#busy();
     this.#stop(turn);
+  }
+
+  /** Settle an approval or answer a question; false when there is no connection. */
+  decide(kind, id, fields) {
+    if (!this.#greeted) return false;
+    const type = kind === "approval" ? "decision" : "answer";
+    return this.connection.send({ type, id: `${type}:${id}`, [kind]: id, ...fields });
   }
 
   /** Ask for the part of the conversation before what is shown. */
@@ -94,9 +101,10 @@ export class Session {
     if (this.#greeted) this.connection.send(frame);
   }
 
-  #transmit({ id, content, conversation }) {
+  #transmit({ id, content, conversation, whenBusy }) {
     const target = conversation ?? this.conversation;
-    this.#send({ type: "message", id, content, ...(target ? { conversation: target } : {}) });
+    const where = target ? { conversation: target } : {};
+    this.#send({ type: "message", id, content, ...where, ...(whenBusy ? { when_busy: whenBusy } : {}) });
   }
 
   #ready(frame) {
@@ -177,7 +185,13 @@ export class Session {
       return;
     }
     const [kind, turn] = (frame.id ?? "").split(":");
-    const refused = { history: this.#historyRefused, resume: this.#resumeRefused, cancel: this.#cancelRefused }[kind];
+    const refused = {
+      history: this.#historyRefused,
+      resume: this.#resumeRefused,
+      cancel: this.#cancelRefused,
+      decision: this.#waitRefused,
+      answer: this.#waitRefused,
+    }[kind];
     if (refused) refused.call(this, frame, turn);
     else this.views.banner.error(frame);
   }
@@ -209,6 +223,11 @@ export class Session {
     if (frame.code === "not_found") this.#resume(turn);
     else this.views.banner.error(frame);
     this.#busy();
+  }
+
+  /** The card says why; of one that is no longer shown the banner does. */
+  #waitRefused(frame, id) {
+    if (!this.views.thread.refuseWait(id, frame)) this.views.banner.error(frame);
   }
 
   #event(frame) {

@@ -1,7 +1,7 @@
 /** The conversation on the page: its turns in order, what is still to be sent, and older parts on demand. */
 
 import { TurnView } from "./turn_view.js";
-import { shorten } from "./text.js";
+import { clean, shorten } from "./text.js";
 
 // A screen reader gets the whole of an ordinary answer and the beginning of a very long one.
 const LONGEST_SPOKEN = 2000;
@@ -11,7 +11,7 @@ export class Thread {
   #pending = new Map(); // message id -> TurnView
   #before = undefined; // cursor of the older part; undefined = nothing is known, null = nothing is older
 
-  /** parts: list, empty, older, loading, spoken (elements), scroller. actions: retry, cancel, earlier(before). */
+  /** parts: list, empty, older, loading, spoken (elements), scroller. actions: retry, cancel, decide, earlier(before). */
   constructor(parts, actions) {
     Object.assign(this, parts);
     this.actions = actions;
@@ -34,6 +34,7 @@ export class Thread {
   connected(yes) {
     this.#pending.forEach((view) => view.sending(yes));
     if (!yes) this.loading.hidden = true;
+    if (!yes) this.#turns.forEach((view) => view.offline());
   }
 
   setLoading(yes) {
@@ -80,6 +81,11 @@ export class Thread {
     view.refuse(error);
   }
 
+  /** A decision or answer was refused; whether one of the turns shown had asked for it. */
+  refuseWait(id, error) {
+    return [...this.#turns.values()].some((view) => view.refuseWait(id, error));
+  }
+
   remove(turn) {
     this.#turns.get(turn)?.node.remove();
     this.#turns.delete(turn);
@@ -94,6 +100,8 @@ export class Thread {
     const view = this.#turns.get(frame.turn) ?? this.#begin(frame.turn);
     const settled = view.settled;
     view.apply(frame);
+    if (frame.type === "approval") this.spoken.textContent = `Your approval is needed: ${clean(frame.title)}`;
+    if (frame.type === "question") this.spoken.textContent = `The agent asks: ${clean(frame.text)}`;
     if (view.settled && !settled) this.spoken.textContent = this.#spokenOutcome(view, frame);
   }
 

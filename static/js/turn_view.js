@@ -1,9 +1,11 @@
 /** One turn on the page: the user's words, then what the agent does and says, in the order it came. */
 
+import { approvalCard } from "./approval_card.js";
 import { copyButton } from "./copy.js";
 import { el, icon } from "./dom.js";
 import { ownImage } from "./links.js";
 import { MarkdownStream } from "./markdown.js";
+import { questionCard } from "./question_card.js";
 import { clean, duration, timeOfId } from "./text.js";
 import { ToolView } from "./tool_view.js";
 
@@ -17,15 +19,17 @@ export class TurnView {
   #outcome = el("div", { class: "outcome" });
   #texts = []; // MarkdownStreams, in the order they are shown
   #tools = new Map(); // call -> ToolView
+  #waits = new Map(); // id of an approval or question -> WaitCard
   #growing = null; // the stream that tokens go to
   #model = "";
   #reason = "";
+  #inLine = false; // others come first
   #tried = ""; // the user's words, for trying again
 
   turn = null;
   settled = false;
 
-  /** actions: retry(content, view), cancel(turn). */
+  /** actions: retry(content, view), cancel(turn), decide(kind, id, fields), which tells whether it could be sent. */
   constructor(actions) {
     this.actions = actions;
     const asked = el("div", { class: "asked", hidden: true }, this.#question, this.#badge);
@@ -69,6 +73,7 @@ export class TurnView {
     this.#model = model ?? "";
     for (const step of steps) {
       if (step.kind === "text") this.#write(step.content, "append");
+      else if (step.kind === "image") this.#image(step);
       else this.#restoreTool(step);
     }
     this.#end({});
@@ -79,6 +84,18 @@ export class TurnView {
     this.#badge.textContent = "";
     this.#fail(message, seconds ?? 0);
     this.#settle("failed");
+  }
+
+  /** The gateway did not take a decision of this turn's; whether it was one. */
+  refuseWait(id, { message, code }) {
+    const card = this.#waits.get(id);
+    card?.refused(message, ["already_decided", "expired", "not_found", "changed"].includes(code));
+    return Boolean(card);
+  }
+
+  /** The line is cut: whether a decision on its way has arrived is seen when it is back. */
+  offline() {
+    for (const card of this.#waits.values()) card.refused("", false);
   }
 
   /** It was said again: a message that never was a turn goes, a failed turn keeps its reason. */
@@ -106,15 +123,31 @@ export class TurnView {
     tool_progress: (frame) => this.#tools.get(frame.call)?.progress(frame),
     tool_result: (frame) => this.#toolResult(frame),
     image: (frame) => this.#image(frame),
-    notice: ({ text }) => this.#remark("info", clean(text)),
+    approval: (frame) => this.#await("approval", frame),
+    approval_settled: (frame) => this.#settleWait(frame.approval, frame.decision, frame.by_channel),
+    question: (frame) => this.#await("question", frame),
+    question_settled: (frame) => this.#settleWait(frame.question, frame.outcome, frame.by_channel),
+    notice: ({ text }) => this.#notice(clean(text)),
     done: (frame) => this.#done(frame),
     failed: (frame) => this.#failed(frame),
     cancelled: (frame) => this.#cancelled(frame),
   };
 
   #wait(position) {
-    if (position > 0) this.#say(position === 1 ? "Next in line…" : `Waiting behind ${position} messages…`);
-    else this.#say("Thinking…");
+    this.#inLine = position > 0;
+    if (!this.#inLine) {
+      this.#say("Thinking…");
+      return;
+    }
+    this.#say(position === 1 ? "Next in line…" : `Waiting behind ${position} messages…`);
+    const withdraw = () => this.actions.cancel(this.turn);
+    this.#waiting.append(el("button", { type: "button", class: "button small", onclick: withdraw }, "Withdraw"));
+  }
+
+  /** What waits in line is told of something only when another answer takes it up. */
+  #notice(text) {
+    if (this.#inLine) this.#waiting.replaceChildren();
+    this.#remark("info", text);
   }
 
   #say(text) {
@@ -123,6 +156,7 @@ export class TurnView {
   }
 
   #started({ model, reason, attempt }) {
+    this.#inLine = false;
     this.#model = model;
     this.#reason = reason;
     if (attempt > 1) this.#abandonTools();
@@ -171,6 +205,26 @@ export class TurnView {
     if (!this.#tools.has(frame.call)) this.#callTool({ ...frame, arguments: {} });
     this.#tools.get(frame.call).result(frame);
     this.#say("Thinking…");
+  }
+
+  #await(kind, frame) {
+    const id = frame[kind];
+    if (this.#waits.has(id)) return;
+    const act = (fields) => {
+      card.sent();
+      if (!this.actions.decide(kind, id, fields)) card.refused("There is no connection. Try again in a moment.", false);
+    };
+    const card = kind === "approval"
+      ? approvalCard(frame, (decision) => act({ decision, digest: frame.digest }))
+      : questionCard(frame, (values) => act({ values }));
+    this.#waits.set(id, card);
+    this.#add(card.node);
+    this.#waiting.replaceChildren("Waiting for you.");
+  }
+
+  #settleWait(id, outcome, channel) {
+    this.#waits.get(id)?.settle(outcome, channel);
+    if (!this.settled) this.#say("Thinking…");
   }
 
   #restoreTool(step) {
@@ -229,6 +283,7 @@ export class TurnView {
     this.#texts.forEach((stream) => stream.finish());
     this.#growing = null;
     this.#abandonTools();
+    this.#waits.forEach((card) => card.settle("cancelled", ""));
   }
 
   #abandonTools() {

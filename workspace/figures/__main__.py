@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
 import sys
@@ -11,8 +12,13 @@ import figures
 
 def main() -> None:
     there = sorted(module.name for module in pkgutil.iter_modules(figures.__path__) if not module.name.startswith("_"))
+    parser = argparse.ArgumentParser(prog="figures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(there))
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in there]:
+        parser.error(f"no such measurement: {', '.join(unknown)}")
     excesses: list[str] = []
-    for name in sys.argv[1:] or there:
+    for name in names or there:
         excesses += importlib.import_module(f"figures.{name}").main() or ()
     if excesses:
         sys.exit("Out of bounds: " + "; ".join(excesses))

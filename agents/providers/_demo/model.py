@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -16,6 +16,9 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from agents.prompt_marks import is_aside
+from agents.prompts import prompt
+from agents.providers._demo.digest import digest
 from agents.providers._demo.rules import next_step
 from agents.providers._demo.talk import Call, Say, Step, Talk, ToolReply
 
@@ -81,7 +84,8 @@ class DemoChatModel(BaseChatModel):
 
 def _chunks(messages: Sequence[BaseMessage], tool_names: Sequence[str]) -> Iterator[AIMessageChunk]:
     plain = {name.rpartition("__")[2]: name for name in tool_names}
-    step = next_step(_talk(messages))
+    talk = _talk(messages, tuple(plain))
+    step = next_step(talk) if not _wants_summary(messages) else Say(digest(messages[-1].text))
     if isinstance(step, Call) and step.tool not in plain:
         step = Say(f"For that I would need the tool {step.tool}, which your workspace does not have.")
     pieces = re.findall(r"\s*\S+", step.text) if isinstance(step, Say) else []
@@ -101,11 +105,15 @@ def _chunks(messages: Sequence[BaseMessage], tool_names: Sequence[str]) -> Itera
     )
 
 
-def _talk(messages: Sequence[BaseMessage]) -> Talk:
-    said = [message.text for message in messages if isinstance(message, HumanMessage)]
+def _wants_summary(messages: Sequence[BaseMessage]) -> bool:
+    return bool(messages) and isinstance(messages[0], SystemMessage) and messages[0].text == prompt("summary").text
+
+
+def _talk(messages: Sequence[BaseMessage], tools: tuple[str, ...]) -> Talk:
+    said = [message.text for message in messages if isinstance(message, HumanMessage) and not is_aside(message)]
     last = max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
     replies = [_reply(message) for message in messages[last + 1 :] if isinstance(message, ToolMessage)]
-    return Talk(tuple(said), tuple(replies))
+    return Talk(tuple(said), tuple(replies), tools)
 
 
 def _reply(message: ToolMessage) -> ToolReply:

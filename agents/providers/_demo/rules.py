@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 from agents.providers._demo.answers import phrase
 from agents.providers._demo.talk import JSON, Call, Say, Step, Talk
+from agents.providers._demo.trading import workflow_step
 
 HELP = (
     "I'm the **demo model**: I follow simple rules, but I use the real tools of your workspace. Try:\n\n"
     "- RSI of SPX over the last 252 bars?\n"
     "- 50-day SMA and MACD of IXIC\n"
+    "- Analyse sma_crossover on SPX (you are asked before it is deployed)\n"
     "- List the instruments\n"
     "- Price of SPX\n"
     "- Remember that I trade only index futures\n"
@@ -111,7 +113,17 @@ def _earlier(talk: Talk) -> Step | None:
     return Say("You wrote before: " + "; ".join(f"“{text.strip()[:200]}”" for text in earlier[-3:]))
 
 
-RULES: tuple[Rule, ...] = (_remember, _recall, _name, _earlier, _indicators, _bars, _instruments, _preferences)
+RULES: tuple[Rule, ...] = (
+    workflow_step,
+    _remember,
+    _recall,
+    _name,
+    _earlier,
+    _indicators,
+    _bars,
+    _instruments,
+    _preferences,
+)
 
 
 def _mentions(indicator: str, message: str) -> bool:

@@ -17,10 +17,14 @@ class ToolReply:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What the user wrote, oldest first and the present message last, and the tools' replies to the present one."""
+    """What the user wrote, oldest first and the present message last, and the tools' replies to the present one.
+
+    `tools` are the plain names of what may be called.
+    """
 
     said: tuple[str, ...]
     replies: tuple[ToolReply, ...] = ()
+    tools: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:

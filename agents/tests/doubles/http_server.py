@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """A status with a whole body; or, with `parts`, a chunked stream.
+    """A status with a whole body; or, with `parts`, a chunked stream. Nothing comes before `after_s` seconds.
 
     `cut` ends the TCP connection after the last part instead of the stream; `held` sends nothing after what there is,
     and waits for the client to go away.
@@ -23,6 +23,7 @@ class Reply:
     parts: tuple[bytes, ...] = ()
     cut: bool = False
     held: bool = False
+    after_s: float = 0.0
 
     def head(self, framing: str) -> bytes:
         """Status line and headers."""
@@ -88,6 +89,7 @@ class ScriptedServer:
 
     async def _send(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Send the reply; whether the connection may go on."""
+        await asyncio.sleep(reply.after_s)
         if reply.parts:
             writer.write(reply.head("Transfer-Encoding: chunked"))
             for part in reply.parts:

@@ -5,7 +5,7 @@ ai.google.dev/api (streamGenerateContent) and openrouter.ai/docs (Streaming).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,15 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Spoken:
-    """An answer: pieces of text, then perhaps a tool call whose arguments come in pieces. 100 tokens in, of them 60 cached."""
+    """An answer: perhaps thoughts, pieces of text, perhaps a tool call whose arguments come in pieces."""
 
     text: tuple[str, ...] = ()
     tool: str = ""
     arguments: tuple[str, ...] = ()
     finished: bool = True
+    thoughts: tuple[str, ...] = ()
+    input_tokens: int = 100
+    cached_tokens: int = 60
 
 
 def events(vendor: str, spoken: Spoken) -> list[bytes]:
@@ -38,6 +41,8 @@ def _openai(spoken: Spoken) -> Iterator[bytes]:
         return _data({**_OPENAI_HEAD, "choices": [choice]})
 
     yield chunk({"role": "assistant", "content": ""})
+    for piece in spoken.thoughts:
+        yield chunk({"content": None, "reasoning": piece, "reasoning_details": [_thought(piece)]})
     for piece in spoken.text:
         yield chunk({"content": piece})
     if spoken.tool:
@@ -49,13 +54,18 @@ def _openai(spoken: Spoken) -> Iterator[bytes]:
         return
     yield chunk({}, "tool_calls" if spoken.tool else "stop")
     usage = {
-        "prompt_tokens": 100,
+        "prompt_tokens": spoken.input_tokens,
         "completion_tokens": 5,
-        "total_tokens": 105,
-        "prompt_tokens_details": {"cached_tokens": 60},
+        "total_tokens": spoken.input_tokens + 5,
+        "prompt_tokens_details": {"cached_tokens": spoken.cached_tokens},
     }
     yield _data({**_OPENAI_HEAD, "choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
+
+
+def _thought(text: str) -> JSON:
+    """As OpenRouter has it: openrouter.ai/docs, Reasoning Tokens."""
+    return {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
 
 
 _OPENAI_HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "scripted"}
@@ -65,10 +75,16 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
     def event(kind: str, **values: Any) -> bytes:
         return _data({"type": kind, **values}, event=kind)
 
-    usage = {"input_tokens": 40, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 0, "output_tokens": 1}
+    fresh = spoken.input_tokens - spoken.cached_tokens
+    usage = {"input_tokens": fresh, "cache_read_input_tokens": spoken.cached_tokens, "cache_creation_input_tokens": 0}
+    usage |= {"output_tokens": 1}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
     yield event("message_start", message={**message, "stop_reason": None, "stop_sequence": None, "usage": usage})
     index = 0
+    yield event("ping")
+    if spoken.thoughts:
+        yield from _anthropic_thoughts(spoken, event)
+        index += 1
     if spoken.text:
         yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
         for piece in spoken.text:
@@ -90,19 +106,30 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
     yield event("message_stop")
 
 
+def _anthropic_thoughts(spoken: Spoken, event: Callable[..., bytes]) -> Iterator[bytes]:
+    index = 0
+    yield event("content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""})
+    for piece in spoken.thoughts:
+        yield event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": piece})
+    yield event("content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2ln"})
+    yield event("content_block_stop", index=index)
+
+
 def _google(spoken: Spoken) -> Iterator[bytes]:
     def chunk(parts: list[JSON], finish: str | None = None) -> bytes:
         candidate: JSON = {"content": {"role": "model", "parts": parts}, "index": 0}
         usage = {
-            "promptTokenCount": 100,
-            "cachedContentTokenCount": 60,
+            "promptTokenCount": spoken.input_tokens,
+            "cachedContentTokenCount": spoken.cached_tokens,
             "candidatesTokenCount": 5,
-            "totalTokenCount": 105,
+            "totalTokenCount": spoken.input_tokens + 5,
         }
         if finish:
             candidate["finishReason"] = finish
         return _data({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "scripted"})
 
+    for piece in spoken.thoughts:
+        yield chunk([{"text": piece, "thought": True}])
     for piece in spoken.text:
         yield chunk([{"text": piece}])
     if spoken.tool:

@@ -47,8 +47,25 @@ class BadMarkup(DeliveryError):
     """Telegram could not read the HTML of a message."""
 
 
+class NotModified(DeliveryError):
+    """The message is what it was to become already."""
+
+
+class NotEditable(DeliveryError):
+    """The message is gone, or can't be edited any more."""
+
+
+# By Telegram's own words, since its error codes say no more than 400.
+_BAD_REQUESTS: tuple[tuple[str, type[DeliveryError]], ...] = (
+    ("can't parse entities", BadMarkup),
+    ("message is not modified", NotModified),
+    ("message to edit not found", NotEditable),
+    ("message can't be edited", NotEditable),
+)
+
+
 async def call(method: Callable[[Bot], Awaitable[T]]) -> T:
-    """Call one method of the bot. Raises DeliveryError, and BadMarkup."""
+    """Call one method of the bot. Raises DeliveryError, and of it BadMarkup, NotModified and NotEditable."""
     bot = await _bot()
     try:
         async with asyncio.timeout(CALL_S):
@@ -114,7 +131,8 @@ def _translated(error: TelegramError) -> DeliveryError:
     if isinstance(error, Forbidden | ChatMigrated):
         return ChatClosed(_words("forbidden", error))
     if isinstance(error, BadRequest):
-        kind = BadMarkup if "can't parse entities" in error.message.lower() else DeliveryError
+        said = error.message.lower()
+        kind = next((kind for words, kind in _BAD_REQUESTS if words in said), DeliveryError)
         return kind(_words("refused", error), permanent=True)
     return _broken(error)
 

@@ -8,6 +8,8 @@ from channels_app.text import split_html
 
 # Source: Bot API, sendMessage: "1-4096 characters after entities parsing".
 MAX_UNITS = 4096
+# Source: Bot API, answerCallbackQuery: "0-200 characters".
+MAX_ACKNOWLEDGEMENT = 200
 
 
 def compose(markdown: str) -> list[Part]:

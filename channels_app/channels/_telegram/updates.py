@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from channels_app.channels import Ignored, Inbound
+from channels_app.channels import Ignored, Inbound, Press
 from channels_app.errors import BadUpdate
 from channels_app.names import shown_name
 
@@ -48,13 +48,26 @@ class _Message(_Part):
     text: str | None = None
 
 
+class _ButtonMessage(_Part):
+    chat: _Chat
+
+
+class _CallbackQuery(_Part):
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    sender: _Account = Field(alias="from")
+    message: _ButtonMessage | None = None
+    # Source: Bot API, InlineKeyboardButton: callback_data has 1-64 bytes.
+    data: Annotated[str, Field(max_length=64)] = ""
+
+
 class _Update(_Part):
     update_id: Annotated[int, Field(ge=0, le=2**53)]
     message: _Message | None = None
+    callback_query: _CallbackQuery | None = None
 
 
-def parse_update(value: Any, *, bot_id: str) -> Inbound | Ignored:
-    """A private message of a person, or what was ignored. Raises BadUpdate."""
+def parse_update(value: Any, *, bot_id: str) -> Inbound | Press | Ignored:
+    """A private message of a person, a button that was pressed under one of ours, or what was ignored. Raises BadUpdate."""
     if not isinstance(value, dict):
         raise BadUpdate("An update is a JSON object.")
     try:
@@ -63,6 +76,8 @@ def parse_update(value: Any, *, bot_id: str) -> Inbound | Ignored:
         field = ".".join(str(step) for step in error.errors()[0]["loc"])
         raise BadUpdate(f"This is no update of the Bot API: {field}.") from error
     message = update.message
+    if update.callback_query is not None:
+        return _press(update.callback_query)
     if message is None:
         return Ignored(_kind(value))
     if message.sender is None or message.chat.type != "private":
@@ -78,6 +93,14 @@ def parse_update(value: Any, *, bot_id: str) -> Inbound | Ignored:
         target={"chat": message.chat.id, "message": message.message_id},
         name=message.sender.name,
     )
+
+
+def _press(query: _CallbackQuery) -> Press | Ignored:
+    if query.sender.is_bot:
+        return Ignored("bot")
+    if query.message is None or query.message.chat.type != "private" or not query.data:
+        return Ignored("callback_query")
+    return Press(sender=str(query.sender.id), token=query.data, query=query.id)
 
 
 def _kind(value: dict[str, Any]) -> str:

@@ -179,3 +179,30 @@ async def test_only_this_servers_images_and_those_in_the_frame_are_loaded(chat: 
         ["An image from elsewhere is not shown: a chart", "An image from elsewhere is not shown: a drawing"]
     )
     assert await chat.page.locator("#turns img").count() == 2
+
+
+async def test_a_message_during_an_answer_says_what_becomes_of_it_and_can_be_withdrawn(chat: Chat) -> None:
+    """Source: DESIGN.md, section 2: busy policy; the queue is visible and its items can be cancelled."""
+    socket = await chat.open()
+    running, waiting = socket.turn(1), socket.turn(2)
+    await running.emit("user_message", channel="web", content="First")
+    await running.emit("started", model="m", reason="r", attempt=1)
+    await chat.page.get_by_label("During this answer a new message").select_option("joins the answer")
+    await chat.page.get_by_label("Message to the agent").fill("In weeks")
+    await chat.page.get_by_label("Message to the agent").press("Enter")
+    message = await socket.receive("message")
+    await waiting.accept(message, position=1)
+    withdraw = chat.page.get_by_role("button", name="Withdraw")
+    await expect(withdraw).to_be_visible()
+    await waiting.emit("user_message", channel="web", content="In weeks")
+    await waiting.emit("queued", position=1)
+    await withdraw.click()
+
+    assert message["when_busy"] == "steer"
+    assert (await socket.receive("cancel"))["turn"] == waiting.id
+    await waiting.emit("notice", text="Taken up in the answer that is being written.")
+    await expect(withdraw).to_have_count(0)
+    await expect(chat.page.locator(".turn").last).to_contain_text("Taken up")
+    await running.done("a")
+    await waiting.done("")
+    await expect(chat.page.locator("#busy")).to_be_hidden()

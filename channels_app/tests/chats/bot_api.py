@@ -56,11 +56,15 @@ def flood(retry_after_s: int) -> Reply:
 
 @dataclass
 class BotApi:
-    """Replies in the order of `script`, then with success; `shown` is what a user sees, chat by chat."""
+    """Replies in the order of `script`, then with success; `shown` is what a user sees, chat by chat.
+
+    `edited` is what became of messages, by their ids: the first that was shown has the id 1001.
+    """
 
     calls: list[Call] = field(default_factory=list)
     script: deque[Reply] = field(default_factory=deque)
     shown: list[tuple[int, str]] = field(default_factory=list)
+    edited: dict[int, str] = field(default_factory=dict)
     port: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -120,6 +124,14 @@ class BotApi:
             chat = int(call.parameters["chat_id"])
             self.shown.append((chat, call.parameters["text"]))
             result = {"message_id": 1000 + len(self.shown), "date": 1, "chat": {"id": chat, "type": "private"}}
+        elif call.method == "editMessageText":
+            self.edited[int(call.parameters["message_id"])] = call.parameters["text"]
+            chat = int(call.parameters["chat_id"])
+            result = {
+                "message_id": int(call.parameters["message_id"]),
+                "date": 1,
+                "chat": {"id": chat, "type": "private"},
+            }
         elif call.method == "getWebhookInfo":
             result = {
                 "url": "https://gw.example/webhook/telegram",

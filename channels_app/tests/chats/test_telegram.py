@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from channels_app import strict_json
-from channels_app.channels import Ignored, Inbound, channels
+from channels_app.channels import Ignored, Inbound, Press, channels
 from channels_app.channels._telegram import api
 from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import BadUpdate, DeliveryError
@@ -47,7 +47,7 @@ def update(**message: Any) -> dict[str, Any]:
     return {"update_id": 9, "message": base | message}
 
 
-def parse(value: Any) -> Inbound | Ignored:
+def parse(value: Any) -> Inbound | Press | Ignored:
     return CHANNEL.parse(value)
 
 
@@ -75,6 +75,30 @@ def test_a_private_message_is_known_by_the_bot_and_the_update(on: None) -> None:
 )
 def test_what_is_no_message_of_a_person_to_the_bot_is_ignored(on: None, value: Any, kind: str) -> None:
     assert parse(value) == Ignored(kind)
+
+
+def pressed(**changes: Any) -> dict[str, Any]:
+    """A button that was pressed in a private chat."""
+    base = {"id": "42", "from": {"id": 7, "is_bot": False}, "data": "token"}
+    message = {"message_id": 70, "date": 0, "chat": {"id": 7, "type": "private"}}
+    return {"update_id": 9, "callback_query": base | {"message": message} | changes}
+
+
+def test_a_pressed_button_is_known_by_its_token_and_presser(on: None) -> None:
+    assert parse(pressed()) == Press(sender="7", token="token", query="42")
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"message": {"chat": {"id": -5, "type": "supergroup"}}}, "callback_query"),
+        ({"message": None}, "callback_query"),
+        ({"data": ""}, "callback_query"),
+        ({"from": {"id": 7, "is_bot": True}}, "bot"),
+    ],
+)
+def test_a_press_that_is_no_persons_in_a_private_chat_is_ignored(on: None, changes: Any, kind: str) -> None:
+    assert parse(pressed(**changes)) == Ignored(kind)
 
 
 @pytest.mark.parametrize("kind", ["photo", "voice", "document", "sticker"])

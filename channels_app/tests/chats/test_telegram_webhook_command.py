@@ -29,7 +29,7 @@ async def test_set_gives_telegram_the_address_the_secret_and_what_to_send(bot_ap
     assert (setting.method, info.method) == ("setWebhook", "getWebhookInfo")
     assert setting.parameters["url"] == "https://gw.example/webhook/telegram"
     assert setting.parameters["secret_token"] == SECRET
-    assert json.loads(setting.parameters["allowed_updates"]) == ["message"]
+    assert json.loads(setting.parameters["allowed_updates"]) == ["message", "callback_query"]
     assert "https://gw.example/webhook/telegram" in printed
     assert SECRET not in printed
 

@@ -28,13 +28,16 @@ class Command(BaseCommand):
         except serving.NotAlone as error:
             raise CommandError(str(error) or serving.NotAlone.__doc__) from error
         port = options["port"]
+        try:
+            listening = serving.listen(options["host"], port)
+        except serving.PortTaken as error:
+            raise CommandError(str(error)) from error
         if settings.DEBUG and not env.text("ALLOWED_ORIGINS"):
             settings.ALLOWED_ORIGINS = env.local_origins(port)
         try:
             asyncio.run(
                 serving.serve(
-                    host=options["host"],
-                    port=port,
+                    listening,
                     worker=not options["no_worker"],
                     on_ready=lambda: self.stdout.write(
                         f"Serving on http://localhost:{port} (Ctrl-C stops).", ending="\n"

@@ -7,6 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.demo import make_demo_users
+from gateway import serving
 
 
 class Command(BaseCommand):
@@ -18,6 +19,7 @@ class Command(BaseCommand):
         """Bring the gateway up until Ctrl-C."""
         if not settings.DEBUG:
             raise CommandError("`up` makes demo users, so it runs with DEBUG=true only. Use migrate and serve.")
+        _look_whether_free(settings.PORT)
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
         report = make_demo_users()
@@ -28,6 +30,14 @@ class Command(BaseCommand):
             f"  Admin:  http://localhost:{settings.PORT}/admin/   user admin, {_password(report.admin_password)}\n"
         )
         call_command("serve")
+
+
+def _look_whether_free(port: int) -> None:
+    # Before anything is said of an address at which another program would answer.
+    try:
+        serving.listen("127.0.0.1", port).close()
+    except serving.PortTaken as error:
+        raise CommandError(str(error)) from error
 
 
 def _password(made: str | None) -> str:

@@ -4,6 +4,7 @@ Source: DESIGN.md, section 2 (a killed worker's turns are taken over) and sectio
 """
 
 import asyncio
+import socket
 
 import pytest
 
@@ -81,6 +82,20 @@ def test_without_redis_a_second_process_refuses_to_start(
     assert "Another process of the gateway runs on this database. Set REDIS_URL" in second.printed()
     assert "Traceback" not in second.printed()
     assert gateway.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_a_port_that_is_taken_is_said_in_words_and_nothing_is_left(deploy: Deploy, command: str) -> None:
+    with deploy(f"taken_{command}") as running, socket.create_server(("127.0.0.1", 0)) as other:
+        port = running.environment["PORT"] = str(other.getsockname()[1])
+
+        second = running.manage(command)
+
+        assert second.ended() == 1
+        assert f"Port {port}: Another program listens there already." in second.printed()
+        assert "Traceback" not in second.printed()
+        assert "http://" not in second.printed()
+        assert running.left() == []
 
 
 def _at_work(running: Deployment) -> object:

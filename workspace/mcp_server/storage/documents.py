@@ -97,6 +97,11 @@ class Documents:
             rows = connection.execute(f"{LIST} ORDER BY name").fetchall()
         return [Document(*row) for row in rows]
 
+    def count(self) -> int:
+        with self._database.reading() as connection:
+            total: int = connection.execute("SELECT count(*) FROM documents").fetchone()[0]
+        return total
+
     def matching(self, query: str, *, limit: int) -> list[int]:
         """Positions of passages that hold a word of `query`, best match first. Raises BadQuery."""
         match = match_of(query)

@@ -129,17 +129,16 @@ async def test_a_cursor_that_no_page_gave_is_refused(client: Client, before: int
 
 
 async def test_the_resource_holds_the_newest_messages(client: Client) -> None:
-    for turn in range(30):
-        await call(
-            client, "append_messages", conversation="long", turn=str(turn), messages=said(f"q{turn}", f"a{turn}")
-        )
+    for turn in range(11):
+        messages = said(*(f"{turn}-{number}" for number in range(20)))
+        await call(client, "append_messages", conversation="long", turn=str(turn), messages=messages)
 
     resource = json.loads((await client.read_resource("conversation://long")).contents[0].text)  # type: ignore[union-attr]
 
-    assert contents(resource["messages"]) == [f"{who}{turn}" for turn in range(5, 30) for who in "qa"]
-    assert resource["title"] == "q0"
+    assert contents(resource["messages"]) == [f"{turn}-{number}" for turn in range(1, 11) for number in range(20)]
+    assert resource["title"] == "0-0"
     older = await call(client, "get_conversation", conversation="long", before=resource["before"])
-    assert contents(older["messages"])[-1] == "a4"
+    assert contents(older["messages"])[-1] == "0-19"
 
 
 async def test_a_summary_stands_for_the_messages_that_it_covers(client: Client) -> None:

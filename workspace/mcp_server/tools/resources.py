@@ -24,7 +24,7 @@ PNG = "image/png"
 
 # Recent context for a prompt, not an archive: the tools page through the rest.
 RECENT_MEMORIES = 20
-RECENT_MESSAGES = 50
+RECENT_MESSAGES = 200
 
 
 class StorageReply(BaseModel):
@@ -35,12 +35,13 @@ class StorageReply(BaseModel):
 
 
 class Profile(BaseModel):
-    """Who the user is to the agent: `memories` are the newest, `memories_total` counts all."""
+    """Who the user is to the agent: `memories` are the newest, the totals count all."""
 
     user: str
     tier: str
     memories: list[memory.MemoryReply]
     memories_total: int
+    documents_total: int
     instruments: list[market.InstrumentReply]
     storage: StorageReply
 
@@ -75,7 +76,8 @@ class Resources:
             "context://profile",
             title="Profile",
             mime_type=JSON,
-            description=f"User, tier, the {RECENT_MEMORIES} newest memories, the instruments that have bars, storage in use.",
+            description=f"User, tier, the {RECENT_MEMORIES} newest memories, how many memories and documents there are, "
+            "the instruments that have bars, storage in use.",
         )(self.profile)
         server.resource(
             "context://preferences",
@@ -130,6 +132,7 @@ class Resources:
             tier=self._workspace.tier,
             memories=[memory.reply(each) for each in memories.newest(RECENT_MEMORIES)],
             memories_total=memories.count(),
+            documents_total=self._workspace.documents.count(),
             instruments=[market.describe(each) for each in self._workspace.catalogue.instruments()],
             storage=StorageReply.model_validate(self._workspace.database.usage(), from_attributes=True),
         ).model_dump_json()

@@ -1,0 +1,1 @@
+"""What the agent does by itself: tasks at set times, and alerts on prices."""

@@ -1,0 +1,116 @@
+"""What waits for a user, in each chat that speaks for them: asked with buttons, and later shown with its outcome.
+
+An approval or question is asked in the chat that its turn came from and in every other linked one, wherever the turn was
+asked; its outcome takes the place of each of those messages.
+"""
+
+import secrets
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from agents.forms import buttons as form_buttons
+from agents.outbox import OutboxRow
+from channels_app import asking_words as words
+from channels_app.channels import Button, Channel, Target, channel_that_is_on
+from channels_app.deliveries.rows import Letter
+from gateway.db import Connection
+
+ASKING = {"approval": "approval", "question": "question"}
+SETTLING = {"approval_settled": "approval", "question_settled": "question"}
+# 128 bits, which nobody guesses; Telegram takes 64 bytes.
+TOKEN_BYTES = 16
+# What an answer's buttons end with: values of null decline.
+_SKIP = ("Don't answer", None)
+
+
+async def letters_of(conn: Connection, row: OutboxRow) -> list[Letter]:
+    """The letters of a row of outbox.EVERYWHERE, and the buttons under them, in the caller's transaction."""
+    if row.kind in ASKING:
+        return [await _ask(conn, row, channel, target) for channel, target in await _chats(conn, row)]
+    return await _settle(conn, row)
+
+
+async def _chats(conn: Connection, row: OutboxRow) -> list[tuple[Channel, Target]]:
+    """The chat that the turn came from, and the user's other linked ones."""
+    chats: list[tuple[Channel, Target]] = []
+    own = channel_that_is_on(row.channel)
+    if own is not None:
+        chats.append((own, row.reply_to))
+    known = {(channel.name, channel.account_of(target)) for channel, target in chats}
+    cursor = await conn.execute(
+        "SELECT channel_type, channel_user_id FROM user_channel_links WHERE user_id = %s ORDER BY created_at, id",
+        (row.user_id,),
+    )
+    for name, account in await cursor.fetchall():
+        channel = channel_that_is_on(name)
+        if channel is not None and (name, account) not in known:
+            chats.append((channel, channel.target_of(account)))
+    return chats
+
+
+async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Target) -> Letter:  # noqa: PLR0917 - one chat
+    kind, subject = row.kind, str(row.payload[row.kind])
+    choices: list[tuple[str, Any]] = [("Approve", "approve"), ("Reject", "reject")]
+    if kind == "question":
+        listed = form_buttons(row.payload["schema"])
+        choices = [*listed, _SKIP] if listed else []
+    account = channel.account_of(target)
+    made = []
+    for label, choice in choices:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        await conn.execute(
+            "INSERT INTO chat_buttons (token, user_id, channel, account, kind, subject, choice, digest)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (token, row.user_id, channel.name, account, kind, subject, Jsonb(choice), row.payload.get("digest", "")),
+        )
+        made.append(Button(label, token))
+    text = words.approval(row.payload) if kind == "approval" else words.question(row.payload, with_buttons=bool(made))
+    return Letter(
+        origin=f"{kind}:{subject}:{channel.name}:{account}",
+        channel=channel.name,
+        chat=channel.chat_of(target),
+        target=target,
+        kind=kind,
+        parts=channel.ask(text, made),
+        account=account,
+        user_id=row.user_id,
+        turn=row.turn,
+    )
+
+
+async def _settle(conn: Connection, row: OutboxRow) -> list[Letter]:
+    kind = SETTLING[row.kind]
+    asked = f"{kind}:{row.payload[kind]}:"
+    cursor = await conn.execute(
+        "SELECT DISTINCT ON (origin) origin, channel, target, account FROM deliveries"
+        " WHERE origin >= %s AND origin < %s AND kind = %s ORDER BY origin, part",
+        # Every origin that begins so: `;` is the character after `:`.
+        (asked, asked[:-1] + ";", kind),
+    )
+    letters = []
+    for origin, name, target, account in await cursor.fetchall():
+        channel = channel_that_is_on(name)
+        if channel is None:
+            continue
+        letters.append(
+            Letter(
+                origin=f"settled:{origin}",
+                channel=name,
+                chat=channel.chat_of(target),
+                target=target,
+                kind=row.kind,
+                parts=_in_one(channel, row.payload),
+                account=account,
+                user_id=row.user_id,
+                turn=row.turn,
+                edits=origin,
+            )
+        )
+    return letters
+
+
+def _in_one(channel: Channel, payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """The outcome as the one message that takes the other's place: with what was asked, if that fits."""
+    parts = channel.compose(words.settled(payload))
+    return parts if len(parts) == 1 else channel.compose(words.settled(payload, short=True))[:1]

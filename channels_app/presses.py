@@ -1,0 +1,93 @@
+"""A button that somebody pressed in a chat: what it decides, for whom, and a short text of what came of it."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from psycopg.rows import class_row
+
+from accounts.links import user_of
+from agents.approvals import Decision, decide
+from agents.errors import Refused
+from agents.questions import Reply, reply
+from channels_app.channels import Channel, Press
+from channels_app.errors import DeliveryError
+from gateway.db import connection
+
+UNKNOWN = "This button does nothing any more."
+_DONE = {"approved": "Approved.", "rejected": "Rejected.", "answered": "Thank you.", "declined": "Not answered."}
+
+log = structlog.get_logger(__name__)
+
+# The event loop itself keeps only weak references to its tasks.
+_acknowledging: set[asyncio.Task[None]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pressed:
+    """What a token stands for; see models.ChatButton."""
+
+    user_id: str
+    kind: str
+    subject: str
+    choice: Any
+    digest: str
+
+
+async def receive(channel: Channel, press: Press) -> str:
+    """Decide what the button stands for, if it is the presser's; what became of it, in a word.
+
+    Raises psycopg.Error when that can't be stored; the platform must then send it again.
+    """
+    pressed = await _find(channel, press)
+    user_id = await user_of(channel.name, press.sender)
+    # Whoever the account was linked to when it was asked: what it decides now is that user's only if it still is.
+    if pressed is None or user_id is None or user_id != pressed.user_id:
+        _acknowledge(channel, press, UNKNOWN)
+        return "unknown_button"
+    try:
+        state = await _decide(channel, pressed)
+    except Refused as refused:
+        _acknowledge(channel, press, refused.message)
+        return "refused"
+    _acknowledge(channel, press, _DONE[state])
+    return "decided"
+
+
+async def _find(channel: Channel, press: Press) -> _Pressed | None:
+    async with connection() as conn, conn.cursor(row_factory=class_row(_Pressed)) as cursor:
+        await cursor.execute(
+            "SELECT user_id, kind, subject::text, choice, digest FROM chat_buttons"
+            " WHERE token = %s AND channel = %s AND account = %s",
+            (press.token.replace("\0", ""), channel.name, press.sender),
+        )
+        return await cursor.fetchone()
+
+
+async def _decide(channel: Channel, pressed: _Pressed) -> str:
+    if pressed.kind == "approval":
+        decision = Decision(
+            approval=pressed.subject,
+            choice=pressed.choice,
+            user_id=pressed.user_id,
+            channel=channel.name,
+            digest=pressed.digest,
+        )
+        return (await decide(decision)).state
+    given = Reply(question=pressed.subject, user_id=pressed.user_id, channel=channel.name, values=pressed.choice)
+    return (await reply(given)).state
+
+
+def _acknowledge(channel: Channel, press: Press, text: str) -> None:
+    """Say what came of it; nobody waits for that here, and the message itself tells of it all the same."""
+    task = asyncio.create_task(_say(channel, press, text), name="acknowledge a press")
+    _acknowledging.add(task)
+    task.add_done_callback(_acknowledging.discard)
+
+
+async def _say(channel: Channel, press: Press, text: str) -> None:
+    try:
+        await channel.acknowledge(press, text)
+    except DeliveryError as error:
+        log.info("press_not_acknowledged", channel=channel.name, cause=error.cause)
