@@ -11,7 +11,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.runnables import Runnable
 
-from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.vendor_errors import VENDOR_ERRORS, VendorFailed, agent_failure, broke_off
 from gateway.ids import new_id
@@ -64,7 +63,7 @@ async def call_model(model: BoundModel, messages: Sequence[BaseMessage], *, on_t
                 chunks.append(chunk)
                 if text := str(chunk.text):
                     await on_text(text)
-        except AgentFailed as error:
+        except VendorFailed as error:
             error.took = None if chunks else Usage()
             raise
     return _spoken(chunks, model)

@@ -30,6 +30,7 @@ MODEL = "demo/demo"
 PRICED = Model(provider="test", name="priced", size="small", input=1, cached=1, output=1)
 ENDS = frozenset({"finish", "fail", "break", "ask yes", "ask what"})
 COLOURS = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
+CALLS = frozenset({"ask", "hear", "pay", "look", "lose"})
 Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
 
@@ -39,9 +40,8 @@ class ScriptedBrain:
 
     `ask yes` and `ask what` end the attempt by waiting, at most so many seconds as they are given. Its state is what it said.
 
-    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`, or
-    `lose` with the same, for one that fails;
-    `look` takes up what joins the turn before one.
+    A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`, or `lose`
+    with the same for one that fails; `look` takes up what joins the turn before one.
     """
 
     orders: dict[tuple[str, int], asyncio.Queue[tuple[str, str]]] = field(
@@ -76,7 +76,7 @@ class ScriptedBrain:
                 )
             elif order in {"ask yes", "ask what"}:
                 return waits(order, said, ttl_s=float(text or 1800))
-            elif order in {"ask", "hear", "pay", "lose", "look"}:
+            elif order in CALLS:
                 await self._call_model(request, order, text)
             elif order == "fail":
                 raise AgentFailed("provider_unavailable", "The model can't be reached.", retryable=text == "retryable")
