@@ -50,7 +50,7 @@ async def nobody_joins() -> list[Said]:
 class Meter(Protocol):
     """What each model call of a turn passes through: asked before it, told of it as it comes, and after it.
 
-    A call that fails or is cancelled is not ended here: whoever runs the turn books what was heard of it.
+    A call that fails or is cancelled is not ended here: what was heard of it is booked with the next call, or the turn's end.
     """
 
     async def begin(self, model: Model, *, prompt_tokens: int) -> None:

@@ -65,7 +65,12 @@ class StepMeter:
         self._open: _Step | None = None
 
     async def begin(self, model: Model, *, prompt_tokens: int) -> None:
-        """See Meter. Raises FenceLost when another worker has taken the turn over."""
+        """See Meter. Raises FenceLost when another worker has taken the turn over.
+
+        A call that failed is booked first: another model goes on where it broke off.
+        """
+        if self._open is not None:
+            await insist(self._book)
         self._steps += 1
         self.model = model.spec
         key = StepKey(self._claim.turn, self._claim.fence, self._steps)

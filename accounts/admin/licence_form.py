@@ -32,8 +32,20 @@ class DeepJSONField(forms.JSONField):
             return InvalidJSONInput(data)
 
 
+CHANGED_MEANWHILE = (
+    "Somebody else has changed this licence since this page was opened, so nothing was saved. Open the page again to see how it "
+    "is now."
+)
+
+
 class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A licence whose overrides must fit the typed model; the faults stand at their fields."""
+    """A licence whose overrides must fit the typed model; the faults stand at their fields.
+
+    It sets all of a licence, so one that was changed since the page was opened (a suspension, say) is not saved.
+    """
+
+    # When the licence had been changed last, as the page was opened.
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = UserLicence
@@ -47,6 +59,18 @@ class LicenceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             "features": f"What differs from the tier, as JSON. Keys: {', '.join(Features.model_fields)}.",
             "resource_limits": f"The same. Keys: {', '.join(Limits.model_fields)}; null = no limit.",
         }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not self.instance._state.adding:
+            self.initial["seen"] = self.instance.updated_at.isoformat()
+
+    def clean(self) -> dict[str, Any]:
+        """Compare when the licence was changed."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("seen", "") not in {"", self.initial.get("seen", "")}:
+            raise forms.ValidationError(CHANGED_MEANWHILE)
+        return cleaned
 
     def clean_features(self) -> Any:
         """An empty field means that nothing differs."""

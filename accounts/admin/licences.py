@@ -99,6 +99,11 @@ class LicenceAdmin(LicenceActions, ListAdmin):
         return queryset.filter(pk__in=[pk for (pk,) in found])
 
     @override
+    def get_fields(self, request: HttpRequest, obj: UserLicence | None = None) -> tuple[str, ...]:
+        """With what the form compares, for those who can save it."""
+        return (*self.fields, "seen") if self.has_change_permission(request, obj) else self.fields
+
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: UserLicence | None = None) -> tuple[str, ...]:
         """A user id never changes: links and turns stand under it."""
         return ("user_id",) if obj else ()

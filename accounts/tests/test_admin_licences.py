@@ -250,6 +250,21 @@ def test_a_form_replaces_what_it_shows_and_an_entry_says_what(staff: Client) -> 
     }
 
 
+def test_a_form_that_was_opened_before_a_suspension_does_not_undo_it(staff: Client) -> None:
+    make("ada")
+    form = staff.get(f"{LICENCES}ada/change/").context["adminform"].form
+    shown = {"email": "", "license_type": "pro", "expires_at_0": "", "expires_at_1": "", "features": "{}",
+             "resource_limits": "{}", "mcp_server_url": "", "seen": form["seen"].value()}  # fmt: skip
+    act(staff, "suspend", "ada", confirmed="yes")
+
+    answer = staff.post(f"{LICENCES}ada/change/", shown | {"email": "ada@example.com"})
+
+    assert "Somebody else has changed this licence" in answer.content.decode()
+    assert UserLicence.objects.expired().count() == 1
+    now = staff.get(f"{LICENCES}ada/change/").context["adminform"].form["seen"].value()
+    assert staff.post(f"{LICENCES}ada/change/", shown | {"seen": now}).status_code == 302
+
+
 def test_removing_licences_ends_their_links_too(staff: Client) -> None:
     make("ada")
     ChannelLink.objects.create(user_id="ada", channel_type="telegram", channel_user_id="1")
@@ -289,7 +304,8 @@ def test_who_may_only_look_changes_nothing() -> None:
     henry = staff_with("view_userlicence")
 
     assert listed(henry) == ["ada"]
-    assert henry.get(f"{LICENCES}ada/change/").status_code == 200
+    page = henry.get(f"{LICENCES}ada/change/")
+    assert (page.status_code, "field-seen" in page.content.decode()) == (200, False)
     for action in ("extend_30", "suspend", "change_tier", "delete_selected"):
         act(henry, action, "ada", confirmed="yes", tier="free", post="yes")
     assert henry.post(f"{LICENCES}ada/change/", {}).status_code == 403

@@ -110,7 +110,7 @@ def waits(order: str, said: str, *, ttl_s: float) -> Waits:
     request = ApprovalRequest(
         workflow="trading_analysis",
         title="Deploy golden-cross to SPX",
-        details={"Strategy": "golden-cross", "Worst loss": "12.5 %"},
+        details={"Strategy": "golden-cross", "Worst loss": "12.5 %", "Fee": "2 bp"},
         params={"fast": 50, "slow": 200},
         covers={"strategy_version_digest": "abc", "risk_result": {"verdict": "acceptable"}},
         ttl=ttl,

@@ -1,4 +1,4 @@
-"""Stopping an answer stops what it has begun in the workspace. Source: issue of the agent: cancel reaches the running tool."""
+"""Stopping an answer stops what it has begun in the workspace. Source: DESIGN section 2: `cancel` stops a turn."""
 
 import asyncio
 import json

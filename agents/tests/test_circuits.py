@@ -1,4 +1,4 @@
-"""Which models are not asked for a while. Source: DESIGN.md, Agent: failures fall back, with cool-downs; the issue: 1/5/25
+"""Which models are not asked for a while. Source: DESIGN.md, Agent: failures fall back, with cool-downs of 1/5/25
 minutes, five hours for billing, shared between processes."""
 
 from typing import Protocol

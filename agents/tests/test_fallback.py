@@ -1,5 +1,5 @@
 """Where a model fails, another goes on. Source: DESIGN.md, Agent: failures fall back, with cool-downs, along the licensed
-models; the issue: a stream cut after tokens were shown continues once, visibly, or ends with what was written kept."""
+models. A stream cut after tokens were shown continues once, visibly, or ends with what was written kept."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field

@@ -140,6 +140,15 @@ class TestBooking:
 
         assert await used() == 200
 
+    async def test_a_call_that_broke_off_is_booked_though_another_model_goes_on(self, worker: TestWorker) -> None:
+        turn = await running(worker)
+        await worker.order(turn, "ask", "100")
+        await worker.order(turn, "hear", "x" * 400)
+        await step(worker, turn, used="100+0+10")
+        await ended(worker, turn)
+
+        assert (await used(), await reserved()) == (200 + 110, 0)
+
     async def test_a_failed_call_is_booked_by_what_it_is_known_to_have_taken(self, worker: TestWorker) -> None:
         for took, booked in (("100+20+30", 130), ("0+0+0", 130)):
             turn = await running(worker)

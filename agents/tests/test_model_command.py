@@ -1,4 +1,4 @@
-"""`/model` lists, chooses and leaves the choice. Source: DESIGN.md, Providers: or one message (`/model`); the issue: what
+"""`/model` lists, chooses and leaves the choice. Source: DESIGN.md, Providers: or one message (`/model`): what
 the licence forbids is not offered."""
 
 from typing import Any

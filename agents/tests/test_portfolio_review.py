@@ -1,6 +1,6 @@
 """A review of the paper deployments against the limits that the user has stated.
 
-Source: the issue: a second workflow, in one file.
+Source: DESIGN section 1: a workflow is one file.
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """Spans: off unless the standard variables are set, and never a word of what was said in them.
 
-Source: the issue, observability; OpenTelemetry, "Environment Variable Specification".
+Source: OpenTelemetry, "Environment Variable Specification".
 """
 
 import json

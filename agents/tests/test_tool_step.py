@@ -1,6 +1,6 @@
 """The agent's tool calls: their order, what they are pinned to, the pictures they make, the keys they carry.
 
-Source: DESIGN.md, Agent, Tools; issue of the agent: definition pinned by digest within a turn, parallel where read-only.
+Source: DESIGN.md, Agent, Tools: definition pinned by digest within a turn, parallel where read-only.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A trading analysis from the user's words to the deployment, which happens once and only after a yes.
 
-Source: DESIGN section 6; the issue: kill -9 at each named point of the workflow.
+Source: DESIGN sections 2 and 6: kill -9 at each named point of the workflow.
 """
 
 import asyncio

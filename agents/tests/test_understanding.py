@@ -1,6 +1,6 @@
 """What a real model's answer, well-formed or not, makes of the words after /analyse. The model's server is scripted.
 
-Source: the issue: understand (structured), asks back when unclear.
+Source: DESIGN section 6: understand, and ask back when unclear.
 """
 
 import json

@@ -430,7 +430,7 @@ async def test_what_was_asked_is_erased_with_the_turns_texts_and_the_digest_stay
 
     after = await get_approval("demo-pro", approval)
     assert (before.title, before.details["Strategy"]) == ("Deploy golden-cross to SPX", "golden-cross")
-    assert list(before.details) == ["Strategy", "Worst loss"], "in the order in which they are to be read"
+    assert list(before.details) == ["Strategy", "Worst loss", "Fee"], "in the order in which they are to be read"
     assert (after.title, after.details, after.comment, after.digest) == ("", {}, "", before.digest)
 
 

@@ -135,7 +135,7 @@ def joined(vendor: str, stream: bytes, cuts: list[int]) -> bytes:
 
 @pytest.mark.parametrize("vendor", sorted(JOINS))
 def test_any_cutting_of_a_stream_gives_the_same_message(vendor: str) -> None:
-    """Source: the issue: a property test that any chunking of a recorded stream gives the same message."""
+    """Any chunking of a recorded stream gives the same message."""
 
     @settings(max_examples=max(10, settings().max_examples // 50))
     @given(pieces, pieces, arguments, st.lists(st.integers(0, 10_000), max_size=8), st.booleans())

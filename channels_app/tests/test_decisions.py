@@ -176,7 +176,7 @@ async def test_a_question_is_listed_answered_and_declined_in_the_api(gateway: st
 
 
 async def test_what_is_typed_by_a_model_or_a_tool_decides_nothing(gateway: str, worker: TestWorker) -> None:
-    """Source: the issue: never by text that a model or a tool produced."""
+    """Never by text that a model or a tool produced."""
     approval = await something_waits("demo-pro")
     accepted = await say("Hello")
     await answer(worker, f"/approve {approval}")

@@ -1,6 +1,6 @@
 """Alerts, from what a person types to the message that leaves: real bars of a real workspace, a virtual clock.
 
-Source: DESIGN section 10; the issue, scheduled and proactive.
+Source: DESIGN sections 2, 5 and 10.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""An alert is told once for each crossing. Source: the issue, scheduled and proactive."""
+"""An alert is told once for each crossing. Source: DESIGN section 10."""
 
 from decimal import Decimal
 

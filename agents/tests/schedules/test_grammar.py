@@ -1,6 +1,6 @@
 """What a person types after /schedule and /alert.
 
-Source: DESIGN section 10 and the issue: `/alert BTC below 50000`, `/schedule daily 08:00 portfolio review`.
+Source: DESIGN section 10, chat commands: `/alert BTC below 50000`, `/schedule daily 08:00 portfolio review`.
 """
 
 from decimal import Decimal

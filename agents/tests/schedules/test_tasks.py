@@ -1,6 +1,6 @@
 """A task that is due becomes a turn, once, and what is in its way is told once. A virtual clock says what time it is.
 
-Source: DESIGN sections 2 and 10; the issue, scheduled and proactive.
+Source: DESIGN sections 2 and 10.
 """
 
 import asyncio

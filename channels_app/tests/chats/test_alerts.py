@@ -1,6 +1,6 @@
 """An alert on its way to Telegram: it counts as delivered with Telegram's receipt, and not before.
 
-Source: DESIGN.md section 5, deliveries; the issue, scheduled and proactive.
+Source: DESIGN.md section 5, deliveries.
 """
 
 from datetime import timedelta
