@@ -1,7 +1,8 @@
 """Whatever the models' servers do, every turn ends once, and nothing is left behind.
 
-Source: DESIGN section 2: every accepted message ends answered or with a reason. Provider chaos (random 429/500/cut/slow): every turn ends done or failed with a reason; none twice; no task
-or connection left behind. `SEED=… make soak ARGS="-k chaos"` repeats a run.
+Source: DESIGN section 2: every accepted message ends answered or with a reason. Provider chaos (random
+429/500/cut/slow): every turn ends done or failed with a reason; none twice; no task or connection left behind.
+`SEED=… make soak ARGS="-k chaos"` repeats a run.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """An analysis whose gateway is killed while it tests and again while it deploys: it goes on, asks once and deploys once.
 
-Source: DESIGN sections 2 and 6: kill -9 at each point of the workflow; here the whole process, with its workspace's sidecar left alone.
+Source: DESIGN sections 2 and 6: kill -9 at each point of the workflow; here the whole process, with its workspace's
+sidecar left alone.
 """
 
 import asyncio
