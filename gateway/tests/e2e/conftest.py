@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import pytest
 
 from gateway.tests.e2e.databases import fresh_database, template
+from gateway.tests.e2e.forking import zygote
 from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
 from gateway.tests.e2e.processes import Deployment, Server, deployment
 
@@ -40,17 +41,22 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
     folder = tmp_path_factory.mktemp("gateways")
 
     @contextmanager
-    def make(name: str, **settings: str) -> Iterator[Deployment]:
+    def make(name: str, *, forked: bool = True, **settings: str) -> Iterator[Deployment]:
         peers = {
             "DEFAULT_MODEL_PROVIDER": "openai",
             "DEFAULT_MODEL": "stub",
             "OPENAI_BASE_URL": f"{llm.url}/v1",
             "TELEGRAM_API_BASE_URL": bots.url,
         }
-        with fresh_database(f"e2e_{name}") as url, deployment(folder / name, url, **(peers | settings)) as made:
+        source = forks if forked else None
+        with (
+            fresh_database(f"e2e_{name}") as url,
+            deployment(folder / name, url, zygote=source, **(peers | settings)) as made,
+        ):
             yield made
 
     with ExitStack() as stack:
+        forks = stack.enter_context(zygote())
         stack.enter_context(template(folder))
         yield make
 
@@ -58,7 +64,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
 @pytest.fixture(scope="session")
 def shared(deploy: Deploy) -> Iterator[Deployment]:
     """The deployment that most tests share."""
-    with deploy("shared") as made:
+    with deploy("shared", forked=False) as made:
         yield made
 
 

@@ -16,6 +16,7 @@ import httpx
 import psycopg
 
 from gateway.embedded.ports import free_port
+from gateway.tests.e2e.forking import Forked, Zygote
 
 ROOT = Path(__file__).resolve().parents[3]
 START_S = 60.0
@@ -42,7 +43,7 @@ P = TypeVar("P", bound="Process")
 class Process:
     """One process of a deployment, and the file that it prints to."""
 
-    popen: "subprocess.Popen[bytes]"
+    popen: "subprocess.Popen[bytes] | Forked"
     log: Path
 
     def kill(self) -> None:
@@ -100,10 +101,15 @@ class Server(Process):
 
 @dataclass
 class Deployment:
-    """Processes that share a folder and settings."""
+    """Processes that share a folder and settings; with a zygote its commands are forked.
+
+    The others are executed, which shows that they import what they need: `up`, Daphne, and of the deployment that most
+    tests share the server, the commands and the start that is refused.
+    """
 
     folder: Path
     environment: dict[str, str]
+    zygote: Zygote | None = None
     started: list[Process] = field(default_factory=list)
 
     @property
@@ -164,11 +170,14 @@ class Deployment:
         self.started.append(process)
         return process
 
-    def _start(self, *arguments: str) -> "tuple[subprocess.Popen[bytes], Path]":
+    def _start(self, *arguments: str) -> "tuple[subprocess.Popen[bytes] | Forked, Path]":
         log = self.folder / f"process-{len(self.started)}.log"
-        # The kernel ends it when the tests are killed.
-        command = ["setpriv", "--pdeathsig=KILL", sys.executable, *arguments]
         with log.open("wb") as output:
+            if self.zygote is not None and arguments[0] == "manage.py":
+                forked = self.zygote.start(*arguments, folder=ROOT, environment=self.environment, output=output)
+                return forked, log
+            # The kernel ends it when the tests are killed.
+            command = ["setpriv", "--pdeathsig=KILL", sys.executable, *arguments]
             popen = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -182,10 +191,12 @@ class Deployment:
 
 
 @contextmanager
-def deployment(folder: Path, database_url: str, **settings: str) -> Iterator[Deployment]:
+def deployment(
+    folder: Path, database_url: str, *, zygote: Zygote | None = None, **settings: str
+) -> Iterator[Deployment]:
     """Processes on a database, or with "" on a PostgreSQL of their own; none is left after the block."""
     folder.mkdir()
-    running = Deployment(folder, environment(folder, database_url) | settings)
+    running = Deployment(folder, environment(folder, database_url) | settings, zygote)
     try:
         yield running
     finally:
