@@ -14,7 +14,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from channels.routing import get_default_application
 from django.db import connections
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import CHECKS
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
 
 from agents.conversations import create_conversation
 from agents.tests.engine import say
@@ -94,15 +96,37 @@ def _hold(api: Api, case: Any) -> None:
             return
 
 
-@SCHEMA.parametrize()
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=REASONS)
-def test_every_answer_is_a_declared_one(case: Any, api: Api) -> None:
-    _hold(api, case)
+# Schemathesis's own `parametrize` makes every operation's cases, which takes seconds, in each process that collects tests
+# and also for tests that are not run: here a test makes those of its operation. What `parametrize` calls is called.
+FOUND: list[Any] = list(SCHEMA.get_all_operations())
+OPERATIONS = {each.ok().label: each.ok() for each in FOUND}
+each_operation = pytest.mark.parametrize("operation", list(OPERATIONS))
+
+
+def _hold_all(api: Api, operation: str, examples: settings) -> None:
+    """Every case of the operation, named as in `POST /api/v1/turns`."""
+
+    def hold(case: Any) -> None:
+        _hold(api, case)
+
+    load_all_checks()
+    test = build_operation_test(
+        config=SCHEMA.config,
+        operation=OPERATIONS[operation],
+        test_func=examples(hold),
+        given_kwargs={},
+        feedback=FeedbackSources(),
+    )
+    test()
+
+
+@each_operation
+def test_every_answer_is_a_declared_one(operation: str, api: Api) -> None:
+    _hold_all(api, operation, settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=REASONS))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@SCHEMA.parametrize()
-@settings(max_examples=1000, deadline=None, suppress_health_check=REASONS)
-def test_every_answer_is_a_declared_one_at_length(case: Any, api: Api) -> None:
-    _hold(api, case)
+@each_operation
+def test_every_answer_is_a_declared_one_at_length(operation: str, api: Api) -> None:
+    _hold_all(api, operation, settings(max_examples=1000, deadline=None, suppress_health_check=REASONS))
