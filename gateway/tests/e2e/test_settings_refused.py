@@ -30,7 +30,7 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 def test_a_setting_that_can_not_be_used_is_named_in_a_sentence(
     nowhere: Deployment, name: str, value: str, told: str
 ) -> None:
-    command = Deployment(nowhere.folder, nowhere.environment | {name: value}, nowhere.started).manage("up")
+    command = Deployment(nowhere.folder, nowhere.environment | {name: value}, started=nowhere.started).manage("up")
 
     assert command.ended() == 1
     assert told in command.printed()
@@ -41,7 +41,7 @@ def test_a_setting_that_can_not_be_used_is_named_in_a_sentence(
 @pytest.mark.parametrize(("folder", "why"), [("/proc/nope", "No such file"), ("/etc/passwd", "it is no folder")])
 def test_a_folder_that_can_not_be_had_is_named_with_the_setting(nowhere: Deployment, folder: str, why: str) -> None:
     own = nowhere.environment | {"DATABASE_URL": "", "DATA_DIR": folder}
-    command = Deployment(nowhere.folder, own, nowhere.started).manage("migrate")
+    command = Deployment(nowhere.folder, own, started=nowhere.started).manage("migrate")
 
     assert command.ended() == 1
     assert f"{folder} can't be made or used ({why}" in command.printed()
