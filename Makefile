@@ -26,7 +26,7 @@ run: ## start everything on http://localhost:3000 (the first time it installs; C
 
 test: ## run all tests on a PostgreSQL and a Valkey of their own; ARGS="-k word" chooses, ARGS=-n0 runs them one by one
 	$(BOOTSTRAP) test
-	@exec $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@exec $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: ## lint, format, types, layers, migrations, deployment settings
 	$(BOOTSTRAP) test

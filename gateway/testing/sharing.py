@@ -11,7 +11,10 @@ LONGEST = (
     "gateway/tests/e2e",
     "channels_app/tests/browser",
     "gateway/tests/test_bootstrap.py",
+    "channels_app/tests/test_api_contract.py",
     "agents/tests/test_engine_machine.py",
+    "workspace/mcp_server/tests/test_sandbox_users.py",
+    "agents/tests/test_trading_analysis.py",
 )
 
 

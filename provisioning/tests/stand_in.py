@@ -64,7 +64,9 @@ DEAF = """
     import json, pathlib, signal, sys
 
     options = dict(part[2:].split("=", 1) for part in sys.argv if part.startswith("--") and "=" in part)
-    pathlib.Path(options["ready-file"]).write_text(json.dumps({"pid": 1, "port": 1, "activity_port": 1}))
+    draft = pathlib.Path(options["ready-file"] + ".draft")
+    draft.write_text(json.dumps({"pid": 1, "port": 1, "activity_port": 1}))
+    draft.rename(options["ready-file"])
     signal.pause()
 """
 ANNOUNCES_NONSENSE = """
