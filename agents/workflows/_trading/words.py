@@ -27,8 +27,16 @@ def of_backtest(tested: JSON) -> str:
     )
 
 
+NO_LIMITS = (
+    "You have stated no limits. Tell me the deepest fall that you can bear, in percent, and I hold it against that."
+)
+
+
 def of_risk(assessed: JSON) -> str:
     """The verdict, and each limit against its figure."""
+    if assessed["within_limits"] is None:
+        # The workspace's words for this case are advice to a model, which calls a tool to state limits.
+        return f"**Risk:** {NO_LIMITS}\n\n"
     checks = "".join(f"\n- {'✓' if each['within'] else '✗'} {each['text']}" for each in assessed["checks"])
     return f"**Risk:** {assessed['verdict']}{checks}\n\n"
 
@@ -51,7 +59,7 @@ def details_of(tested: JSON, assessed: JSON) -> JSON:
         "Tested": f"{tested['from']} to {tested['to']}, {figure(metrics.get('total_return_percent'), '%')} in all",
         "Deepest fall": figure(metrics.get("max_drawdown_percent"), "%"),
         "Risk": verdicts[assessed["within_limits"]],
-        "Verdict": assessed["verdict"],
+        **({} if assessed["within_limits"] is None else {"Verdict": assessed["verdict"]}),
         "Money": "paper only, 100,000; no real order is placed",
     }
 
