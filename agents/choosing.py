@@ -1,9 +1,12 @@
 """The model of a turn, bound to its tools, and those that stand in for it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
 
 from agents.catalogue import Model
 from agents.complexity import Ask, judge
@@ -14,7 +17,7 @@ from agents.mcp.tools import ToolSet
 from agents.model_pool import model_pool
 from agents.model_step import BoundModel
 from agents.offers import offer
-from agents.providers import switched_on
+from agents.providers import ChatModel, switched_on
 from agents.routing import Choice, Wishes, choose
 from agents.standbys import Standbys
 from agents.vendor_errors import VENDOR_ERRORS
@@ -52,13 +55,17 @@ def standbys_of(
 
 async def bound_model(model: Model, *, tools: ToolSet, beside: Sequence[dict[str, Any]] = ()) -> BoundModel:
     """The model with the tools bound to it. Raises AgentFailed."""
+    return await bound_by(model, lambda built: model_pool().with_tools(built, tools, beside=beside))
+
+
+async def bound_by(model: Model, bind: Callable[[ChatModel], Runnable[Any, AIMessage]]) -> BoundModel:
+    """The model, built, with what `bind` makes of it. Raises AgentFailed when its provider is off."""
     provider = switched_on().get(model.provider)
     endpoint = provider.endpoint() if provider else None
     if provider is None or endpoint is None:
         raise AgentFailed("no_model", f"{model.provider} was just switched off.", retryable=True)
     built = await model_pool().get(provider, model.name, endpoint)
-    runnable = model_pool().with_tools(built, tools, beside=beside)
-    return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))
+    return BoundModel(bind(built), provider.label, (*VENDOR_ERRORS, *built.errors))
 
 
 def _preferred_model(preferences: str) -> str | None:

@@ -20,6 +20,7 @@ from accounts.licences import Licence, NotLicensed, active_licence
 from agents import metrics
 from agents.aside import summary_text
 from agents.catalogue import Model
+from agents.choosing import bound_by
 from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.harness_types import Talk
@@ -30,14 +31,11 @@ from agents.mcp.pool import pool
 from agents.mcp.recent import Recent, read_recent
 from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
-from agents.model_pool import model_pool
-from agents.model_step import BoundModel, Spoken, call_model
+from agents.model_step import Spoken, call_model
 from agents.offers import offer
 from agents.prompts import prompt
-from agents.providers import switched_on
 from agents.routing import Offer
 from agents.summary_due import kept_messages
-from agents.vendor_errors import VENDOR_ERRORS
 from agents.window import HISTORY_TOKENS
 from gateway.db import connection
 
@@ -133,12 +131,7 @@ async def _older_part(session: Session, tools: ToolSet, conversation: str) -> _P
 
 
 async def _ask(model: Model, part: _Part) -> Spoken:
-    provider = switched_on()[model.provider]
-    endpoint = provider.endpoint()
-    if endpoint is None:
-        raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, model.name, endpoint)
-    bound = BoundModel(built.chat, provider.label, (*VENDOR_ERRORS, *built.errors))
+    bound = await bound_by(model, lambda built: built.chat)
     messages = [SystemMessage(prompt("summary").text), HumanMessage(transcript(part.summary, part.items))]
     return await call_model(bound, messages, on_text=_to_nobody)
 

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agents.errors import AgentFailed
+from agents.choosing import bound_by
 from agents.harness_types import TurnRequest
 from agents.mcp.preferences import read_preferences
-from agents.model_pool import model_pool
 from agents.model_step import BoundModel
 from agents.offers import offer
-from agents.providers import switched_on
 from agents.routing import Choice, Wishes, choose
-from agents.vendor_errors import VENDOR_ERRORS
 
 
 async def chosen_model(request: TurnRequest) -> Choice:
@@ -22,10 +19,4 @@ async def chosen_model(request: TurnRequest) -> Choice:
 
 async def bound_model(choice: Choice, tools: Sequence[dict[str, Any]]) -> BoundModel:
     """The model with these tools alone (definitions in OpenAI's format). Raises AgentFailed."""
-    provider = switched_on()[choice.model.provider]
-    endpoint = provider.endpoint()
-    if endpoint is None:
-        raise AgentFailed("no_model", f"{provider.label} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, choice.model.name, endpoint)
-    runnable = built.chat.bind_tools(list(tools)) if tools else built.chat
-    return BoundModel(runnable, provider.label, (*VENDOR_ERRORS, *built.errors))
+    return await bound_by(choice.model, lambda built: built.chat.bind_tools(list(tools)) if tools else built.chat)
