@@ -9,8 +9,9 @@ from pytest_django.fixtures import Settings
 
 from accounts.licences import Licence
 from gateway.leases import Lease
-from provisioning import holding, launching, processes, tokens
+from provisioning import holding, launching, tokens
 from provisioning.backends import process
+from provisioning.backends._process import processes
 from provisioning.tests.gateways import licence_of
 from provisioning.tests.stand_in import SERVES, write_code
 

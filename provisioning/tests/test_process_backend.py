@@ -8,9 +8,11 @@ import httpx
 import pytest
 from pytest_django.fixtures import Settings
 
-from provisioning import processes, tokens
+from provisioning import tokens
 from provisioning.backends import Instance, Spec
-from provisioning.backends.process import BACKEND, LOG_CAP_BYTES
+from provisioning.backends._process import processes
+from provisioning.backends._process.folder import LOG_CAP_BYTES
+from provisioning.backends.process import BACKEND
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
 from provisioning.tests import stand_in
