@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.tiers import LIMITS, Tier
 from gateway.plugins import load_folder
 
 Facts = Mapping[str, str | int]
@@ -19,12 +20,18 @@ Facts = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class Spec:
-    """The workspace that is wanted; `idle_s` 0 = it is never stopped for being idle."""
+    """The workspace that is wanted; `idle_s` 0 = it is never stopped for being idle.
+
+    The sizes are the licence's, as `accounts.tiers` has them (`512Mi`, `500m`); left out they are the smallest tier's.
+    """
 
     name: str
     user_id: str
-    tier: str
+    tier: Tier
     idle_s: int
+    memory: str = LIMITS["free"].memory
+    cpu: str = LIMITS["free"].cpu
+    storage: str = LIMITS["free"].storage
 
 
 @dataclass(frozen=True)
