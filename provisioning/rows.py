@@ -214,7 +214,7 @@ async def record_instance(claim: Claim, instance: Instance) -> None:
 
 
 async def settle_ready(claim: Claim, *, owner: UUID | None, stage_ms: Mapping[str, int]) -> None:
-    """The start succeeded; with no `owner` the workspace is left to whichever process adopts it."""
+    """The start succeeded; with no `owner` nobody keeps the workspace, or whichever process adopts it."""
     await _write(
         claim,
         "state = 'ready', stage = 'ready', holder = %(owner)s, stage_ms = %(stage_ms)s, last_cause = '',"
@@ -222,9 +222,12 @@ async def settle_ready(claim: Claim, *, owner: UUID | None, stage_ms: Mapping[st
         {"owner": owner, "stage_ms": Jsonb(dict(stage_ms))},
         counted={"starts": 1, "failed_starts": 0, "start_ms": sum(stage_ms.values())},
     )
-    if owner is None:
-        async with db.connection() as conn:
-            await db.notify(conn, WAKEUP)
+
+
+async def offer() -> None:
+    """Wake the processes that could adopt a workspace."""
+    async with db.connection() as conn:
+        await db.notify(conn, WAKEUP)
 
 
 async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:

@@ -61,10 +61,10 @@ async def delete_workspace(user_id: str, *, with_data: bool) -> bool:
     name = workspace_name(user_id)
     async with launching.ending(name) as claim:
         backend = backends.backends()[claim.backend] if claim is not None else backends.backend()
-        had_data = with_data and await backend.delete_data(name)
+        removed = await backend.remove(name, with_data=with_data)
         if claim is not None:
             await rows.forget(claim)
-    return claim is not None or had_data
+    return claim is not None or removed
 
 
 async def workspace_status(user_id: str) -> WorkspaceStatus:

@@ -33,20 +33,24 @@ class ProcessBackend:
     """Starts `python -m lifecycle_sidecar … -- python -m mcp_server …` in `code_dir`, with this process's Python."""
 
     name = "process"
+    owned = True
 
     def __init__(self, code_dir: Path) -> None:
         self.code_dir = code_dir
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
-    async def start(self, spec: Spec, *, report: Report, record: Record) -> Instance:
-        """See Backend. The boot, not the wait in the queue, may take WORKSPACE_START_TIMEOUT_S."""
+    async def start(self, spec: Spec, *, former: Instance, report: Report, record: Record) -> Instance:  # noqa: ARG002
+        """See Backend. The boot, not the wait in the queue, may take WORKSPACE_START_TIMEOUT_S.
+
+        Whatever runs on the folder is ended, `former` or not: two servers can't have it.
+        """
         await report("queued")
         async with self._slot():
             # Looked for first: what another process starts under a later claim is not among it.
-            former = await _running(spec.name)
+            running = await _running(spec.name)
             await report("starting")
-            await self._end(former)
+            await self._end(running)
             await record(Instance())
             async with AsyncExitStack() as unless_ready:
                 child, known_as = self._spawn(spec)
@@ -67,6 +71,10 @@ class ProcessBackend:
         pid, known_as = instance.facts.get("pid"), instance.facts.get("started")
         return isinstance(pid, int) and known_as is not None and processes.identity(pid) == known_as
 
+    async def want(self, instance: Instance) -> bool:
+        """See Backend. The sidecar, the server's parent, sees by itself what is asked of it."""
+        return self.alive(instance)
+
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""
         return await answers(instance.url, user_id=user_id, timeout_s=ANSWER_TIMEOUT_S)
@@ -76,9 +84,12 @@ class ProcessBackend:
         self._reap()
         await asyncio.to_thread(_tend, [folder_of(name) for name in names])
 
-    async def delete_data(self, name: str) -> bool:
-        """See Backend."""
-        return await asyncio.to_thread(folder_of(name).remove)
+    async def remove(self, name: str, *, with_data: bool) -> bool:
+        """See Backend. Without its data nothing is left of a workspace that has stopped."""
+        return with_data and await asyncio.to_thread(folder_of(name).remove)
+
+    async def close(self) -> None:
+        """See Backend. Each question has a connection of its own."""
 
     def _spawn(self, spec: Spec) -> tuple[subprocess.Popen[bytes], str]:
         folder = folder_of(spec.name)

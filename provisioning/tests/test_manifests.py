@@ -72,7 +72,7 @@ def test_each_object_of_a_workspace_is_one_that_the_typed_client_knows(tier: Tie
 
 
 def test_each_object_of_the_namespace_is_one_that_the_typed_client_knows() -> None:
-    rendered = namespace_manifests() + [keys_manifest("PEM")]
+    rendered = [*namespace_manifests(), keys_manifest("PEM")]
 
     assert rendered[0]["kind"] == "Namespace"
     for each in rendered:
@@ -212,7 +212,9 @@ def test_without_classes_of_its_own_a_workspace_names_none() -> None:
         (("  free:", "  gold:"), "tiers.gold"),
     ],
 )
-def test_a_wrong_table_is_told_by_the_place(change: tuple[str, str], told: str, settings: Settings, tmp_path: Any) -> None:
+def test_a_wrong_table_is_told_by_the_place(
+    change: tuple[str, str], told: str, settings: Settings, tmp_path: Any
+) -> None:
     table = tmp_path / "values.yaml"
     table.write_text((FOLDER / "values.yaml").read_text().replace(*change, 1))
     settings.WORKSPACE_VALUES = str(table)

@@ -20,6 +20,7 @@ USER = "dexorder.io/user-sha256"
 # What the pod was made from, so that a change is seen without comparing trees.
 TEMPLATE = "dexorder.io/template"
 DEMAND = "dexorder.io/demand-at"
+IDLE = "dexorder.io/idle-seconds"
 ORPHANED = "dexorder.io/orphaned-at"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 KEYS = "dexorder-workspace-keys"
@@ -52,9 +53,14 @@ def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     """
     given = _values_of(spec, owner_uid)
     template = _mark(filled("deployment.yaml", given)[0]["spec"]["template"])
-    given["deployment_annotations"] = {USER: user_digest(spec.user_id), TEMPLATE: template}
+    given["deployment_annotations"] = {
+        USER: user_digest(spec.user_id),
+        TEMPLATE: template,
+        IDLE: str(spec.idle_s),
+    }
     account, volume, deployment, service = (
-        filled(f"{kind}.yaml", given)[0] for kind in ("serviceaccount", "persistentvolumeclaim", "deployment", "service")
+        filled(f"{kind}.yaml", given)[0]
+        for kind in ("serviceaccount", "persistentvolumeclaim", "deployment", "service")
     )
     return Manifests(account, volume, deployment, service, template)
 
@@ -81,7 +87,9 @@ def namespace_manifests() -> list[Tree]:
 def keys_manifest(public_pem: str) -> Tree:
     """The ConfigMap with the keys that workspaces trust."""
     labels = {MANAGED_BY: MANAGER}
-    return filled("keys.yaml", {"namespace": settings.KUBERNETES_NAMESPACE, "labels": labels, "public_pem": public_pem})[0]
+    return filled(
+        "keys.yaml", {"namespace": settings.KUBERNETES_NAMESPACE, "labels": labels, "public_pem": public_pem}
+    )[0]
 
 
 def user_digest(user_id: str) -> str:
@@ -95,7 +103,12 @@ def _values_of(spec: Spec, owner_uid: str | None) -> dict[str, object]:
     return {
         "name": spec.name,
         "namespace": settings.KUBERNETES_NAMESPACE,
-        "labels": {"app.kubernetes.io/name": "dexorder-workspace", MANAGED_BY: MANAGER, WORKSPACE: spec.name, TIER: spec.tier},
+        "labels": {
+            "app.kubernetes.io/name": "dexorder-workspace",
+            MANAGED_BY: MANAGER,
+            WORKSPACE: spec.name,
+            TIER: spec.tier,
+        },
         "selector": {WORKSPACE: spec.name},
         "annotations": {USER: user_digest(spec.user_id)},
         "deployment_annotations": None,

@@ -1,4 +1,4 @@
-"""YAML templates, parsed first and filled as trees: a value can become a scalar or a branch, and never touch what is beside it."""
+"""YAML templates, parsed first and filled as trees: a value becomes a scalar or a branch and never touches what is beside it."""
 
 import re
 from collections.abc import Mapping
