@@ -1,0 +1,44 @@
+"""A cluster on a port, and the real client for it. No database and nothing of the gateway is needed here."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes.aio import client, config
+
+from provisioning.tests.cluster import Cluster, Served, served
+
+
+@pytest.fixture(autouse=True)
+def _development() -> None:
+    """The gateway's settings don't matter here."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> None:
+    """Nothing but the cluster runs here."""
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def api(cluster: Cluster, tmp_path: Path) -> Iterator[Served]:
+    with served(cluster, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def kube(api: Served) -> AsyncIterator[client.ApiClient]:
+    """The administrator's client."""
+    async with await client_for(api) as made:
+        yield made
+
+
+async def client_for(api: Served, token: str = "") -> client.ApiClient:
+    """A client for a service account's token, the administrator's without one."""
+    settings = client.Configuration()
+    await config.load_kube_config(config_file=str(api.kubeconfig(token)), client_configuration=settings)  # type: ignore[no-untyped-call]  # of the client
+    return client.ApiClient(settings)
