@@ -1,7 +1,7 @@
 """What this process last heard of the cluster, by workspace, and who waits to hear more."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from provisioning.backends._kubernetes.templates import Tree
@@ -29,6 +29,11 @@ class Shelf(Generic[V]):
     def one(self, workspace: str) -> V | None:
         """The object that has the workspace's own name."""
         return self._workspaces.get(workspace, {}).get(workspace)
+
+    def all(self) -> Iterator[V]:
+        """Every object."""
+        for views in self._workspaces.values():
+            yield from views.values()
 
     def workspaces(self) -> set[str]:
         """The workspaces that have an object here."""
