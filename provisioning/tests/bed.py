@@ -62,9 +62,7 @@ def bed(folder: Path, settings: Settings, *, virtual: bool = True) -> Iterator[B
     settings.PROVISIONER = "kubernetes"
     fake = Cluster(namespace=settings.KUBERNETES_NAMESPACE, virtual=virtual)
     fake.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dexorder"}})
-    fake.create(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": GATEWAY, "namespace": "dexorder"}}
-    )
+    fake.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": GATEWAY, "namespace": "dexorder"}})
     for tree in render_namespace():
         if tree["kind"] not in {"Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}:
             fake.create(tree)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pytest_django.fixtures import Settings
 
 from provisioning import tokens
 from provisioning.backends import Backend, Instance, Spec, backends
@@ -17,8 +18,18 @@ NONE = Instance()
 
 
 @pytest.fixture(params=sorted(backends()))
-def backend(request: pytest.FixtureRequest, data_dir: Path) -> Backend:
+def backend(request: pytest.FixtureRequest, data_dir: Path, settings: Settings) -> Backend:
+    """Each backend: the processes with the project's own server, a cluster with one that answers in its place."""
+    if request.param == "kubernetes":
+        request.getfixturevalue("bed")
+    settings.PROVISIONER = request.param
     return backends()[request.param]
+
+
+@pytest.fixture
+def processes(data_dir: Path) -> Backend:
+    """The backend whose workspaces keep data in these tests."""
+    return backends()["process"]
 
 
 async def started(backend: Backend, spec: Spec = SPEC, *, former: Instance = NONE) -> Instance:
@@ -119,18 +130,18 @@ async def test_a_cancelled_start_leaves_nothing_running(backend: Backend) -> Non
     assert not backend.alive(notes.instances[-1])
 
 
-async def test_data_outlast_a_stop_and_not_their_deletion(backend: Backend) -> None:
-    async with Notebook(backend) as notebook:
+async def test_data_outlast_a_stop_and_not_their_deletion(processes: Backend) -> None:
+    async with Notebook(processes) as notebook:
         await notebook.call("remember", content="prefers weekly charts")
-    async with Notebook(backend) as notebook:
+    async with Notebook(processes) as notebook:
         assert "weekly" in await notebook.call("list_memories")
 
-    await backend.remove(SPEC.name, with_data=False)
-    async with Notebook(backend) as notebook:
+    await processes.remove(SPEC.name, with_data=False)
+    async with Notebook(processes) as notebook:
         assert "weekly" in await notebook.call("list_memories")
-    assert await backend.remove(SPEC.name, with_data=True)
-    assert not await backend.remove(SPEC.name, with_data=True)
-    async with Notebook(backend) as notebook:
+    assert await processes.remove(SPEC.name, with_data=True)
+    assert not await processes.remove(SPEC.name, with_data=True)
+    async with Notebook(processes) as notebook:
         assert "weekly" not in await notebook.call("list_memories")
 
 
@@ -150,6 +161,23 @@ async def test_two_users_workspaces_are_apart(backend: Backend) -> None:
 
     assert [backend.alive(instance) for instance in instances] == [False, True]
     await backend.stop(free.name)
+
+
+async def test_whoever_wants_a_running_instance_keeps_it(backend: Backend) -> None:
+    instance = await started(backend)
+
+    assert await backend.want(instance)
+    await backend.stop(SPEC.name)
+    assert not await backend.want(instance)
+
+
+async def test_what_is_removed_may_be_started_again(backend: Backend) -> None:
+    await started(backend)
+    await backend.stop(SPEC.name)
+    await backend.remove(SPEC.name, with_data=False)
+
+    assert backend.alive(await started(backend))
+    await backend.stop(SPEC.name)
 
 
 class Notebook:

@@ -69,6 +69,11 @@ class Sight:
         return found is not None and not found.deleting and found.replicas > 0
 
     @property
+    def complete(self) -> bool:
+        """Whether each of its own four objects is there."""
+        return len(self.objects) == 4
+
+    @property
     def objects(self) -> list[View]:
         """What there is of its own four objects."""
         return [each for each in (self.deployment, self.service, self.volume, self.account) if each is not None]
@@ -120,17 +125,8 @@ class Cluster:
 
     async def synced(self) -> None:
         """Return once every kind has been listed. Raises ApiFailed when one can't be."""
-        for watcher in self.watchers:
-            if watcher.synced.is_set():
-                continue
-            listed, failed = (asyncio.create_task(each.wait()) for each in (watcher.synced, watcher.failed))
-            try:
-                await asyncio.wait({listed, failed}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                listed.cancel()
-                failed.cancel()
-            if watcher.failure is not None and not watcher.synced.is_set():
-                raise watcher.failure
+        if not self.known:
+            await asyncio.gather(*(watcher.first_list() for watcher in self.watchers))
 
     @property
     def known(self) -> bool:

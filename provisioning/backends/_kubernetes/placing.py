@@ -72,14 +72,22 @@ class Placing:
     async def _apply(self, tree: Tree, *, force: bool = False) -> str:
         try:
             answer = await self.cluster.api.apply(tree, force=force)
-        except Conflict:
+        except (Conflict, Refused) as error:
             # Somebody has made it, or changed it, since we looked: another gateway, or a person.
-            found = await self.cluster.api.get(BY_NAME[tree["kind"]], tree["metadata"]["name"])
-            if not _is_of(found["metadata"].get("annotations") or {}, self.spec):
-                raise _taken(tree["kind"], self.spec.name) from None
+            await self._require_not_taken(tree)
+            if isinstance(error, Refused):
+                raise
             answer = await self.cluster.api.apply(tree, force=True)
         self.cluster.note(answer)
         return str(answer["metadata"]["uid"])
+
+    async def _require_not_taken(self, tree: Tree) -> None:
+        try:
+            found = await self.cluster.api.get(BY_NAME[tree["kind"]], tree["metadata"]["name"])
+        except Missing:
+            return
+        if not _is_of(found["metadata"].get("annotations") or {}, self.spec):
+            raise _taken(tree["kind"], self.spec.name)
 
 
 async def grow(cluster: Cluster, volume: VolumeView, wanted: Tree) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from provisioning.backends._kubernetes.cluster import Cluster
+from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import Missing
 from provisioning.backends._kubernetes.kinds import ACCOUNTS, DEPLOYMENTS, SERVICES, VOLUMES, Kind
 from provisioning.backends._kubernetes.views import View
@@ -11,6 +11,8 @@ from provisioning.errors import Cause, WorkspaceFailed
 
 # The pod's own grace is 30 s; then the kubelet kills it.
 GONE_WITHIN_S = 45.0
+# A watch tells of a deletion within milliseconds; one that is broken must not hold up who deletes.
+HEARD_WITHIN_S = 5.0
 
 
 async def stop(cluster: Cluster, name: str) -> None:
@@ -35,7 +37,18 @@ async def remove(cluster: Cluster, name: str, *, with_data: bool) -> bool:
     ]
     if with_data:
         deleted.append(await _delete(cluster, VOLUMES, sight.volume))
+    with cluster.listening(name) as heard, suppress(TimeoutError):
+        # So that the next start, in this process, knows that they are gone.
+        async with asyncio.timeout(HEARD_WITHIN_S):
+            while _remains(sight, cluster.look(name), with_data=with_data):
+                heard.clear()
+                await heard.wait()
     return any(deleted)
+
+
+def _remains(before: Sight, now: Sight, *, with_data: bool) -> bool:
+    removed = {each.uid for each in before.objects if with_data or each is not before.volume}
+    return any(each.uid in removed and not each.deleting for each in now.objects)
 
 
 async def _delete(cluster: Cluster, kind: Kind, view: View | None) -> bool:

@@ -51,6 +51,7 @@ class Start:
         self._spec = spec
         self._demand = demand
         self._budgets = budgets
+        self._placed = 0
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
 
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -61,7 +62,7 @@ class Start:
         try:
             pod = self._cluster.look(self._spec.name).pod
             deaf = pod is not None and pod.ready and pod.uid == former.facts.get("pod")
-            await Placing(self._cluster, self._spec, self._demand).place(restart=deaf)
+            await self._place(restart=deaf)
             await record(self._instance(None))
             ready = await self._until_ready(report, unlike=pod.uid if pod is not None and deaf else "")
             instance = self._instance(ready)
@@ -73,6 +74,12 @@ class Start:
             raise
         return instance
 
+    async def _place(self, *, restart: bool) -> None:
+        self._placed += 1
+        if self._placed > TRIES:
+            raise WorkspaceFailed(Cause.INTERNAL, detail="parts of the workspace are deleted again and again")
+        await Placing(self._cluster, self._spec, self._demand).place(restart=restart)
+
     async def _until_former_is_gone(self) -> None:
         """A Deployment that is being deleted makes room for a new one."""
         with self._cluster.listening(self._spec.name) as heard:
@@ -83,6 +90,10 @@ class Start:
         with self._cluster.listening(self._spec.name) as heard:
             while True:
                 sight = self._cluster.look(self._spec.name)
+                if sight.up and not sight.complete:
+                    # Somebody has removed a part of it since we looked.
+                    await self._place(restart=False)
+                    continue
                 if not sight.up:
                     raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else")
                 verdict = judge(sight)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -23,14 +24,15 @@ log = structlog.get_logger(__name__)
 
 
 class Watcher:
-    """Keeps a shelf true to the cluster for as long as `run` runs; `synced` once it has been so, `failed` while it can't be."""
+    """Keeps a shelf true to the cluster for as long as `run` runs; `synced` once it has been so, `failure` while it can't be."""
 
     def __init__(self, api: Api, kind: Kind, *, shelf: Shelf[Any], query: Mapping[str, str]) -> None:
         self.kind = kind
         self.shelf = shelf
         self.synced = asyncio.Event()
         self.failure: ApiFailed | None = None
-        self.failed = asyncio.Event()
+        self.tried = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._api = api
         self._query = query
         self._heard = time.monotonic()
@@ -53,8 +55,23 @@ class Watcher:
                 self.shelf.version = ""
             except ApiFailed as error:
                 self._note(error)
-            await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+            await self._rest(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def first_list(self) -> None:
+        """Return once the kind has been listed; what failed a while ago is tried again at once. Raises ApiFailed."""
+        while not self.synced.is_set():
+            self._hurry.set()
+            self.tried.clear()
+            await self.tried.wait()
+            if self.failure is not None and not self.synced.is_set():
+                raise self.failure
+
+    async def _rest(self, seconds: float) -> None:
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _follow(self) -> None:
         if not self.shelf.version:
@@ -79,6 +96,7 @@ class Watcher:
         self.shelf.replace(trees, version=version)
         self._hear()
         self.synced.set()
+        self.tried.set()
 
     def _take(self, happened: str, tree: Tree) -> None:
         if happened == "DELETED":
@@ -90,10 +108,9 @@ class Watcher:
     def _hear(self) -> None:
         self._heard = time.monotonic()
         self.failure = None
-        self.failed.clear()
 
     def _note(self, error: ApiFailed) -> None:
         if self.failure is None:
             log.warning("kubernetes_watch_broke", resource=self.kind.plural, error=str(error))
         self.failure = error
-        self.failed.set()
+        self.tried.set()
