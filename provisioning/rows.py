@@ -5,7 +5,7 @@ lease; any other may be claimed by whoever names the generation that it saw, whi
 the claim, and raises ClaimLost once somebody else has claimed the row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -80,6 +80,14 @@ async def find(name: str) -> Row | None:
     """The row of a workspace, if there is one."""
     found = await _rows("WHERE w.name = %(name)s", {"name": name})
     return found[0] if found else None
+
+
+async def running(names: Collection[str], *, backend: str) -> list[Row]:
+    """Those of the named workspaces of `backend` that are ready."""
+    return await _rows(
+        "WHERE w.name = ANY(%(names)s) AND w.state = 'ready' AND w.backend = %(backend)s",
+        {"names": list(names), "backend": backend},
+    )
 
 
 async def listing() -> list[Row]:
@@ -192,6 +200,22 @@ async def count_by_state() -> dict[str, int]:
     async with db.connection() as conn:
         cursor = await conn.execute("SELECT state, count(*) FROM workspaces GROUP BY state")
         return dict(await cursor.fetchall())
+
+
+async def note_running(row: Row, instance: Instance) -> bool:
+    """The workspace of a row runs, though the row says otherwise; False when somebody has acted on it since."""
+    return await _changed(
+        "UPDATE workspaces SET state = 'ready', stage = 'ready', holder = NULL, url = %(url)s, facts = %(facts)s,"
+        " generation = generation + 1, since = clock_timestamp()"
+        " WHERE name = %(name)s AND generation = %(generation)s AND state = %(state)s",
+        {
+            "name": row.name,
+            "generation": row.generation,
+            "state": row.state,
+            "url": instance.url,
+            "facts": Jsonb(dict(instance.facts)),
+        },
+    )
 
 
 async def note_ended(row: Row) -> bool:

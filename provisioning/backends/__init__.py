@@ -42,6 +42,16 @@ class Instance:
     facts: Facts = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something that was not as it should be: what was found, and what was done about it (on a dry run: would be)."""
+
+    name: str
+    user_id: str
+    found: str
+    done: str
+
+
 Record = Callable[[Instance], Awaitable[None]]
 
 
@@ -91,6 +101,12 @@ class Backend(Protocol):
 
     async def remove(self, name: str, *, with_data: bool) -> bool:
         """Remove what is left of a stopped workspace, the user's data only `with_data`; whether there was anything."""
+
+    async def follow(self) -> None:
+        """Until cancelled, note in the table what happens to workspaces that no process owns; return if there are none such."""
+
+    async def reconcile(self, *, dry_run: bool) -> list[Finding]:
+        """Bring table and reality in line, once; on a dry run only say how. Raises WorkspaceFailed, psycopg.Error."""
 
     async def close(self) -> None:
         """Let go of connections that belong to the running event loop."""

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from provisioning.answering import answers
-from provisioning.backends import Instance, Record, Report, Spec
-from provisioning.backends._kubernetes import removing
+from provisioning.backends import Finding, Instance, Record, Report, Spec
+from provisioning.backends._kubernetes import following, reconciling, removing
 from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
 from provisioning.backends._kubernetes.demand import Demand, new_mark
@@ -87,6 +87,15 @@ class KubernetesBackend:
         self.demand.forget(name)
         with _failures():
             return await removing.remove(await cluster(), name, with_data=with_data)
+
+    async def follow(self) -> None:
+        """See Backend."""
+        await following.follow(backend=self.name)
+
+    async def reconcile(self, *, dry_run: bool) -> list[Finding]:
+        """See Backend."""
+        with _failures():
+            return await reconciling.reconcile(await cluster(), dry_run=dry_run)
 
     async def close(self) -> None:
         """See Backend."""

@@ -13,10 +13,11 @@ from django.conf import settings
 
 from provisioning import tokens
 from provisioning.answering import answers
-from provisioning.backends import Instance, Record, Report, Spec
+from provisioning.backends import Finding, Instance, Record, Report, Spec
 from provisioning.backends._process import processes
 from provisioning.backends._process.folder import Folder, folder_of
 from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.settling import settle_all
 
 # A server that may end cleanly takes up to 5 s for what is in flight; the sidecar kills it after that.
 SERVER_GRACE_S = 6
@@ -87,6 +88,13 @@ class ProcessBackend:
     async def remove(self, name: str, *, with_data: bool) -> bool:
         """See Backend. Without its data nothing is left of a workspace that has stopped."""
         return with_data and await asyncio.to_thread(folder_of(name).remove)
+
+    async def follow(self) -> None:
+        """See Backend. Each has an owner, whose keeper looks after it."""
+
+    async def reconcile(self, *, dry_run: bool) -> list[Finding]:
+        """See Backend."""
+        return await settle_all(backend=self.name, dry_run=dry_run)
 
     async def close(self) -> None:
         """See Backend. Each question has a connection of its own."""

@@ -23,11 +23,10 @@ async def connected() -> "ApiClient":
     configuration = Configuration(connection_pool_maxsize=CONNECTIONS)
     try:
         if not settings.KUBECONFIG and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await config.load_kube_config(
-                config_file=settings.KUBECONFIG or None, client_configuration=configuration, persist_config=False
-            )
+            given = {"config_file": settings.KUBECONFIG or None, "client_configuration": configuration}
+            await config.load_kube_config(**given, persist_config=False)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError, ValueError) as error:
         raise ImproperlyConfigured(f"The cluster's settings can't be read: {error}") from error
     return ApiClient(configuration)

@@ -65,7 +65,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]  # of the client
 
     async def call(self, request: Request) -> Tree:
         """The answer. What overload, a fault of the server or a broken connection hinders is tried again for a while.
@@ -120,7 +120,8 @@ class Transport:
             body=request.body,
             auth_settings=["BearerToken"],
         )
-        sent = await self._client.rest_client.request(method, url, headers=headers, body=body, _request_timeout=timeout)
+        send = self._client.rest_client.request
+        sent = await send(method, url, headers=headers, body=body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         response: aiohttp.ClientResponse = sent.response
         return response
 
