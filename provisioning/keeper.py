@@ -48,7 +48,6 @@ async def run(services: Services) -> None:
             await _leave(holder)
     finally:
         holding.hold_with(None)
-        await backend.close()
 
 
 async def _beat(holder: UUID) -> None:

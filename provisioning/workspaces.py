@@ -67,6 +67,11 @@ async def delete_workspace(user_id: str, *, with_data: bool) -> bool:
     return claim is not None or removed
 
 
+async def close_workspaces() -> None:
+    """Let go of connections that belong to the running event loop; what runs goes on."""
+    await backends.backend().close()
+
+
 async def workspace_status(user_id: str) -> WorkspaceStatus:
     """The state of the user's workspace; one that was never started is stopped, since never."""
     row = await rows.find(workspace_name(user_id))
