@@ -193,6 +193,34 @@ def test_a_service_account_may_do_what_its_role_says(cluster: Cluster, api: Serv
     )
 
 
+def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, api: Served) -> None:
+    """Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/"""
+    own = {"expression": "request.userInfo.username.endsWith(':' + request.name)", "message": "Not your own."}
+    rules = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments/scale"]}
+    head = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "own-scale"}}
+    spec = {
+        "matchConstraints": {"resourceRules": [rules]},
+        "validations": [own, {"expression": "object.spec.replicas == 0"}],
+    }
+    cluster.create({**head, "kind": "ValidatingAdmissionPolicy", "spec": spec})
+    bound = {"policyName": "own-scale", "validationActions": ["Deny"]}
+    cluster.create({**head, "kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
+    for name in ("web", "other"):
+        cluster.create(deployment(name))
+    wire = Wire(api, account(cluster, "web", rule("get patch", "deployments/scale")))
+    stop, grow = {"spec": {"replicas": 0}}, {"spec": {"replicas": 2}}
+    asked = [("other", stop), ("web", grow), ("web", stop)]
+    answers = [wire.patch(f"{DEPLOYMENTS}/{name}/scale", scale) for name, scale in asked]
+    wire.close()
+
+    assert [answer.status_code for answer in answers] == [422, 422, 200]
+    assert answers[0].json()["message"] == (
+        "deployments.apps \"other\" is forbidden: ValidatingAdmissionPolicy 'own-scale' with binding 'own-scale' denied "
+        "request: Not your own."
+    )
+    assert answers[1].json()["message"].endswith("denied request: failed expression: object.spec.replicas == 0")
+
+
 def test_an_apply_that_creates_needs_both_verbs(cluster: Cluster, api: Served) -> None:
     """Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#api-implementation"""
     patcher = Wire(api, account(cluster, "patcher", rule("patch", "configmaps", group="")))

@@ -110,7 +110,8 @@ def test_pages_hold_all_objects_once(wire: Wire) -> None:
     """api-concepts: "Retrieving large results sets in chunks"."""
     for number in range(5):
         wire.send("POST", CONFIG_MAPS, config_map(f"map-{number}"))
-    names, token = [], ""
+    names: list[str] = []
+    token = ""
     for _ in range(3):
         page = wire.get(CONFIG_MAPS, limit="2", **{"continue": token})
         names.extend(item["metadata"]["name"] for item in page["items"])

@@ -1,5 +1,6 @@
 """A bare HTTP client of the API, for what the typed one hides: codes, headers, bodies, lines of a watch."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -53,7 +54,7 @@ class Wire:
 
 
 def _trust(api: Served) -> Any:
-    return httpx.create_ssl_context(verify=api.ca_file) if api.ca_file else True
+    return ssl.create_default_context(cafile=api.ca_file) if api.ca_file else True
 
 
 def _body(tree: Any) -> bytes | None:

@@ -199,7 +199,7 @@ class Kubelet:
             self._proceed(sandbox)
             return
         held.restarts += 1
-        # The first restart comes at once; then the container is held back.
+        # A real kubelet restarts it once at once and holds it back from the second time on.
         self._later(1.0, sandbox, lambda it: self._back_off_restart(it, held))
 
     def _back_off_restart(self, sandbox: Sandbox, container: Container) -> None:
