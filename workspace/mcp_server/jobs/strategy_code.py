@@ -89,7 +89,8 @@ class Strategy:
         except Fault as fault:
             fault.line = fault.line or self._contract.answer_line
             raise
-        except BaseException as error:  # noqa: BLE001 - the user's code raises anything, SystemExit too
+        except BaseException as error:
+            # The user's code raises anything, SystemExit too.
             if limit_met(error):
                 # The sandbox names it.
                 raise
