@@ -22,7 +22,7 @@ from agents.call_order import CallOrder
 from agents.catalogue import Model
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
-from agents.events import Token, Usage
+from agents.events import Notice, Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_spans import model_names, note_usage
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Model calls in one turn. A turn that needs more has usually lost its way.
 MOST_STEPS = 12
+
+CUT = "The answer is longer than one of {:,} tokens may be, and is cut here. Ask for the rest if you need it."
 
 
 @dataclass(slots=True)
@@ -87,6 +89,8 @@ class Run:
                 continue
             await self.standbys.answered(self.listed)
             self.malformed = spoken.malformed
+            if spoken.cut and not spoken.message.tool_calls:
+                await self.toolbox.emit(Notice(CUT.format(self.listed.longest_answer)))
             message = spoken_whole(said, spoken.message)
             self._order_calls(message)
             return message

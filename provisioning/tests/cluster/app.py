@@ -42,11 +42,11 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body = await _body(receive)
+        body = await body_of(receive)
         try:
             await self._serve(scope, body, (receive, send))
         except ConnectionCut:
-            _cut(send)
+            cut(send)
 
     async def _serve(self, scope: Scope, body: bytes, channel: tuple[Receive, Send]) -> None:
         _, send = channel
@@ -178,7 +178,7 @@ async def _pass(gate: Gate | None) -> None:
         await asyncio.to_thread(gate.opened.wait, GATE_TIMEOUT_S)
 
 
-async def _body(receive: Receive) -> bytes:
+async def body_of(receive: Receive) -> bytes:
     parts = []
     while True:
         message = await receive()
@@ -201,6 +201,6 @@ def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
-def _cut(send: Send) -> None:
+def cut(send: Send) -> None:
     """Close the connection without an answer. ASGI has no word for it; uvicorn's `send` belongs to the cycle of a request."""
     send.__self__.transport.abort()  # type: ignore[attr-defined]  # see above

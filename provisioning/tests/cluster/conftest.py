@@ -7,6 +7,7 @@ import pytest
 from kubernetes.aio import client, config
 
 from provisioning.tests.cluster import Cluster, Served, served
+from provisioning.tests.cluster.wire import Wire
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +43,11 @@ async def client_for(api: Served, token: str = "") -> client.ApiClient:
     settings = client.Configuration()
     await config.load_kube_config(config_file=str(api.kubeconfig(token)), client_configuration=settings)  # type: ignore[no-untyped-call]  # of the client
     return client.ApiClient(settings)
+
+
+@pytest.fixture
+def wire(api: Served) -> Iterator[Wire]:
+    """The administrator's bare HTTP client."""
+    made = Wire(api)
+    yield made
+    made.close()

@@ -5,7 +5,17 @@ Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-a
 
 from provisioning.tests.cluster.kinds import KINDS, Kind, Object
 
-VERSION: Object = {"major": "1", "minor": "34", "gitVersion": "v1.34.0-fake", "platform": "linux/amd64"}
+VERSION: Object = {
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.0-fake",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "2026-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 

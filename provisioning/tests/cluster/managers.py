@@ -125,8 +125,8 @@ def _contested(live: Object, config: Object, mine: Paths, others: list[Entry]) -
 def _drop(tree: Object, paths: Paths, others: list[Entry]) -> None:
     """Fields that the manager no longer applies go, unless someone else manages them or something in them."""
     kept = frozenset(path[:length] for entry in others for path in entry.paths for length in range(1, len(path) + 1))
-    # The deepest first, so that an item goes after what it held.
-    for path in sorted(paths - kept, key=len, reverse=True):
+    # The shallowest first: an item goes as a whole, with what was filled in to it.
+    for path in sorted(paths - kept, key=len):
         if value_at(tree, path) is not MISSING:
             remove_at(tree, path)
 

@@ -17,6 +17,7 @@ class Trouble(Enum):
     OOM_KILLED = "OOMKilled"
     NEVER_READY = "Unhealthy"
     EVICTED = "Evicted"
+    RESIZE_INFEASIBLE = "PodResizePending"
 
 
 @dataclass

@@ -101,9 +101,17 @@ def _binds(binding: Object, user: str) -> bool:
         if subject["kind"] == "ServiceAccount":
             if user == f"system:serviceaccount:{subject.get('namespace', namespace)}:{subject['name']}":
                 return True
-        elif subject["kind"] == "User" and subject["name"] == user:
+        elif subject["name"] in {"User": [user], "Group": groups_of(user)}[subject["kind"]]:
             return True
     return False
+
+
+def groups_of(user: str) -> list[str]:
+    """The groups of a user: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-subjects"""
+    if user == ADMIN:
+        return ["system:masters", "system:authenticated"]
+    namespace = user.split(":")[2]
+    return ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
 
 
 def _allows(rule: Object, request: Request) -> bool:

@@ -1,12 +1,12 @@
 """The cluster on a port of 127.0.0.1, in a thread of its own, so that its work is not the caller's."""
 
 import asyncio
-import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import yaml
@@ -20,6 +20,8 @@ START_TIMEOUT_S = 20.0
 
 # How long the real clock's loop sleeps at most: it doesn't hear of an action that became due meanwhile.
 TICK_S = 0.02
+
+Background = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,13 @@ class Served:
         """A kubeconfig file for the token's user, the administrator without one."""
         token = token or self.cluster.identities.admin_token
         server = {"server": self.url} | ({"certificate-authority": self.ca_file} if self.ca_file else {})
+        context = {"cluster": "fake", "user": "caller", "namespace": self.cluster.namespace}
         tree = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "fake", "cluster": server}],
             "users": [{"name": "caller", "user": {"token": token}}],
-            "contexts": [
-                {"name": "fake", "context": {"cluster": "fake", "user": "caller", "namespace": self.cluster.namespace}}
-            ],
+            "contexts": [{"name": "fake", "context": context}],
             "current-context": "fake",
         }
         path = self.folder / f"kubeconfig-{len(list(self.folder.glob('kubeconfig-*')))}"
@@ -58,27 +59,53 @@ class Served:
 def served(cluster: Cluster, folder: Path, *, tls: bool = False) -> Iterator[Served]:
     """Serve the cluster inside the block. `folder` takes certificates and kubeconfig files."""
     certificates = Certificates.made_in(folder) if tls else None
-    server = uvicorn.Server(_config(cluster, certificates))
-    thread = threading.Thread(target=_run, args=(server, cluster), name="cluster", daemon=True)
+
+    async def tick() -> None:
+        """Run what comes due on a real clock."""
+        while not cluster.clock.virtual:
+            cluster.run(lambda: None)
+            await asyncio.sleep(TICK_S)
+
+    with running(Api(cluster), certificates=certificates, background=tick) as port:
+        try:
+            yield Served(
+                cluster=cluster,
+                url=f"{'https' if certificates else 'http'}://127.0.0.1:{port}",
+                ca_file=str(certificates.ca) if certificates else "",
+                folder=folder,
+            )
+        finally:
+            cluster.end_watches()
+
+
+@contextmanager
+def running(
+    app: Any, *, certificates: Certificates | None = None, background: Background | None = None
+) -> Iterator[int]:
+    """Run an ASGI application inside the block; gives its port. `background` runs beside it, on the same loop."""
+    server = uvicorn.Server(_config(app, certificates))
+
+    async def serve() -> None:
+        beside = asyncio.ensure_future(background()) if background else None
+        await server.serve()
+        if beside:
+            beside.cancel()
+            with suppress(asyncio.CancelledError):
+                await beside
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="server", daemon=True)
     thread.start()
     _await_start(server, thread)
-    port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Served(
-            cluster=cluster,
-            url=f"{'https' if certificates else 'http'}://127.0.0.1:{port}",
-            ca_file=str(certificates.ca) if certificates else "",
-            folder=folder,
-        )
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
-        cluster.end_watches()
         thread.join()
 
 
-def _config(cluster: Cluster, certificates: Certificates | None) -> uvicorn.Config:
+def _config(app: Any, certificates: Certificates | None) -> uvicorn.Config:
     return uvicorn.Config(
-        Api(cluster),
+        app,
         host="127.0.0.1",
         port=0,
         lifespan="off",
@@ -88,26 +115,7 @@ def _config(cluster: Cluster, certificates: Certificates | None) -> uvicorn.Conf
         timeout_graceful_shutdown=1,
         ssl_certfile=str(certificates.certificate) if certificates else None,
         ssl_keyfile=str(certificates.key) if certificates else None,
-        ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
-
-
-def _run(server: uvicorn.Server, cluster: Cluster) -> None:
-    async def serve() -> None:
-        ticking = asyncio.create_task(_tick(cluster))
-        await server.serve()
-        ticking.cancel()
-        with suppress(asyncio.CancelledError):
-            await ticking
-
-    asyncio.run(serve())
-
-
-async def _tick(cluster: Cluster) -> None:
-    """Run what comes due on a real clock."""
-    while not cluster.clock.virtual:
-        cluster.run(lambda: None)
-        await asyncio.sleep(TICK_S)
 
 
 def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
@@ -117,4 +125,4 @@ def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
             break
         waited.wait(0.01)
     if not server.started:
-        raise RuntimeError("the cluster's server has not started")
+        raise RuntimeError("the server has not started")

@@ -13,6 +13,7 @@ from provisioning.tests.cluster.admission import Admission
 from provisioning.tests.cluster.defaults import fill_in
 from provisioning.tests.cluster.kinds import NAMESPACES, Kind, Object
 from provisioning.tests.cluster.patches import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC, patched
+from provisioning.tests.cluster.policies import check_policies
 from provisioning.tests.cluster.reads import scale_of
 from provisioning.tests.cluster.requests import Request
 from provisioning.tests.cluster.scales import replicas_of
@@ -45,10 +46,10 @@ class Writes:
         kind = request.target.kind
         check_belongs(request, tree)
         tree = managers.tracked(None, without_system_fields(tree), self._writer(request))
-        return self.create_tree(kind, tree, dry_run=request.dry_run)
+        return self.create_tree(kind, tree, request)
 
-    def create_tree(self, kind: Kind, tree: Object, *, dry_run: bool = False) -> Object:
-        """Admit, check and store a new object, as a client's creation or a controller's. Raises Refused."""
+    def create_tree(self, kind: Kind, tree: Object, request: Request | None = None) -> Object:
+        """Admit, check and store a new object: a client's by its request, or a controller's. Raises Refused."""
         tree = copied(tree)
         metadata = tree["metadata"]
         if not metadata.get("name") and metadata.get("generateName"):
@@ -60,7 +61,9 @@ class Writes:
             raise statuses.not_found(namespace_key("")[0], metadata["namespace"])
         self._admission.admit_new(kind, tree)
         check_new(kind, tree)
-        if dry_run:
+        if request:
+            check_policies(self._store, request, None, tree)
+        if request and request.dry_run:
             if self._store.find(kind, metadata.get("namespace", ""), metadata["name"]):
                 raise statuses.already_exists(kind, metadata["name"])
             return tree
@@ -108,7 +111,7 @@ class Writes:
             # Who applies what is not there has to be allowed to create it, too.
             self._authorize(replace(request, verb="create"))
             created = managers.applied(None, without_system_fields(config), writer, force=False)
-            return 201, self.create_tree(target.kind, created, dry_run=request.dry_run)
+            return 201, self.create_tree(target.kind, created, request)
         tree = managers.applied(live, without_system_fields(config), writer, force=request.flag("force"))
         return 200, self._store_change(request, live, tree)
 
@@ -126,6 +129,7 @@ class Writes:
             fill_in(kind, tree)
             self._admission.admit_change(kind, live, tree, request.target.subresource)
             check_change(kind, live, tree, request.target.subresource)
+        check_policies(self._store, request, live, tree)
         if _unchanged(live, tree):
             return live
         return tree if request.dry_run else self._store.replace(kind, tree)
@@ -136,6 +140,9 @@ class Writes:
         check_preconditions(kind, live, scale.get("metadata") or {})
         tree = copied(live)
         tree["spec"]["replicas"] = replicas_of(kind, scale)
+        # Unlike on the wire a Scale without replicas has 0 of them here: the typed object always has the field.
+        asked = {**scale, "spec": {"replicas": tree["spec"]["replicas"]}}
+        check_policies(self._store, request, scale_of(kind, live), asked)
         tree = managers.tracked(live, tree, self._writer(request))
         if not _unchanged(live, tree) and not request.dry_run:
             tree = self._store.replace(kind, tree)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from provisioning.tests.cluster.controllers.control import Control, condition, with_condition
-from provisioning.tests.cluster.controllers.pod_status import Container, containers_of, running_status
+from provisioning.tests.cluster.controllers.pod_status import Container, containers_of, resources_of, running_status
 from provisioning.tests.cluster.controllers.runtime import Runtime, troubled_container
 from provisioning.tests.cluster.kinds import PODS, Object
 from provisioning.tests.cluster.plans import Plans, Trouble
@@ -60,6 +60,8 @@ class Kubelet:
             self._sandboxes.pop(uid, None)
         elif "deletionTimestamp" in meta(change.tree) and change.tree["spec"].get("nodeName"):
             self._control.soon(("end", uid), lambda: self._end(uid))
+        elif uid in self._sandboxes and change.previous and change.previous["spec"] != change.tree["spec"]:
+            self._control.soon(("resize", uid), lambda: self._resize(uid))
 
     def take(self, pod: Object) -> None:
         """Begin with a pod that the scheduler has sent here."""
@@ -70,6 +72,26 @@ class Kubelet:
         self._sandboxes[sandbox.uid] = sandbox
         self._say(sandbox)
         self._attach(sandbox)
+
+    def _resize(self, uid: str) -> None:
+        """Give the containers what the pod asks for now, or say that the node can't."""
+        sandbox = self._sandboxes.get(uid)
+        pod = self._pod(sandbox) if sandbox else None
+        if sandbox is None or pod is None:
+            return
+        wanted = resources_of(pod)
+        if all(each.resources == wanted[each.name] for each in sandbox.containers):
+            return
+        if self._plans.befalls(meta(pod)["name"], Trouble.RESIZE_INFEASIBLE):
+            now = self._control.clock.timestamp()
+            text = self._plans.of(meta(pod)["name"]).message or "Node didn't have enough capacity: memory"
+            pending = condition("PodResizePending", "True", now, reason="Infeasible", message=text)
+            status = {**pod["status"], "conditions": with_condition(pod["status"]["conditions"], pending)}
+            self._control.write_status(PODS, pod, status)
+            return
+        for container in sandbox.containers:
+            container.resources = wanted[container.name]
+        self._say(sandbox)
 
     def _attach(self, sandbox: Sandbox) -> None:
         pod = self._pod(sandbox)
@@ -177,7 +199,7 @@ class Kubelet:
             self._proceed(sandbox)
             return
         held.restarts += 1
-        # The first restart comes at once; then the container is held back.
+        # A real kubelet restarts it once at once and holds it back from the second time on.
         self._later(1.0, sandbox, lambda it: self._back_off_restart(it, held))
 
     def _back_off_restart(self, sandbox: Sandbox, container: Container) -> None:

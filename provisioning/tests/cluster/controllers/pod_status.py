@@ -22,6 +22,7 @@ class Container:
     started: bool = False
     ready: bool = False
     restarts: int = 0
+    resources: Object = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -58,7 +59,7 @@ class Container:
             "started": self.started,
             "restartCount": self.restarts,
         }
-        return status
+        return status | ({"resources": self.resources} if self.running else {})
 
 
 def containers_of(pod: Object) -> list[Container]:
@@ -70,8 +71,15 @@ def containers_of(pod: Object) -> list[Container]:
     ]
     found = [*init, *(Container(each["name"], each["image"]) for each in spec["containers"])]
     for container in found:
+        container.resources = resources_of(pod)[container.name]
         container.wait("PodInitializing" if init and not container.init else "ContainerCreating")
     return found
+
+
+def resources_of(pod: Object) -> dict[str, Object]:
+    """What each container of a pod asks for."""
+    spec = pod["spec"]
+    return {each["name"]: each["resources"] for each in (*spec.get("initContainers", []), *spec["containers"])}
 
 
 def running_status(pod: Object, containers: list[Container], *, now: str, address: str) -> Object:
