@@ -5,6 +5,8 @@ Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/, here 
 
 from typing import Any
 
+import pytest
+
 from provisioning.tests.cluster.examples import config_map, deployment
 from provisioning.tests.cluster.kinds import Object
 from provisioning.tests.cluster.patches import JSON_PATCH, STRATEGIC
@@ -25,28 +27,32 @@ def without_replicas() -> Object:
     return tree
 
 
+@pytest.mark.any_server
 def test_an_apply_creates_with_201_and_changes_with_200(wire: Wire) -> None:
     codes = [wire.apply(SETTINGS, config_map(a=value), "gateway").status_code for value in ("1", "1", "2")]
 
     assert codes == [201, 200, 200]
 
 
+@pytest.mark.any_server
 def test_an_apply_that_changes_nothing_keeps_the_version(wire: Wire) -> None:
     """Source: a no-op apply writes nothing to etcd, so watchers hear nothing of it."""
     first = wire.apply(WEB, deployment(), "gateway")
-    before = wire.get(WEB)
+    before = wire.at_rest(WEB)
     second = wire.apply(WEB, deployment(), "gateway", force="true").json()
 
     assert first.status_code == 201
     assert second["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
+@pytest.mark.any_server
 def test_managed_fields_name_what_was_applied(wire: Wire) -> None:
     tree = wire.apply(SETTINGS, config_map(a="1"), "gateway").json()
 
     assert managers(tree) == {("gateway", "Apply"): {"f:data": {"f:a": {}}}}
 
 
+@pytest.mark.any_server
 def test_two_managers_share_an_object_field_by_field(wire: Wire) -> None:
     """SSA: "appliers may share ownership of a field by setting it to the same value"."""
     wire.apply(SETTINGS, config_map(a="1"), "one")
@@ -56,6 +62,7 @@ def test_two_managers_share_an_object_field_by_field(wire: Wire) -> None:
     assert managers(tree)[("one", "Apply")] == {"f:data": {"f:a": {}}}
 
 
+@pytest.mark.any_server
 def test_a_field_of_another_manager_is_a_conflict_until_forced(wire: Wire) -> None:
     """SSA: "Conflicts: … the force flag overwrites the value and removes the field from the others' managedFields"."""
     wire.apply(SETTINGS, config_map(a="1"), "one")
@@ -70,6 +77,7 @@ def test_a_field_of_another_manager_is_a_conflict_until_forced(wire: Wire) -> No
     assert ("one", "Apply") not in managers(forced)
 
 
+@pytest.mark.any_server
 def test_what_is_no_longer_applied_goes_unless_another_manages_it(wire: Wire) -> None:
     """SSA: "if you remove a field from a manifest and apply it, the field is removed if nobody else owns it"."""
     wire.apply(SETTINGS, config_map(a="1", b="2"), "one")
@@ -79,6 +87,7 @@ def test_what_is_no_longer_applied_goes_unless_another_manages_it(wire: Wire) ->
     assert tree["data"] == {"b": "2", "c": "3"}
 
 
+@pytest.mark.any_server
 def test_a_whole_container_goes_when_its_manager_drops_it(wire: Wire) -> None:
     """SSA: lists of type map are merged by their keys."""
     tree = deployment()
@@ -89,6 +98,7 @@ def test_a_whole_container_goes_when_its_manager_drops_it(wire: Wire) -> None:
     assert [each["name"] for each in after["spec"]["template"]["spec"]["containers"]] == ["server"]
 
 
+@pytest.mark.any_server(since=22)
 def test_a_scale_takes_the_replicas_from_the_applier(wire: Wire) -> None:
     """SSA, Transferring ownership: /scale is recorded as an update of spec.replicas by its own manager."""
     wire.apply(WEB, deployment(), "gateway")
@@ -104,6 +114,7 @@ def test_a_scale_takes_the_replicas_from_the_applier(wire: Wire) -> None:
     assert conflict.json()["details"]["causes"][0]["field"] == ".spec.replicas"
 
 
+@pytest.mark.any_server
 def test_replicas_that_their_only_applier_drops_fall_back_to_1(wire: Wire) -> None:
     """SSA, Transferring ownership: "the field would be removed and defaulted to 1, possibly causing a scale-down"."""
     tree = deployment(replicas=0)
@@ -113,6 +124,7 @@ def test_replicas_that_their_only_applier_drops_fall_back_to_1(wire: Wire) -> No
     assert after["spec"]["replicas"] == 1
 
 
+@pytest.mark.any_server
 def test_an_update_takes_over_what_it_changes(wire: Wire) -> None:
     """SSA: "an update that changes a field's value takes ownership from every other manager"."""
     wire.apply(SETTINGS, config_map(a="1", b="2"), "gateway")
@@ -124,6 +136,7 @@ def test_an_update_takes_over_what_it_changes(wire: Wire) -> None:
     }
 
 
+@pytest.mark.any_server
 def test_an_apply_may_carry_the_version_it_expects(wire: Wire) -> None:
     """SSA: resourceVersion in the configuration is optimistic locking."""
     made = wire.apply(SETTINGS, config_map(a="1"), "gateway").json()
@@ -136,6 +149,7 @@ def test_an_apply_may_carry_the_version_it_expects(wire: Wire) -> None:
     assert (stale.status_code, absent.status_code) == (409, 409)
 
 
+@pytest.mark.any_server
 def test_an_apply_needs_a_manager_and_known_fields(wire: Wire) -> None:
     nameless = wire.apply(SETTINGS, config_map(), "")
     unknown = wire.apply(WEB, {**deployment(), "spek": {}}, "gateway")
@@ -144,9 +158,10 @@ def test_an_apply_needs_a_manager_and_known_fields(wire: Wire) -> None:
     assert (unknown.status_code, "field not declared in schema" in unknown.text) == (500, True)
 
 
+@pytest.mark.any_server
 def test_a_merge_patch_replaces_lists_and_null_removes(wire: Wire) -> None:
     """Source: RFC 7396."""
-    wire.send("POST", WEB.rsplit("/", 1)[0], deployment())
+    wire.send("POST", DEPLOYMENTS, deployment())
     containers = [{"name": "other", "image": "registry.example/other:1"}]
     patch = {"metadata": {"labels": {"app": None}}, "spec": {"template": {"spec": {"containers": containers}}}}
     after = wire.patch(WEB, patch).json()
@@ -155,6 +170,7 @@ def test_a_merge_patch_replaces_lists_and_null_removes(wire: Wire) -> None:
     assert not after["metadata"].get("labels")
 
 
+@pytest.mark.any_server
 def test_a_strategic_patch_merges_containers_by_name(wire: Wire) -> None:
     """Source: https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/"""
     wire.send("POST", DEPLOYMENTS, deployment())
@@ -168,6 +184,7 @@ def test_a_strategic_patch_merges_containers_by_name(wire: Wire) -> None:
     assert [each["name"] for each in last["spec"]["template"]["spec"]["containers"]] == ["server"]
 
 
+@pytest.mark.any_server
 def test_a_json_patch_tests_before_it_writes(wire: Wire) -> None:
     """Source: RFC 6902; the API answers 422 to a test that fails."""
     wire.send("POST", CONFIG_MAPS, config_map(a="1"))

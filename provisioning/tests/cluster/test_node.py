@@ -17,7 +17,7 @@ from provisioning.tests.cluster.node.images import Translation
 from provisioning.tests.cluster.node.processes import Processes
 from provisioning.tests.cluster.node.services import proxied
 from provisioning.tests.cluster.node.workspaces import CREDENTIALS, images
-from provisioning.tests.cluster.wire import DEPLOYMENTS, Wire
+from provisioning.tests.cluster.wire import DEPLOYMENTS, Wire, access_to
 
 SERVER, SIDECAR = "registry.example/workspace:1", "registry.example/sidecar:1"
 RBAC = "rbac.authorization.k8s.io"
@@ -121,7 +121,7 @@ def await_deployment(wire: Wire, **wanted: int) -> None:
 
 def test_a_workspace_starts_stops_itself_when_idle_and_comes_back_with_its_data(bed: Bed) -> None:
     """Source: DESIGN.md, Workspaces: the sidecar scales its own Deployment to 0; the PVC stays."""
-    wire = Wire(bed.api)
+    wire = Wire(access_to(bed.api))
     for tree in (*around(), workspace()):
         bed.api.cluster.create(tree)
     url = bed.endpoint.format(namespace="workspaces", name="ws").replace("/mcp", "/healthz")
