@@ -47,7 +47,7 @@ class Run:
     """One turn's run: what it works with, and what has come of it so far.
 
     `workflows` are those that its model may hand the turn over to, by name. `listed` is the model as the catalogue has it,
-    `tool_tokens` what the definitions of its tools take of each prompt.
+    `tool_tokens` what the definitions of its tools take of each prompt. The user sees the words of a run that is `aloud`.
     """
 
     model: BoundModel
@@ -57,6 +57,7 @@ class Run:
     meter: Meter
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
+    aloud: bool = True
     workflows: dict[str, Workflow] = field(default_factory=dict)
     standbys: Standbys = field(default_factory=Standbys)
     text: str = ""
@@ -82,6 +83,9 @@ class Run:
             try:
                 spoken = await self._ask(going_on(prompt, said))
             except AgentFailed as failure:
+                if not self.aloud:
+                    # Nobody has read it, so the next model begins anew.
+                    self.text = self.text[:before]
                 shown = bool(self.text[before:])
                 self.model, self.listed = await self.standbys.after(failure, self.listed, shown=shown)
                 continue
@@ -98,7 +102,8 @@ class Run:
             piece, self._gap = self._gap + piece, ""
             self.text += piece
             self.meter.heard(piece)
-            await self.toolbox.emit(Token(piece))
+            if self.aloud:
+                await self.toolbox.emit(Token(piece))
 
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:

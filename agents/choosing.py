@@ -1,8 +1,7 @@
 """The model of a turn, bound to its tools, and those that stand in for it."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -41,11 +40,11 @@ async def chosen_model(request: TurnRequest, *, preferences: str, history: Seque
 
 
 def standbys_of(
-    choice: Choice, request: TurnRequest, *, tools: ToolSet, emit: Emit, beside: Sequence[dict[str, Any]] = ()
+    choice: Choice, request: TurnRequest, *, bind: Callable[[Model], Awaitable[BoundModel]], emit: Emit
 ) -> Standbys:
-    """What stands in for the chosen model in this turn; `beside` is what it may call beside the tools, in OpenAI's format."""
+    """What stands in for the chosen model in this turn; `bind` gives a model what it may call."""
     return Standbys(
-        bind=partial(bound_model, tools=tools, beside=beside),
+        bind=bind,
         waiting=list(choice.others),
         circuits=request.circuits,
         emit=emit,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,7 +11,7 @@ from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from agents.agent_loop import Run, run_loop
 from agents.aside import aside_text, summary_text
 from agents.asking import Asked, Resting, is_question, taken_up
-from agents.choosing import chosen_model, standbys_of
+from agents.choosing import bound_model, chosen_model, standbys_of
 from agents.context import Context, Looking, gather
 from agents.estimates import tool_tokens
 from agents.events import Started
@@ -52,7 +53,8 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
     )
     offered = offered_workflows(request.licence)
     beside = [definition(each) for each in offered.values()]
-    standbys = standbys_of(choice, request, tools=tools, emit=emit, beside=beside)
+    bind = partial(bound_model, tools=tools, beside=beside)
+    standbys = standbys_of(choice, request, bind=bind, emit=emit)
     run = Run(
         model=await standbys.bind(choice.model),
         listed=choice.model,
