@@ -20,13 +20,14 @@ from agents import metrics
 from agents.asking import Asked
 from agents.call_order import CallOrder
 from agents.catalogue import Model
+from agents.drawn import NOT_SHOWN, SHOWN, kept, pictures_of, with_images, without_pictures
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
 from agents.events import Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_spans import model_names, note_usage
-from agents.model_step import BoundModel, Spoken, call_model
+from agents.model_step import BoundModel, OnText, Spoken, call_model
 from agents.prompt_marks import as_kept
 from agents.standbys import Standbys, going_on, spoken_whole
 from agents.telemetry import span
@@ -117,7 +118,21 @@ class Run:
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))
         metrics.prompt_read(self.listed.provider, spoken.usage)
+        if pictures := pictures_of(spoken.message):
+            return replace(spoken, message=await self._show(spoken.message, pictures, on_text=on_text))
         return spoken
+
+    async def _show(self, message: AIMessage, pictures: list[bytes], *, on_text: OnText) -> AIMessage:
+        """Show what the model has drawn; the message with words in its place."""
+        images = await kept(pictures, keep=self.toolbox.keep_picture) if self.aloud else []
+        message = with_images(without_pictures(message), images)
+        if not message.text and not message.tool_calls:
+            words = SHOWN if images else NOT_SHOWN
+            await on_text(words)
+            message = message.model_copy(update={"content": words})
+        for image in images:
+            await self.toolbox.emit(image)
+        return message
 
     def _prompt(self, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
         """What the model is asked with; all of it is the beginning of the next step's."""

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.runnables import Runnable
 
+from agents.drawn import pictures_of
 from agents.events import Usage
 from agents.vendor_errors import VENDOR_ERRORS, VendorFailed, agent_failure, broke_off
 from gateway.ids import new_id
@@ -88,7 +89,7 @@ def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
         broken.took = None if chunks else Usage()
         raise broken
     calls, malformed = _tool_calls(whole)
-    if not calls and not whole.text:
+    if not calls and not whole.text and not pictures_of(whole):
         empty = VendorFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
         empty.took = _usage(whole) if whole.usage_metadata else None
         raise empty

@@ -217,7 +217,7 @@ class Question(Awaited):
 
 
 class Picture(models.Model):
-    """A picture that a tool made for the user and that no workspace keeps."""
+    """A picture that a tool or a model made for the user and that no workspace keeps."""
 
     id = models.UUIDField(primary_key=True, default=new_uuid)
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="pictures")
