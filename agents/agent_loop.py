@@ -23,11 +23,11 @@ from agents.catalogue import Model
 from agents.drawn import NOT_SHOWN, SHOWN, kept, pictures_of, with_images, without_pictures
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
-from agents.events import Token, Usage
+from agents.events import Notice, Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_spans import model_names, note_usage
-from agents.model_step import BoundModel, OnText, Spoken, call_model
+from agents.model_step import BoundModel, Spoken, call_model
 from agents.prompt_marks import as_kept
 from agents.standbys import Standbys, going_on, spoken_whole
 from agents.telemetry import span
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 # Model calls in one turn. A turn that needs more has usually lost its way.
 MOST_STEPS = 12
+
+CUT = "The answer is longer than one of {:,} tokens may be, and is cut here. Ask for the rest if you need it."
 
 
 @dataclass(slots=True)
@@ -92,6 +94,8 @@ class Run:
                 continue
             await self.standbys.answered(self.listed)
             self.malformed = spoken.malformed
+            if spoken.cut and self.aloud and not spoken.message.tool_calls:
+                await self.toolbox.emit(Notice(CUT.format(self.listed.longest_answer)))
             message = spoken_whole(said, spoken.message)
             self._order_calls(message)
             return message
@@ -100,11 +104,8 @@ class Run:
         """One call of the present model, metered; its text goes to the user."""
 
         async def on_text(piece: str) -> None:
-            piece, self._gap = self._gap + piece, ""
-            self.text += piece
             self.meter.heard(piece)
-            if self.aloud:
-                await self.toolbox.emit(Token(piece))
+            await self._say(piece)
 
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
@@ -119,16 +120,22 @@ class Run:
         self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))
         metrics.prompt_read(self.listed.provider, spoken.usage)
         if pictures := pictures_of(spoken.message):
-            return replace(spoken, message=await self._show(spoken.message, pictures, on_text=on_text))
+            return replace(spoken, message=await self._show(spoken.message, pictures))
         return spoken
 
-    async def _show(self, message: AIMessage, pictures: list[bytes], *, on_text: OnText) -> AIMessage:
+    async def _say(self, piece: str) -> None:
+        piece, self._gap = self._gap + piece, ""
+        self.text += piece
+        if self.aloud:
+            await self.toolbox.emit(Token(piece))
+
+    async def _show(self, message: AIMessage, pictures: list[bytes]) -> AIMessage:
         """Show what the model has drawn; the message with words in its place."""
         images = await kept(pictures, keep=self.toolbox.keep_picture) if self.aloud else []
         message = with_images(without_pictures(message), images)
         if not message.text and not message.tool_calls:
             words = SHOWN if images else NOT_SHOWN
-            await on_text(words)
+            await self._say(words)
             message = message.model_copy(update={"content": words})
         for image in images:
             await self.toolbox.emit(image)

@@ -63,7 +63,7 @@ async def bound_by(model: Model, bind: Callable[[ChatModel], Runnable[Any, AIMes
     endpoint = provider.endpoint() if provider else None
     if provider is None or endpoint is None:
         raise AgentFailed("no_model", f"{model.provider} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, model.name, endpoint)
+    built = await model_pool().get(provider, model, endpoint)
     return BoundModel(bind(built), provider.label, (*VENDOR_ERRORS, *built.errors))
 
 

@@ -191,6 +191,8 @@ class Desk:
         """What a model says aloud is said by the step."""
         if isinstance(event, Token):
             await self.say(event.content)
+        else:
+            await self._emit(event)
 
     async def _choice(self) -> Choice:
         if self._chosen is None:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from agents.catalogue import Model
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ class OpenRouter:
     def endpoint(self) -> ApiEndpoint | None:
         return endpoint_from_settings("OPENROUTER")
 
-    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    def build(self, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         from langchain_openrouter import ChatOpenRouter  # noqa: PLC0415 - seconds of imports, only when this provider is on
 
         from agents.providers._wire.completions import Completions  # noqa: PLC0415
 
         wire = Completions(endpoint.base_url or VENDOR_URL, endpoint.key)
         chat = ChatOpenRouter(
-            model_name=model,
+            model_name=model.name,
+            max_tokens=model.longest_answer,
             api_key=endpoint.key,
             client=SimpleNamespace(chat=_Chat(wire)),
             max_retries=0,
