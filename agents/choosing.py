@@ -10,7 +10,7 @@ from langchain_core.runnables import Runnable
 from agents.catalogue import Model
 from agents.complexity import Ask, judge
 from agents.errors import AgentFailed
-from agents.estimates import text_tokens
+from agents.estimates import PICTURE_TOKENS, text_tokens
 from agents.harness_types import Emit, TurnRequest
 from agents.mcp.tools import ToolSet
 from agents.model_pool import model_pool
@@ -30,10 +30,13 @@ async def chosen_model(request: TurnRequest, *, preferences: str, history: Seque
     wishes = Wishes(
         request.model, request.preferred_model, _preferred_model(preferences), settled=request.model_settled
     )
+    pictures = sum(each.kind == "picture" for each in request.attached)
     ask = Ask(
         request.content,
         history_tokens=sum(text_tokens(str(message.get("content") or "")) for message in history),
-        tokens=text_tokens(request.content),
+        tokens=text_tokens(request.content) + PICTURE_TOKENS * pictures,
+        attachments=len(request.attached),
+        pictures=pictures,
     )
     shut = await request.circuits.open_targets()
     return choose(wishes, offer(request.licence), demand=judge(ask), shut=shut)

@@ -16,7 +16,7 @@ from gateway.ids import new_id
 
 JSON = dict[str, Any]
 USER = "demo-pro"
-# Two models of one vendor and a third of another.
+# Two models of one vendor, of which the second sees, and a third of another.
 CATALOGUE = """
 [[model]]
 provider = "openai"
@@ -31,6 +31,7 @@ context = 5000
 provider = "openai"
 name = "two"
 size = "large"
+sees = true
 input = 4.0
 cached = 0.4
 output = 16.0
