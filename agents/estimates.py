@@ -44,7 +44,8 @@ def tool_tokens(tools: ToolSet) -> int:
 def _picture_tokens(message: BaseMessage) -> int:
     if isinstance(message.content, str):
         return 0
-    return PICTURE_TOKENS * sum(isinstance(part, dict) and part.get("type") == "image" for part in message.content)
+    pictures = [part for part in message.content if isinstance(part, dict) and part.get("type") == "image"]
+    return PICTURE_TOKENS * len(pictures)
 
 
 def _call_tokens(message: BaseMessage) -> int:

@@ -273,11 +273,11 @@ async def _queue(
     if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):
         return await _lost_race(conn, message), []
     after_commit += await clear_way(conn, way, user_id=message.user_id)
-    await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
+    names = await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
     windows = await take_quota(conn, licence)
     if run is not None:
         await put_run(conn, turn, run)
-    events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
+    events: list[Event] = [UserMessage(message.channel, message.content, names or None)]
     if position:
         events.append(Queued(position=position))
     elif waiting := await _waits_for_slot(conn, licence):

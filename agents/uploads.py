@@ -88,8 +88,8 @@ async def delete_upload(user_id: str, upload: str) -> None:
     raise _missing()
 
 
-async def attach(conn: Connection, turn: str, *, user_id: str, uploads: tuple[str, ...]) -> None:
-    """Give files to a turn, in their order, in the transaction that accepts it.
+async def attach(conn: Connection, turn: str, *, user_id: str, uploads: tuple[str, ...]) -> list[str]:
+    """Give files to a turn, in their order, in the transaction that accepts it; their names.
 
     Raises Refused `not_found` for another's, a missing one, and one that a message has taken, `invalid` for one named twice.
     """
@@ -97,13 +97,17 @@ async def attach(conn: Connection, turn: str, *, user_id: str, uploads: tuple[st
         raise Refused("invalid", "A file is attached twice.")
     if not all(is_id(upload) for upload in uploads):
         raise _missing()
+    names = []
     for place, upload in enumerate(uploads):
         cursor = await conn.execute(
-            f"UPDATE uploads SET turn_id = %(turn)s, place = %(place)s WHERE id = %(id)s AND {_UNSENT}",
+            f"UPDATE uploads SET turn_id = %(turn)s, place = %(place)s WHERE id = %(id)s AND {_UNSENT} RETURNING name",
             {"turn": turn, "place": place, "id": upload, "user": user_id},
         )
-        if cursor.rowcount == 0:
+        row = await cursor.fetchone()
+        if row is None:
             raise _missing()
+        names.append(str(row[0]))
+    return names
 
 
 async def attached_to(turn: str) -> tuple[Attached, ...]:

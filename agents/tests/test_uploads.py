@@ -89,8 +89,10 @@ class TestKeeping:
 class TestSending:
     async def test_a_file_is_one_messages(self) -> None:
         upload = await put()
-        await say("Look", external="1", attachments=(upload,))
+        accepted = await say("Look", external="1", attachments=(upload,))
 
+        (asked,) = [frame for frame in await frames(accepted.turn) if frame["type"] == "user_message"]
+        assert asked["attachments"] == ["rules.md"]
         assert await refused(say("Look again", attachments=(upload,))) == "not_found"
         assert await refused(delete_upload(USER, upload)) == "not_found"
         assert await list_uploads(USER) == []
