@@ -1,7 +1,6 @@
 """Run the gateway: the web server, the background services beside it, or these alone."""
 
 import asyncio
-import errno
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -37,32 +36,9 @@ PONG_WITHIN_S = 40.0
 # What runs when the process is told to stop may take this long to end.
 GRACEFUL_S = 5
 RESTART_AFTER_S = 1.0
-# Connections that wait to be accepted, as uvicorn has it; the kernel's net.core.somaxconn may be lower.
-BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
-
-
-class CantListen(Exception):
-    """The address can't be listened at. Set another PORT or --host."""
-
-
-class PortTaken(CantListen):
-    """Another program listens there already. Stop it, or set another PORT."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes any that is free. Raises CantListen."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"Port {port}: {PortTaken.__doc__}") from error
-        raise CantListen(f"{host}, port {port}: {error.strerror}. {CantListen.__doc__}") from error
-    except OverflowError as error:
-        raise CantListen(f"{host}, port {port}: No such port. {CantListen.__doc__}") from error
 
 
 async def serve(

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.tests.e2e.databases import fresh_database, template
 from gateway.tests.e2e.forking import zygote
+from gateway.tests.e2e.leaks import found_in, kept_by, secrets_of
 from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
 from gateway.tests.e2e.processes import Deployment, Server, deployment
 
@@ -37,11 +38,14 @@ def llm() -> Iterator[Model]:
 
 @pytest.fixture(scope="session")
 def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -> Iterator[Deploy]:
-    """Make a deployment of that name: a fresh database with the demo users, the peers, no process yet."""
+    """Make a deployment of that name: a fresh database with the demo users, the peers, no process yet.
+
+    When it ends, none of its secrets may stand in what its processes printed or in its database, unless the test looks itself.
+    """
     folder = tmp_path_factory.mktemp("gateways")
 
     @contextmanager
-    def make(name: str, *, forked: bool = True, **settings: str) -> Iterator[Deployment]:
+    def make(name: str, *, forked: bool = True, watched: bool = True, **settings: str) -> Iterator[Deployment]:
         peers = {
             "DEFAULT_MODEL_PROVIDER": "openai",
             "DEFAULT_MODEL": "stub",
@@ -54,6 +58,9 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
             deployment(folder / name, url, zygote=source, **(peers | settings)) as made,
         ):
             yield made
+            if watched:
+                made.kill_all()
+                assert found_in(kept_by(made), secrets_of(made)) == []
 
     with ExitStack() as stack:
         forks = stack.enter_context(zygote())
