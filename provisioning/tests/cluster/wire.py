@@ -57,8 +57,8 @@ def access_by(kubeconfig: Path) -> Access:
     trust = ssl.create_default_context(cafile=settings.ssl_ca_cert)
     if settings.cert_file:
         trust.load_cert_chain(settings.cert_file, settings.key_file)
-    headers: dict[str, Any] = settings.auth_settings()
-    return Access(settings.host, trust, {each["key"]: each["value"] for each in headers.values()})
+    headers: list[Any] = list(settings.auth_settings().values())
+    return Access(settings.host, trust, {each["key"]: each["value"] for each in headers})
 
 
 class Wire:
