@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from provisioning import processes
+from provisioning.backends._process import processes
 from provisioning.names import workspace_name
 from provisioning.tests import stand_in
 
