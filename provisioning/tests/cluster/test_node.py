@@ -119,6 +119,7 @@ def await_deployment(wire: Wire, **wanted: int) -> None:
             return
 
 
+@pytest.mark.soak
 def test_a_workspace_starts_stops_itself_when_idle_and_comes_back_with_its_data(bed: Bed) -> None:
     """Source: DESIGN.md, Workspaces: the sidecar scales its own Deployment to 0; the PVC stays."""
     wire = Wire(access_to(bed.api))
