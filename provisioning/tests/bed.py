@@ -14,6 +14,8 @@ from typing import Any
 from pytest_django.fixtures import Settings
 
 from provisioning.backends._kubernetes.cluster import cluster
+from provisioning.backends._kubernetes.kinds import EVENTS
+from provisioning.backends._kubernetes.manifests import WORKSPACE
 from provisioning.names import workspace_name
 from provisioning.rendering import render_namespace
 from provisioning.tests.cluster import Cluster, Served, served
@@ -47,13 +49,16 @@ class Bed:
     async def heard(self) -> None:
         """Return when this process has heard of all that has happened to the workspaces."""
         known = await cluster()
-        for shelf, plural in ((known.deployments, "deployments"), (known.pods, "pods"), (known.volumes, VOLUMES)):
+        for kind, shelf in known.shelves.items():
+            if kind is EVENTS:
+                continue
             async with asyncio.timeout(20):
-                while {view.version for view in shelf.all()} != self._versions(plural):  # noqa: ASYNC110 - of a watch
+                while {view.version for view in shelf.all()} != self._versions(kind.plural):  # noqa: ASYNC110 - of a watch
                     await asyncio.sleep(0.01)
 
     def _versions(self, plural: str) -> set[str]:
-        return {tree["metadata"]["resourceVersion"] for tree in self.cluster.objects(plural)}
+        trees = [tree["metadata"] for tree in self.cluster.objects(plural)]
+        return {metadata["resourceVersion"] for metadata in trees if WORKSPACE in (metadata.get("labels") or {})}
 
 
 @contextmanager
@@ -84,7 +89,8 @@ def _answering(made: Bed) -> Iterator[tuple[Bed, int]]:
             user = json.loads(base64.urlsafe_b64decode(claims + "==="))["sub"]
             name = self.path.split("/")[1]
             pods = [uid for uid in made.ready(name) if uid not in made.deaf]
-            self.send_response(503 if not pods else 200 if workspace_name(user) == name else 401)
+            routed = pods and name in made.cluster.names("services")
+            self.send_response(503 if not routed else 200 if workspace_name(user) == name else 401)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

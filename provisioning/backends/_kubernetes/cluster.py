@@ -97,7 +97,7 @@ class Cluster:
         self.volumes: Shelf[VolumeView] = shelf(read_volume)
         self.accounts: Shelf[View] = shelf(read_object)
         self.warnings: Shelf[WarningView] = shelf(read_warning)
-        self._shelves: dict[Kind, Shelf[View]] = {
+        self.shelves: dict[Kind, Shelf[View]] = {
             DEPLOYMENTS: self.deployments,  # type: ignore[dict-item]  # each takes in the trees of its own kind
             PODS: self.pods,  # type: ignore[dict-item]
             SERVICES: self.services,
@@ -107,7 +107,7 @@ class Cluster:
         }
         self.watchers = [
             Watcher(api, kind, shelf=shelf, query=WARNINGS if kind is EVENTS else OURS)
-            for kind, shelf in self._shelves.items()
+            for kind, shelf in self.shelves.items()
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -156,7 +156,7 @@ class Cluster:
 
     def note(self, tree: Tree) -> None:
         """Take in what a call of our own answered, without waiting for the watch."""
-        self._shelves[BY_NAME[tree["kind"]]].put(tree)
+        self.shelves[BY_NAME[tree["kind"]]].put(tree)
 
     @contextmanager
     def listening(self, name: str) -> Iterator[asyncio.Event]:

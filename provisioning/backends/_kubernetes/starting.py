@@ -11,7 +11,7 @@ from django.conf import settings
 from provisioning.answering import answers
 from provisioning.backends import Instance, Record, Report, Spec
 from provisioning.backends._kubernetes.causes import failure_of_trouble
-from provisioning.backends._kubernetes.cluster import Cluster
+from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.judging import Verdict, judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
@@ -25,6 +25,8 @@ ROUTE_POLL_S = 0.1
 ANSWER_TIMEOUT_S = 3.0
 # Between a look and a write: whoever writes in between is followed.
 TRIES = 5
+# While the controller has not yet taken away the pod that is to be replaced.
+REPLACED = Verdict("scheduling", None, None)
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +62,10 @@ class Start:
         await self._until_former_is_gone()
         await record(Instance())
         try:
-            pod = self._cluster.look(self._spec.name).pod
-            deaf = pod is not None and pod.ready and pod.uid == former.facts.get("pod")
-            await self._place(restart=deaf)
+            useless = _useless(self._cluster.look(self._spec.name), former)
+            await self._place(restart=useless is not None)
             await record(self._instance(None))
-            ready = await self._until_ready(report, unlike=pod.uid if pod is not None and deaf else "")
+            ready = await self._until_ready(report, unlike=useless)
             instance = self._instance(ready)
             await report("starting")
             await self._until_answered(instance)
@@ -86,7 +87,7 @@ class Start:
             while (found := self._cluster.look(self._spec.name).deployment) is not None and found.deleting:
                 await self._wait(heard, "scheduling", None)
 
-    async def _until_ready(self, report: Report, *, unlike: str) -> PodView:
+    async def _until_ready(self, report: Report, *, unlike: PodView | None) -> PodView:
         with self._cluster.listening(self._spec.name) as heard:
             while True:
                 sight = self._cluster.look(self._spec.name)
@@ -96,14 +97,15 @@ class Start:
                     continue
                 if not sight.up:
                     raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else")
-                verdict = judge(sight)
-                if verdict.ready is not None and verdict.ready.uid != unlike:
+                verdict = judge(sight) if _is_another(sight.pod, unlike) else REPLACED
+                if verdict.ready is not None:
                     return verdict.ready
                 if verdict.trouble is not None and verdict.trouble.lasting:
                     raise failure_of_trouble(verdict.trouble)
-                stage = verdict.stage if verdict.ready is None else "starting"
-                await report(stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else "")
-                await self._wait(heard, stage, verdict)
+                await report(
+                    verdict.stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else ""
+                )
+                await self._wait(heard, verdict.stage, verdict)
 
     async def _wait(self, heard: asyncio.Event, stage: str, verdict: Verdict | None) -> None:
         """Wait for news at the stage's expense. Raises WorkspaceFailed when that is spent."""
@@ -155,6 +157,21 @@ class Start:
                 # The reconciling finds a Deployment that runs and whose row says that its start failed.
                 log.warning("workspace_not_scaled_down", workspace=self._spec.name, error=str(error))
                 return
+
+
+def _useless(sight: Sight, former: Instance) -> PodView | None:
+    """The pod that must be replaced: one that was found not to answer, or that has come to grief before this start."""
+    pod, verdict = sight.pod, judge(sight)
+    if pod is None or not sight.up:
+        return None
+    # Without its Service nobody could hear it.
+    deaf = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
+    trouble = verdict.trouble
+    return pod if deaf or (trouble is not None and (trouble.lasting or trouble.cause is Cause.CRASHED)) else None
+
+
+def _is_another(pod: PodView | None, unlike: PodView | None) -> bool:
+    return pod is None or unlike is None or pod.uid != unlike.uid
 
 
 def endpoint(name: str) -> str:
