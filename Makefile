@@ -47,7 +47,7 @@ soak: ## the long tests: 10,000 histories of the turn engine, races of approvals
 test-cluster: ## hold the API server of KUBECONFIG=FILE to what the tests' own one promises, in namespaces that are deleted after
 	$(BOOTSTRAP) test
 	@test -f "$(KUBECONFIG)" || { echo "Name a kubeconfig file: make test-cluster KUBECONFIG=..." >&2; exit 2; }
-	@TEST_KUBECONFIG="$$(realpath "$(KUBECONFIG)")" $(PY) -m pytest -m any_server provisioning/tests/cluster $(ARGS)
+	@TEST_KUBECONFIG="$$(realpath "$(KUBECONFIG)")" $(PY) -m pytest -m any_server provisioning $(ARGS)
 
 bench-smoke: ## print memory after 100 turns and the time to the first token
 	$(BOOTSTRAP) test

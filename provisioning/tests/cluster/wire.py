@@ -1,5 +1,6 @@
 """A bare HTTP client of the API, for what the typed one hides: codes, headers, bodies, lines of a watch."""
 
+import re
 import ssl
 import time
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
 from kubernetes import client, config
 
 from provisioning.tests.cluster.kinds import Object
@@ -66,7 +68,7 @@ class Wire:
 
     def __init__(self, access: Access, namespace: str = "workspaces", *, rest_s: float = 0.0) -> None:
         self._access = access
-        self._namespace = namespace
+        self.namespace = namespace
         self._rest_s = rest_s
         self._http = httpx.Client(
             base_url=access.url,
@@ -81,7 +83,7 @@ class Wire:
 
     def by(self, token: str) -> "Wire":
         """The same server and namespace, asked by the bearer of a token."""
-        return Wire(self._access.by(token), self._namespace)
+        return Wire(self._access.by(token), self.namespace)
 
     def send(self, method: str, path: str, tree: Any = None, **query: str) -> httpx.Response:
         return self._ask(method, path, tree, ("application/json", query))
@@ -94,6 +96,12 @@ class Wire:
 
     def get(self, path: str, **query: str) -> Any:
         return self.send("GET", path, **query).json()
+
+    def skip_before(self, minor: int) -> None:
+        """Skip the test on a server that is older than 1.`minor`."""
+        own = int(re.sub(r"\D", "", self.get("/version")["minor"]))
+        if own < minor:
+            pytest.skip(f"this server is 1.{own}; what is tested came with 1.{minor}")
 
     def at_rest(self, path: str) -> Any:
         """The object when no controller has written it for a while; a real server's may."""
@@ -128,10 +136,10 @@ class Wire:
         return httpx.Response(answer.status_code, headers=kept, text=self._here(answer.text))
 
     def _there(self, text: str) -> str:
-        return text.replace("workspaces", self._namespace)
+        return text.replace("workspaces", self.namespace)
 
     def _here(self, text: str) -> str:
-        return text.replace(self._namespace, "workspaces")
+        return text.replace(self.namespace, "workspaces")
 
 
 def _authorities(trust: ssl.SSLContext) -> str:
