@@ -1,6 +1,7 @@
 """The environment of a test run, set before Django reads it (pytest loads this with `-p`)."""
 
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -9,6 +10,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 for name in list(os.environ):
     if name.endswith(("_API_KEY", "_BASE_URL", "_BOT_TOKEN", "_JWKS_URL")) or name in {"REDIS_URL", "DEFAULT_MODEL"}:
         del os.environ[name]
+# Some machines forbid it for all: then each process that is started compiles the project anew, and each of pytest's also
+# rewrites the assertions of every test.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Test processes that work side by side share the database server, and nothing else.
 data_dir = Path(os.environ.get("TEST_DATA_DIR", str(ROOT / ".data-test")))
 os.environ |= {
