@@ -15,6 +15,7 @@ from agents import workflow_points
 from agents.errors import AgentFailed
 from agents.events import Token, Usage
 from agents.harness_types import Answer, Emit, TurnRequest
+from agents.uploads import with_names
 from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, Waits
 from agents.workflow_checkpoints import FencedSaver, thread
 from agents.workflow_desk import UNUSED, Desk
@@ -141,7 +142,8 @@ class _Attempt:
 
     def _messages(self, state: JSON, model: str) -> list[JSON]:
         """The turn as the conversation keeps it: a workflow that the agent started is the answer to its call."""
-        asked = {"role": "user", "content": self._request.content, "channel": self._request.channel}
+        content = with_names(self._request.content, self._request.attached)
+        asked = {"role": "user", "content": content, "channel": self._request.channel}
         said = state["said"][len(self._run.said) :].strip()
         answer = {"role": "assistant", "content": said, **({"model": model} if model else {})}
         if not self._run.call:
