@@ -26,7 +26,7 @@ from agents.routing import Choice
 from agents.summary_due import is_due
 from agents.tool_step import Toolbox, answer_call
 from agents.transcript import recalled, said_by_user, stored
-from agents.uploads import with_names
+from agents.uploads import kept_message
 from agents.waiting import Waits
 from agents.window import history_budget
 
@@ -165,5 +165,4 @@ async def _choice(request: TurnRequest, context: Context) -> Choice:
 
 
 def _asked(request: TurnRequest) -> JSON:
-    content = with_names(request.content, request.attached)
-    return {"role": "user", "content": content, "channel": request.channel}
+    return kept_message(request.content, request.channel, attached=request.attached)

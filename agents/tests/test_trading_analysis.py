@@ -66,7 +66,10 @@ async def test_an_analysis_that_is_approved_is_deployed_and_says_so(
     assert tools == ["list_strategies", "get_strategy", "run_backtest", "assess_risk", "deploy_strategy"]
     [made] = (await deployments(mine))[: len(await deployments(mine)) - before]
     assert (made["strategy"], made["symbols"], made["params"]["fast"]) == ("sma_crossover", ["SPX"], 20)
-    assert real.stored[accepted.turn][-1]["content"] == done["content"]
+    kept = real.stored[accepted.turn][-1]
+    assert kept["content"] == done["content"]
+    [image] = [frame for frame in await frames(accepted.turn) if frame["type"] == "image"]
+    assert kept["images"] == [{"url": image["url"], "alt": image["alt"]}]
 
 
 async def test_its_chart_is_read_from_the_users_workspace(worker: TestWorker, mine: Licence) -> None:

@@ -245,7 +245,13 @@ class TestTheAgent:
 
         assert isinstance(agent.brain, ScriptedBrain)
         stored = agent.brain.stored[found[-1]["turn"]]
-        assert stored[0]["content"] == "Keep this\n\n[Attached: rules.md, chart.png]"
+        assert (stored[0]["content"], stored[0]["attachments"]) == ("Keep this", ["rules.md", "chart.png"])
+        async with scripted_server(says("You sent two files.")) as server:
+            openai(settings, server)
+            await say("What did I send?")
+            await run_one(agent)
+        told = [message["content"] for message in server.asked[0].body["messages"] if message["role"] == "user"]
+        assert "Keep this\n\n[Attached: rules.md, chart.png]" in told
 
     async def test_a_later_attempt_delivers_nothing_again(self, agent: TestWorker, settings: Any) -> None:
         async with scripted_server(*[Reply(503)] * MOST_MODELS, says("Noted.")) as server:
