@@ -1,8 +1,8 @@
 """`manage.py run_worker`: the background services without a web server."""
 
-import asyncio
 from typing import Any
 
+import uvloop
 from django.core.management.base import BaseCommand
 
 from gateway import serving
@@ -17,4 +17,4 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Work until SIGTERM or SIGINT."""
         with starting():
-            asyncio.run(serving.run_alone(on_stop=lambda: self.stdout.write(STOPPING)))
+            uvloop.run(serving.run_alone(on_stop=lambda: self.stdout.write(STOPPING)))
