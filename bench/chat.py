@@ -41,6 +41,16 @@ NO_CONTENDER = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Bench:
+    """All that runs."""
+
+    gateway: Gateway
+    rivals: tuple[Server, ...]
+    peers: Peers
+    options: argparse.Namespace
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One aim: what was measured, and the most that was aimed at."""
 
@@ -72,7 +82,9 @@ def main() -> None:
                 rivals = [stack.enter_context(contender(npm, found, agent=agent)) for agent in (False, True)]
             except Absent as absent:
                 print(f"Nothing to compare with: {absent}", file=sys.stderr)
-        rounds = [_round(case, subject, rivals, found, options) for case in options.cases for _ in range(options.rounds)]
+        rounds = [
+            _round(case, subject, rivals, found, options) for case in options.cases for _ in range(options.rounds)
+        ]
         first = _first_tokens(subject, rivals, found)
     verdicts = _verdicts(rounds, first) if rivals else []
     for verdict in verdicts:
@@ -94,11 +106,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _round(
-    case: str, subject: Gateway, rivals: list[Server], found: Peers, options: argparse.Namespace
-) -> Figures:
+def _round(case: str, subject: Gateway, rivals: list[Server], found: Peers, options: argparse.Namespace) -> Figures:
     """One case, by each server in its turn; CPU in milliseconds per message."""
-    _configure(found, delay_ms=DELAYS_MS[case])
+    configure(found, delay_ms=DELAYS_MS[case])
     asked = ("-c", str(options.users), "-m", str(options.messages), "--warmup", "2")
     figures: Figures = {"case": case}
     with _profiled(subject, wanted=options.profile):
@@ -107,7 +117,7 @@ def _round(
         database_s = procstat.cpu_seconds(subject.database_pid) - before
     # The load generator's warm-up is in it, too.
     figures["postgresql_cpu_ms_per_message"] = round(database_s * 1000 / (options.users * (options.messages + 2)), 2)
-    for rival in rivals:
+    for rival in bench.rivals:
         figures[rival.name] = _fine(load(rival, "chat", *asked))
     print(json.dumps(figures), flush=True)
     return figures
@@ -139,9 +149,10 @@ def _profiled(subject: Gateway, *, wanted: bool) -> Iterator[None]:
             print(f"  {100 * count / profile['samples']:5.1f} %  {name}")
 
 
-def _first_tokens(subject: Gateway, rivals: list[Server], found: Peers) -> Figures:
+def _first_tokens(bench: Bench) -> Figures:
     """The median time to the first token of each server at rest."""
-    _configure(found, delay_ms=0)
+    subject, found = bench.gateway, bench.peers
+    configure(found, delay_ms=0)
     token = subject.tokens.read_text().split()[0]
     turns = asyncio.run(watch(subject.server, found, token=token, turns=LOW_LOAD_TURNS))
     figures: Figures = {
@@ -149,7 +160,7 @@ def _first_tokens(subject: Gateway, rivals: list[Server], found: Peers) -> Figur
         "gateway": p50_ms([turn.first_token_s for turn in turns]),
         "stages": stages_ms(turns),
     }
-    for rival in rivals:
+    for rival in bench.rivals:
         token = make_jwt(CONTENDER_SECRET, {"sub": "bench"})
         turns = asyncio.run(watch(rival, found, token=token, turns=LOW_LOAD_TURNS))
         figures[rival.name] = p50_ms([turn.first_token_s for turn in turns])
@@ -169,7 +180,7 @@ def _verdicts(rounds: list[Figures], first: Figures) -> list[Verdict]:
     return [*verdicts, Verdict("First token at low load, p50", first["gateway"], aim)]
 
 
-def _configure(found: Peers, *, delay_ms: int) -> None:
+def configure(found: Peers, *, delay_ms: int) -> None:
     """Tell the stub model how far apart its tokens are to come."""
     url = found.model_url.removesuffix("/v1") + "/config"
     request = urllib.request.Request(url, data=json.dumps({"delay_ms": delay_ms}).encode())  # noqa: S310 - loopback

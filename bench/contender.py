@@ -39,7 +39,12 @@ def installed(folder: Path) -> Path:
     npm = program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     options = ["--ignore-scripts", "--no-audit", "--no-fund"]
     ran = subprocess.run(
-        [str(program), str(npm), "ci", *options], cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        [str(program), str(npm), "ci", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_S,
+        check=False,
     )
     if ran.returncode:
         raise Absent(f"npm could not install the contender's packages: {ran.stderr.strip()[-300:]}")

@@ -108,7 +108,11 @@ def gateway(folder: Path, found: Peers, *, users: int) -> Iterator[Gateway]:
     serve = ["bench.sampling", str(profile), "serve", "--host", HOST, "--port", str(port)]
     with ExitStack() as stack:
         made = subprocess.run(
-            [sys.executable, "-m", *people], cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE, check=True
+            [sys.executable, "-m", *people],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            check=True,
         )
         tokens.write_bytes(made.stdout)
         process = stack.enter_context(

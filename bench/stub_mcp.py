@@ -36,7 +36,12 @@ _COUNT: JSON = {"type": "integer", "minimum": 1, "maximum": 100}
 TOOLS = [
     _tool("list_instruments", "List every instrument that has bars, with the first and the last date."),
     _tool("get_bars", "Read price bars of one instrument.", symbol=_TEXT, interval=_TEXT, start=_TEXT, end=_TEXT),
-    _tool("compute_indicators", "Compute indicators over bars.", symbol=_TEXT, indicators={"type": "array", "items": _TEXT}),
+    _tool(
+        "compute_indicators",
+        "Compute indicators over bars.",
+        symbol=_TEXT,
+        indicators={"type": "array", "items": _TEXT},
+    ),
     _tool("run_backtest", "Run a strategy over past bars.", reads=False, strategy=_TEXT, symbol=_TEXT),
     _tool("remember", "Keep a fact about the user.", reads=False, content=_TEXT),
     _tool("search_memory", "Search what was remembered.", query=_TEXT, limit=_COUNT),
@@ -132,7 +137,9 @@ class McpConnection(asyncio.Protocol):
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = self._buffer[:end].decode("latin-1")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.split("\r\n"))}
+            headers = {
+                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.split("\r\n"))
+            }
             whole = end + 4 + int(headers.get("content-length", 0))
             if len(self._buffer) < whole:
                 return
