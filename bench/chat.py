@@ -82,10 +82,9 @@ def main() -> None:
                 rivals = [stack.enter_context(contender(npm, found, agent=agent)) for agent in (False, True)]
             except Absent as absent:
                 print(f"Nothing to compare with: {absent}", file=sys.stderr)
-        rounds = [
-            _round(case, subject, rivals, found, options) for case in options.cases for _ in range(options.rounds)
-        ]
-        first = _first_tokens(subject, rivals, found)
+        bench = Bench(subject, tuple(rivals), found, options)
+        rounds = [_round(case, bench) for case in options.cases for _ in range(options.rounds)]
+        first = _first_tokens(bench)
     verdicts = _verdicts(rounds, first) if rivals else []
     for verdict in verdicts:
         print(verdict)
@@ -106,9 +105,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _round(case: str, subject: Gateway, rivals: list[Server], found: Peers, options: argparse.Namespace) -> Figures:
+def _round(case: str, bench: Bench) -> Figures:
     """One case, by each server in its turn; CPU in milliseconds per message."""
-    configure(found, delay_ms=DELAYS_MS[case])
+    subject, options = bench.gateway, bench.options
+    configure(bench.peers, delay_ms=DELAYS_MS[case])
     asked = ("-c", str(options.users), "-m", str(options.messages), "--warmup", "2")
     figures: Figures = {"case": case}
     with _profiled(subject, wanted=options.profile):
