@@ -17,10 +17,12 @@ from mcp.client.session import ClientRequestContext, IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, ElicitRequestParams, ElicitResult, Implementation, ToolListChangedNotification
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import HANDSHAKE_S, MOST_TOOLS, READ_S, RESPONSE_BYTES
+from agents.mcp.posts import Posts
 from agents.mcp.tools import ToolSet, tool_set
 from agents.mcp.wire import Exchange, exchange, http_client
 from provisioning.endpoints import Endpoint
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 logging.getLogger("mcp.client.streamable_http").setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
+# What sends a request: by the SDK's client, or straight where the server's protocol allows it.
+Send = Callable[[Client, Posts | None], Awaitable[T]]
 
 _CLIENT_INFO = Implementation(name="dexorder-gateway", version="1")
 
@@ -53,6 +57,7 @@ class Connection:
         self._changed = asyncio.Event()
         self._listing = asyncio.Lock()
         self._tools: ToolSet | None = None
+        self._posts: Posts | None = None
         self._users = 0
         self._retired = False
         self._last_used = self._loop.time()
@@ -93,7 +98,7 @@ class Connection:
         self._owner.cancel()
         await asyncio.wait({self._owner})
 
-    async def request(self, send: Callable[[Client], Awaitable[T]], *, deadline_s: float) -> T:
+    async def request(self, send: Send[T], *, deadline_s: float) -> T:
         """Send one request within `deadline_s` seconds. Cancelling it tells the server to stop. Raises CallFailed."""
         if self._owner.done():
             raise _failure(Exchange(), Reason.BROKEN)
@@ -102,7 +107,7 @@ class Connection:
         try:
             with self._in_use():
                 async with asyncio.timeout(deadline_s):
-                    return await send(self._client.result())
+                    return await send(self._client.result(), self._posts)
         except TimeoutError as error:
             raise CallFailed(Reason.TIMEOUT, f"It did not finish within {deadline_s:g} s and was stopped.") from error
         except MCPError as error:
@@ -137,6 +142,14 @@ class Connection:
                 elicitation_callback=_decline,
             )
             async with client:
+                if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+                    self._posts = Posts(
+                        http,
+                        self.endpoint.url,
+                        version=client.protocol_version,
+                        client=_CLIENT_INFO,
+                        heard=self._on_notification,
+                    )
                 self._client.set_result(client)
                 await self._until_unused()
 
@@ -166,6 +179,10 @@ class Connection:
         if isinstance(message, ToolListChangedNotification):
             self._tools = None
 
+    def _on_notification(self, method: str) -> None:
+        if method == "notifications/tools/list_changed":
+            self._tools = None
+
     def _ended(self, owner: "asyncio.Task[None]") -> None:
         self._retired = True
         error = None if owner.cancelled() else owner.exception()
@@ -178,7 +195,7 @@ async def _decline(context: ClientRequestContext, params: ElicitRequestParams) -
     return ElicitResult(action="decline")
 
 
-async def _list_tools(client: Client) -> ToolSet:
+async def _list_tools(client: Client, _posts: Posts | None) -> ToolSet:
     found = []
     cursor: str | None = None
     while True:
