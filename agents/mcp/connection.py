@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import HANDSHAKE_S, MOST_TOOLS, READ_S, RESPONSE_BYTES
+from agents.mcp.poster import posting
 from agents.mcp.posts import Posts
 from agents.mcp.tools import ToolSet, tool_set
 from agents.mcp.wire import Exchange, exchange, http_client
@@ -141,15 +142,9 @@ class Connection:
                 # Says that the client can be asked. What asks in the way of 2026-07-28 never comes here: see Session.call_tool.
                 elicitation_callback=_decline,
             )
-            async with client:
-                if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
-                    self._posts = Posts(
-                        http,
-                        self.endpoint.url,
-                        version=client.protocol_version,
-                        client=_CLIENT_INFO,
-                        heard=self._on_notification,
-                    )
+            async with client, posting(self.endpoint.url, self.endpoint.token) as poster:
+                if (version := client.protocol_version) in MODERN_PROTOCOL_VERSIONS:
+                    self._posts = Posts(poster, version=version, client=_CLIENT_INFO, heard=self._on_notification)
                 self._client.set_result(client)
                 await self._until_unused()
 

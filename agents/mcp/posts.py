@@ -1,8 +1,8 @@
 """Requests of protocol 2026-07-28 as what they are there: one POST each, and its answer.
 
 The SDK passes every request through four tasks and as many queues, for protocols whose answers come on other streams: 2 ms of
-processor time a request, four requests a turn. What needs none of that goes straight over the SDK's own HTTP client: resources,
-and calls of tools that the gateway makes for itself, without progress. All else is the SDK's.
+processor time a request, four requests a turn. What needs none of that goes straight: resources, and calls of tools that the
+gateway makes for itself, without progress. All else is the SDK's.
 """
 
 import json
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-import httpx2
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
@@ -30,6 +29,8 @@ from mcp_types import (
     ReadResourceResult,
 )
 
+from agents.mcp.poster import Answer, Poster, PostFailed
+
 JSON = dict[str, Any]
 Heard = Callable[[str], None]
 
@@ -40,10 +41,8 @@ class Posts:
     Each raises MCPError as the SDK's would, and pydantic.ValidationError for a result out of form.
     """
 
-    def __init__(
-        self, http: httpx2.AsyncClient, url: str, *, version: str, client: Implementation, heard: Heard
-    ) -> None:
-        self._http, self._url, self._version, self._heard = http, url, version, heard
+    def __init__(self, poster: Poster, *, version: str, client: Implementation, heard: Heard) -> None:
+        self._poster, self._version, self._heard = poster, version, heard
         self._meta = {
             PROTOCOL_VERSION_META_KEY: version,
             CLIENT_INFO_META_KEY: client.model_dump(by_alias=True, mode="json", exclude_none=True),
@@ -72,10 +71,10 @@ class Posts:
             MCP_NAME_HEADER: encode_header_value(name),
         }
         try:
-            response = await self._http.post(self._url, json=body, headers=headers)
-        except httpx2.StreamError as error:
-            raise MCPError(CONNECTION_CLOSED, "The answer broke off.") from error
-        for message in _messages(response):
+            answer = await self._poster.post(json.dumps(body, separators=(",", ":")).encode(), headers)
+        except PostFailed as error:
+            raise MCPError(CONNECTION_CLOSED, "There was no answer.") from error
+        for message in _messages(answer):
             if "method" in message:
                 self._heard(str(message["method"]))
             # A request that was refused before its id was read is answered with none.
@@ -84,10 +83,9 @@ class Posts:
         raise MCPError(INTERNAL_ERROR, "The server gave no answer.")
 
 
-def _messages(response: httpx2.Response) -> Iterator[JSON]:
+def _messages(answer: Answer) -> Iterator[JSON]:
     """What an answer holds: one message of JSON, or a stream of them. Raises MCPError."""
-    streamed = response.headers.get("content-type", "").lower().startswith("text/event-stream")
-    for text in _events(response.text) if streamed else [response.text]:
+    for text in _events(answer.text) if answer.content_type == "text/event-stream" else [answer.text]:
         try:
             message = json.loads(text)
         except (ValueError, RecursionError) as error:
