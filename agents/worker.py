@@ -80,11 +80,13 @@ class Worker:
             task.add_done_callback(partial(self._ended, claim.turn))
 
     def _ended(self, turn: str, task: "asyncio.Task[None]") -> None:
+        was_full = len(self._runs) >= MAX_TURNS
         if turn in self._runs and self._runs[turn][1] is task:
             del self._runs[turn]
         metrics.turns_in_flight.dec()
-        # There may be room again, or a conversation free.
-        self._runnable.put("")
+        # A conversation, or a slot of its user's, that is free again is notified with the commit that frees it.
+        if was_full:
+            self._runnable.put("")
 
     async def _watch_cancels(self) -> None:
         while not self._stopping:
