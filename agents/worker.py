@@ -13,6 +13,7 @@ from agents import metrics
 from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
 from agents.errors import FenceLost
+from agents.pulse import BEAT_S, Pulse
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
 from agents.waits import erase_words, expire_waits
@@ -43,6 +44,7 @@ class Worker:
         self._services, self._brain = services, brain
         self._runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = {}
         self._strays: dict[str, int] = {}
+        self._pulse = Pulse()
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
@@ -52,7 +54,7 @@ class Worker:
 
     async def run(self) -> None:
         """Claim and run turns until told to stop; then let those that run end, or put them back."""
-        watched = (self._watch_cancels, self._watch_steers, self._sweep)
+        watched = (self._watch_cancels, self._watch_steers, self._sweep, self._pulse.run)
         helpers = [asyncio.create_task(helper()) for helper in watched]
         try:
             while not self._stopping:
@@ -70,6 +72,10 @@ class Worker:
 
     async def _claim_all(self) -> None:
         while len(self._runs) < MAX_TURNS and not self._stopping:
+            if self._runs and self._pulse.late:
+                # Whatever wakes the worker, it looks again at the next beat.
+                asyncio.get_running_loop().call_later(BEAT_S, self._runnable.put, "")
+                return
             claim = await claim_next(self._services.lease.id)
             if claim is None:
                 return
