@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,14 @@ bench-admin: ## fill a throwaway database with a million users and print the tim
 bench-model: ## print the processor time of a streamed answer of 50 tokens, in a burst and 20 ms apart; ARGS="--profile"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.model_stream $(ARGS)
+
+bench-chat: ## print what a whole turn costs beside Fastify and LangChain.js, and the time to the first token; ARGS="--profile"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.chat $(ARGS)
+
+bench-sockets: ## print the gaps between tokens of 500 users at once, and the memory of 2,000 idle sockets
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.sockets $(ARGS)
 
 demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
 	$(BOOTSTRAP) test

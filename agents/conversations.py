@@ -37,16 +37,11 @@ async def lock_conversation(conn: Connection, *, user_id: str, conversation: str
     The lock gives the messages of a conversation one order. Raises Refused `not_found` for another's or a missing one.
     """
     if conversation in {None, "", MAIN}:
-        await _ensure_main(conn, user_id)
-        cursor = await conn.execute(
-            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
-        )
-    else:
-        _check(conversation)
-        cursor = await conn.execute(
-            "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE",
-            (user_id, conversation),
-        )
+        return await _lock_main(conn, user_id)
+    _check(conversation)
+    cursor = await conn.execute(
+        "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE", (user_id, conversation)
+    )
     row = await cursor.fetchone()
     if row is None:
         raise _missing()
@@ -148,6 +143,19 @@ async def _resolved(user_id: str, conversation: str) -> str:
         return await main_conversation(user_id)
     _check(conversation)
     return conversation
+
+
+async def _lock_main(conn: Connection, user_id: str) -> str:
+    """The main conversation, locked; it is made for a user's first message only."""
+    for make in (False, True):
+        if make:
+            await _ensure_main(conn, user_id)
+        cursor = await conn.execute(
+            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
+        )
+        if row := await cursor.fetchone():
+            return str(row[0])
+    raise _missing()
 
 
 async def _ensure_main(conn: Connection, user_id: str) -> None:
