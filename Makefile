@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean test-cluster
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,11 @@ check: ## lint, format, types, layers, migrations, deployment settings
 soak: ## the long tests: 10,000 histories of the turn engine, races of approvals, and what a workspace promises
 	$(BOOTSTRAP) test
 	@exec $(PY) -m pytest --hypothesis-profile=soak -m soak $(ARGS)
+
+test-cluster: ## hold the API server of KUBECONFIG=FILE to what the tests' own one promises, in namespaces that are deleted after
+	$(BOOTSTRAP) test
+	@test -f "$(KUBECONFIG)" || { echo "Name a kubeconfig file: make test-cluster KUBECONFIG=..." >&2; exit 2; }
+	@TEST_KUBECONFIG="$$(realpath "$(KUBECONFIG)")" $(PY) -m pytest -m any_server provisioning $(ARGS)
 
 bench-smoke: ## print memory after 100 turns and the time to the first token
 	$(BOOTSTRAP) test

@@ -25,6 +25,7 @@ from gateway.services import Services
 from gateway.wakeups import Wakeups
 from gateway.websocket_protocol import ChatProtocol
 from provisioning import keeper
+from provisioning.workspaces import close_workspaces
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
@@ -64,6 +65,7 @@ async def serve(
         if background is not None:
             await background
         await harness.close()
+        await close_workspaces()
         await close_pool()
         await asyncio.to_thread(telemetry.stop)
 
@@ -88,6 +90,7 @@ async def run_alone(*, on_stop: Callable[[], object]) -> None:
     finally:
         warming.cancel()
         await harness.close()
+        await close_workspaces()
         await close_pool()
         await asyncio.to_thread(telemetry.stop)
 
