@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean test-cluster
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean test-cluster bench-provisioning
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,10 @@ bench-workspace: ## print start, memory and processor of a workspace's server an
 bench-admin: ## fill a throwaway database with a million users and print the time of each page of the admin; ARGS="--rows 100000"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.admin $(ARGS)
+
+bench-provisioning: ## print API calls, times and memory of workspaces on Kubernetes, against the tests' API server; ARGS="--users 100"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.provisioning $(ARGS)
 
 bench-model: ## print the processor time of a streamed answer of 50 tokens, in a burst and 20 ms apart; ARGS="--profile"
 	$(BOOTSTRAP) test
