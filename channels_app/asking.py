@@ -36,7 +36,8 @@ async def _chats(conn: Connection, row: OutboxRow) -> list[tuple[Channel, Target
     chats: list[tuple[Channel, Target]] = []
     own = channel_that_is_on(row.channel)
     if own is not None:
-        chats.append((own, row.reply_to))
+        # What is decided is the user's own affair, also when the turn was asked where others read along.
+        chats.append((own, own.private(row.reply_to)))
     known = {(channel.name, channel.account_of(target)) for channel, target in chats}
     cursor = await conn.execute(
         "SELECT channel_type, channel_user_id FROM user_channel_links WHERE user_id = %s ORDER BY created_at, id",

@@ -87,7 +87,7 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
         channel=channel.name,
         account=inbound.sender,
         name=inbound.name,
-        reply_to=inbound.target,
+        reply_to=channel.private(inbound.target),
         address=inbound.address,
     )
     async with connection() as conn, conn.transaction():
@@ -96,8 +96,10 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
         reader = (user_id or "") if outcome != "unlinked" else ""
         origin = f"{channel.name}:{inbound.external_id}"
         words = in_words(channel, text, sender=inbound.sender, user=user_id or "")
-        if words:
-            await put(conn, [text_letter(channel, words, target=inbound.target, origin=origin, user_id=reader)])
+        if not words:
+            return "link_unanswered"
+        target = channel.private(inbound.target)
+        await put(conn, [text_letter(channel, words, target=target, origin=origin, user_id=reader)])
     return outcome
 
 

@@ -27,3 +27,10 @@ class ChatClosed(DeliveryError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause, permanent=True)
+
+
+class NotEditable(DeliveryError):
+    """The message to edit is gone, or can't be edited any more: the text may be sent as a new one."""
+
+    def __init__(self, cause: str = "not_editable") -> None:
+        super().__init__(cause, permanent=True)

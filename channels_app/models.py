@@ -132,3 +132,20 @@ class ToldLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chat} {self.code}"
+
+
+class ChatThread(models.Model):
+    """A thread of a chat platform, and the conversation that a user has in it."""
+
+    channel = models.TextField()
+    thread = models.TextField(help_text="the platform's own key of the thread")
+    user_id = models.TextField()
+    conversation = models.UUIDField(db_column="conversation_id")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "chat_threads"
+        constraints = [models.UniqueConstraint(fields=["channel", "thread", "user_id"], name="chat_thread_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.thread}"

@@ -8,6 +8,7 @@ import structlog
 from agents import outbox
 from channels_app import asking
 from channels_app.channels import Channel, Target, channels
+from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, origin_of, put, put_unusable
 from gateway.db import Connection
 
@@ -33,7 +34,8 @@ async def take_outbox() -> int:
                 await put_unusable(conn, row, error=known)
             else:
                 letters += known
-        await put(conn, letters)
+        await put(conn, [await in_place_of_preview(conn, letter) for letter in letters])
+        await end_previews(conn, letters)
     return len(rows)
 
 
