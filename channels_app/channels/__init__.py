@@ -11,7 +11,8 @@ from gateway.plugins import load_folder
 
 # A platform's own address of a chat and of the message that is answered, as JSON.
 Target = dict[str, Any]
-# One message in the platform's own form, as JSON: what `compose` made and `send` understands.
+# One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
+# something that was asked in between, and is no first answer any more.
 Part = dict[str, Any]
 
 
@@ -77,6 +78,8 @@ class Channel(Protocol):
     label: str
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
+    # What commands begin with, where a slash is the platform's own.
+    slash: str = "/"
 
     def faults(self) -> list[str]:
         """What is wrong or half done in its settings; the gateway does not start with any."""

@@ -1,6 +1,7 @@
 """The row of an answer that is still being written: one message, sent once and then edited; the answer takes its place.
 
-What is asked under it (an approval, a question) parts an answer: what is written after that begins a message of its own, below.
+What is asked under it (an approval, a question) parts an answer: what is written after that begins a message of its own, which
+is marked `below`.
 """
 
 from dataclasses import replace
@@ -23,8 +24,8 @@ _ORIGIN: LiteralString = """
 _SHOW = f"""
     INSERT INTO deliveries AS d
         (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits)
-    SELECT o.origin, 0, %(turn)s::uuid, %(user)s, %(account)s, %(channel)s, %(lane)s, %(target)s, 'preview', %(body)s,
-        %(digest)s, o.origin
+    SELECT o.origin, 0, %(turn)s::uuid, %(user)s, %(account)s, %(channel)s, %(lane)s, %(target)s, 'preview',
+        CASE WHEN o.origin LIKE '%%:0' THEN %(body)s ELSE %(body)s || '{{"below": true}}' END, %(digest)s, o.origin
     FROM (SELECT {_ORIGIN} AS origin) o
     WHERE EXISTS (SELECT 1 FROM turns t WHERE t.id = %(turn)s::uuid AND t.state = 'running' AND t.holder = %(holder)s)
     ON CONFLICT (origin, part) DO UPDATE SET body = excluded.body, digest = excluded.digest, state = 'pending',
@@ -54,7 +55,11 @@ async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
         return letter
     cursor = await conn.execute(f"SELECT {_ORIGIN}", {"turn": letter.turn, "lane": letter.lane})
     row = await cursor.fetchone()
-    return replace(letter, edits=row[0]) if row else letter
+    if row is None:
+        return letter
+    below = not row[0].endswith(":0")
+    parts = [part | {"below": True} if below and not index else part for index, part in enumerate(letter.parts)]
+    return replace(letter, edits=row[0], parts=parts)
 
 
 async def end_previews(conn: Connection, letters: list[Letter]) -> None:

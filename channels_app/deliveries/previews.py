@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -37,8 +39,8 @@ class _Followed:
 class Previews:
     """The turns that run in this process and were asked in a chat: each has one process that shows it, whoever takes it over."""
 
-    def __init__(self, holder: UUID) -> None:
-        self._holder = holder
+    def __init__(self, holder: UUID, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._holder, self._clock = holder, clock
         self._followed: dict[str, _Followed] = {}
 
     async def look(self) -> None:
@@ -52,7 +54,7 @@ class Previews:
                 await self._show(turn, channel, every_s=every_s)
 
     async def _show(self, turn: RunningTurn, channel: Channel, *, every_s: float) -> None:
-        followed, now = self._followed[turn.id], asyncio.get_running_loop().time()
+        followed, now = self._followed[turn.id], self._clock()
         await _read(turn, followed)
         text = followed.text[:MAX_PREVIEW_CHARS].rstrip()
         if text == followed.shown or now < followed.next_at:
