@@ -4,7 +4,7 @@
  * Group messages, oldest first, by turn.
  *
  * A message: {turn, role: "user" | "assistant" | "tool", content, channel?, model?, at?, tool_calls?: [{id, name,
- * arguments}], tool_call_id?, name?}. A turn: {turn, question: {content, channel} | null, model, steps}, a step being
+ * arguments}], tool_call_id?, name?, images?: [{url, alt}]}. A turn: {turn, question: {content, channel} | null, model, steps}, a step being
  * {kind: "text", content}, {kind: "tool", call, tool, arguments, summary} or {kind: "image", url, alt}.
  */
 export function historyTurns(messages) {
@@ -21,9 +21,10 @@ const READERS = {
   user(turn, { content, channel }) {
     turn.question ??= { content, channel: channel ?? "web" };
   },
-  assistant(turn, { content, model, tool_calls: calls }) {
+  assistant(turn, { content, model, tool_calls: calls, images }) {
     if (content) turn.steps.push({ kind: "text", content });
     turn.model = model ?? turn.model;
+    for (const { url, alt } of images ?? []) turn.steps.push({ kind: "image", url, alt });
     for (const { id, name, arguments: values } of calls ?? []) {
       turn.steps.push({ kind: "tool", call: id, tool: name, arguments: values ?? {}, summary: "" });
     }
