@@ -32,7 +32,7 @@ class _User(Strict):
     def name(self) -> str:
         """As Discord shows it, for people: `Ada (@ada)`."""
         full, handle = shown_name(self.global_name or ""), shown_name(self.username)
-        return f"{full} (@{handle})" if full and handle else full or handle
+        return f"{full} (@{handle})" if full and handle else full or f"@{handle}"
 
 
 class _Member(Strict):

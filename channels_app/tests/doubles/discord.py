@@ -120,7 +120,7 @@ def snowflake(number: int = 1, *, age_s: float = 0) -> str:
     return str((int((time.time() - age_s) * 1000 - EPOCH_MS) << 22) + number)
 
 
-def interaction(name: str = "ask", value: str | None = "Hi", *, user: str = "7", **fields: Any) -> dict[str, Any]:
+def interaction(name: str = "ask", value: str | None = "Hi", *, sender: str = "7", **fields: Any) -> dict[str, Any]:
     """A command in direct messages with the bot."""
     options = [] if value is None else [{"name": "text", "type": 3, "value": value}]
     number = fields.pop("id", None) or snowflake()
@@ -128,9 +128,9 @@ def interaction(name: str = "ask", value: str | None = "Hi", *, user: str = "7",
         "id": number,
         "type": 2,
         "application_id": APPLICATION,
-        "token": f"token.{user}.{number}",
-        "channel_id": _direct(user),
-        "user": {"id": user, "username": "ada", "global_name": "Ada"},
+        "token": f"token.{sender}.{number}",
+        "channel_id": _direct(sender),
+        "user": {"id": sender, "username": "ada", "global_name": "Ada"},
         "data": {"id": "5", "name": name, "type": 1, "options": options},
     } | fields
 
@@ -157,11 +157,11 @@ class DiscordDriver(Driver):
 
     def message(self, text: str, *, sender: str = "", number: int = 1) -> Post:
         name, value = (text[1:].partition(" ")[::2]) if text.startswith("/") else ("ask", text)
-        made = interaction(name, value or None, user=sender or self.account, id=str(self._now + number))
+        made = interaction(name, value or None, sender=sender or self.account, id=str(self._now + number))
         return self.signed(json.dumps(made).encode())
 
     def press(self, token: str, *, sender: str = "") -> Post:
-        made = interaction(user=sender or self.account, type=3, data={"custom_id": token, "component_type": 2})
+        made = interaction(sender=sender or self.account, type=3, data={"custom_id": token, "component_type": 2})
         return self.signed(json.dumps(made).encode())
 
     def signed(self, body: bytes, *, age_s: float = 0) -> Post:
