@@ -6,13 +6,11 @@ from accounts import audit
 from accounts.links import unlink_account_on
 from agents.schedules.rows import note_delivered
 from channels_app.channels import channel_that_is_on, channels
-from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.intake import ALERT, text_letter
 from channels_app.deliveries.rows import Claim, put
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection
 
-# The kind of those whose receipt the agent waits for.
-ALERT = "alert"
 CLOSED = (
     "Your {label} chat takes no messages from me any more: I was blocked there, or the chat is gone. So I unlinked it. You can "
     "link it again on your account page."
