@@ -34,3 +34,10 @@ class NotEditable(DeliveryError):
 
     def __init__(self, cause: str = "not_editable") -> None:
         super().__init__(cause, permanent=True)
+
+
+class TooLarge(DeliveryError):
+    """What the platform answered with is larger than was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("too_large", permanent=True)

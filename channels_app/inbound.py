@@ -9,7 +9,7 @@ from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
 from agents.errors import Refused
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, threads, warmup
+from channels_app import chat_linking, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
@@ -40,16 +40,26 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
+    if inbound.files:
+        return "accepted" if await inbox.keep(channel.name, inbound, user_id=user_id) else "duplicate"
     if inbound.content is None:
         await _say(channel, inbound, TEXT_ONLY, user_id=user_id)
         return "unreadable"
+    return await accept(channel, inbound, inbound.content, user_id=user_id)
+
+
+async def accept(
+    channel: Channel, inbound: Inbound, content: str, *, user_id: str, attachments: tuple[str, ...] = ()
+) -> str:
+    """A linked account's message becomes a turn, or a sentence that says why not; which, in a word. Raises as `receive`."""
     try:
         message = IncomingMessage(
             user_id=user_id,
             channel=channel.name,
             external_id=inbound.external_id,
-            content=inbound.content,
+            content=content,
             conversation=await threads.conversation_of(channel.name, inbound.thread, user_id=user_id),
+            attachments=attachments,
             reply_to=inbound.target,
         )
         accepted = await accept_message(message)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_app.errors import DeliveryError
 from gateway.plugins import load_folder
 
 # A platform's own address of a chat and of the message that is answered, as JSON.
@@ -16,9 +17,17 @@ Target = dict[str, Any]
 Part = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that somebody sent: its name, and where the platform has it, in the platform's own words."""
+
+    name: str
+    place: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
-    """What somebody wrote in a chat; `content` None is something other than text.
+    """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
@@ -33,6 +42,7 @@ class Inbound:
     name: str = ""
     address: str = ""
     thread: str = ""
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +160,10 @@ class Channel(Protocol):
 
         Raises NotEditable when that can't be, or can't be any more, and DeliveryError.
         """
+
+    async def fetch(self, file: File, *, most_bytes: int) -> bytes:  # noqa: ARG002 - whatever it is
+        """A file that somebody sent. Raises DeliveryError, and of it TooLarge."""
+        raise DeliveryError("no_files", permanent=True)
 
     async def acknowledge(self, press: Press, text: str) -> None:  # noqa: ARG002 - the message itself tells of it
         """Tell whoever pressed a button what came of it, in a short text that passes. Raises DeliveryError."""

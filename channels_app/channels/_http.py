@@ -5,11 +5,12 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from channels_app.errors import ChatClosed, DeliveryError
+from channels_app.errors import ChatClosed, DeliveryError, TooLarge
 
 CONNECT_S = 5.0
 READ_S = 15.0
@@ -66,13 +67,29 @@ class Http:
 
     async def request(self, method: str, url: str, *, headers: dict[str, str], content: bytes | None = None) -> Answer:
         """One request. Raises DeliveryError: ambiguous once the request may have arrived."""
+        return await self._ask(method, url, headers=headers, content=content)
+
+    async def fetch(self, url: str, *, headers: dict[str, str], most_bytes: int) -> Answer:
+        """A file. Raises DeliveryError, and of it TooLarge."""
+        answer = await self._ask("GET", url, headers=headers, most_bytes=most_bytes)
+        if answer.status != 200:
+            raise answer.refusal()
+        return answer
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        most_bytes: int = MAX_ANSWER_BYTES,
+        headers: dict[str, str],
+        content: bytes | None = None,
+    ) -> Answer:
         client = await self._client()
         try:
-            async with (
-                asyncio.timeout(CALL_S),
-                client.stream(method, url, headers=headers, content=content) as response,
-            ):
-                body = await _read(response)
+            async with asyncio.timeout(CALL_S):
+                async with client.stream(method, url, headers=headers, content=content) as response:
+                    body = await _read(response, most_bytes)
         except _NOT_SENT as error:
             raise DeliveryError(f"not_connected ({type(error).__name__})") from None
         except (httpx.HTTPError, TimeoutError) as error:
@@ -102,17 +119,29 @@ def cause(code: str, words: object) -> str:
     return (f"{code}: {text}" if text else code)[:MAX_CAUSE_CHARS]
 
 
+def own_address(url: str, hosts: tuple[str, ...], *, base: str = "") -> str:
+    """An address that the platform told, if it is one of the platform's own: https on one of `hosts`, or as `base` begins.
+
+    Raises DeliveryError for any other.
+    """
+    parts, own = urlsplit(url), urlsplit(base)
+    is_theirs = parts.scheme == "https" and parts.netloc in hosts
+    if is_theirs or (base and (parts.scheme, parts.netloc) == (own.scheme, own.netloc)):
+        return url
+    raise DeliveryError("address_of_another", permanent=True)
+
+
 def _build() -> httpx.AsyncClient:
     timeout = httpx.Timeout(READ_S, connect=CONNECT_S, pool=CONNECT_S)
     return httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=CONNECTIONS), follow_redirects=False)
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, most_bytes: int) -> bytes:
     chunks: list[bytes] = []
-    left = MAX_ANSWER_BYTES
+    left = most_bytes
     async for chunk in response.aiter_bytes():
-        chunks.append(chunk[:left])
         left -= len(chunk)
-        if left <= 0:
-            break
+        if left < 0:
+            raise TooLarge
+        chunks.append(chunk)
     return b"".join(chunks)

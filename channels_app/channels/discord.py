@@ -7,7 +7,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from channels_app.channels import Button, Channel, Inbound, Part, Press, Target, Update
+from channels_app.channels import Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._discord import api, messages
 from channels_app.channels._discord.interactions import (
     DEFERRED,
@@ -18,6 +18,7 @@ from channels_app.channels._discord.interactions import (
     age_s,
     parse_update,
 )
+from channels_app.channels._http import own_address
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import is_fresh
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
@@ -140,6 +141,11 @@ class Discord(Channel):
         except (api.NoInteraction, ChatClosed) as error:
             raise NotEditable(error.cause) from error
         return message
+
+    async def fetch(self, file: File, *, most_bytes: int) -> bytes:
+        """From Discord's own hosts."""
+        url = own_address(file.place, api.FILES_HOSTS, base=setting(api.BASE_URL))
+        return (await api.HTTP.fetch(url, headers={}, most_bytes=most_bytes)).body
 
     async def acknowledge(self, press: Press, text: str) -> None:
         """For the presser's eyes only."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from channels_app.channels import Button, Channel, Inbound, Part, Press, Target, Update
+from channels_app.channels import Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.channels._slack import api, messages
@@ -124,6 +124,10 @@ class Slack(Channel):
             "chat.update", channel=receipt.channel, ts=receipt.ts, text=part["text"], blocks=messages.blocks(part)
         )
         return str(receipt)
+
+    async def fetch(self, file: File, *, most_bytes: int) -> bytes:
+        """With the bot's token."""
+        return await api.fetch(file.place, most_bytes=most_bytes)
 
     async def acknowledge(self, press: Press, text: str) -> None:
         """For the presser's eyes only."""

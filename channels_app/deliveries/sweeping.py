@@ -55,6 +55,8 @@ async def tidy() -> None:
         # Nothing is waited for longer than a day.
         await conn.execute("DELETE FROM chat_buttons WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
+        # As long as any platform sends a message again.
+        await conn.execute("DELETE FROM chat_inbox WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute(
             "DELETE FROM chat_threads t WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.id = t.conversation_id)"
         )

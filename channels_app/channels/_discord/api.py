@@ -10,6 +10,7 @@ from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 
 APPLICATION_ID, BOT_TOKEN, BASE_URL = "DISCORD_APPLICATION_ID", "DISCORD_BOT_TOKEN", "DISCORD_API_BASE_URL"
 DEFAULT_BASE_URL = "https://discord.com/api/v10"
+FILES_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
 # Source: "Rate Limits": a 429 carries retry_after; this is for one of a proxy's that does not.
 DEFAULT_WAIT_S = 5.0
 # Longer than any wait that Discord asks for; what is not a number of seconds is none.

@@ -3,11 +3,13 @@
 from typing import Any
 
 from channels_app.channels._discord import api
+from channels_app.channels._discord.interactions import ATTACHMENT
 from channels_app.channels._settings import setting
 
 # In servers, and in direct messages with the bot.
 GUILD, BOT_DM = 0, 1
 TEXT = 3
+FILE = "A picture or a document"
 # Each with what it does, and the option that its words go into: name, description, whether it must be there.
 COMMANDS: dict[str, tuple[str, tuple[str, str, bool] | None]] = {
     "ask": ("Ask your trading agent", ("text", "Your question", True)),
@@ -33,9 +35,11 @@ def listed() -> list[dict[str, Any]]:
     """The commands as Discord takes them."""
     made = []
     for name, (description, option) in COMMANDS.items():
-        options = []
+        options: list[dict[str, Any]] = []
         if option is not None:
             options = [{"type": TEXT, "name": option[0], "description": option[1], "required": option[2]}]
+        if name == "ask":
+            options.append({"type": ATTACHMENT, "name": "file", "description": FILE, "required": False})
         made.append(
             {
                 "name": name,

@@ -1,16 +1,19 @@
 """What Discord posts, and what the bot hears by its Gateway. Source: discord.com/developers, "Interactions", "Message"."""
 
 import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from channels_app.channels import Ignored, Inbound, Press, Target, Update
+from channels_app.channels import File, Ignored, Inbound, Press, Target, Update
 from channels_app.channels._parsing import Strict, bad_update
 from channels_app.names import shown_name
 
 Snowflake = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
 PING, COMMAND, COMPONENT = 1, 2, 3
+# The type of an option that is a file.
+ATTACHMENT = 11
 PONG, MESSAGE, DEFERRED, DEFERRED_UPDATE = 1, 4, 5, 6
 # Source: "Message Types": an ordinary one, and a reply.
 WRITTEN = frozenset({0, 19})
@@ -45,8 +48,18 @@ class _Option(Strict):
     value: str | int | float | bool | None = None
 
 
+class _Attachment(Strict):
+    filename: str = ""
+    url: str = ""
+
+
+class _Resolved(Strict):
+    attachments: Annotated[dict[str, _Attachment], Field(max_length=25)] = {}
+
+
 class _Data(Strict):
     name: str = ""
+    resolved: _Resolved | None = None
     options: Annotated[list[_Option], Field(max_length=25)] = []
     custom_id: Annotated[str, StringConstraints(max_length=100)] = ""
 
@@ -70,6 +83,7 @@ class _Message(Strict):
     guild_id: Snowflake | None = None
     author: _User
     content: str = ""
+    attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
 
 
 def parse_update(value: Any) -> Update:
@@ -100,6 +114,7 @@ def parse_update(value: Any) -> Update:
         content=_words(found.data),
         target=target,
         name=user.name,
+        files=_files(found.data.resolved.attachments.values() if found.data.resolved else ()),
     )
 
 
@@ -121,6 +136,7 @@ def parse_message(value: Any, *, bot_id: str) -> Inbound | Ignored:
         content=message.content.replace("\0", "") or None,
         target={"user": message.author.id, "channel": message.channel_id, "message": message.id},
         name=message.author.name,
+        files=_files(message.attachments),
     )
 
 
@@ -131,7 +147,12 @@ def age_s(target: Target) -> float | None:
     return time.time() - ((int(target["interaction"]) >> 22) + EPOCH_MS) / 1000
 
 
+def _files(attachments: Iterable[_Attachment]) -> tuple[File, ...]:
+    return tuple(File(shown_name(each.filename) or "file", each.url) for each in attachments)
+
+
 def _words(data: _Data) -> str:
     """`/ask` is what was asked; any other command is typed as it would be elsewhere."""
-    given = " ".join(str(option.value) for option in data.options if option.value is not None).strip()
+    words = [str(each.value) for each in data.options if each.value is not None and each.type != ATTACHMENT]
+    given = " ".join(words).strip()
     return given or "/help" if data.name == "ask" else f"/{data.name} {given}".strip()

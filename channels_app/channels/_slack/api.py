@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
-from channels_app.channels._http import Http, cause
+from channels_app.channels._http import Http, cause, own_address
 from channels_app.channels._settings import setting
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 
 TOKEN, BASE_URL = "SLACK_BOT_TOKEN", "SLACK_API_BASE_URL"
 DEFAULT_BASE_URL = "https://slack.com/api"
+FILES_HOSTS = ("files.slack.com",)
 # A 429 that names no wait; Slack's page on rate limits promises the header.
 DEFAULT_WAIT_S = 5.0
 # The chat takes nothing from us.
@@ -61,6 +62,19 @@ async def call(method: str, **arguments: Any) -> dict[str, Any]:
     if not body["ok"]:
         raise _translated(str(body.get("error") or "unknown"))
     return body
+
+
+async def fetch(url: str, *, most_bytes: int) -> bytes:
+    """A file of Slack's. The token goes to Slack alone, whatever the address says. Raises DeliveryError."""
+    answer = await HTTP.fetch(
+        own_address(url, FILES_HOSTS, base=setting(BASE_URL)),
+        headers={"authorization": f"Bearer {setting(TOKEN)}"},
+        most_bytes=most_bytes,
+    )
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        # Slack's page for signing in: the app lacks the scope files:read.
+        raise DeliveryError("token_refused (files:read)")
+    return answer.body
 
 
 def _translated(code: str) -> DeliveryError:

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from agents.commands import COMMANDS
 from channels_app import strict_json
-from channels_app.channels import Ignored, Inbound, Press, Target, Update
+from channels_app.channels import File, Ignored, Inbound, Press, Target, Update
 from channels_app.channels._parsing import Strict, bad_update
 from channels_app.errors import BadUpdate
 from channels_app.names import shown_name
@@ -22,6 +22,11 @@ _CHANNEL = re.compile(r"<#[A-Z0-9]{1,30}\|([^>]*)>")
 _LINK = re.compile(r"<((?:https?://|mailto:)[^|>]*)(?:\|([^>]*))?>")
 
 
+class _File(Strict):
+    name: str = ""
+    url_private: str = ""
+
+
 class _Event(Strict):
     type: str
     subtype: str = ""
@@ -32,6 +37,7 @@ class _Event(Strict):
     text: str | None = None
     ts: Ts | None = None
     thread_ts: Ts | None = None
+    files: Annotated[list[_File], Field(max_length=50)] = []
 
 
 class _Authorization(Strict):
@@ -133,6 +139,7 @@ def _event(callback: _Callback) -> Update:
         content=_as_command(content) if content else None,
         target=_private(target) if _as_command(content).startswith("/") else target,
         thread=f"{event.channel}:{thread}" if thread else "",
+        files=tuple(File(shown_name(file.name) or "file", file.url_private) for file in event.files),
     )
 
 

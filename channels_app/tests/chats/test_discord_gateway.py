@@ -38,11 +38,11 @@ async def server(settings: Any) -> AsyncIterator[GatewayServer]:
     ordinary = driver.peer.answer
 
     def answer(call: Call) -> Reply:
-        return Reply(200, {"url": server.url}) if call.path == "/gateway/bot" else ordinary(call)
+        return Reply(200, {"url": sockets.url}) if call.path == "/gateway/bot" else ordinary(call)
 
-    async with driver.on(settings), gateway_server() as server:
+    async with driver.on(settings), gateway_server() as sockets:
         driver.peer.answer = answer  # type: ignore[method-assign]  # one more address
-        yield server
+        yield sockets
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ class DiscordApi(Peer):
         self._posted: dict[str, deque[float]] = defaultdict(deque)
 
     def answer(self, call: Call) -> Reply:
+        if call.path.startswith("/attachments/"):
+            return self.file(call)
         steps = call.path.partition("?")[0].strip("/").split("/")
         if steps[0] == "webhooks":
             assert "authorization" not in call.headers

@@ -62,6 +62,7 @@ class Peer:
     script: deque[Reply] = field(default_factory=deque)
     shown: dict[str, Shown] = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
     port: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _served: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -77,6 +78,11 @@ class Peer:
     def answer(self, call: Call) -> Reply:
         """As the platform does."""
         raise NotImplementedError
+
+    def file(self, call: Call) -> Reply:
+        """A file that somebody sent."""
+        found = self.files.get(call.path)
+        return Reply(404, {}) if found is None else Reply(200, found, {"Content-Type": "application/octet-stream"})
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until what was asked fulfils the condition."""

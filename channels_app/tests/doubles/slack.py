@@ -39,6 +39,8 @@ class SlackApi(Peer):
 
     def answer(self, call: Call) -> Reply:
         assert call.headers["authorization"] == f"Bearer {TOKEN}"
+        if call.method == "GET":
+            return self.file(call)
         method = call.path.removeprefix("/")
         handler = getattr(self, "_" + method.replace(".", "_"), None)
         return handler(call.body) if handler else refused("unknown_method")
