@@ -86,6 +86,8 @@ class Caption:
 def chart(caption: Caption, days: Sequence[date], series: Sequence[Series]) -> Chart:
     """The series, stacked, one column a day; each has as many values as there are days."""
     top = scale_top(max((sum(values) for values in zip(*(each.values for each in series), strict=True)), default=0))
+    if all(isinstance(value, int) for each in series for value in each.values):
+        top = max(top, Decimal(2))  # half of what is counted one by one is on the axis, too
     columns = [_column(index, day, series, top=top, words=caption.words) for index, day in enumerate(days)]
     ticks = [caption.words(top), caption.words(top / 2)]
     return Chart(caption.title, caption.headline, caption.note, series, columns, ticks)

@@ -11,27 +11,18 @@ const LINE = {
   refused: "Not connected",
 };
 
-// A restart of the server is over before this: no need to alarm anybody.
-const ALARM_AFTER_MS = 1500;
 // What a page that is coming back goes through is still "reconnecting".
 const COMING_BACK = new Set(["connecting", "open"]);
 
 /** The header: connection state and which conversation this is. */
 export class Header {
-  #alarm = 0;
-
   /** parts: line, lineText, back, model, tiers (elements; each tier is shown in several places). */
   constructor(parts) {
     Object.assign(this, parts);
   }
 
   phase(phase) {
-    const before = this.line.dataset.phase;
-    if (COMING_BACK.has(phase) && before !== "new") return;
-    if (phase === "waiting" && before === "ready") {
-      // Counted from the loss of the line, however many tries fail meanwhile.
-      this.#alarm ||= setTimeout(() => this.#show(phase), ALARM_AFTER_MS);
-    } else this.#show(phase);
+    if (!COMING_BACK.has(phase) || this.line.dataset.phase === "new") this.#show(phase);
   }
 
   ready({ model, licence }, isOther) {
@@ -46,8 +37,6 @@ export class Header {
   }
 
   #show(phase) {
-    clearTimeout(this.#alarm);
-    this.#alarm = 0;
     this.line.dataset.phase = phase;
     this.line.title = LINE[phase];
     this.lineText.textContent = LINE[phase];

@@ -10,10 +10,9 @@ from urllib.parse import parse_qs
 from aiohttp import WSCloseCode, WSMsgType, web
 from django.template.loader import render_to_string
 
+from gateway.middleware import PAGE_POLICY
+
 ROOT = Path(__file__).resolve().parents[3]
-POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'"
-# No sink that turns text into markup or code works under this, in any module of the page.
-TRUSTED_TYPES = "; require-trusted-types-for 'script'; trusted-types 'none'"
 PATIENCE_S = 10.0
 USER = "demo-pro"
 MAIN = "0198c0de-0000-7000-8000-00000000c0de"
@@ -171,7 +170,7 @@ class GatewayDouble:
 
     async def _seal(self, request: web.Request, response: web.StreamResponse) -> None:
         self.requests.append(request.path_qs)
-        response.headers["Content-Security-Policy"] = POLICY + TRUSTED_TYPES
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
 
     async def _page(self, _: web.Request) -> web.Response:
         config = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
