@@ -3,11 +3,13 @@
 from datetime import datetime
 
 from asgiref.sync import async_to_sync
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.licences import active_licence
 from agents.conversations import (
+    MAX_TITLE,
     ConversationItem,
     create_conversation,
     get_conversation,
@@ -24,16 +26,26 @@ from channels_app.api.serializers import NewConversationBody, PageQuery, TitleBo
 from gateway.ids import is_id
 
 
+class ConversationsQuery(ListQuery):
+    """Which part of the list, and of which conversations."""
+
+    q = serializers.CharField(
+        max_length=MAX_TITLE, default="", allow_blank=True, help_text="Only those whose title holds this, in any case."
+    )
+
+
 class ConversationsView(ApiView):
     """The user's conversations."""
 
-    @described("list_conversations", {200: shapes.Conversations}, query=ListQuery)
+    @described("list_conversations", {200: shapes.Conversations}, query=ConversationsQuery)
     def get(self, request: Request) -> Response:
         """200 {conversations, next}, the last used first."""
-        query = validated(ListQuery, request.query_params)
+        query = validated(ConversationsQuery, request.query_params)
         limit, after = query["limit"], _place(query["cursor"])
         # One more than asked for tells whether there is a page after it.
-        found = async_to_sync(list_conversations)(user_of(request), limit=limit + 1, after=after)
+        found = async_to_sync(list_conversations)(
+            user_of(request), limit=limit + 1, after=after, title_holds=query["q"].strip()
+        )
         last = found[limit - 1] if len(found) > limit else None
         listed = [conversation_json(item) for item in found[:limit]]
         return Response({"conversations": listed, "next": last and cursor_of(last.updated_at.isoformat(), last.id)})

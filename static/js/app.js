@@ -3,11 +3,14 @@
 import { foldAway } from "./account_menu.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
+import { ConversationDesk } from "./conversation_desk.js";
+import { ConversationList } from "./conversation_list.js";
 import { byId } from "./dom.js";
-import { post, RequestError } from "./http.js";
+import { RequestError } from "./http.js";
 import { Outbox } from "./outbox.js";
 import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
+import { Side } from "./side.js";
 import { Banner, Header, Progress } from "./status.js";
 import { Thread } from "./thread.js";
 
@@ -23,6 +26,23 @@ const header = new Header({
   tiers: [...document.querySelectorAll("[data-tier]")],
 });
 const progress = new Progress({ box: byId("progress"), bar: byId("progress-bar"), text: byId("progress-text") });
+const side = new Side(
+  { side: byId("side"), toggle: byId("side-toggle"), shade: byId("shade"), behind: [byId("scroll"), byId("bottom")] },
+  { storage: localStorage },
+);
+const desk = new ConversationDesk({
+  url: CONVERSATIONS_URL,
+  hooks: { gone: leave, signedOut: () => banner.signedOut() },
+});
+const list = new ConversationList(
+  { list: byId("conversations"), note: byId("side-note"), more: byId("more") },
+  {
+    more: () => desk.more(),
+    rename: (id, title) => desk.rename(id, title),
+    remove: (id) => desk.remove(id),
+  },
+);
+desk.view = list;
 const scroller = new Scroller({ box: byId("scroll"), content: byId("thread"), button: byId("latest") });
 const thread = new Thread(
   {
@@ -62,7 +82,7 @@ const connection = new Connection({
 const session = new Session({
   connection,
   outbox: new Outbox(sessionStorage, config.userId),
-  views: { banner, composer, header, progress, thread },
+  views: { banner, composer, desk, header, list, progress, thread },
   conversation: conversationInAddress(),
 });
 
@@ -86,8 +106,8 @@ function conversationInAddress() {
 
 async function newConversation() {
   try {
-    const { id } = await post(CONVERSATIONS_URL);
-    location.hash = `c-${id}`;
+    location.hash = `c-${await desk.fresh()}`;
+    side.chosen();
     composer.focus();
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
@@ -96,8 +116,17 @@ async function newConversation() {
   }
 }
 
+/** A conversation was deleted: another main one is made when the page greets again. */
+function leave({ id, alias }) {
+  if (alias === "main") location.replace("/");
+  else if (id === session.conversation) location.hash = "";
+}
+
 addEventListener("hashchange", () => session.show(conversationInAddress()));
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && desk.changed());
 byId("new").addEventListener("click", newConversation);
+byId("find").addEventListener("input", (event) => desk.search(event.target.value));
+byId("conversations").addEventListener("click", (event) => event.target.closest("a") && side.chosen());
 byId("empty").addEventListener("click", (event) => {
   const example = event.target.closest("button");
   if (!example) return;

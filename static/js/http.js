@@ -20,6 +20,11 @@ export function post(url, body = {}) {
   return request("POST", url, JSON.stringify(body));
 }
 
+/** PATCH, likewise. */
+export function patch(url, body) {
+  return request("PATCH", url, JSON.stringify(body));
+}
+
 /** DELETE. Throws RequestError. */
 export function remove(url) {
   return request("DELETE", url);

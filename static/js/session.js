@@ -37,7 +37,7 @@ export class Session {
   conversation = null; // the one that is shown; null = the user's main one, whose id comes with `ready`
   main = null;
 
-  /** views: thread, banner, progress, header, composer. `connection` needs send(frame) and settled(). */
+  /** views: thread, banner, progress, header, composer, list, desk. `connection` needs send(frame) and settled(). */
   constructor({ connection, outbox, views, conversation = null }) {
     Object.assign(this, { connection, outbox, views, conversation });
   }
@@ -92,9 +92,14 @@ export class Session {
     this.conversation = conversation ?? this.main;
     this.#items = [];
     this.views.thread.clear();
-    this.views.header.conversation(this.conversation !== this.main);
+    this.#reading();
     this.#ledger.rewind();
     if (this.#greeted) this.#catchUp();
+  }
+
+  #reading() {
+    this.views.header.conversation(this.conversation !== this.main);
+    this.views.list.reading(this.conversation);
   }
 
   #send(frame) {
@@ -112,7 +117,9 @@ export class Session {
     this.connection.settled();
     this.main = frame.conversation;
     this.conversation ??= frame.conversation;
-    this.views.header.ready(frame, this.conversation !== this.main);
+    this.views.header.ready(frame);
+    this.#reading();
+    this.views.desk.changed();
     this.views.banner.clear();
     this.views.thread.connected(true);
     for (const turn of frame.running ?? []) this.#ledger.watch(turn);
@@ -235,16 +242,23 @@ export class Session {
     if (verdict === "ask") this.#resume(frame.turn);
     if (verdict !== "show") return;
     this.#resumes.settle(frame.turn);
-    if (!this.#ledger.isOpen(frame.turn)) this.#cancels.delete(frame.turn);
+    if (!this.#ledger.isOpen(frame.turn)) this.#ended(frame.turn);
     if (frame.conversation === this.conversation) this.views.thread.apply(frame);
     if (frame.type === "tool_call" || frame.type === "token") this.views.progress.hide();
     this.#busy();
+  }
+
+  /** A conversation that was used stands first, and may have got its title. */
+  #ended(turn) {
+    this.#cancels.delete(turn);
+    this.views.desk.changed();
   }
 
   /** The stop button belongs to the oldest open turn of this conversation. */
   #busy() {
     const [turn] = this.#ledger.open(this.conversation).filter((open) => this.views.thread.has(open));
     this.views.composer.running(turn ?? null, this.#cancels.has(turn));
+    this.views.list.busy(this.#ledger.busy());
   }
 }
 

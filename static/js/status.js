@@ -25,11 +25,10 @@ export class Header {
     if (!COMING_BACK.has(phase) || this.line.dataset.phase === "new") this.#show(phase);
   }
 
-  ready({ model, licence }, isOther) {
+  ready({ model, licence }) {
     this.phase("ready");
     for (const place of this.tiers) place.textContent = place.dataset.tier = licence;
     this.model.textContent = model ? `Model: ${clean(model)}` : "";
-    this.conversation(isOther);
   }
 
   conversation(isOther) {

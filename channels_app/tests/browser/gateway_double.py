@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 10.0
 USER = "demo-pro"
 MAIN = "0198c0de-0000-7000-8000-00000000c0de"
+OTHER = "0198c0de-0000-7000-8000-0000000000ff"
 
 JSON = dict[str, Any]
 
@@ -130,6 +131,7 @@ class GatewayDouble:
 
     def __init__(self) -> None:
         self._sockets: asyncio.Queue[Socket] = asyncio.Queue()
+        self.talks = Talks()
         self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
         self._tickets: set[str] = set()
         self.url = ""
@@ -160,7 +162,7 @@ class GatewayDouble:
                 web.get("/signin/", self._signin),
                 web.post("/signout/", self._signout),
                 web.post("/api/v1/ws-ticket", self._ticket),
-                web.post("/api/v1/conversations", self._conversation),
+                *self.talks.routes(),
                 web.get("/ws/chat", self._chat),
                 web.static("/static", ROOT / "static"),
             ]
@@ -193,9 +195,6 @@ class GatewayDouble:
         self._tickets.add(ticket)
         return web.json_response({"ticket": ticket, "expires_at": "2026-01-05T14:00:30Z"})
 
-    async def _conversation(self, _: web.Request) -> web.Response:
-        return web.json_response({"id": "0198c0de-0000-7000-8000-0000000000ff", "title": ""}, status=201)
-
     async def _chat(self, request: web.Request) -> web.WebSocketResponse:
         offered = [name.strip() for name in request.headers["Sec-WebSocket-Protocol"].split(",")]
         peer = web.WebSocketResponse(protocols=["dexorder.v1"])
@@ -209,6 +208,54 @@ class GatewayDouble:
         self._sockets.put_nowait(socket)
         await socket.listen()
         return peer
+
+
+class Talks:
+    """The conversations of the API. `refusal` is what every change is answered with instead."""
+
+    def __init__(self) -> None:
+        self.items = [talk(MAIN, alias="main", title="")]
+        self.refusal: tuple[int, str] | None = None
+        self.page = 30
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the application serves of them."""
+        return [
+            web.get("/api/v1/conversations", self._list),
+            web.post("/api/v1/conversations", self._make),
+            web.patch("/api/v1/conversations/{id}", self._rename),
+            web.delete("/api/v1/conversations/{id}", self._delete),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        sought, start = request.query.get("q", "").lower(), int(request.query.get("cursor", 0))
+        found = [item for item in self.items if sought in item["title"].lower()]
+        end = start + self.page
+        shown = {"conversations": found[start:end], "next": str(end) if len(found) > end else None}
+        return web.json_response(shown)
+
+    async def _make(self, _: web.Request) -> web.Response:
+        self.items.insert(0, talk(OTHER, title=""))
+        return web.json_response(self.items[0], status=201)
+
+    async def _rename(self, request: web.Request) -> web.Response:
+        if self.refusal:
+            return problem(self.refusal[0], "refused", self.refusal[1])
+        (item,) = [each for each in self.items if each["id"] == request.match_info["id"]]
+        item["title"] = (await request.json())["title"]
+        return web.json_response(item)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        if self.refusal:
+            return problem(self.refusal[0], "refused", self.refusal[1])
+        self.items = [each for each in self.items if each["id"] != request.match_info["id"]]
+        return web.Response(status=204)
+
+
+def talk(conversation: str, *, title: str, alias: str = "") -> JSON:
+    """A conversation as the API gives it."""
+    used = "2026-01-05T14:00:00Z"
+    return {"id": conversation, "alias": alias, "title": title, "model": None, "created_at": used, "updated_at": used}
 
 
 def problem(status: int, code: str, message: str) -> web.Response:

@@ -3,15 +3,15 @@
 import pytest
 from playwright.async_api import expect
 
-from channels_app.tests.browser.conftest import MAIN, Chat
-from channels_app.tests.browser.gateway_double import USER, turn_id
+from channels_app.tests.browser.conftest import MAIN, PHONE, Chat
+from channels_app.tests.browser.gateway_double import OTHER, USER, talk, turn_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_another_conversations_turn_is_not_shown_here(chat: Chat) -> None:
     socket = await chat.open()
-    other = socket.turn(1, conversation="0198c0de-0000-7000-8000-0000000000ff")
+    other = socket.turn(1, conversation=OTHER)
     await other.emit("user_message", channel="web", content="elsewhere")
     await socket.turn(2).emit("user_message", channel="web", content="here")
 
@@ -113,3 +113,79 @@ async def test_a_command_that_begins_a_conversation_takes_the_page_along(chat: C
     assert (await socket.receive("history"))["conversation"] == "c-new"
     await chat.ask("two")
     assert (await socket.receive("message"))["conversation"] == "c-new"
+
+
+async def test_the_list_is_read_searched_renamed_and_deleted(chat: Chat) -> None:
+    talks = chat.gateway.talks
+    talks.items += [talk(OTHER, title="Gold <b>miners</b>"), talk("c-3", title="Silver")]
+    talks.page = 2
+    socket = await chat.open()
+    rows, find = chat.page.locator(".talk"), chat.page.get_by_label("Search conversations")
+    await expect(rows.locator(".talk-title")).to_have_text(["Main conversation", "Gold <b>miners</b>"])
+    await expect(rows.first.locator("a")).to_have_attribute("aria-current", "page")
+    await chat.page.get_by_role("button", name="Show more").click()
+    await expect(rows.locator(".talk-title")).to_have_text(["Main conversation", "Gold <b>miners</b>", "Silver"])
+    await find.fill("SILV")
+    await expect(rows.locator(".talk-title")).to_have_text(["Silver"])
+    await expect(chat.page.locator("#side-note")).to_have_text("1 conversation found")
+    await find.fill("nothing like it")
+    await expect(chat.page.locator("#side-note")).to_have_text("No title matches.")
+    await find.fill("")
+
+    await rows.nth(1).get_by_role("button", name="Rename").click()
+    field = rows.nth(1).get_by_label("Title", exact=True)
+    await expect(field).to_be_focused()
+    await field.fill("Miners")
+    await field.press("Enter")
+    await expect(rows.nth(1).locator(".talk-title")).to_have_text("Miners")
+    await expect(rows.nth(1).get_by_role("button", name="Rename")).to_be_focused()
+    await rows.nth(1).locator("a").click()
+    assert (await socket.receive("history"))["conversation"] == OTHER
+    await expect(chat.page).to_have_title("Miners – Dexorder")
+
+    await rows.nth(1).get_by_role("button", name="Delete").click()
+    await expect(rows.nth(1).get_by_role("button", name="Keep")).to_be_focused()
+    talks.refusal = (409, "A message of this conversation is being answered. Stop it first.")
+    await rows.nth(1).get_by_role("button", name="Delete").click()
+    await expect(rows.nth(1).get_by_role("alert")).to_contain_text("Stop it first.")
+    talks.refusal = None
+    await rows.nth(1).get_by_role("button", name="Delete").click()
+    await rows.nth(1).get_by_role("button", name="Delete").click()
+    assert (await socket.receive("history"))["conversation"] == MAIN
+    await expect(rows.locator(".talk-title").get_by_text("Miners")).to_have_count(0)
+
+
+async def test_an_answer_elsewhere_moves_its_conversation_up_and_shows_that_it_runs(chat: Chat) -> None:
+    talks = chat.gateway.talks
+    talks.items.append(talk(OTHER, title="Gold"))
+    socket = await chat.open()
+    rows = chat.page.locator(".talk")
+    await expect(rows).to_have_count(2)
+    turn = socket.turn(1, conversation=OTHER)
+    await turn.emit("user_message", channel="telegram", content="q")
+    await expect(rows.nth(1).get_by_role("img", name="being answered")).to_be_visible()
+    talks.items.reverse()
+    await turn.done("a")
+
+    await expect(rows.locator(".talk-title")).to_have_text(["Gold", "Main conversation"])
+    await expect(chat.page.get_by_role("img", name="being answered")).to_have_count(0)
+
+
+async def test_on_a_phone_the_list_lies_over_the_chat_until_one_is_chosen(chat: Chat) -> None:
+    await chat.page.set_viewport_size(PHONE)
+    chat.gateway.talks.items.append(talk(OTHER, title="Gold"))
+    socket = await chat.open()
+    side, toggle = chat.page.locator("#side"), chat.page.get_by_role("button", name="Conversations")
+    await expect(side).to_be_hidden()
+    await toggle.click()
+    await expect(side).to_be_focused()
+    await expect(chat.page.locator("#scroll")).to_have_attribute("inert", "")
+    await chat.page.keyboard.press("Escape")
+    await expect(side).to_be_hidden()
+    await expect(toggle).to_be_focused()
+    await toggle.click()
+    await chat.page.get_by_role("link", name="Gold").click()
+
+    assert (await socket.receive("history"))["conversation"] == OTHER
+    await expect(side).to_be_hidden()
+    await expect(chat.page.locator("#scroll")).not_to_have_attribute("inert", "")
