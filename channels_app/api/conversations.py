@@ -17,12 +17,12 @@ from agents.conversations import (
     rename_conversation,
 )
 from agents.erasure import erase_conversation
-from agents.history import HistoryPage, read_history
 from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of, validated
 from channels_app.api.openapi import described
 from channels_app.api.paging import ListQuery, cursor_of, no_cursor, position_of
 from channels_app.api.serializers import NewConversationBody, PageQuery, TitleBody, conversation_json
+from channels_app.past import Past, read_past
 from gateway.ids import is_id
 
 
@@ -67,7 +67,8 @@ class ConversationView(ApiView):
         query = validated(PageQuery, request.query_params)
         item = async_to_sync(get_conversation)(user_of(request), conversation)
         page = async_to_sync(_read)(user_of(request), item.id, before=query["before"], limit=query["limit"])
-        return Response(conversation_json(item) | {"items": page.items, "before": page.before})
+        turns = {turn: ending.model_dump() for turn, ending in page.turns.items()}
+        return Response(conversation_json(item) | {"items": page.items, "before": page.before, "turns": turns})
 
     @described("rename_conversation", {200: shapes.Conversation}, body=TitleBody)
     def patch(self, request: Request, conversation: str) -> Response:
@@ -102,5 +103,5 @@ async def _create(user_id: str, *, title: str) -> ConversationItem:
     return await create_conversation(user_id, title=title)
 
 
-async def _read(user_id: str, conversation: str, *, before: int | None, limit: int) -> HistoryPage:
-    return await read_history(await active_licence(user_id), conversation, before=before, limit=limit)
+async def _read(user_id: str, conversation: str, *, before: int | None, limit: int) -> Past:
+    return await read_past(await active_licence(user_id), conversation, before=before, limit=limit)

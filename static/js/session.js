@@ -31,6 +31,7 @@ export class Session {
   #cancels = new Set(); // turns to stop, until they end
   #greeted = false;
   #asked = null; // the `before` of the history that was asked for; null = nothing is awaited
+  #endings = {}; // how turns of those ended
   #items = []; // the stored messages that are shown, oldest first: a page may begin in the middle of a turn
   #stale = false; // what is shown of finished turns may have gaps
 
@@ -180,8 +181,9 @@ export class Session {
     this.#stale = false;
     const touched = new Set(frame.items.map(({ turn }) => turn).filter((turn) => !this.#ledger.isOpen(turn)));
     if (older || !this.#items.length) this.#items = [...frame.items, ...this.#items];
+    Object.assign(this.#endings, frame.turns);
     const messages = older ? this.#items : frame.items;
-    const turns = historyTurns(messages).filter(({ turn }) => touched.has(turn));
+    const turns = historyTurns(messages, this.#endings).filter(({ turn }) => touched.has(turn));
     this.views.thread.addHistory(turns, { before: frame.before ?? null, older });
     this.#busy();
   }

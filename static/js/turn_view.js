@@ -69,7 +69,7 @@ export class TurnView {
   }
 
   /** Show a turn of the stored history. */
-  restore({ question, steps, model }) {
+  restore({ question, steps, model, ending }) {
     if (question) this.ask(question);
     this.#model = model ?? "";
     for (const step of steps) {
@@ -77,13 +77,15 @@ export class TurnView {
       else if (step.kind === "image") this.#image(step);
       else this.#restoreTool(step);
     }
-    this.#end({});
+    if (ending?.error) this.#failed(ending.error, { role: null });
+    else if (ending?.state === "cancelled") this.#cancelled({});
+    else this.#end(ending ?? {});
   }
 
   /** The gateway did not take the message. */
   refuse({ message, retry_after_s: seconds }) {
     this.#badge.textContent = "";
-    this.#fail(message, seconds ?? 0);
+    this.#fail(message, { seconds });
     this.#settle("failed");
   }
 
@@ -230,7 +232,8 @@ export class TurnView {
 
   #restoreTool(step) {
     this.#callTool(step);
-    this.#tools.get(step.call).result({ summary: step.summary });
+    const { ms, failed, summary } = step;
+    this.#tools.get(step.call).result(failed ? { ms, error: summary } : { ms, summary });
   }
 
   #image({ url, alt }) {
@@ -247,8 +250,9 @@ export class TurnView {
     this.#end({ usage, ms });
   }
 
-  #failed({ message }) {
-    this.#fail(message, 0);
+  /** `role`: what failed long ago alarms nobody. */
+  #failed({ message }, { role = "alert" } = {}) {
+    this.#fail(message, { role });
     this.#settle("failed");
   }
 
@@ -268,11 +272,11 @@ export class TurnView {
     this.#settle("done");
   }
 
-  #fail(message, seconds) {
+  #fail(message, { seconds = 0, role = "alert" }) {
     const retry = () => this.actions.retry(this.#tried, this);
     const again = el("button", { type: "button", class: "button small", onclick: retry });
     const words = el("p", {}, icon("alert"), clean(message));
-    this.#outcome.replaceChildren(el("div", { class: "failure", role: "alert" }, words, again));
+    this.#outcome.replaceChildren(el("div", { class: "failure", role }, words, again));
     countDown(again, seconds);
     again.hidden = !this.#tried;
   }

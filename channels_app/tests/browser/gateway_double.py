@@ -69,14 +69,20 @@ class Socket:
         return any(frame["type"] == kind for frame in self._aside)
 
     async def greet(
-        self, *, running: tuple[str, ...] = (), items: tuple[JSON, ...] = (), before: str | None = None
+        self,
+        *,
+        running: tuple[str, ...] = (),
+        items: tuple[JSON, ...] = (),
+        before: str | None = None,
+        turns: JSON | None = None,
     ) -> Self:
         """`ready`, then the history that the page asks for."""
         await self.send(
             "ready", user_id=USER, licence="pro", model="demo/demo", conversation=MAIN, running=list(running)
         )
         asked = await self.receive("history")
-        await self.send("history", conversation=asked["conversation"], items=list(items), before=before)
+        page = {"items": list(items), "before": before, "turns": turns or {}}
+        await self.send("history", conversation=asked["conversation"], **page)
         return self
 
     def turn(self, number: int, *, conversation: str = MAIN, seq: int = 0) -> "Turn":

@@ -45,6 +45,35 @@ async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: C
     await expect(chat.page.locator("#older")).to_be_hidden()
 
 
+async def test_history_tells_what_was_told_live(chat: Chat) -> None:
+    """Source: a page that after a reload had lost its tools' times, its answers' facts and why a message failed."""
+    usage = {"input_tokens": 812, "cached_tokens": 0, "output_tokens": 96, "cost_usd": None}
+    items = (
+        {"turn": turn_id(1), "role": "user", "content": "bars?", "channel": "web"},
+        {"turn": turn_id(1), "role": "tool", "tool_call_id": "a", "name": "get_bars", "content": "252 bars", "ms": 84},
+        {"turn": turn_id(1), "role": "tool", "tool_call_id": "b", "name": "look", "content": "None.", "failed": True},
+        {"turn": turn_id(1), "role": "assistant", "content": "Here.", "model": "demo/demo"},
+        {"turn": turn_id(2), "role": "user", "content": "and now?", "channel": "web"},
+        {"turn": turn_id(3), "role": "user", "content": "stop", "channel": "web"},
+    )
+    failed = {"state": "failed", "usage": None, "ms": 5, "error": {"code": "x", "message": "The model is away."}}
+    turns = {
+        turn_id(1): {"state": "done", "usage": usage, "ms": 1400, "error": None},
+        turn_id(2): failed,
+        turn_id(3): {"state": "cancelled", "usage": None, "ms": 5, "error": None},
+    }
+    socket = await chat.open(items=items, turns=turns)
+
+    await expect(chat.turn().locator(".facts")).to_have_text("14:01 · demo/demo · 1.4 s · 908 tokens")
+    await expect(chat.turn().locator(".tool-time")).to_have_text(["84 ms", ""])
+    await expect(chat.turn().locator("details.tool").nth(1)).to_have_attribute("data-state", "failed")
+    await expect(chat.turn(1).locator(".failure")).to_contain_text("The model is away.")
+    await expect(chat.page.locator("#turns").get_by_role("alert")).to_have_count(0)
+    await expect(chat.turn(2)).to_contain_text("Stopped.")
+    await chat.turn(1).get_by_role("button", name="Try again").click()
+    assert (await socket.receive("message"))["content"] == "and now?"
+
+
 async def test_history_that_could_not_be_read_is_asked_for_when_the_workspace_is_up(chat: Chat) -> None:
     await chat.page.goto(chat.gateway.url)
     socket = await chat.gateway.socket()
