@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
+from agents.drawn import images_of
 from agents.harness_types import Said
 from agents.mcp.limits import capped
 from agents.mcp.tools import NAMESPACE
@@ -90,6 +91,7 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                     "content": message.text,
                     "model": model,
                     **({"tool_calls": calls} if calls else {}),
+                    **({"images": shown} if (shown := images_of(message)) else {}),
                 }
             )
     return found

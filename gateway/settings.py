@@ -141,7 +141,10 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["channels_app.api.openapi.of_the_api"],
     "POSTPROCESSING_HOOKS": ["channels_app.api.openapi.completed"],
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the webhook guard's cap: no body is larger
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # the webhook guard's cap: no body but an upload's is larger
+# Files stay in memory, where the body already is: a pod's disk is read-only.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

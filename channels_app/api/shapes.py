@@ -268,10 +268,21 @@ class Questions(Page):
     questions: list[Question]
 
 
-class Uploads(Page):
-    """Uploads."""
+class Upload(Shape):
+    """A file that no message has taken yet; erased at `expires_at`."""
 
-    uploads: Annotated[list[dict[str, Any]], Field(max_length=0)]
+    id: str
+    name: str
+    kind: Literal["picture", "pdf", "text"]
+    media_type: str
+    size: Count
+    expires_at: datetime
+
+
+class Uploads(Page):
+    """Files that no message has taken, the oldest first."""
+
+    uploads: list[Upload]
 
 
 class Task(Shape):

@@ -1,6 +1,7 @@
 /** The chat page: builds its parts, connects them, starts. */
 
 import { foldAway } from "./account_menu.js";
+import { Attachments } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConversationDesk } from "./conversation_desk.js";
@@ -15,6 +16,7 @@ import { Banner, Header, Progress } from "./status.js";
 import { Thread } from "./thread.js";
 
 const CONVERSATIONS_URL = "/api/v1/conversations";
+const UPLOADS_URL = "/api/v1/uploads";
 
 const config = JSON.parse(byId("config").textContent);
 const banner = new Banner(byId("banner"));
@@ -70,9 +72,15 @@ const composer = new Composer(
     busy: byId("busy"),
     policy: byId("policy"),
   },
-  { say: (content, whenBusy) => session.say(content, whenBusy), cancel: (turn) => session.cancel(turn) },
-  { storage: sessionStorage, draftKey: `dexorder.draft.${config.userId}` },
+  { say: (content, more) => session.say(content, more), cancel: (turn) => session.cancel(turn) },
+  { storage: sessionStorage, draftKey: `dexorder.draft.${config.userId}`, attach },
 );
+
+function attach(hooks) {
+  const parts = { button: byId("attach"), input: byId("file"), list: byId("files"), field: byId("input") };
+  return new Attachments(parts, { url: UPLOADS_URL, ...hooks });
+}
+
 const connection = new Connection({
   wsPath: config.wsPath,
   ticketUrl: config.ticketUrl,

@@ -1,12 +1,17 @@
 /** Where the user writes: a field that grows, Enter sends, and a button that stops a running answer. */
 
+// What is asked of files that come without a word.
+const ONLY_FILES = "Please look at what is attached.";
+
 export class Composer {
   #turn = null;
 
-  /** parts: form, input, send, stop, note, busy, policy (elements). actions: say(content, whenBusy) -> reason or "",
-   * cancel(turn); `whenBusy` is "" for what the user has set once for all. */
-  constructor(parts, actions, { storage, draftKey }) {
+  /** parts: form, input, send, stop, note, busy, policy (elements). actions: say(content, {whenBusy, takeFiles}) -> reason or
+   * "", cancel(turn); `whenBusy` is "" for what the user has set once for all. `attach(onChange, onProblem)` makes the
+   * files' part, an Attachments. */
+  constructor(parts, actions, { storage, draftKey, attach }) {
     Object.assign(this, parts, { actions, storage, draftKey });
+    this.files = attach({ onChange: () => this.#ready(), onProblem: (text) => this.#tell(text) });
     this.form.addEventListener("submit", (event) => this.#submit(event));
     this.input.addEventListener("input", () => this.#changed());
     this.input.addEventListener("keydown", (event) => this.#key(event));
@@ -36,6 +41,7 @@ export class Composer {
     this.input.disabled = true;
     this.input.placeholder = "Nothing can be sent now.";
     this.send.disabled = true;
+    this.files.close();
   }
 
   #key(event) {
@@ -48,22 +54,36 @@ export class Composer {
   #submit(event) {
     event.preventDefault();
     // Half a surrogate pair or a NUL, which a paste may bring, can be stored nowhere.
-    const content = this.input.value.toWellFormed().replaceAll("\0", "").trim();
+    const words = this.input.value.toWellFormed().replaceAll("\0", "").trim();
+    const content = words || (this.files.empty ? "" : ONLY_FILES);
     if (!content || this.input.disabled) return;
-    const reason = this.actions.say(content, this.busy.hidden ? "" : this.policy.value);
-    this.note.textContent = reason;
-    if (!reason) {
-      this.input.value = "";
-      this.#changed();
-    }
+    const reason = this.files.busy ? "A file is still on its way. Send again in a moment." : this.#say(content);
+    this.#tell(reason);
     this.focus();
+  }
+
+  #say(content) {
+    const whenBusy = this.busy.hidden ? "" : this.policy.value;
+    const reason = this.actions.say(content, { whenBusy, takeFiles: () => this.files.take() });
+    if (reason) return reason;
+    this.input.value = "";
+    this.#changed();
+    return "";
   }
 
   #changed() {
     this.storage.setItem(this.draftKey, this.input.value);
-    this.send.disabled = !this.input.value.trim();
-    this.note.textContent = "";
+    this.#ready();
+    this.#tell("");
     this.input.style.height = "auto";
     this.input.style.height = `${this.input.scrollHeight}px`;
+  }
+
+  #ready() {
+    this.send.disabled = this.input.disabled || (!this.input.value.trim() && this.files.empty);
+  }
+
+  #tell(text) {
+    this.note.textContent = text;
   }
 }

@@ -4,9 +4,9 @@
  * Group messages, oldest first, by turn.
  *
  * A message: {turn, role: "user" | "assistant" | "tool", content, channel?, model?, at?, tool_calls?: [{id, name,
- * arguments}], tool_call_id?, name?, ms?, failed?}. `endings`, by turn: {state, usage, ms, error}. A turn: {turn,
- * question: {content, channel} | null, model, steps, ending?}, a step being {kind: "text", content}, {kind: "tool", call,
- * tool, arguments, summary, ms?, failed?} or {kind: "image", url, alt}.
+ * arguments}], tool_call_id?, name?, ms?, failed?, images?: [{url, alt}]}. `endings`, by turn: {state, usage, ms, error}.
+ * A turn: {turn, question: {content, channel} | null, model, steps, ending?}, a step being {kind: "text", content},
+ * {kind: "tool", call, tool, arguments, summary, ms?, failed?} or {kind: "image", url, alt}.
  */
 export function historyTurns(messages, endings = {}) {
   const turns = new Map();
@@ -22,9 +22,10 @@ const READERS = {
   user(turn, { content, channel }) {
     turn.question ??= { content, channel: channel ?? "web" };
   },
-  assistant(turn, { content, model, tool_calls: calls }) {
+  assistant(turn, { content, model, tool_calls: calls, images }) {
     if (content) turn.steps.push({ kind: "text", content });
     turn.model = model ?? turn.model;
+    for (const { url, alt } of images ?? []) turn.steps.push({ kind: "image", url, alt });
     for (const { id, name, arguments: values } of calls ?? []) {
       turn.steps.push({ kind: "tool", call: id, tool: name, arguments: values ?? {}, summary: "" });
     }

@@ -58,10 +58,16 @@ export class Session {
     this.views.thread.connected(false);
   }
 
-  /** Send `content` as the user's message; `whenBusy` says what becomes of it during an answer. Returns why not, or "". */
-  say(content, whenBusy = "") {
+  /**
+   * Send `content` as the user's message; `whenBusy` says what becomes of it during an answer, `takeFiles()` gives its
+   * files. Returns why not, or "".
+   */
+  say(content, { whenBusy = "", takeFiles = () => [] } = {}) {
     if (isTooLong(content)) return "This message is too long to send. Shorten it or split it up.";
-    const message = { id: newId(), content, conversation: this.conversation, ...(whenBusy && { whenBusy }) };
+    const files = takeFiles();
+    const message = {
+      id: newId(), content, conversation: this.conversation, ...(whenBusy && { whenBusy }), ...(files.length && { files }),
+    };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
     if (this.#greeted) this.#transmit(message);
@@ -107,10 +113,11 @@ export class Session {
     if (this.#greeted) this.connection.send(frame);
   }
 
-  #transmit({ id, content, conversation, whenBusy }) {
+  #transmit({ id, content, conversation, whenBusy, files }) {
     const target = conversation ?? this.conversation;
     const where = target ? { conversation: target } : {};
-    this.#send({ type: "message", id, content, ...where, ...(whenBusy ? { when_busy: whenBusy } : {}) });
+    const attachments = files ? { attachments: files.map((file) => file.id) } : {};
+    this.#send({ type: "message", id, content, ...where, ...attachments, ...(whenBusy ? { when_busy: whenBusy } : {}) });
   }
 
   #ready(frame) {

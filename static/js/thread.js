@@ -48,10 +48,10 @@ export class Thread {
     this.#offerOlder("Load the conversation", this.#before !== null);
   }
 
-  addPending({ id, content }, connected) {
+  addPending({ id, content, files = [] }, connected) {
     if (this.#pending.has(id)) return;
     const view = this.#make();
-    view.ask({ content, channel: "web" });
+    view.ask({ content, channel: "web", attachments: files.map(({ name }) => name) });
     view.sending(connected);
     this.#pending.set(id, view);
     this.list.append(view.node);

@@ -14,6 +14,7 @@ const CHANNELS = { telegram: "Telegram", slack: "Slack", discord: "Discord", web
 
 export class TurnView {
   #question = el("div", { class: "question", dir: "auto" });
+  #files = el("ul", { class: "files", hidden: true, "aria-label": "Attached files" });
   #badge = el("div", { class: "question-note" });
   #steps = el("div", { class: "steps" });
   #waiting = el("p", { class: "waiting" });
@@ -33,7 +34,7 @@ export class TurnView {
   /** actions: retry(content, view), cancel(turn), decide(kind, id, fields), which tells whether it could be sent. */
   constructor(actions) {
     this.actions = actions;
-    const asked = el("div", { class: "asked", hidden: true }, this.#question, this.#badge);
+    const asked = el("div", { class: "asked", hidden: true }, this.#question, this.#files, this.#badge);
     const answer = el("div", { class: "answer" }, this.#steps, this.#waiting, this.#outcome);
     this.asked = asked;
     this.node = el("article", { class: "turn" }, asked, answer);
@@ -45,10 +46,12 @@ export class TurnView {
     this.node.dataset.state = "sending";
   }
 
-  ask({ content, channel }) {
+  ask({ content, channel, attachments = [] }) {
     this.#tried = content;
     this.asked.hidden = false;
     this.#question.textContent = clean(content);
+    this.#files.replaceChildren(...attachments.map((name) => el("li", {}, icon("clip"), el("span", { dir: "auto" }, clean(name)))));
+    this.#files.hidden = attachments.length === 0;
     this.#badge.textContent = channel === "web" ? "" : `from ${CHANNELS[channel] ?? clean(channel)}`;
   }
 

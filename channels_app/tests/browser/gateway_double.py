@@ -144,6 +144,10 @@ class GatewayDouble:
         self.ticket_status = 200
         self.requests: list[str] = []
         self.signed_out: JSON | None = None
+        self.uploads: dict[str, bytes] = {}
+        self.upload_refusal = ""
+        self.uploading = asyncio.Event()
+        self.uploading.set()
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -169,6 +173,8 @@ class GatewayDouble:
                 web.post("/signout/", self._signout),
                 web.post("/api/v1/ws-ticket", self._ticket),
                 *self.talks.routes(),
+                web.post("/api/v1/uploads", self._upload),
+                web.delete("/api/v1/uploads/{upload}", self._forget),
                 web.get("/ws/chat", self._chat),
                 web.static("/static", ROOT / "static"),
             ]
@@ -200,6 +206,24 @@ class GatewayDouble:
         ticket = f"ticket-{len(self.requests)}"
         self._tickets.add(ticket)
         return web.json_response({"ticket": ticket, "expires_at": "2026-01-05T14:00:30Z"})
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """Keep the file as the next of `uploads`, once `uploading` is set."""
+        if request.headers.get("X-CSRFToken") != "page-token":
+            return problem(403, "forbidden", "CSRF check failed.")
+        file = (await request.post())["file"]
+        assert isinstance(file, web.FileField)
+        await self.uploading.wait()
+        if self.upload_refusal:
+            return problem(400, "invalid", self.upload_refusal)
+        name = f"file-{len(self.uploads) + 1}"
+        self.uploads[name] = file.file.read()
+        made = {"id": name, "name": file.filename, "kind": "text", "media_type": "text/plain", "size": 1}
+        return web.json_response(made | {"expires_at": "2026-01-05T15:00:00Z"}, status=201)
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        del self.uploads[request.match_info["upload"]]
+        return web.Response(status=204)
 
     async def _chat(self, request: web.Request) -> web.WebSocketResponse:
         offered = [name.strip() for name in request.headers["Sec-WebSocket-Protocol"].split(",")]
