@@ -18,6 +18,7 @@ COPY agents agents
 COPY channels_app channels_app
 COPY provisioning provisioning
 COPY templates templates
+COPY locale locale
 COPY static static
 # Collecting static files reads no secret and no database; the values are for this step only.
 RUN SECRET_KEY=collecting DATABASE_URL=postgresql://unused/unused python manage.py collectstatic --noinput

@@ -8,24 +8,32 @@ import { ConversationDesk } from "./conversation_desk.js";
 import { ConversationList } from "./conversation_list.js";
 import { byId } from "./dom.js";
 import { RequestError } from "./http.js";
+import { chooseLook, PreferredLanguage } from "./look.js";
+import { ModelChoice } from "./model_choice.js";
 import { Outbox } from "./outbox.js";
 import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
 import { Side } from "./side.js";
 import { Banner, Header, Progress } from "./status.js";
 import { Thread } from "./thread.js";
+import { UsageMeter } from "./usage_meter.js";
 
 const CONVERSATIONS_URL = "/api/v1/conversations";
 const UPLOADS_URL = "/api/v1/uploads";
 
 const config = JSON.parse(byId("config").textContent);
 const banner = new Banner(byId("banner"));
+const models = new ModelChoice(
+  { box: byId("models"), select: byId("model") },
+  { url: "/api/v1/models", storage: localStorage, key: `dexorder.model.${config.userId}` },
+);
+const meter = new UsageMeter(byId("meter"), { url: "/api/v1/usage" });
 const header = new Header({
   line: byId("line"),
   lineText: byId("line-text"),
   back: byId("back"),
-  model: byId("model"),
   tiers: [...document.querySelectorAll("[data-tier]")],
+  models,
 });
 const progress = new Progress({ box: byId("progress"), bar: byId("progress-bar"), text: byId("progress-text") });
 const side = new Side(
@@ -56,7 +64,7 @@ const thread = new Thread(
     scroller,
   },
   {
-    retry,
+    say: (content) => session.say(content, composer.choices),
     earlier: (before) => session.earlier(before),
     cancel: (turn) => session.cancel(turn),
     decide: (kind, id, fields) => session.decide(kind, id, fields),
@@ -71,6 +79,7 @@ const composer = new Composer(
     note: byId("note"),
     busy: byId("busy"),
     policy: byId("policy"),
+    model: models,
   },
   { say: (content, more) => session.say(content, more), cancel: (turn) => session.cancel(turn) },
   { storage: sessionStorage, draftKey: `dexorder.draft.${config.userId}`, attach },
@@ -81,6 +90,7 @@ function attach(hooks) {
   return new Attachments(parts, { url: UPLOADS_URL, ...hooks });
 }
 
+const language = new PreferredLanguage({ chosen: config.languageChosen, idle: () => composer.idle });
 const connection = new Connection({
   wsPath: config.wsPath,
   ticketUrl: config.ticketUrl,
@@ -90,7 +100,7 @@ const connection = new Connection({
 const session = new Session({
   connection,
   outbox: new Outbox(sessionStorage, config.userId),
-  views: { banner, composer, desk, header, list, progress, thread },
+  views: { banner, composer, desk, header, language, list, meter, progress, thread },
   conversation: conversationInAddress(),
 });
 
@@ -101,11 +111,6 @@ function onPhase(phase, { message } = {}) {
   if (phase === "signed_out") banner.signedOut();
   if (phase === "refused") banner.refused(message);
   if (phase === "signed_out" || phase === "refused") composer.close();
-}
-
-/** Say it again as a new message; the failed attempt stays where it is, without its button. */
-function retry(content, view) {
-  if (!session.say(content)) view.retried();
 }
 
 function conversationInAddress() {
@@ -138,9 +143,10 @@ byId("conversations").addEventListener("click", (event) => event.target.closest(
 byId("empty").addEventListener("click", (event) => {
   const example = event.target.closest("button");
   if (!example) return;
-  session.say(example.textContent.trim());
+  session.say(example.textContent.trim(), composer.choices);
   composer.focus();
 });
+chooseLook({ theme: byId("theme"), language: byId("language") });
 foldAway(document.querySelector(".account"));
 if (matchMedia("(hover: hover)").matches) composer.focus();
 connection.start();

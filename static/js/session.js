@@ -9,6 +9,7 @@ import { historyTurns } from "./history.js";
 import { newId } from "./ids.js";
 import { Ledger } from "./ledger.js";
 import { Retries } from "./retries.js";
+import { t } from "./words.js";
 
 // The gateway takes this many characters, and closes the socket on a frame over 64 KiB, of which the rest of the
 // frame needs a little.
@@ -38,7 +39,7 @@ export class Session {
   conversation = null; // the one that is shown; null = the user's main one, whose id comes with `ready`
   main = null;
 
-  /** views: thread, banner, progress, header, composer, list, desk. `connection` needs send(frame) and settled(). */
+  /** views: thread, banner, progress, header, composer, list, desk, meter, language. `connection` needs send(frame) and settled(). */
   constructor({ connection, outbox, views, conversation = null }) {
     Object.assign(this, { connection, outbox, views, conversation });
   }
@@ -62,11 +63,16 @@ export class Session {
    * Send `content` as the user's message; `whenBusy` says what becomes of it during an answer, `takeFiles()` gives its
    * files. Returns why not, or "".
    */
-  say(content, { whenBusy = "", takeFiles = () => [] } = {}) {
-    if (isTooLong(content)) return "This message is too long to send. Shorten it or split it up.";
+  say(content, { whenBusy = "", model = "", takeFiles = () => [] } = {}) {
+    if (isTooLong(content)) return t("This message is too long to send. Shorten it or split it up.");
     const files = takeFiles();
     const message = {
-      id: newId(), content, conversation: this.conversation, ...(whenBusy && { whenBusy }), ...(files.length && { files }),
+      id: newId(),
+      content,
+      conversation: this.conversation,
+      ...(whenBusy && { whenBusy }),
+      ...(model && { model }),
+      ...(files.length && { files }),
     };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
@@ -113,11 +119,15 @@ export class Session {
     if (this.#greeted) this.connection.send(frame);
   }
 
-  #transmit({ id, content, conversation, whenBusy, files }) {
+  #transmit({ id, content, conversation, whenBusy, model, files }) {
     const target = conversation ?? this.conversation;
-    const where = target ? { conversation: target } : {};
-    const attachments = files ? { attachments: files.map((file) => file.id) } : {};
-    this.#send({ type: "message", id, content, ...where, ...attachments, ...(whenBusy ? { when_busy: whenBusy } : {}) });
+    const chosen = {
+      ...(target && { conversation: target }),
+      ...(files && { attachments: files.map((file) => file.id) }),
+      ...(whenBusy && { when_busy: whenBusy }),
+      ...(model && { model }),
+    };
+    this.#send({ type: "message", id, content, ...chosen });
   }
 
   #ready(frame) {
@@ -128,6 +138,7 @@ export class Session {
     this.views.header.ready(frame);
     this.#reading();
     this.views.desk.changed();
+    this.views.meter.changed();
     this.views.banner.clear();
     this.views.thread.connected(true);
     for (const turn of frame.running ?? []) this.#ledger.watch(turn);
@@ -165,7 +176,9 @@ export class Session {
   #status(frame) {
     this.views.progress.stage(frame.state, frame.detail);
     // History is kept in the workspace: while that starts it may have been refused.
-    if (frame.state === "ready" && this.#stale) this.#askHistory(null);
+    if (frame.state !== "ready") return;
+    if (this.#stale) this.#askHistory(null);
+    this.views.language.awake();
   }
 
   #accepted({ id, turn, conversation, position }) {
@@ -261,6 +274,7 @@ export class Session {
   #ended(turn) {
     this.#cancels.delete(turn);
     this.views.desk.changed();
+    this.views.meter.changed();
   }
 
   /** The stop button belongs to the oldest open turn of this conversation. */

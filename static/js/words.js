@@ -21,6 +21,11 @@ export function counted(one, many, count, values = {}) {
   return fill(text, { count: count.toLocaleString(locale), ...values });
 }
 
+/** A number with so many digits after the comma, as the page's language writes it. */
+export function decimal(value, digits) {
+  return value.toLocaleString(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }

@@ -9,7 +9,9 @@ from urllib.parse import parse_qs
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from django.template.loader import render_to_string
+from django.utils import translation
 
+from gateway.languages import look_of
 from gateway.middleware import PAGE_POLICY
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -138,6 +140,9 @@ class GatewayDouble:
     def __init__(self) -> None:
         self._sockets: asyncio.Queue[Socket] = asyncio.Queue()
         self.talks = Talks()
+        self.models = ["demo/demo", "demo/large"]
+        self.used = 12
+        self.preferences: JSON = {}
         self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
         self._tickets: set[str] = set()
         self.url = ""
@@ -173,6 +178,11 @@ class GatewayDouble:
                 web.post("/signout/", self._signout),
                 web.post("/api/v1/ws-ticket", self._ticket),
                 *self.talks.routes(),
+                web.get("/api/v1/models", self._models),
+                web.get("/api/v1/usage", self._usage),
+                web.get("/api/v1/preferences", self._preferred),
+                web.patch("/api/v1/preferences", self._prefer),
+                web.post("/language/", self._speak),
                 web.post("/api/v1/uploads", self._upload),
                 web.delete("/api/v1/uploads/{upload}", self._forget),
                 web.get("/ws/chat", self._chat),
@@ -186,10 +196,41 @@ class GatewayDouble:
         self.requests.append(request.path_qs)
         response.headers["Content-Security-Policy"] = PAGE_POLICY
 
-    async def _page(self, _: web.Request) -> web.Response:
-        config = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
-        context = {"user_id": USER, "tier": "pro", "config": config, "csrf_token": "page-token"}
-        return web.Response(text=render_to_string("chat.html", context), content_type="text/html")
+    async def _page(self, request: web.Request) -> web.Response:
+        config: JSON = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
+        config["languageChosen"] = "language" in request.cookies
+        return self.render("chat.html", {"user_id": USER, "tier": "pro", "config": config}, request)
+
+    def render(self, template: str, context: JSON, request: web.Request) -> web.Response:
+        """A page as the gateway writes it for this visitor."""
+        language = request.cookies.get("language", "en")
+        shown = context | look_of(language, theme=request.cookies.get("theme", "")) | {"csrf_token": "page-token"}
+        with translation.override(language):
+            return web.Response(text=render_to_string(template, shown), content_type="text/html")
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"models": [{"id": name} for name in self.models], "default": None})
+
+    async def _usage(self, _: web.Request) -> web.Response:
+        day = {"window": "day", "seconds": 86400, "limit": 100, "used": self.used, "resets_at": None}
+        tokens = {"limit": 20_000_000, "used": 1_234_567, "reserved": 0, "resets_at": "2026-02-01T00:00:00Z"}
+        return web.json_response({"limits": {"messages": [day], "tokens_per_month": tokens}})
+
+    async def _prefer(self, request: web.Request) -> web.Response:
+        self.preferences |= await request.json()
+        return web.json_response(self.preferences)
+
+    async def _preferred(self, request: web.Request) -> web.Response:
+        answer = web.json_response(self.preferences)
+        if "language" not in request.cookies and self.preferences.get("language"):
+            answer.set_cookie("language", self.preferences["language"])
+        return answer
+
+    async def _speak(self, request: web.Request) -> web.Response:
+        """As Django's set_language."""
+        answer = web.HTTPSeeOther("/")
+        answer.set_cookie("language", str((await request.post())["language"]))
+        raise answer
 
     async def _signin(self, request: web.Request) -> web.Response:
         return web.Response(text=f"sign in, then {request.query['next']}")
