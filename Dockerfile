@@ -18,6 +18,7 @@ COPY agents agents
 COPY channels_app channels_app
 COPY provisioning provisioning
 COPY templates templates
+COPY locale locale
 COPY static static
 # The account that runs it can't write here: without this each start would compile the project anew.
 RUN python -m compileall -q manage.py gateway accounts agents channels_app provisioning

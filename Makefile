@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean test-cluster bench-provisioning image-check
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey clean test-cluster bench-provisioning image-check words
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -88,6 +88,10 @@ image-check: ## run the Dockerfiles' steps in clean Debian roots and use what co
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.embedded
+
+words: ## bring the catalogues of the pages' words up to date with the code, and name what is not translated
+	$(BOOTSTRAP) test
+	@exec $(PY) -m gateway.testing.catalogues
 
 clean: ## remove what can be made again; .env and .data stay
 	rm -rf .venv .data-test .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache staticfiles build

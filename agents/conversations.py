@@ -69,15 +69,16 @@ async def begin_new_main(conn: Connection, user_id: str) -> str:
 
 
 async def list_conversations(
-    user_id: str, *, limit: int = 100, after: tuple[datetime, str] | None = None
+    user_id: str, *, limit: int = 100, after: tuple[datetime, str] | None = None, title_holds: str = ""
 ) -> list[ConversationItem]:
-    """The user's conversations, the last used first; `after` = updated_at and id of the last one of the page before."""
+    """The user's conversations, the last used first; `after` = updated_at and id of the last one of the page before,
+    `title_holds` = only those whose title holds it, in any case."""
     async with connection() as conn, conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
         await cursor.execute(
             f"SELECT {_COLUMNS} FROM conversations WHERE user_id = %s"
             " AND (%s::timestamptz IS NULL OR (updated_at, id) < (%s, %s::uuid))"
-            " ORDER BY updated_at DESC, id DESC LIMIT %s",
-            (user_id, *((after[0], *after) if after else (None, None, None)), limit),
+            " AND strpos(lower(title), lower(%s)) > 0 ORDER BY updated_at DESC, id DESC LIMIT %s",
+            (user_id, *((after[0], *after) if after else (None, None, None)), title_holds, limit),
         )
         return await cursor.fetchall()
 
