@@ -8,6 +8,7 @@ from accounts.licences import Licence
 from provisioning import backends, launching, rows
 from provisioning.endpoints import Endpoint, allowed_url
 from provisioning.errors import MESSAGES, Cause
+from provisioning.flights import flights
 from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.rows import Row
@@ -68,7 +69,10 @@ async def delete_workspace(user_id: str, *, with_data: bool) -> bool:
 
 
 async def close_workspaces() -> None:
-    """Let go of connections that belong to the running event loop; what runs goes on."""
+    """End the starts under way in the running event loop and let go of its connections; what runs goes on."""
+    flights().closing = True
+    await flights().cancel(cause=Cause.SHUTTING_DOWN)
+    flights().closing = False
     await backends.backend().close()
 
 

@@ -141,13 +141,6 @@ def test_what_outlives_what() -> None:
     assert "ownerReferences" not in manifests(spec()).service["metadata"]
 
 
-def test_a_call_that_does_not_scale_has_no_replicas() -> None:
-    rendered = manifests(spec())
-
-    assert rendered.deployment["spec"]["replicas"] == 1
-    assert "replicas" not in rendered.without_replicas()["spec"]
-
-
 @given(user_id=st.one_of(st.text(), st.sampled_from(HOSTILE)))
 def test_a_hostile_user_id_changes_one_hashed_name_and_one_value(user_id: str) -> None:
     """Source: a template filled as text lets a newline add `privileged: true`."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
@@ -40,29 +41,24 @@ class Manifests:
         """The objects in that order."""
         return [self.account, self.volume, self.deployment, self.service]
 
-    def without_replicas(self) -> Tree:
-        """The Deployment for a call that doesn't scale."""
-        spec = {key: value for key, value in self.deployment["spec"].items() if key != "replicas"}
-        return self.deployment | {"spec": spec}
-
 
 def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     """The objects of a workspace; the Service belongs to the Deployment of `owner_uid`, which a first start learns only then.
 
     Raises ImproperlyConfigured when the table of values is wrong.
     """
-    given = _values_of(spec, owner_uid)
-    template = _mark(filled("deployment.yaml", given)[0]["spec"]["template"])
-    given["deployment_annotations"] = {
-        USER: user_digest(spec.user_id),
-        TEMPLATE: template,
-        IDLE: str(spec.idle_s),
-    }
-    account, volume, deployment, service = (
-        filled(f"{kind}.yaml", given)[0]
-        for kind in ("serviceaccount", "persistentvolumeclaim", "deployment", "service")
-    )
-    return Manifests(account, volume, deployment, service, template)
+    given = _values_of(spec)
+    deployment = filled("deployment.yaml", given)[0]
+    template = _mark(deployment["spec"]["template"])
+    deployment["metadata"]["annotations"] = given["annotations"] | {TEMPLATE: template, IDLE: str(spec.idle_s)}
+    account, volume = (filled(file, given)[0] for file in ("serviceaccount.yaml", "persistentvolumeclaim.yaml"))
+    return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template)
+
+
+def service_manifest(spec: Spec, *, owner_uid: str | None) -> Tree:
+    """The Service alone, once the uid of its owner is known."""
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.name, "uid": owner_uid}
+    return filled("service.yaml", _values_of(spec) | {"owners": [owner] if owner_uid else None})[0]
 
 
 def namespace_manifests() -> list[Tree]:
@@ -97,9 +93,8 @@ def user_digest(user_id: str) -> str:
     return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _values_of(spec: Spec, owner_uid: str | None) -> dict[str, object]:
+def _values_of(spec: Spec) -> dict[str, Any]:
     tier = values().tiers[spec.tier]
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.name, "uid": owner_uid}
     return {
         "name": spec.name,
         "namespace": settings.KUBERNETES_NAMESPACE,
@@ -111,8 +106,6 @@ def _values_of(spec: Spec, owner_uid: str | None) -> dict[str, object]:
         },
         "selector": {WORKSPACE: spec.name},
         "annotations": {USER: user_digest(spec.user_id)},
-        "deployment_annotations": None,
-        "owners": [owner] if owner_uid else None,
         "replicas": 1,
         "runtime_class": tier.runtime_class,
         "storage_class": tier.storage_class,

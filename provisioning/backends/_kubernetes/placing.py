@@ -9,7 +9,15 @@ from provisioning.backends import Spec
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import Conflict, Missing, Refused
 from provisioning.backends._kubernetes.kinds import BY_NAME, DEPLOYMENTS
-from provisioning.backends._kubernetes.manifests import DEMAND, ORPHANED, USER, Manifests, manifests, user_digest
+from provisioning.backends._kubernetes.manifests import (
+    DEMAND,
+    ORPHANED,
+    USER,
+    Manifests,
+    manifests,
+    service_manifest,
+    user_digest,
+)
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import size
 from provisioning.backends._kubernetes.views import VolumeView
@@ -45,7 +53,7 @@ class Placing:
             await grow(self.cluster, sight.volume, wanted.volume)
         uid = await self._deployment(sight, wanted, restart=restart)
         if sight.service is None or sight.service.deleting:
-            await self._apply(manifests(self.spec, owner_uid=uid).service)
+            await self._apply(service_manifest(self.spec, owner_uid=uid))
 
     async def _deployment(self, sight: Sight, wanted: Manifests, *, restart: bool) -> str:
         found = sight.deployment
