@@ -28,8 +28,8 @@ class Model(BaseModel):
 
     `longest_answer`, in tokens, is what its vendor is asked to stop at, and what a budget sets aside for a call.
 
-    The name `*` stands for every model of the provider. A `default` one was named by the operator as every tier's
-    default: each licence may use it.
+    One that `sees` can be asked with pictures. The name `*` stands for every model of the provider. A `default` one was named
+    by the operator as every tier's default: each licence may use it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +42,7 @@ class Model(BaseModel):
     cached: float | None = Field(default=None, ge=0)
     output: float | None = Field(default=None, ge=0)
     longest_answer: int = Field(default=LONGEST_ANSWER, gt=0)
+    sees: bool = False
     default: bool = False
 
     @model_validator(mode="after")

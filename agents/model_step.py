@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.runnables import Runnable
 
+from agents.drawn import pictures_of
 from agents.events import Usage
 from agents.vendor_errors import VENDOR_ERRORS, VendorFailed, agent_failure, broke_off
 from gateway.ids import new_id
@@ -100,7 +101,7 @@ def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
         raise broken
     cut = str(finish).lower() in CUT_REASONS
     calls, malformed = _tool_calls(whole, cut=cut)
-    if not calls and not whole.text:
+    if not calls and not whole.text and not pictures_of(whole):
         said = "spent its longest answer on thinking, and said nothing" if cut else "gave an empty answer"
         empty = VendorFailed("empty_answer", f"{model.label} {said}.", retryable=True)
         empty.took = _usage(whole) if whole.usage_metadata else None

@@ -55,6 +55,7 @@ class _Chat:
         async with aclosing(self._wire.stream(payload)) as events:
             async for value in events:
                 _name_once(value, begun)
+                _with_images(value)
                 yield _Chunk(value)
 
 
@@ -65,6 +66,15 @@ def _name_once(value: dict[str, Any], begun: set[Any]) -> None:
             if thought.get("index") in begun:
                 thought.pop("format", None)
             begun.add(thought.get("index"))
+
+
+def _with_images(value: dict[str, Any]) -> None:
+    """Have LangChain, which knows nothing of OpenRouter's `images`, take them as a part of the content."""
+    for choice in value.get("choices") or ():
+        delta = choice.get("delta") or {}
+        if images := delta.pop("images", None):
+            words = delta.get("content")
+            delta["content"] = [*([{"type": "text", "text": words}] if words else []), *images]
 
 
 class _Chunk:

@@ -3,6 +3,7 @@
 Source: DESIGN.md, Agent: Providers; the traps of each vendor's package that are written down in PLATFORMS.md.
 """
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
 from agents.catalogue import Model
 from agents.circuits import Trouble
+from agents.drawn import pictures_of, without_pictures
 from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.mcp.tools import Tool, ToolSet
@@ -26,6 +28,7 @@ from agents.vendor_errors import VENDOR_ERRORS, VendorFailed
 
 VENDORS = ["anthropic", "google", "openai", "openrouter"]
 KEY = "sk-secret-key-of-the-operator"
+PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 60
 LONGEST = 777
 QUESTION = [SystemMessage("Be brief."), HumanMessage("RSI of SPX?")]
 TOOL = Tool(
@@ -405,3 +408,20 @@ def test_the_demo_stays_on_beside_others_when_it_is_the_default(settings: Any) -
 
 def test_a_key_is_not_shown() -> None:
     assert KEY not in repr(ApiEndpoint(base_url="", key=KEY))
+
+
+@pytest.mark.parametrize("vendor", ["google", "openrouter"], indirect=True)
+@pytest.mark.parametrize("text", [("Look: ", "here."), ()], ids=["with words", "alone"])
+async def test_a_picture_that_the_model_draws_is_part_of_its_answer(
+    ask: Ask, vendor: str, text: tuple[str, ...]
+) -> None:
+    """Source: ai.google.dev, Image generation; openrouter.ai/docs, Image Generation. The other two formats have none."""
+    drawn = Wire(text=text, picture=base64.b64encode(PNG).decode())
+    async with scripted_server(sse(*events(vendor, drawn))) as server:
+        spoken = await ask(server.url)
+
+    assert pictures_of(spoken.message) == [PNG]
+    assert spoken.message.text == "".join(text)
+    assert spoken.usage == Usage(input_tokens=100, cached_tokens=60, output_tokens=5)
+    assert without_pictures(spoken.message).text == "".join(text)
+    assert "base64" not in str(without_pictures(spoken.message).content)

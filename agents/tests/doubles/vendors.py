@@ -14,7 +14,7 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Spoken:
-    """An answer: perhaps thoughts, pieces of text, perhaps a tool call whose arguments come in pieces."""
+    """An answer: perhaps thoughts, pieces of text, a picture in base64, a tool call whose arguments come in pieces."""
 
     text: tuple[str, ...] = ()
     tool: str = ""
@@ -23,6 +23,7 @@ class Spoken:
     thoughts: tuple[str, ...] = ()
     input_tokens: int = 100
     cached_tokens: int = 60
+    picture: str = ""
     cut: bool = False
 
 
@@ -46,6 +47,10 @@ def _openai(spoken: Spoken) -> Iterator[bytes]:
         yield chunk({"content": None, "reasoning": piece, "reasoning_details": [_thought(piece)]})
     for piece in spoken.text:
         yield chunk({"content": piece})
+    if spoken.picture:
+        # As OpenRouter has it: openrouter.ai/docs, Image Generation.
+        url = f"data:image/png;base64,{spoken.picture}"
+        yield chunk({"content": "", "images": [{"type": "image_url", "image_url": {"url": url}, "index": 0}]})
     if spoken.tool:
         head = {"index": 0, "id": "call_1", "type": "function", "function": {"name": spoken.tool, "arguments": ""}}
         yield chunk({"tool_calls": [head]})
@@ -133,6 +138,8 @@ def _google(spoken: Spoken) -> Iterator[bytes]:
         yield chunk([{"text": piece, "thought": True}])
     for piece in spoken.text:
         yield chunk([{"text": piece}])
+    if spoken.picture:
+        yield chunk([{"inlineData": {"mimeType": "image/png", "data": spoken.picture}}])
     if spoken.tool:
         # Gemini sends a call whole, its arguments as an object.
         yield chunk([{"functionCall": {"name": spoken.tool, "args": json.loads("".join(spoken.arguments))}}])

@@ -27,6 +27,8 @@ class Admission:
         if kind is NAMESPACES:
             # A namespace that is deleted empties first. The real one has this finalizer in its spec.
             tree["metadata"]["finalizers"] = ["kubernetes"]
+            labels = tree["metadata"].setdefault("labels", {})
+            labels["kubernetes.io/metadata.name"] = tree["metadata"]["name"]
             tree["status"] = {"phase": "Active"}
         elif kind is PODS:
             self._admit_pod(tree)

@@ -32,10 +32,10 @@ class Cluster:
     """One cluster. Its methods may be called from any thread; `namespace` is the one that they mean.
 
     On the virtual clock nothing takes time but what a plan gives time to, and that passes with `advance`. On the real one
-    plans' seconds are seconds, while the cluster is served.
+    plans' seconds are seconds, while the cluster is served. One that is not `controlled` is an API server and nothing else.
     """
 
-    def __init__(self, *, namespace: str = "workspaces", virtual: bool = True) -> None:
+    def __init__(self, *, namespace: str = "workspaces", virtual: bool = True, controlled: bool = True) -> None:
         self.lock = threading.RLock()
         self.namespace = namespace
         self.clock = Clock(virtual=virtual)
@@ -53,7 +53,9 @@ class Cluster:
         self.refuses_old_watches = True
         # Whether pods/resize is offered, as it is from 1.33 on.
         self.resizes_pods = True
-        control = Control(self.store, self.clock, self.writes, self.deletions)
+        # A store of its own that nothing is written to: controllers that hear of nothing do nothing.
+        heard = self.store if controlled else Store(self.clock)
+        control = Control(heard, self.clock, self.writes, self.deletions)
         GarbageCollector(control)
         DeploymentController(control)
         self.replica_sets = ReplicaSetController(control)

@@ -1,5 +1,6 @@
 """A cluster on a port, and the real client for it. No database and nothing of the gateway is needed here."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from kubernetes.aio import client, config
 
 from provisioning.tests.cluster import Cluster, Served, served
-from provisioning.tests.cluster.wire import Wire
+from provisioning.tests.cluster.wire import Wire, access_to, own_namespace
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +47,14 @@ async def client_for(api: Served, token: str = "") -> client.ApiClient:
 
 
 @pytest.fixture
-def wire(api: Served) -> Iterator[Wire]:
-    """The administrator's bare HTTP client."""
-    made = Wire(api)
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """The administrator's bare HTTP client: of this test's cluster, or of the real server of TEST_KUBECONFIG."""
+    marker = request.node.get_closest_marker("any_server")
+    if marker and "TEST_KUBECONFIG" in os.environ:
+        with own_namespace(Path(os.environ["TEST_KUBECONFIG"])) as real:
+            real.skip_before(marker.kwargs.get("since", 0))
+            yield real
+        return
+    made = Wire(access_to(request.getfixturevalue("api")))
     yield made
     made.close()

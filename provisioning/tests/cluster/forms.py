@@ -7,6 +7,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 from provisioning.tests.cluster.kinds import Object
 
@@ -14,6 +15,11 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _QUANTITY = re.compile(r"(?P<number>[+-]?(\d+(\.\d*)?|\.\d+))(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+
+_MALFORMED = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+
+# Fields that hold amounts of resources by name.
+_AMOUNTS = frozenset({"limits", "requests", "hard", "capacity"})
 
 # All annotations of an object together.
 MOST_ANNOTATION_BYTES = 256 * 1024
@@ -46,13 +52,26 @@ def quantity(text: str | int | float) -> Decimal:
     """`500m` is 0.5, `1Gi` 1073741824. Raises ValueError."""
     found = _QUANTITY.fullmatch(str(text))
     if not found:
-        raise ValueError(f"quantities must match the regular expression '{_QUANTITY.pattern}'")
+        raise ValueError(_MALFORMED)
     number, suffix = Decimal(found["number"]), found["suffix"] or ""
     if suffix in _BINARY:
         return number * Decimal(1024 ** _BINARY[suffix])
     if suffix in _SUFFIXES:
         return number.scaleb(_SUFFIXES[suffix])
     return number.scaleb(int(suffix[1:]))
+
+
+def wrong_quantities(tree: Any) -> Iterator[str]:
+    """What the decoder says of each amount of a resource that has not the form."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from wrong_quantities(item)
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            if name in _AMOUNTS and isinstance(value, dict):
+                yield from (_MALFORMED for amount in value.values() if not _QUANTITY.fullmatch(str(amount)))
+            else:
+                yield from wrong_quantities(value)
 
 
 def metadata_problems(metadata: Object) -> Iterator[tuple[str, str]]:

@@ -128,6 +128,7 @@ def _quantities(path: str, given: Object) -> Any:
         try:
             found[name] = quantity(text)
         except ValueError as error:
+            # A merge has brought it in: the decoder has not seen it.
             yield f"{path}[{name}]", f'Invalid value: "{text}": {error}'
         else:
             if found[name] < 0:

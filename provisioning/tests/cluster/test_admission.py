@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from provisioning.tests.cluster import Cluster, Plan, Served, Trouble
+from provisioning.tests.cluster import Cluster, Plan, Trouble
 from provisioning.tests.cluster.controllers.control import condition_of
 from provisioning.tests.cluster.examples import claim, config_map, deployment
 from provisioning.tests.cluster.kinds import Object
-from provisioning.tests.cluster.wire import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, PODS, Wire
+from provisioning.tests.cluster.wire import CLAIMS, CONFIG_MAPS, DEPLOYMENTS, NAMESPACE, PODS, Wire
 
-NAMESPACE = "/api/v1/namespaces/workspaces"
+GROUP = "rbac.authorization.k8s.io"
+RBAC = f"/apis/{GROUP}/v1/namespaces/workspaces"
+TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -144,21 +146,29 @@ def test_a_pod_needs_its_service_account(cluster: Cluster) -> None:
     assert 'serviceaccount "nobody" not found' in failure_of(cluster, "web")
 
 
-def account(cluster: Cluster, name: str, *rules: Object) -> str:
-    """A token of a new service account with a role of these rules."""
-    cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-    group = "rbac.authorization.k8s.io"
-    role = {"metadata": {"name": name}, "rules": list(rules)}
-    cluster.create({"apiVersion": f"{group}/v1", "kind": "Role", **role})
-    binding = {
-        "apiVersion": f"{group}/v1",
+def account(wire: Wire, name: str, *rules: Object) -> Wire:
+    """The same server, asked by a new service account with a role of these rules."""
+    named = {"metadata": {"name": name}}
+    made = [
+        wire.send("POST", f"{NAMESPACE}/serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", **named}),
+        wire.send(
+            "POST", f"{RBAC}/roles", {"apiVersion": f"{GROUP}/v1", "kind": "Role", **named, "rules": list(rules)}
+        ),
+        wire.send("POST", f"{RBAC}/rolebindings", _binding(name)),
+        wire.send("POST", f"{NAMESPACE}/serviceaccounts/{name}/token", TOKEN_REQUEST),
+    ]
+    assert [answer.status_code for answer in made] == [201] * 4, [answer.text for answer in made]
+    return wire.by(made[-1].json()["status"]["token"])
+
+
+def _binding(name: str) -> Object:
+    return {
+        "apiVersion": f"{GROUP}/v1",
         "kind": "RoleBinding",
         "metadata": {"name": name},
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+        "roleRef": {"apiGroup": GROUP, "kind": "Role", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "workspaces"}],
     }
-    cluster.create(binding)
-    return cluster.token(name)
 
 
 def rule(verbs: str, resources: str, *names: str, group: str = "apps") -> Object:
@@ -170,21 +180,22 @@ def rule(verbs: str, resources: str, *names: str, group: str = "apps") -> Object
     }
 
 
-def test_a_service_account_may_do_what_its_role_says(cluster: Cluster, api: Served) -> None:
+@pytest.mark.any_server
+def test_a_service_account_may_do_what_its_role_says(wire: Wire) -> None:
     """Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-subjects"""
-    cluster.create(deployment())
-    cluster.create(deployment("other"))
-    wire = Wire(api, account(cluster, "sidecar", rule("get patch", "deployments/scale", "web")))
+    for name in ("web", "other"):
+        wire.send("POST", DEPLOYMENTS, deployment(name))
+    sidecar = account(wire, "sidecar", rule("get patch", "deployments/scale", "web"))
     codes = [
-        wire.send("GET", f"{DEPLOYMENTS}/web/scale").status_code,
-        wire.patch(f"{DEPLOYMENTS}/web/scale", {"spec": {"replicas": 0}}).status_code,
-        wire.patch(f"{DEPLOYMENTS}/other/scale", {"spec": {"replicas": 0}}).status_code,
-        wire.send("GET", f"{DEPLOYMENTS}/web").status_code,
-        wire.send("GET", PODS).status_code,
-        wire.send("GET", PODS, watch="1").status_code,
+        sidecar.send("GET", f"{DEPLOYMENTS}/web/scale").status_code,
+        sidecar.patch(f"{DEPLOYMENTS}/web/scale", {"spec": {"replicas": 0}}).status_code,
+        sidecar.patch(f"{DEPLOYMENTS}/other/scale", {"spec": {"replicas": 0}}).status_code,
+        sidecar.send("GET", f"{DEPLOYMENTS}/web").status_code,
+        sidecar.send("GET", PODS).status_code,
+        sidecar.send("GET", PODS, watch="1").status_code,
     ]
-    message = wire.send("GET", f"{DEPLOYMENTS}/web").json()["message"]
-    wire.close()
+    message = sidecar.send("GET", f"{DEPLOYMENTS}/web").json()["message"]
+    sidecar.close()
 
     assert codes == [200, 200, 403, 403, 403, 403]
     assert message == (
@@ -193,7 +204,7 @@ def test_a_service_account_may_do_what_its_role_says(cluster: Cluster, api: Serv
     )
 
 
-def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, api: Served) -> None:
+def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, wire: Wire) -> None:
     """Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/"""
     own = {"expression": "request.userInfo.username.endsWith(':' + request.name)", "message": "Not your own."}
     rules = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments/scale"]}
@@ -207,11 +218,11 @@ def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, api: Served) -> N
     cluster.create({**head, "kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
     for name in ("web", "other"):
         cluster.create(deployment(name))
-    wire = Wire(api, account(cluster, "web", rule("get patch", "deployments/scale")))
+    own_scale = account(wire, "web", rule("get patch", "deployments/scale"))
     stop, grow = {"spec": {"replicas": 0}}, {"spec": {"replicas": 2}}
     asked = [("other", stop), ("web", grow), ("web", stop)]
-    answers = [wire.patch(f"{DEPLOYMENTS}/{name}/scale", scale) for name, scale in asked]
-    wire.close()
+    answers = [own_scale.patch(f"{DEPLOYMENTS}/{name}/scale", scale) for name, scale in asked]
+    own_scale.close()
 
     assert [answer.status_code for answer in answers] == [422, 422, 200]
     assert answers[0].json()["message"] == (
@@ -221,46 +232,45 @@ def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, api: Served) -> N
     assert answers[1].json()["message"].endswith("denied request: failed expression: object.spec.replicas == 0")
 
 
-def test_an_apply_that_creates_needs_both_verbs(cluster: Cluster, api: Served) -> None:
+@pytest.mark.any_server
+def test_an_apply_that_creates_needs_both_verbs(wire: Wire) -> None:
     """Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#api-implementation"""
-    patcher = Wire(api, account(cluster, "patcher", rule("patch", "configmaps", group="")))
-    maker = Wire(api, account(cluster, "maker", rule("patch create", "configmaps", group="")))
+    patcher = account(wire, "patcher", rule("patch", "configmaps", group=""))
+    maker = account(wire, "maker", rule("patch create", "configmaps", group=""))
     path = f"{CONFIG_MAPS}/settings"
-    codes = [wire.apply(path, config_map(), "m").status_code for wire in (patcher, maker, patcher)]
+    codes = [each.apply(path, config_map(), "m").status_code for each in (patcher, maker, patcher)]
     patcher.close()
     maker.close()
 
     assert codes == [403, 201, 200]
 
 
-def test_a_rule_for_names_allows_no_creation_and_no_list(cluster: Cluster, api: Served) -> None:
+@pytest.mark.any_server
+def test_a_rule_for_names_allows_no_creation_and_no_list(wire: Wire) -> None:
     """Source: …/rbac/#referring-to-resources: "you cannot restrict create or deletecollection by resource name"."""
-    wire = Wire(api, account(cluster, "named", rule("create list get", "configmaps", "settings", group="")))
-    codes = [wire.send("POST", CONFIG_MAPS, config_map()).status_code, wire.send("GET", CONFIG_MAPS).status_code]
-    wire.close()
+    named = account(wire, "named", rule("create list get", "configmaps", "settings", group=""))
+    codes = [named.send("POST", CONFIG_MAPS, config_map()).status_code, named.send("GET", CONFIG_MAPS).status_code]
+    named.close()
 
     assert codes == [403, 403]
 
 
-def test_a_token_ends_with_its_time_and_with_its_account(cluster: Cluster, api: Served) -> None:
+def test_a_token_ends_with_its_time_and_with_its_account(cluster: Cluster, wire: Wire) -> None:
     """Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens"""
     allowed = rule("get list", "configmaps", group="")
-    short = account(cluster, "short", allowed)
-    gone = account(cluster, "gone", allowed)
-    before = [_listed(api, token) for token in (short, gone, "made-up")]
+    callers = [account(wire, "short", allowed), account(wire, "gone", allowed), wire.by("made-up")]
+
+    def codes() -> list[int]:
+        return [each.send("GET", CONFIG_MAPS).status_code for each in callers]
+
+    before = codes()
     cluster.delete("serviceaccounts", "gone")
-    after = _listed(api, gone)
+    after = codes()
     cluster.advance(3600)
 
-    assert before == [200, 200, 401]
-    assert (after, _listed(api, short)) == (401, 401)
-
-
-def _listed(api: Served, token: str) -> int:
-    wire = Wire(api, token)
-    code = wire.send("GET", CONFIG_MAPS).status_code
-    wire.close()
-    return code
+    assert (before, after, codes()) == ([200, 200, 401], [200, 401, 401], [401, 401, 401])
+    for caller in callers:
+        caller.close()
 
 
 def test_a_pod_grows_in_place_where_the_server_offers_it(cluster: Cluster, wire: Wire) -> None:

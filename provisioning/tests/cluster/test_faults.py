@@ -11,7 +11,7 @@ from kubernetes.aio import client
 from provisioning.tests.cluster import Cluster, Fault, Gate, Served, served, statuses
 from provisioning.tests.cluster.conftest import client_for
 from provisioning.tests.cluster.examples import config_map, deployment
-from provisioning.tests.cluster.wire import CONFIG_MAPS, DEPLOYMENTS, Wire
+from provisioning.tests.cluster.wire import CONFIG_MAPS, DEPLOYMENTS, Wire, access_to
 
 
 def test_a_refusal_meets_the_requests_it_is_meant_for_as_often_as_it_says(cluster: Cluster, wire: Wire) -> None:
@@ -92,7 +92,7 @@ def test_the_clock_may_be_the_machines_own(tmp_path: Path) -> None:
     """A plan's seconds are seconds then."""
     cluster = Cluster(virtual=False)
     with served(cluster, tmp_path) as api:
-        wire = Wire(api)
+        wire = Wire(access_to(api))
         wire.send("POST", DEPLOYMENTS, deployment())
         for event in wire.watch(DEPLOYMENTS):
             if event["object"].get("status", {}).get("availableReplicas"):

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from provisioning.tests.cluster import Cluster, Served, served
 from provisioning.tests.cluster.examples import claim, config_map
 from provisioning.tests.cluster.kinds import Object
-from provisioning.tests.cluster.node.images import Translation
+from provisioning.tests.cluster.node.images import Translation, expanded
 from provisioning.tests.cluster.node.processes import Processes
 from provisioning.tests.cluster.node.services import proxied
 from provisioning.tests.cluster.node.workspaces import CREDENTIALS, images
-from provisioning.tests.cluster.wire import DEPLOYMENTS, Wire
+from provisioning.tests.cluster.wire import DEPLOYMENTS, Wire, access_to
 
 SERVER, SIDECAR = "registry.example/workspace:1", "registry.example/sidecar:1"
 RBAC = "rbac.authorization.k8s.io"
@@ -119,9 +119,10 @@ def await_deployment(wire: Wire, **wanted: int) -> None:
             return
 
 
+@pytest.mark.soak
 def test_a_workspace_starts_stops_itself_when_idle_and_comes_back_with_its_data(bed: Bed) -> None:
     """Source: DESIGN.md, Workspaces: the sidecar scales its own Deployment to 0; the PVC stays."""
-    wire = Wire(bed.api)
+    wire = Wire(access_to(bed.api))
     for tree in (*around(), workspace()):
         bed.api.cluster.create(tree)
     url = bed.endpoint.format(namespace="workspaces", name="ws").replace("/mcp", "/healthz")
@@ -141,6 +142,10 @@ def test_a_workspace_starts_stops_itself_when_idle_and_comes_back_with_its_data(
     assert [(call.verb, call.resource, call.name, call.code) for call in stops][:1] == [
         ("patch", "deployments/scale", "ws", 200)
     ]
+
+
+def test_a_variable_may_name_those_before_it() -> None:
+    assert expanded("$(A)/$$(A)/$(B)/$", {"A": "1"}) == "1/$(A)/$(B)/$"
 
 
 def test_paths_and_ports_of_a_container_are_translated(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pydantic
 from kubernetes.aio import client as models
 
 from provisioning.tests.cluster import statuses
-from provisioning.tests.cluster.forms import dns_label, dns_subdomain, metadata_problems
+from provisioning.tests.cluster.forms import dns_label, dns_subdomain, metadata_problems, wrong_quantities
 from provisioning.tests.cluster.kinds import Kind, Object
 from provisioning.tests.cluster.requests import Request
 from provisioning.tests.cluster.rules import Problem, problems_of, problems_of_change
@@ -36,13 +36,17 @@ def decoded(request: Request) -> Object:
     if request.target.subresource in {"scale", "token", "eviction"}:
         return tree
     kind = request.target.kind
-    unknown = [path for path, what in _complaints(kind, tree) if what == "extra_forbidden"]
-    wrong = [(path, what) for path, what in _complaints(kind, tree) if what not in {"extra_forbidden", "missing"}]
+    complaints = _complaints(kind, tree)
+    unknown = [path for path, what in complaints if what == "extra_forbidden"]
+    wrong = [
+        f"json: cannot unmarshal {path} ({what})"
+        for path, what in complaints
+        if what not in {"extra_forbidden", "missing"}
+    ]
+    wrong.extend(wrong_quantities(tree))
     if wrong:
-        path, what = wrong[0]
-        raise statuses.bad_request(
-            f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: json: cannot unmarshal {path} ({what})'
-        )
+        what = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: {wrong[0]}'
+        raise statuses.bad_request(what)
     if unknown:
         _refuse_or_drop(request, tree, unknown)
     return tree

@@ -16,6 +16,17 @@ class Image:
     ports: tuple[int, ...] = ()
 
 
+_REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+
+
+def expanded(text: str, known: Mapping[str, str]) -> str:
+    """`$(NAME)` is the variable's value, `$$` a dollar; a name that is not known stays as it is.
+
+    Source: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+    """
+    return _REFERENCE.sub(lambda found: "$" if found[0] == "$$" else known.get(found[1], found[0]), text)
+
+
 @dataclass(frozen=True)
 class Translation:
     """A container's paths and ports in terms of the machine, which all containers share without namespaces."""

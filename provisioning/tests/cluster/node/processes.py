@@ -16,7 +16,7 @@ import httpx
 from provisioning.tests.cluster.cluster import Cluster
 from provisioning.tests.cluster.controllers.runtime import Reports
 from provisioning.tests.cluster.kinds import Object
-from provisioning.tests.cluster.node.images import Image, Translation
+from provisioning.tests.cluster.node.images import Image, Translation, expanded
 from provisioning.tests.cluster.node.volumes import Volumes, field_of
 from provisioning.tests.cluster.serving import Served
 from provisioning.tests.cluster.store import meta
@@ -143,7 +143,9 @@ class Processes:
 
     def _environment(self, pod: Object, container: Object, translation: Translation) -> dict[str, str]:
         image = self._images[container["image"]]
-        given = {each["name"]: _value(pod, each) for each in container.get("env") or []}
+        given: dict[str, str] = {}
+        for each in container.get("env") or []:
+            given[each["name"]] = _value(pod, each, given)
         own = {"PATH": os.environ["PATH"], "TMPDIR": "/tmp"}  # noqa: S108 - a mount of the pod where it has one
         pod_s = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._api.port)}
         return translation.environment({**own, **image.environment, **given}) | pod_s
@@ -194,10 +196,11 @@ def _end(containers: list[Running], grace_s: float) -> None:
         each.log.close()
 
 
-def _value(pod: Object, variable: Object) -> str:
+def _value(pod: Object, variable: Object, before: Mapping[str, str]) -> str:
+    """What a variable says, with the values of those before it."""
     if "valueFrom" in variable:
         return field_of(pod, variable["valueFrom"]["fieldRef"])
-    return str(variable.get("value", ""))
+    return expanded(str(variable.get("value", "")), before)
 
 
 def _probe_url(container: Object, ports: Mapping[int, int]) -> str:
