@@ -36,7 +36,12 @@ async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Insta
     Raises WorkspaceFailed, also for a database that can't be reached and a setting that is wrong.
     """
     known = _known.get(spec.name)
-    if known is not None and not fresh and backends.backend().alive(known) and await backends.backend().want(known):
+    if (
+        known is not None
+        and not fresh
+        and backends.backend().alive(known)
+        and await backends.backend().want(spec, known)
+    ):
         return known
     flight = flights().join(spec.name, fresh=fresh, work=partial(_bring_up, spec, fresh))
     instance = await flight.follow(on_stage)
@@ -91,7 +96,7 @@ async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance
             flight.publish(report_of(row.stage or "queued"))
             await asyncio.sleep(POLL_S)
             continue
-        if row is not None and await _usable(row, fresh=fresh):
+        if row is not None and await _usable(row, spec, fresh=fresh):
             return row.instance
         async with holding.holder() as holder:
             claim = await rows.claim_start(spec, backend=backends.backend().name, holder=holder, seen=row)
@@ -100,10 +105,10 @@ async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance
                 return await _start(claim, spec, former=former, flight=flight)
 
 
-async def _usable(row: Row, *, fresh: bool) -> bool:
+async def _usable(row: Row, spec: Spec, *, fresh: bool) -> bool:
     """Whether the instance of a row runs and can be used; adopted when its owner is dead."""
     backend = backends.backend()
-    if row.state != State.READY or row.backend != backend.name or not await backend.want(row.instance):
+    if row.state != State.READY or row.backend != backend.name or not await backend.want(spec, row.instance):
         return False
     kept = row.held or not backend.owned
     if kept and not fresh:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from provisioning.answering import answers
 from provisioning.backends import Finding, Instance, Record, Report, Spec
 from provisioning.backends._kubernetes import following, reconciling, removing
+from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
 from provisioning.backends._kubernetes.demand import Demand
@@ -32,6 +33,7 @@ class KubernetesBackend:
     def __init__(self) -> None:
         self.budgets = Budgets()
         self.demand = Demand()
+        self.adjusting = Adjusting()
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Line] = WeakKeyDictionary()
 
     async def start(self, spec: Spec, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -65,11 +67,14 @@ class KubernetesBackend:
         sight = found.look(name)
         return sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
 
-    async def want(self, instance: Instance) -> bool:
+    async def want(self, spec: Spec, instance: Instance) -> bool:
         """See Backend."""
         with _failures():
             found = await cluster()
-            return self.alive(instance) and await self.demand.tell(found, str(instance.facts["name"]))
+            if not self.alive(instance) or not await self.demand.tell(found, spec.name):
+                return False
+            await self.adjusting.adjust(found, spec)
+            return True
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""

@@ -63,6 +63,13 @@ async def killed_at(gateway: "subprocess.Popen[str]", bed: Bed, fault: Fault, ga
         await conn.execute("DELETE FROM worker_leases")
 
 
+def fault_at(place: str, gate: Gate, *, done: bool) -> Fault:
+    """Holds the call before it is carried out, or when it has been."""
+    if done:
+        return Fault(verb="patch", resource=place, gate_after=gate)
+    return Fault(verb="patch", resource=place, gate=gate)
+
+
 def every_point() -> Iterator[object]:
     for place in WRITES:
         for done in (False, True):
@@ -77,8 +84,7 @@ async def test_the_next_start_completes_what_a_killed_gateway_began(
     place: str, done: bool, bed: Bed, gateway: "subprocess.Popen[str]"
 ) -> None:
     gate = Gate()
-    fault = Fault(verb="patch", resource=place, **{"gate_after" if done else "gate": gate})
-    await killed_at(gateway, bed, fault, gate)
+    await killed_at(gateway, bed, fault_at(place, gate, done=done), gate)
     await ensure_workspace(licence_of("demo-pro"))
 
     for plural in ("deployments", "services", VOLUMES):
@@ -93,8 +99,7 @@ async def test_a_reconcile_tidies_up_what_a_killed_gateway_began(
     place: str, done: bool, bed: Bed, gateway: "subprocess.Popen[str]"
 ) -> None:
     gate = Gate()
-    fault = Fault(verb="patch", resource=place, **{"gate_after" if done else "gate": gate})
-    await killed_at(gateway, bed, fault, gate)
+    await killed_at(gateway, bed, fault_at(place, gate, done=done), gate)
     await BACKEND.reconcile(dry_run=False)
     row = await rows.find(NAME)
 
