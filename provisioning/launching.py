@@ -134,19 +134,20 @@ async def _start(claim: Claim, spec: Spec, *, former: Instance, flight: Flight) 
     async def report(stage: str, *, detail: str = "") -> None:
         if clock.enter(stage):
             await rows.enter_stage(claim, stage)
+            _heed_cancellation()
         flight.publish(report_of(stage, detail=detail))
+
+    async def record(instance: Instance) -> None:
+        await rows.record_instance(claim, instance)
+        _heed_cancellation()
 
     # Stays so only when something is raised that nobody foresaw.
     failure: WorkspaceFailed | None = WorkspaceFailed(Cause.INTERNAL, detail="unexpected error")
     try:
         with _errors_as_failures():
-            backend, record = backends.backend(), partial(rows.record_instance, claim)
-            instance = await backend.start(spec, former=former, report=report, record=record)
+            instance = await backends.backend().start(spec, former=former, report=report, record=record)
             stage_ms = clock.finish()
-            owner = holding.process_holder() if backend.owned else None
-            await rows.settle_ready(claim, owner=owner, stage_ms=stage_ms)
-            if backend.owned and owner is None:
-                await rows.offer()
+            await _settle_ready(claim, stage_ms)
         failure = None
     except WorkspaceFailed as error:
         failure = error
@@ -162,6 +163,21 @@ async def _start(claim: Claim, spec: Spec, *, former: Instance, flight: Flight) 
             await _note_failure(claim, failure)
     _note_success(claim, stage_ms)
     return instance
+
+
+async def _settle_ready(claim: Claim, stage_ms: dict[str, int]) -> None:
+    owned = backends.backend().owned
+    owner = holding.process_holder() if owned else None
+    await rows.settle_ready(claim, owner=owner, stage_ms=stage_ms)
+    if owned and owner is None:
+        await rows.offer()
+
+
+def _heed_cancellation() -> None:
+    """Go on with a cancellation that was swallowed: psycopg's pool may, before Python 3.12 (python/cpython#86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
+import structlog
+
 from provisioning.answering import answers
 from provisioning.backends import Finding, Instance, Record, Report, Spec
 from provisioning.backends._kubernetes import following, reconciling, removing
@@ -22,6 +24,8 @@ from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets
 
 # Of one process: the control plane and the registry feel each of them.
 STARTS_AT_ONCE = 64
+
+log = structlog.get_logger(__name__)
 
 
 class KubernetesBackend:
@@ -69,12 +73,16 @@ class KubernetesBackend:
 
     async def want(self, spec: Spec, instance: Instance) -> bool:
         """See Backend."""
-        with _failures():
+        try:
             found = await cluster()
-            if not self.alive(instance) or not await self.demand.tell(found, spec.name):
-                return False
-            await self.adjusting.adjust(found, spec)
-            return True
+        except ApiFailed as error:
+            # What runs must not depend on the control plane, nor can a sidecar stop it without.
+            log.warning("workspace_wanted_without_the_cluster", workspace=spec.name, error=str(error))
+            return await self.serves(spec.user_id, instance)
+        if not self.alive(instance) or not await self.demand.tell(found, spec.name):
+            return False
+        await self.adjusting.adjust(found, spec)
+        return True
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""

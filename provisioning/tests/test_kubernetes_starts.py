@@ -13,7 +13,7 @@ from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
-from provisioning.tests.cluster import Plan
+from provisioning.tests.cluster import Fault, Plan
 from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import ensure_workspace, stop_workspace, workspace_status
 
@@ -174,3 +174,17 @@ async def test_a_stop_during_a_start_ends_it(bed: Bed, pro: Licence) -> None:
 
     assert failure.value.cause == Cause.STOPPED
     assert bed.replicas(NAME) == 0
+
+
+async def test_what_runs_is_used_while_the_api_server_is_away(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: a gateway that is started anew must not need the control plane for workspaces that are up."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.PATIENCE_S", 0.2)
+    first = await ensure_workspace(pro)
+    await BACKEND.close()
+    launching.forget_all()
+    bed.cluster.faults.add(Fault(drop=True, times=None))
+
+    assert (await ensure_workspace(pro)).url == first.url
+    bed.cluster.faults.clear()
