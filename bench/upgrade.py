@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,4 +203,4 @@ if __name__ == "__main__":
     try:
         main()
     except AssertionError as error:
-        raise SystemExit(f"upgrade: {error}") from error
+        raise SystemExit(f"upgrade: {error or traceback.format_exc()}") from error
