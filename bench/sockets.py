@@ -69,8 +69,8 @@ def _tail(figures: Figures) -> str:
 
 
 def _idle(server: Server, options: argparse.Namespace) -> list[str]:
-    # What the first sockets of a process bring in is not a socket's own.
-    load(server, "idle", "-n", "50", "--hold", "1", "--settle", "1")
+    # What the first turn and the first sockets of a process bring in is not a socket's own.
+    load(server, "idle", "-n", "50", "-m", "1", "--hold", "1", "--settle", "3")
     figures = load(server, "idle", "-n", str(options.sockets), "--hold", "5")
     alive, each_kb = figures["alive_after_hold"], figures["kb_per_conn"]
     print(
