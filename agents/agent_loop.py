@@ -20,9 +20,10 @@ from agents import metrics
 from agents.asking import Asked
 from agents.call_order import CallOrder
 from agents.catalogue import Model
+from agents.drawn import NOT_SHOWN, SHOWN, kept, pictures_of, with_images, without_pictures
 from agents.errors import AgentFailed
 from agents.estimates import prompt_tokens
-from agents.events import Token, Usage
+from agents.events import Notice, Token, Usage
 from agents.handover import HandOver, complaint, handed_over
 from agents.harness_types import Meter, Said, nobody_joins
 from agents.model_spans import model_names, note_usage
@@ -41,13 +42,15 @@ if TYPE_CHECKING:
 # Model calls in one turn. A turn that needs more has usually lost its way.
 MOST_STEPS = 12
 
+CUT = "The answer is longer than one of {:,} tokens may be, and is cut here. Ask for the rest if you need it."
+
 
 @dataclass(slots=True)
 class Run:
     """One turn's run: what it works with, and what has come of it so far.
 
     `workflows` are those that its model may hand the turn over to, by name. `listed` is the model as the catalogue has it,
-    `tool_tokens` what the definitions of its tools take of each prompt.
+    `tool_tokens` what the definitions of its tools take of each prompt. The user sees the words of a run that is `aloud`.
     """
 
     model: BoundModel
@@ -57,6 +60,7 @@ class Run:
     meter: Meter
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
+    aloud: bool = True
     workflows: dict[str, Workflow] = field(default_factory=dict)
     standbys: Standbys = field(default_factory=Standbys)
     text: str = ""
@@ -82,11 +86,16 @@ class Run:
             try:
                 spoken = await self._ask(going_on(prompt, said))
             except AgentFailed as failure:
+                if not self.aloud:
+                    # Nobody has read it, so the next model begins anew.
+                    self.text = self.text[:before]
                 shown = bool(self.text[before:])
                 self.model, self.listed = await self.standbys.after(failure, self.listed, shown=shown)
                 continue
             await self.standbys.answered(self.listed)
             self.malformed = spoken.malformed
+            if spoken.cut and self.aloud and not spoken.message.tool_calls:
+                await self.toolbox.emit(Notice(CUT.format(self.listed.longest_answer)))
             message = spoken_whole(said, spoken.message)
             self._order_calls(message)
             return message
@@ -95,10 +104,8 @@ class Run:
         """One call of the present model, metered; its text goes to the user."""
 
         async def on_text(piece: str) -> None:
-            piece, self._gap = self._gap + piece, ""
-            self.text += piece
             self.meter.heard(piece)
-            await self.toolbox.emit(Token(piece))
+            await self._say(piece)
 
         await self.meter.begin(self.listed, prompt_tokens=prompt_tokens(prompt) + self.tool_tokens)
         try:
@@ -112,7 +119,27 @@ class Run:
         await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
         self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))
         metrics.prompt_read(self.listed.provider, spoken.usage)
+        if pictures := pictures_of(spoken.message):
+            return replace(spoken, message=await self._show(spoken.message, pictures))
         return spoken
+
+    async def _say(self, piece: str) -> None:
+        piece, self._gap = self._gap + piece, ""
+        self.text += piece
+        if self.aloud:
+            await self.toolbox.emit(Token(piece))
+
+    async def _show(self, message: AIMessage, pictures: list[bytes]) -> AIMessage:
+        """Show what the model has drawn; the message with words in its place."""
+        images = await kept(pictures, keep=self.toolbox.keep_picture) if self.aloud else []
+        message = with_images(without_pictures(message), images)
+        if not message.text and not message.tool_calls:
+            words = SHOWN if images else NOT_SHOWN
+            await self._say(words)
+            message = message.model_copy(update={"content": words})
+        for image in images:
+            await self.toolbox.emit(image)
+        return message
 
     def _prompt(self, messages: Sequence[AnyMessage]) -> list[AnyMessage]:
         """What the model is asked with; all of it is the beginning of the next step's."""

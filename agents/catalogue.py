@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -17,12 +17,19 @@ SHIPPED = Path(__file__).with_name("catalogue.toml")
 
 _PER_MILLION = 1_000_000
 
+# Few answers are longer; half of a small window.
+LONGEST_ANSWER = 16_384
+# Of a model that nothing is known of: a server of one's own may have a window of 32,000, and refuses to be asked for more.
+LONGEST_UNLISTED_ANSWER = 8_192
+
 
 class Model(BaseModel):
     """One model. Prices in USD per million tokens, None = unknown; `context` in tokens, None = unknown.
 
-    The name `*` stands for every model of the provider. A `default` one was named by the operator as every tier's
-    default: each licence may use it.
+    `longest_answer`, in tokens, is what its vendor is asked to stop at, and what a budget sets aside for a call.
+
+    One that `sees` can be asked with pictures. The name `*` stands for every model of the provider. A `default` one was named
+    by the operator as every tier's default: each licence may use it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +41,8 @@ class Model(BaseModel):
     input: float | None = Field(default=None, ge=0)
     cached: float | None = Field(default=None, ge=0)
     output: float | None = Field(default=None, ge=0)
+    longest_answer: int = Field(default=LONGEST_ANSWER, gt=0)
+    sees: bool = False
     default: bool = False
 
     @model_validator(mode="after")
@@ -42,6 +51,13 @@ class Model(BaseModel):
         if any(given) != all(given):
             raise ValueError("give all of input, cached and output, or none")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _longest_answer(cls, values: dict[str, Any]) -> dict[str, Any]:
+        window = values.get("context")
+        most = min(LONGEST_ANSWER, window // 2) if isinstance(window, int) else LONGEST_ANSWER
+        return {"longest_answer": most, **values}
 
     @property
     def spec(self) -> str:
@@ -121,5 +137,5 @@ def configured_default(models: Catalogue) -> Model | None:
     known = models.find(f"{provider}/{name}") if provider else models.named(name)
     if known is None and not provider:
         raise ImproperlyConfigured(f"DEFAULT_MODEL {name!r} is not in the catalogue: name its DEFAULT_MODEL_PROVIDER.")
-    known = known or Model(provider=provider, name=name, size="large")
+    known = known or Model(provider=provider, name=name, size="large", longest_answer=LONGEST_UNLISTED_ANSWER)
     return known.model_copy(update={"default": True})

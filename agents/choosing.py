@@ -1,8 +1,7 @@
 """The model of a turn, bound to its tools, and those that stand in for it."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -11,7 +10,7 @@ from langchain_core.runnables import Runnable
 from agents.catalogue import Model
 from agents.complexity import Ask, judge
 from agents.errors import AgentFailed
-from agents.estimates import text_tokens
+from agents.estimates import PICTURE_TOKENS, text_tokens
 from agents.harness_types import Emit, TurnRequest
 from agents.mcp.tools import ToolSet
 from agents.model_pool import model_pool
@@ -31,21 +30,24 @@ async def chosen_model(request: TurnRequest, *, preferences: str, history: Seque
     wishes = Wishes(
         request.model, request.preferred_model, _preferred_model(preferences), settled=request.model_settled
     )
+    pictures = sum(each.kind == "picture" for each in request.attached)
     ask = Ask(
         request.content,
         history_tokens=sum(text_tokens(str(message.get("content") or "")) for message in history),
-        tokens=text_tokens(request.content),
+        tokens=text_tokens(request.content) + PICTURE_TOKENS * pictures,
+        attachments=len(request.attached),
+        pictures=pictures,
     )
     shut = await request.circuits.open_targets()
     return choose(wishes, offer(request.licence), demand=judge(ask), shut=shut)
 
 
 def standbys_of(
-    choice: Choice, request: TurnRequest, *, tools: ToolSet, emit: Emit, beside: Sequence[dict[str, Any]] = ()
+    choice: Choice, request: TurnRequest, *, bind: Callable[[Model], Awaitable[BoundModel]], emit: Emit
 ) -> Standbys:
-    """What stands in for the chosen model in this turn; `beside` is what it may call beside the tools, in OpenAI's format."""
+    """What stands in for the chosen model in this turn; `bind` gives a model what it may call."""
     return Standbys(
-        bind=partial(bound_model, tools=tools, beside=beside),
+        bind=bind,
         waiting=list(choice.others),
         circuits=request.circuits,
         emit=emit,
@@ -64,7 +66,7 @@ async def bound_by(model: Model, bind: Callable[[ChatModel], Runnable[Any, AIMes
     endpoint = provider.endpoint() if provider else None
     if provider is None or endpoint is None:
         raise AgentFailed("no_model", f"{model.provider} was just switched off.", retryable=True)
-    built = await model_pool().get(provider, model.name, endpoint)
+    built = await model_pool().get(provider, model, endpoint)
     return BoundModel(bind(built), provider.label, (*VENDOR_ERRORS, *built.errors))
 
 

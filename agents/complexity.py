@@ -27,31 +27,39 @@ _POINT = re.compile(r"^\s*([-*•]|\d+[.)])\s", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is known of a request before a model sees it. `history_tokens` = its conversation so far."""
+    """What is known of a request before a model sees it. `history_tokens` = its conversation so far.
+
+    `pictures` are those of its `attachments` that a model must look at.
+    """
 
     text: str
     attachments: int = 0
+    pictures: int = 0
     history_tokens: int = 0
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the request needs: `why` completes "a large model for …"; `tokens` are those that must fit at the least."""
+    """What the request needs: `why` completes "a large model for …"; `tokens` are those that must fit at the least.
+
+    `sight`: there are pictures to look at.
+    """
 
     level: Level = "normal"
     why: str = ""
     tokens: int = 0
+    sight: bool = False
 
 
 def judge(ask: Ask) -> Demand:
     """The demand of a request."""
-    sign = _sign(ask)
+    sign, sight = _sign(ask), ask.pictures > 0
     if sign:
-        return Demand("complex", sign, ask.tokens)
+        return Demand("complex", sign, ask.tokens, sight)
     if len(ask.text) <= SHORT_CHARACTERS:
-        return Demand("simple", "a short question", ask.tokens)
-    return Demand("normal", "", ask.tokens)
+        return Demand("simple", "a short question", ask.tokens, sight)
+    return Demand("normal", "", ask.tokens, sight)
 
 
 def _sign(ask: Ask) -> str:

@@ -56,8 +56,8 @@ async def gather(look: Looking, *, conversation: str) -> Context:
     skipped = _nothing_there.get(look.user_id, frozenset())
     recent, profile, preferences, found = await _together(
         read_recent(look.session, look.tools, conversation),
-        _resource(look.session, "context://profile"),
-        _resource(look.session, "context://preferences"),
+        read_aside(look.session, "context://profile"),
+        read_aside(look.session, "context://preferences"),
         _searched(look, SEARCHES.keys() - skipped),
     )
     empty = _empty(profile)
@@ -78,7 +78,8 @@ def _keep(user_id: str, empty: frozenset[str]) -> None:
     _nothing_there[user_id] = empty
 
 
-async def _resource(session: Session, uri: str) -> str:
+async def read_aside(session: Session, uri: str) -> str:
+    """A resource that can be done without: "" where it can't be had in time."""
     try:
         async with asyncio.timeout(ASIDE_S):
             return await session.read_resource(uri)

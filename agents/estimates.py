@@ -11,6 +11,8 @@ from agents.mcp.tools import ToolSet
 BYTES_PER_TOKEN = 3
 # What roles and separators take of a message.
 MESSAGE_TOKENS = 8
+# What a picture takes at the most at Anthropic (width * height / 750, of 1,568 pixels a side at most); others take less.
+PICTURE_TOKENS = 1600
 # Lists of tools whose size is kept: workspaces of one version share one.
 MOST_KEPT = 64
 
@@ -24,7 +26,10 @@ def text_tokens(text: str) -> int:
 
 def prompt_tokens(messages: Sequence[BaseMessage]) -> int:
     """The tokens of a model's input, without its tools."""
-    return sum(MESSAGE_TOKENS + text_tokens(message.text) + _call_tokens(message) for message in messages)
+    return sum(
+        MESSAGE_TOKENS + text_tokens(message.text) + _call_tokens(message) + _picture_tokens(message)
+        for message in messages
+    )
 
 
 def tool_tokens(tools: ToolSet) -> int:
@@ -34,6 +39,13 @@ def tool_tokens(tools: ToolSet) -> int:
             _of_tools.clear()
         _of_tools[tools.digest] = sum(text_tokens(json.dumps(tool.for_model())) for tool in tools.offered())
     return _of_tools[tools.digest]
+
+
+def _picture_tokens(message: BaseMessage) -> int:
+    if isinstance(message.content, str):
+        return 0
+    pictures = [part for part in message.content if isinstance(part, dict) and part.get("type") == "image"]
+    return PICTURE_TOKENS * len(pictures)
 
 
 def _call_tokens(message: BaseMessage) -> int:

@@ -53,11 +53,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class UserMessage(Event):
-    """The user's words, first of all, so that other tabs see the question."""
+    """The user's words, first of all, so that other tabs see the question; `attachments` are the names of its files."""
 
     type: ClassVar[str] = "user_message"
     channel: str
     content: str
+    attachments: list[str] | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

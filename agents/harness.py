@@ -1,9 +1,10 @@
 """The agent's front door."""
 
+import sys
 from typing import cast
 
 from agents.harness_types import Answer, Emit, Handed, Talk, TurnRequest
-from agents.lazy import load, loaded
+from agents.lazy import load
 from agents.waiting import Waits
 from agents.workflow_runs import WorkflowRun, hand_over
 
@@ -45,6 +46,6 @@ async def summarise(talk: Talk) -> None:
 
 async def close() -> None:
     """Close the running loop's connections to workspaces and model providers."""
-    if loaded("agents.turn_run") or loaded("agents.mcp.history"):
-        for name in ("agents.mcp.pool", "agents.model_pool"):
+    for name in ("agents.mcp.pool", "agents.model_pool"):
+        if name in sys.modules:
             await (await load(name)).close_pool()

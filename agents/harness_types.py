@@ -26,6 +26,20 @@ class Said:
     channel: str
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file of a message; `kind` is picture, pdf or text, `outcome` what an earlier attempt has made of it."""
+
+    id: str
+    name: str
+    kind: str
+    media_type: str
+    content: bytes
+    outcome: str = ""
+
+
+# Keeps what became of a file, by its id.
+KeepOutcome = Callable[[str, str], Awaitable[None]]
 # Keeps a picture of the turn for its user: where the page finds it, "" = nowhere.
 KeepPicture = Callable[[bytes], Awaitable[str]]
 # The idempotency key of a call: the tool's name, the digest of its arguments, its step and number.
@@ -35,6 +49,10 @@ EffectKey = Callable[[str, str, str], Awaitable[str]]
 async def keep_no_picture(_picture: bytes) -> str:
     """For a run whose pictures nobody sees."""
     return ""
+
+
+async def keep_no_outcome(_upload: str, _outcome: str) -> None:
+    """For a run that is not tried again."""
 
 
 async def key_of_place(_tool: str, _digest: str, place: str) -> str:
@@ -92,7 +110,8 @@ class TurnRequest:
     `provider/name` or None; `model_settled` = its user chose that one. `attempt` counts from 1, and anew when the turn has
     waited for its user, of which `resumed` tells. `on_stage` hears of the workspace's start, `meter` of each model call,
     and `circuits` of how it went. `joined` is what the user has added in earlier attempts; `more` gives, before each model
-    call, what was added since. `keep_picture` and `effect_key` keep what must outlive the attempt.
+    call, what was added since. `attached` are the message's files. `keep_picture`, `keep_outcome` and `effect_key` keep what
+    must outlive the attempt.
     """
 
     turn: str
@@ -113,7 +132,9 @@ class TurnRequest:
     circuits: Circuits = field(default_factory=MemoryCircuits)
     joined: tuple[Said, ...] = ()
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
+    attached: tuple[Attached, ...] = ()
     keep_picture: KeepPicture = keep_no_picture
+    keep_outcome: KeepOutcome = keep_no_outcome
     effect_key: EffectKey = key_of_place
 
 

@@ -14,8 +14,3 @@ async def load(name: str) -> ModuleType:
         # Not sys.modules: there a module stands while another thread is still executing it.
         module = _loaded[name] = await asyncio.to_thread(importlib.import_module, name)
     return module
-
-
-def loaded(name: str) -> bool:
-    """Whether `load` has brought the module in."""
-    return name in _loaded

@@ -22,8 +22,6 @@ from agents.insisting import insist
 from agents.queue import Claim
 from gateway.db import Connection, connection
 
-# What is set aside for an answer, which is not known before it is written. Few are longer.
-OUTPUT_TOKENS = 16_384
 # As vendors count English text; an answer whose tokens no vendor tells is booked by it.
 CHARACTERS_PER_TOKEN = 4
 
@@ -153,8 +151,9 @@ def _require(licence: Licence, channel: str, model: Model) -> None:
 
 
 def _estimate(model: Model, prompt_tokens: int) -> Estimate:
-    most = Usage(prompt_tokens, 0, OUTPUT_TOKENS)
-    return Estimate(prompt_tokens + OUTPUT_TOKENS, _cost(model, most))
+    # The vendor is told to stop there.
+    longest = model.longest_answer
+    return Estimate(prompt_tokens + longest, _cost(model, Usage(prompt_tokens, 0, longest)))
 
 
 def _cost(model: Model, used: Usage) -> Decimal | None:

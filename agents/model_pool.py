@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from agents.catalogue import catalogue, configured_default
+from agents.catalogue import Model, catalogue, configured_default
 from agents.lazy import load
 from agents.providers import ApiEndpoint, ChatModel, Provider, switched_on
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 # Pairs of a model and a list of tools. Workspaces of one version share a list.
 MOST_BOUND = 64
 
-_Key = tuple[str, str, ApiEndpoint]
+_Key = tuple[str, int, ApiEndpoint]
 
 
 class ModelPool:
@@ -32,12 +32,12 @@ class ModelPool:
         self._building: dict[_Key, asyncio.Task[ChatModel]] = {}
         self._bound: dict[tuple[int | str, ...], Runnable[Any, AIMessage]] = {}
 
-    async def get(self, provider: Provider, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    async def get(self, provider: Provider, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         """The model, built off the loop when it is wanted for the first time. Raises what building it raises."""
-        key = (provider.name, model, endpoint)
+        key = (model.spec, model.longest_answer, endpoint)
         task = self._building.get(key)
         if task is None:
-            task = asyncio.create_task(asyncio.to_thread(provider.build, model, endpoint), name=f"build {model}")
+            task = asyncio.create_task(asyncio.to_thread(provider.build, model, endpoint), name=f"build {model.spec}")
             self._building[key] = task
         try:
             # One caller's cancellation must not take the model from the others who wait for it.
@@ -97,5 +97,5 @@ async def warm_up() -> None:
         provider = on.get(model.provider)
         endpoint = provider.endpoint() if provider else None
         if provider is not None and endpoint is not None:
-            await model_pool().get(provider, model.name, endpoint)
+            await model_pool().get(provider, model, endpoint)
     log.info("agent_ready", providers=sorted(on))

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.runnables import Runnable
 
+from agents.drawn import pictures_of
 from agents.events import Usage
 from agents.vendor_errors import VENDOR_ERRORS, VendorFailed, agent_failure, broke_off
 from gateway.ids import new_id
@@ -20,6 +21,13 @@ SILENCE_S = 60.0
 
 # Seconds for one call from beginning to end; some SDKs would retry for an hour.
 CALL_S = 300.0
+
+# How the vendors' formats say that an answer has reached the length that was asked for: OpenAI's and OpenRouter's,
+# Anthropic's, and Gemini's, whose names are in capitals.
+CUT_REASONS = {"length", "max_tokens"}
+
+NO_OBJECT = "The arguments were not a JSON object. Send the whole call again."
+NOT_WHOLE = "Your answer reached its greatest length in the middle of this call. Do it in smaller pieces."
 
 OnText = Callable[[str], Awaitable[None]]
 
@@ -40,11 +48,15 @@ class BoundModel:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A model's whole message. `malformed` says, by call id, which tool arguments were no JSON object."""
+    """A model's whole message. `malformed` says, by call id, which tool arguments were no JSON object.
+
+    `cut`: it ends where the longest answer does, not where the model would have ended it.
+    """
 
     message: AIMessage
     usage: Usage
     malformed: dict[str, str]
+    cut: bool = False
 
 
 async def call_model(model: BoundModel, messages: Sequence[BaseMessage], *, on_text: OnText) -> Spoken:
@@ -87,9 +99,11 @@ def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
         broken = broke_off(model.label)
         broken.took = None if chunks else Usage()
         raise broken
-    calls, malformed = _tool_calls(whole)
-    if not calls and not whole.text:
-        empty = VendorFailed("empty_answer", f"{model.label} gave an empty answer.", retryable=True)
+    cut = str(finish).lower() in CUT_REASONS
+    calls, malformed = _tool_calls(whole, cut=cut)
+    if not calls and not whole.text and not pictures_of(whole):
+        said = "spent its longest answer on thinking, and said nothing" if cut else "gave an empty answer"
+        empty = VendorFailed("empty_answer", f"{model.label} {said}.", retryable=True)
         empty.took = _usage(whole) if whole.usage_metadata else None
         raise empty
     message = AIMessage(
@@ -100,18 +114,19 @@ def _spoken(chunks: list[AIMessageChunk], model: BoundModel) -> Spoken:
         response_metadata=whole.response_metadata,
         usage_metadata=whole.usage_metadata,
     )
-    return Spoken(message, _usage(whole), malformed)
+    return Spoken(message, _usage(whole), malformed, cut)
 
 
-def _tool_calls(whole: AIMessageChunk) -> tuple[list[ToolCall], dict[str, str]]:
+def _tool_calls(whole: AIMessageChunk, *, cut: bool) -> tuple[list[ToolCall], dict[str, str]]:
     """The calls with strictly parsed arguments: LangChain completes broken JSON silently, so that half a call would run."""
+    none = "" if cut else "{}"
     calls: list[ToolCall] = []
     malformed: dict[str, str] = {}
     for raw in whole.tool_call_chunks:
         call_id = raw["id"] or new_id()
-        arguments = _json_object(raw["args"] or "{}")
+        arguments = _json_object(raw["args"] or none)
         if arguments is None:
-            malformed[call_id] = "The arguments were not a JSON object. Send the whole call again."
+            malformed[call_id] = NOT_WHOLE if cut else NO_OBJECT
         calls.append(ToolCall(type="tool_call", name=raw["name"] or "", args=arguments or {}, id=call_id))
     return calls, malformed
 

@@ -217,7 +217,7 @@ class Question(Awaited):
 
 
 class Picture(models.Model):
-    """A picture that a tool made for the user and that no workspace keeps."""
+    """A picture that a tool or a model made for the user and that no workspace keeps."""
 
     id = models.UUIDField(primary_key=True, default=new_uuid)
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="pictures")
@@ -229,6 +229,33 @@ class Picture(models.Model):
     class Meta:
         db_table = "pictures"
         indexes = [models.Index(fields=["kept_until"], name="picture_kept_until")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Upload(models.Model):
+    """A file for a message: erased with the message's own text, or unsent after an hour; see uploads.py."""
+
+    id = models.UUIDField(primary_key=True, default=new_uuid)
+    user_id = models.TextField()
+    name = models.TextField()
+    kind = models.TextField(help_text="picture, pdf or text, as seen from its content")
+    media_type = models.TextField()
+    size = models.PositiveIntegerField()
+    content = models.BinaryField()
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, null=True, blank=True, related_name="uploads")
+    place = models.PositiveIntegerField(db_default=0, help_text="which of its message's files")
+    outcome = models.TextField(blank=True, db_default="", help_text="what became of a document in the workspace")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(help_text="erased then, if no message has taken it")
+
+    class Meta:
+        db_table = "uploads"
+        indexes = [
+            models.Index(fields=["turn"], condition=models.Q(turn__isnull=False), name="upload_of_turn"),
+            models.Index(fields=["user_id"], condition=models.Q(turn__isnull=True), name="upload_unsent"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

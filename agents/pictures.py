@@ -1,14 +1,20 @@
-"""Pictures that tools made for the user and nobody else keeps: here for a day, for the page to show."""
+"""Pictures that tools or models made for the user and nobody else keeps: here for a day, for the page to show."""
+
+import re
 
 from agents.errors import FenceLost, Refused
 from agents.queue import Claim
 from gateway.db import connection
 from gateway.ids import is_id, new_id
 
-# What a browser shows and nothing runs in. Sources: the formats' own signatures.
-MEDIA_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-# A chart has some 50 KiB.
-MOST_BYTES = 2 * 1024 * 1024
+# What a browser shows and nothing runs in. Sources: the formats' own signatures; of WebP RFC 9649, section 2.4.
+MEDIA_TYPES = {
+    rb"\x89PNG\r\n\x1a\n": "image/png",
+    rb"\xff\xd8\xff": "image/jpeg",
+    rb"RIFF.{4}WEBP": "image/webp",
+}
+# A chart has some 50 KiB, what a model draws two MiB.
+MOST_BYTES = 4 * 1024 * 1024
 MOST_IN_A_TURN = 12
 
 
@@ -16,7 +22,7 @@ def media_type(content: bytes) -> str:
     """What a browser is told that it is; "" for what is not shown."""
     if not 0 < len(content) <= MOST_BYTES:
         return ""
-    return next((name for beginning, name in MEDIA_TYPES.items() if content.startswith(beginning)), "")
+    return next((name for mark, name in MEDIA_TYPES.items() if re.match(mark, content, re.DOTALL)), "")
 
 
 async def keep_picture(claim: Claim, content: bytes) -> str:

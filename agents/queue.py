@@ -59,7 +59,8 @@ _COLUMNS = f"""
     CASE WHEN t.fence = 1 AND t.told_position IS NULL THEN 1 ELSE t.journal_floor - {JOURNAL_BLOCK} END AS floor,
     t.journal_floor AS reserved,
     c.model AS preferred_model, c.model_settled, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
-    COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow
+    COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow,
+    EXISTS (SELECT 1 FROM uploads u WHERE u.turn_id = t.id) AS attached
 """
 _CLAIM_HEAD = f"""
     UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
@@ -103,8 +104,8 @@ class Claim:
     `floor` is the number of the first event should there be no journal (1 for the first claim of a turn that did not wait,
     before which nothing but the question was shown); numbers from `reserved` on need a reservation.
     `abandoned` = the turn had ended, or begun to wait, and its worker died before all was told. `wait_kind` and `wait_id` name
-    what it waited for last, `wait_state` is what its brain wanted back; `answer` is what it had written by then. `waited_s` is
-    the time since the message was accepted, in seconds.
+    what it waited for last, `wait_state` is what its brain wanted back; `answer` is what it had written by then. `attached` =
+    it has files. `waited_s` is the time since the message was accepted, in seconds.
     """
 
     turn: str
@@ -133,6 +134,7 @@ class Claim:
     wait_id: str | None
     wait_state: dict[str, Any] | None
     waits: int
+    attached: bool
     abandoned: bool
     waited_s: float
 

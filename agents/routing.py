@@ -75,21 +75,26 @@ class Choice:
 
 def choose(wishes: Wishes, offer: Offer, *, demand: Demand | None = None, shut: frozenset[str] = frozenset()) -> Choice:
     """The model for a turn: the message's choice, else the conversation's model, the user's preference, what the request
-    needs, the default; another one where that one is in `shut` (see circuits) or its window too small.
+    needs, the default; another one where that one is in `shut` (see circuits), its window too small, or can't look at the
+    message's pictures, and is not the operator's default. Those that stand in for one that sees do so too, where any does.
 
     A choice in the message that is not to be had fails the turn (AgentFailed `model_not_available`, naming what is);
     the other wishes give way. Raises AgentFailed `no_model` when there is none at all.
     """
     wanted, reason = _wanted(wishes, offer, demand or Demand())
     rest = [model for model in offer.models() if model.spec != wanted.spec]
-    fits = [model for model in (wanted, *rest) if _holds(model, demand)] or [wanted]
+    large = [model for model in (wanted, *rest) if _holds(model, demand)] or [wanted]
+    # The operator's default is not left for pictures: a server of their own may have no other model.
+    sight = demand is not None and demand.sight and (wanted.sees or not wanted.default)
+    fits = [model for model in large if model.sees or not sight] or large
     ordered = [model for model in fits if not is_open(model, shut)] + [model for model in fits if is_open(model, shut)]
     # With nothing better to ask, what was wanted is asked, whatever its state.
     first = wanted if is_open(ordered[0], shut) and wanted in fits else ordered[0]
     others = tuple(model for model in ordered if model is not first)
     if first is wanted:
         return Choice(wanted, reason, wanted, others)
-    trouble = "has a problem at the moment" if wanted in fits else "is too small for this message"
+    trouble = "can't look at pictures" if wanted in large else "is too small for this message"
+    trouble = "has a problem at the moment" if wanted in fits else trouble
     return Choice(first, f"{wanted.spec} {trouble}", wanted, others)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import psycopg
 import structlog
@@ -18,7 +19,7 @@ from agents.circuit_table import shared_circuits
 from agents.effects import EffectKeys
 from agents.errors import AgentFailed, FenceLost
 from agents.events import Cancelled, Done, Failed, Notice, Usage, UserMessage
-from agents.harness_types import Answer, Said, Talk, TurnRequest
+from agents.harness_types import Answer, Attached, Said, Talk, TurnRequest
 from agents.hints import hint_workspace
 from agents.insisting import insist
 from agents.joining import Ended, end_joined, join, joined_before, tell_ends
@@ -29,6 +30,7 @@ from agents.positions import tell_positions
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
 from agents.telemetry import span
+from agents.uploads import attached_to, kept_message, note_outcome
 from agents.wait_events import NOTHING_SHOWN, Shown, events_of, read_shown
 from agents.waiting import Resumed, Waits
 from agents.waits import begin_wait, end_telling, read_wait, resumed_by
@@ -58,6 +60,7 @@ class TurnRun:
         self._summary_due = ""
         # What has joined the turn, what may want to, and what ended with it.
         self._joined: list[Said] = []
+        self._attached: tuple[Attached, ...] = ()
         self._steered = claim.fence > 1
         self._ended: list[Ended] = []
         self._span: Span = INVALID_SPAN
@@ -191,6 +194,8 @@ class TurnRun:
         await store_earlier(self.claim, licence, brain=self._brain)
         if self.claim.fence > 1:
             self._joined = await joined_before(self.claim.turn)
+        if self.claim.attached:
+            self._attached = await attached_to(self.claim.turn)
         return await self._brain.run(self._request(licence), self._writer.emit)
 
     async def _fail(self, error: AgentFailed) -> None:
@@ -273,7 +278,8 @@ class TurnRun:
             preferred_model=claim.preferred_model or None, model_settled=claim.model_settled, attempt=claim.attempts,
             resumed=self._resumed, on_stage=self._on_stage, meter=self._meter, circuits=shared_circuits(),
             joined=tuple(self._joined), more=self._more, fence=claim.fence, workflow=claim.workflow,
-            keep_picture=partial(keep_picture, claim), effect_key=EffectKeys(claim).key,
+            attached=self._attached, keep_picture=partial(keep_picture, claim),
+            keep_outcome=partial(note_outcome, claim), effect_key=EffectKeys(claim).key,
         )  # fmt: skip
 
     async def _more(self) -> list[Said]:
@@ -300,10 +306,10 @@ class TurnRun:
         text = self._writer.text
         return Outcome(Cancelled(content=text), self._history(text))
 
-    def _history(self, answer: str) -> list[dict[str, str]]:
+    def _history(self, answer: str) -> list[dict[str, Any]]:
         """What the conversation keeps of a turn that did not end well."""
-        said = [Said(self.claim.content, self.claim.channel), *self._joined]
-        messages = [{"role": "user", "content": each.content, "channel": each.channel} for each in said]
+        asked = kept_message(self.claim.content, self.claim.channel, attached=self._attached)
+        messages = [asked, *(kept_message(each.content, each.channel) for each in self._joined)]
         return [*messages, {"role": "assistant", "content": answer}] if answer else messages
 
     def _ms(self) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,7 +11,8 @@ from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from agents.agent_loop import Run, run_loop
 from agents.aside import aside_text, summary_text
 from agents.asking import Asked, Resting, is_question, taken_up
-from agents.choosing import chosen_model, standbys_of
+from agents.attachments import Delivery, deliver, tell_blind
+from agents.choosing import bound_model, chosen_model, standbys_of
 from agents.context import Context, Looking, gather
 from agents.estimates import tool_tokens
 from agents.events import Started
@@ -24,6 +26,7 @@ from agents.routing import Choice
 from agents.summary_due import is_due
 from agents.tool_step import Toolbox, answer_call
 from agents.transcript import recalled, said_by_user, stored
+from agents.uploads import kept_message
 from agents.waiting import Waits
 from agents.window import history_budget
 
@@ -38,36 +41,23 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
     session = pool().session(request.licence, on_stage=request.on_stage)
     try:
         tools = await session.tools()
+        files = await deliver(request.attached, Delivery(session, tools, emit, request.keep_outcome))
         look = Looking(session, tools, request.user_id, request.content)
         context = await gather(look, conversation=request.conversation)
     except CallFailed as error:
         raise workspace_failure(error) from error
     choice = await _choice(request, context)
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
-    log.info(
-        "turn_started",
-        model=choice.model.spec,
-        prompts=[SYSTEM.label, prompt("context").label],
-        tools=tools.digest[:12],
-    )
-    offered = offered_workflows(request.licence)
-    beside = [definition(each) for each in offered.values()]
-    standbys = standbys_of(choice, request, tools=tools, emit=emit, beside=beside)
-    run = Run(
-        model=await standbys.bind(choice.model),
-        listed=choice.model,
-        toolbox=Toolbox(session, tools, emit, request.keep_picture, request.effect_key),
-        system=as_kept(SystemMessage(SYSTEM.text)),
-        meter=request.meter,
-        more=request.more,
-        tool_tokens=tool_tokens(tools),
-        workflows=offered,
-        standbys=standbys,
-    )
+    await tell_blind(files, choice.model, emit)
+    labels = [SYSTEM.label, prompt("context").label]
+    log.info("turn_started", model=choice.model.spec, prompts=labels, tools=tools.digest[:12])
+    run = await _begun(request, choice, Toolbox(session, tools, emit, request.keep_picture, request.effect_key))
     budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
     resting = taken_up(request.resumed) if request.resumed and is_question(request.resumed) else None
     joined = [said_by_user(each) for each in request.joined[resting.joined if resting else 0 :]]
-    base = _messages(context, request, budget=budget)
+    known = replace(context.known, attached=files.told(choice.model))
+    before = _before(replace(context, known=known), budget=budget)
+    base = [*before, files.message(request.content, model=choice.model)]
     try:
         added = await _work(run, base, resting=resting, joined=joined)
     except HandOver as handing:
@@ -84,15 +74,32 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
     )
 
 
-def _messages(context: Context, request: TurnRequest, *, budget: int) -> list[AnyMessage]:
-    """The model's input after the system prompt: what changes least comes first."""
+async def _begun(request: TurnRequest, choice: Choice, toolbox: Toolbox) -> Run:
+    """The turn's run, its model bound to the tools and to the workflows that the licence opens. Raises AgentFailed."""
+    offered = offered_workflows(request.licence)
+    beside = [definition(each) for each in offered.values()]
+    bind = partial(bound_model, tools=toolbox.tools, beside=beside)
+    return Run(
+        model=await bind(choice.model),
+        listed=choice.model,
+        toolbox=toolbox,
+        system=as_kept(SystemMessage(SYSTEM.text)),
+        meter=request.meter,
+        more=request.more,
+        tool_tokens=tool_tokens(toolbox.tools),
+        workflows=offered,
+        standbys=standbys_of(choice, request, bind=bind, emit=toolbox.emit),
+    )
+
+
+def _before(context: Context, *, budget: int) -> list[AnyMessage]:
+    """The model's input between the system prompt and the message: what changes least comes first."""
     summary = context.recent.summary
     aside = aside_text(context.known, today=datetime.now(UTC).date())
     return [
         *([as_aside(HumanMessage(summary_text(summary)))] if summary else []),
         *recalled(context.recent.items, budget=budget),
         as_aside(HumanMessage(aside)),
-        HumanMessage(request.content),
     ]
 
 
@@ -158,4 +165,4 @@ async def _choice(request: TurnRequest, context: Context) -> Choice:
 
 
 def _asked(request: TurnRequest) -> JSON:
-    return {"role": "user", "content": request.content, "channel": request.channel}
+    return kept_message(request.content, request.channel, attached=request.attached)

@@ -22,6 +22,7 @@ from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import AfterCommit
+from agents.uploads import attach
 from agents.workflow_runs import WorkflowRun, put_run
 from agents.workflows import workflows
 from gateway.db import Connection, connection, notify
@@ -110,14 +111,15 @@ class TurnView:
 async def accept_message(message: IncomingMessage) -> Accepted:
     """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
 
-    Raises Refused with the code `invalid`, `not_available`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its
-    conversation), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
+    Raises Refused with the code `invalid`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its conversation, or
+    a file), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
     psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
     command = commands.parse(message.content)
     if command is None:
         return await _accept_for_agent(message)
     _check(message)
+    _refuse_files(message)
     words = commands.words_of(message.content)
     facts = await command.facts(message.user_id, words)
     after_commit: list[AfterCommit] = []
@@ -226,8 +228,12 @@ def _check(message: IncomingMessage) -> None:
     if not 0 < len(message.external_id) <= MAX_EXTERNAL_ID_CHARS:
         raise Refused("invalid", f"An id has 1 to {MAX_EXTERNAL_ID_CHARS} characters.")
     check_policy(message.when_busy)
+
+
+def _refuse_files(message: IncomingMessage) -> None:
+    """Raise Refused for a command, or what a workflow answers, with files: nobody would look at them."""
     if message.attachments:
-        raise Refused("not_available", "This gateway can't do that yet.")
+        raise Refused("invalid", "A command takes no files. Send them with a message.")
 
 
 async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepted | None:
@@ -259,16 +265,19 @@ async def _queue(
     run = message.workflow or commands.started_workflow(message.content)
     if run is not None:
         _require_workflow(licence, run)
-        # It has steps of its own to take, and joins no answer.
+        _refuse_files(message)
+    if run is not None or message.attachments:
+        # It has steps of its own to take, or files to deliver, and joins no answer.
         way = replace(way, joins=None)
     # First the row, then the quota and others: one that was sent twice at once is found out by the row, and does nothing.
     if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):
         return await _lost_race(conn, message), []
     after_commit += await clear_way(conn, way, user_id=message.user_id)
+    names = await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
     windows = await take_quota(conn, licence)
     if run is not None:
         await put_run(conn, turn, run)
-    events: list[Event] = [UserMessage(channel=message.channel, content=message.content)]
+    events: list[Event] = [UserMessage(message.channel, message.content, names or None)]
     if position:
         events.append(Queued(position=position))
     elif waiting := await _waits_for_slot(conn, licence):

@@ -17,8 +17,6 @@ HISTORY_TOKENS = 32_000
 LEAST_HISTORY_TOKENS = 2_000
 # For the system prompt, the aside, the message, and the tools' results of this turn.
 OTHER_TOKENS = 24_000
-# For the answer, of what the window holds.
-ANSWER_TOKENS = 8_000
 
 LEFT_OUT = "[This result was left out to make room; call the tool again if you need it.]"
 
@@ -52,7 +50,7 @@ def fitted(messages: Sequence[AnyMessage], *, model: Model, tool_tokens: int) ->
     """The prompt with the oldest results of tools left out as far as the model's window demands it."""
     if model.context is None:
         return list(messages)
-    excess = prompt_tokens(messages) + tool_tokens + ANSWER_TOKENS - model.context
+    excess = prompt_tokens(messages) + tool_tokens + model.longest_answer - model.context
     result: list[AnyMessage] = []
     for message in messages:
         if excess > 0 and isinstance(message, ToolMessage):

@@ -13,9 +13,11 @@ from agents import metrics
 from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
 from agents.errors import FenceLost
+from agents.pictures import sweep_pictures
 from agents.pulse import BEAT_S, Pulse
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
+from agents.uploads import sweep_uploads
 from agents.waits import erase_words, expire_waits
 from agents.workflow_runs import erase_ended
 from gateway.db import connection
@@ -115,7 +117,7 @@ class Worker:
         while not self._stopping:
             for step in (
                 self._finish_abandoned, self._disown_strays, _expire_waits, _erase_old_texts, erase_words, _erase_old_times,
-                _close_days, erase_ended,
+                _close_days, erase_ended, sweep_pictures, sweep_uploads,
             ):  # fmt: skip
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,8 +14,10 @@ from langgraph.types import interrupt
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents import workflow_points
 from agents.agent_loop import Run
+from agents.choosing import bound_by, chosen_model, standbys_of
+from agents.context import read_aside
 from agents.errors import AgentFailed, ToolRefused
-from agents.events import Event, Started, Token, ToolCall, ToolResult, Usage
+from agents.events import Event, Image, Started, Token, ToolCall, ToolResult, Usage
 from agents.harness_types import Emit, TurnRequest
 from agents.mcp.errors import CallFailed, Reason, workspace_failure
 from agents.mcp.limits import TOOL_S
@@ -25,11 +28,11 @@ from agents.telemetry import span
 from agents.tool_step import ProgressFrames, Toolbox
 from agents.transcript import shortened
 from agents.waiting import ApprovalRequest, QuestionRequest, digest_of
-from agents.workflow_models import bound_model, chosen_model
 from agents.workflows import Workflow
 
 JSON = dict[str, Any]
 
+UNUSED = Usage(cost_usd=0.0)
 # Seconds that a stopped turn waits for an effect that is under way.
 EFFECT_ENDS_S = 3.0
 
@@ -48,12 +51,18 @@ class Reply:
 
 
 class Desk:
-    """One attempt at a workflow. `step` is the step under way, `said` what that step has said so far."""
+    """One attempt at a workflow.
+
+    `step` is the step under way, `said` and `images` what it has said and shown so far. `model` is the one that has answered
+    last, and `kept_model` the one that the conversation goes on with, both "" while none was asked.
+    """
 
     def __init__(self, request: TurnRequest, emit: Emit, workflow: Workflow) -> None:
         self.request, self.workflow = request, workflow
-        self.step, self.said, self.model = "", "", ""
-        self.usage = Usage()
+        self.step, self.said = "", ""
+        self.model, self.kept_model = "", ""
+        self.usage = UNUSED
+        self.images: list[Image] = []
         self._emit = emit
         self._session = pool().session(request.licence, on_stage=request.on_stage)
         self._calls = 0
@@ -61,16 +70,17 @@ class Desk:
 
     def begin(self, step: str) -> None:
         """A step begins."""
-        self.step, self.said, self._calls, self.usage = step, "", 0, Usage()
+        self.step, self.said, self._calls, self.usage, self.images = step, "", 0, UNUSED, []
 
     async def say(self, text: str) -> None:
         """Show words to the user."""
         self.said += text
         await self._emit(Token(text))
 
-    async def show(self, event: Event) -> None:
-        """Show something else to the user."""
-        await self._emit(event)
+    async def show(self, image: Image) -> None:
+        """Show a picture to the user; the conversation keeps where it is found."""
+        self.images.append(image)
+        await self._emit(image)
 
     async def call(self, tool: str, arguments: JSON, *, deadline_s: float = TOOL_S) -> ToolOutcome:
         """Call a tool of the workspace before the user's eyes.
@@ -134,19 +144,20 @@ class Desk:
         `aloud`: the user sees its words as they come. Raises AgentFailed.
         """
         choice = await self._choice()
-
-        async def emit(event: Event) -> None:
-            if aloud and isinstance(event, Token):
-                await self.say(event.content)
-
+        bind = partial(bound_by, bind=lambda built: built.chat.bind_tools(list(tools)) if tools else built.chat)
         run = Run(
-            model=await bound_model(choice, tools),
+            model=await bind(choice.model),
             listed=choice.model,
-            toolbox=Toolbox(self._session, await self._session.tools(), emit),
+            toolbox=Toolbox(self._session, await self._session.tools(), self._heard),
             system=SystemMessage(system),
             meter=self.request.meter,
+            standbys=standbys_of(choice, self.request, bind=bind, emit=self._emit),
+            aloud=aloud,
         )
         message = await run.model_step([HumanMessage(content)])
+        # One that has stood in is asked from now on.
+        self._chosen = replace(choice, model=run.listed, others=tuple(run.standbys.waiting))
+        self.model = run.listed.spec
         self.usage += run.usage
         return message
 
@@ -178,10 +189,18 @@ class Desk:
             )
         return Reply(**interrupt({"kind": kind, "request": request}))
 
+    async def _heard(self, event: Event) -> None:
+        """What a model says aloud is said by the step."""
+        if isinstance(event, Token):
+            await self.say(event.content)
+        else:
+            await self._emit(event)
+
     async def _choice(self) -> Choice:
         if self._chosen is None:
-            self._chosen = await chosen_model(self.request)
-            self.model = self._chosen.model.spec
+            preferences = await read_aside(self._session, "context://preferences")
+            self._chosen = await chosen_model(self.request, preferences=preferences)
+            self.model, self.kept_model = self._chosen.model.spec, self._chosen.wanted.spec
             await self._emit(Started(self.model, self._chosen.reason, self.request.attempt))
         return self._chosen
 

@@ -12,13 +12,13 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Interrupt
 
 from agents import workflow_points
-from agents.catalogue import catalogue
 from agents.errors import AgentFailed
 from agents.events import Token, Usage
 from agents.harness_types import Answer, Emit, TurnRequest
+from agents.uploads import kept_message
 from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, Waits
 from agents.workflow_checkpoints import FencedSaver, thread
-from agents.workflow_desk import Desk
+from agents.workflow_desk import UNUSED, Desk
 from agents.workflow_runs import WorkflowRun, find_run
 from agents.workflows import END, Step, Workflow, workflows
 
@@ -41,13 +41,15 @@ class Context:
 
 
 class State(TypedDict):
-    """What a workflow's checkpoints hold: all that was said, what steps have left, the step that comes next, and tokens."""
+    """What a workflow's checkpoints hold: all that was said and shown, what steps have left, what comes next, and tokens."""
 
     said: Annotated[str, add]
     values: Annotated[JSON, _merged]
     coming: str
     usage: Annotated[list[JSON], add]
     model: str
+    kept_model: str
+    images: Annotated[list[JSON], add]
 
 
 class Node(Protocol):
@@ -108,7 +110,15 @@ class _Attempt:
     def _input(self, values: JSON, asked: tuple[Interrupt, ...]) -> Any:
         if not values:
             first = self._workflow.steps[0].__name__
-            return State(said=self._run.said, values={"inputs": self._run.inputs}, coming=first, usage=[], model="")
+            return State(
+                said=self._run.said,
+                values={"inputs": self._run.inputs},
+                coming=first,
+                usage=[],
+                model="",
+                kept_model="",
+                images=[],
+            )
         resumed = self._request.resumed
         # Anything else that is asked now was not told of yet: its step begins again, and asks again.
         if resumed is not None and any(each.id == resumed.state.get("interrupt") for each in asked):
@@ -116,27 +126,28 @@ class _Attempt:
         return None
 
     def _answer(self, state: JSON) -> Answer:
-        content = state["said"][self._before("said") :]
         model = state["model"]
-        return Answer(content=content, model=model, usage=self._usage(state), messages=self._messages(state, model))
+        return Answer(
+            content=state["said"][self._before("said") :],
+            model=model,
+            usage=self._usage(state),
+            messages=self._messages(state, model),
+            kept_model=state.get("kept_model", ""),
+        )
 
     def _usage(self, state: JSON) -> Usage:
         """The tokens since the turn last waited; before that, those of the agent that started the workflow too."""
         calls = state["usage"][self._before("paid") :]
         if self._run.usage and not self._request.resumed:
             calls = [self._run.usage, *calls]
-        total = Usage()
-        for each in calls:
-            total += Usage(**each)
-        listed = catalogue().named(state["model"]) if state["model"] else None
-        cost = listed.cost_usd(total) if listed else 0.0
-        return Usage(total.input_tokens, total.cached_tokens, total.output_tokens, cost)
+        return sum((Usage(**each) for each in calls), UNUSED)
 
     def _messages(self, state: JSON, model: str) -> list[JSON]:
         """The turn as the conversation keeps it: a workflow that the agent started is the answer to its call."""
-        asked = {"role": "user", "content": self._request.content, "channel": self._request.channel}
-        said = state["said"][len(self._run.said) :].strip()
-        answer = {"role": "assistant", "content": said, **({"model": model} if model else {})}
+        asked = kept_message(self._request.content, self._request.channel, attached=self._request.attached)
+        said, images = state["said"][len(self._run.said) :].strip(), state.get("images")
+        answer = {"role": "assistant", "content": said} | ({"model": model} if model else {})
+        answer |= {"images": images} if images else {}
         if not self._run.call:
             return [asked, answer]
         result = {"role": "tool", "tool_call_id": self._run.call, "name": self._workflow.name, "content": "See below."}
@@ -169,8 +180,10 @@ def _node(step: Step, following: str) -> Node:
             "said": desk.said,
             "values": left.values,
             "coming": left.then or following,
-            "usage": [desk.usage.payload()] if desk.usage != Usage() else [],
+            "usage": [desk.usage.payload()] if desk.usage != UNUSED else [],
             "model": desk.model or state["model"],
+            "kept_model": desk.kept_model or state.get("kept_model", ""),
+            "images": [image.payload() for image in desk.images],
         }
 
     return node

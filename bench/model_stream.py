@@ -127,7 +127,8 @@ async def agent_answer(model: str, prompt: list[Any], *, emit: Any) -> None:
 
 async def bound(model: str) -> Any:
     """The model as a turn has it."""
-    from agents.mcp.tools import ToolSet  # noqa: PLC0415 - after django.setup()
+    from agents.catalogue import Model  # noqa: PLC0415 - after django.setup()
+    from agents.mcp.tools import ToolSet  # noqa: PLC0415
     from agents.model_pool import model_pool  # noqa: PLC0415
     from agents.model_step import BoundModel  # noqa: PLC0415
     from agents.providers import switched_on  # noqa: PLC0415
@@ -135,7 +136,7 @@ async def bound(model: str) -> Any:
     provider = switched_on()["openai"]
     endpoint = provider.endpoint()
     assert endpoint is not None
-    built = await model_pool().get(provider, model, endpoint)
+    built = await model_pool().get(provider, Model(provider="openai", name=model, size="small"), endpoint)
     return BoundModel(model_pool().with_tools(built, ToolSet((), digest="none")), provider.label)
 
 

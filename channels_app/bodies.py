@@ -1,4 +1,4 @@
-"""Bodies of requests: read whole before the application sees them, and never past 1 MiB."""
+"""Bodies of requests: read whole before the application sees them, and never past 1 MiB, or what a file takes."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from agents.uploads import MOST_BYTES
 from channels_app.asgi_types import App, Message, Receive, Scope, Send
 from gateway.ids import new_id
 
@@ -13,6 +14,11 @@ from gateway.ids import new_id
 MAX_BODY_BYTES = 1024 * 1024
 # A client sends its body at once; a socket that trickles is none.
 BODY_WITHIN_S = 10.0
+UPLOADS_PATH = "/api/v1/uploads"
+# What a form adds to the file in it: the names, and a line between the parts.
+FORM_BYTES = 16 * 1024
+# A phone sends 50 KB a second where the network is bad.
+UPLOAD_WITHIN_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +42,26 @@ class Gone(Exception):
     """The client went away before it had sent the body."""
 
 
-TOO_LARGE = Refusal(413, "too_large", "The body is larger than 1 MiB.")
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How large a body may be, and how long it may take."""
+
+    most_bytes: int = MAX_BODY_BYTES
+    within_s: float = BODY_WITHIN_S
+    too_large: Refusal = Refusal(413, "too_large", "The body is larger than 1 MiB.")
+
+
+ANY = Allowance()
+UPLOAD = Allowance(
+    MOST_BYTES + FORM_BYTES,
+    UPLOAD_WITHIN_S,
+    Refusal(413, "too_large", f"A file has at most {MOST_BYTES:,} bytes."),
+)
 TOO_SLOW = Refusal(408, "timeout", "The body did not come in time.")
 
 
 class BodyCap:
-    """Give `app` requests with their whole body, and answer 413 to one with a larger body than 1 MiB."""
+    """Give `app` requests with their whole body, and answer 413 to one with a larger body than is allowed."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -51,9 +71,10 @@ class BodyCap:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        allowance = UPLOAD if scope["path"] == UPLOADS_PATH else ANY
         try:
-            refuse_large(headers_of(scope))
-            body = await read_body(receive)
+            refuse_large(headers_of(scope), allowance)
+            body = await read_body(receive, allowance)
         except Refused as refused:
             await answer(send, refused.refusal)
         except Gone:
@@ -62,11 +83,11 @@ class BodyCap:
             await self._app(whole(scope, body), replay(body, receive), send)
 
 
-def refuse_large(headers: dict[str, str]) -> None:
+def refuse_large(headers: dict[str, str], allowance: Allowance = ANY) -> None:
     """Raise Refused for a body that is announced to be too large."""
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
-        raise Refused(TOO_LARGE)
+    if length.isdecimal() and int(length[:20]) > allowance.most_bytes:
+        raise Refused(allowance.too_large)
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -78,12 +99,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return found
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body, of which never more than 1 MiB is kept."""
+async def read_body(receive: Receive, allowance: Allowance = ANY) -> bytes:
+    """The whole body, of which never more than is allowed is kept."""
     chunks: list[bytes] = []
-    left = MAX_BODY_BYTES
+    left = allowance.most_bytes
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(allowance.within_s):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -91,7 +112,7 @@ async def read_body(receive: Receive) -> bytes:
                 chunk = message.get("body", b"")
                 left -= len(chunk)
                 if left < 0:
-                    raise Refused(TOO_LARGE)
+                    raise Refused(allowance.too_large)
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     return b"".join(chunks)

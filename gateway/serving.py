@@ -1,7 +1,6 @@
 """Run the gateway: the web server, the background services beside it, or these alone."""
 
 import asyncio
-import errno
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,7 +16,7 @@ from agents import worker as agents_worker
 from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
 from agents.schedules import service as schedules
-from channels_app import deliveries
+from channels_app import deliveries, files_in
 from gateway import garbage
 from gateway.db import close_pool, open_pool
 from gateway.ending import end
@@ -26,10 +25,11 @@ from gateway.services import Services
 from gateway.wakeups import Wakeups
 from gateway.websocket_protocol import ChatProtocol
 from provisioning import keeper
+from provisioning.workspaces import close_workspaces
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
-WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run, schedules.run)
+WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run, files_in.run, schedules.run)
 KEEPING: tuple[Service, ...] = (keeper.run,)
 # The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
 MAX_FRAME_BYTES = 64 * 1024
@@ -38,32 +38,9 @@ PONG_WITHIN_S = 40.0
 # What runs when the process is told to stop may take this long to end.
 GRACEFUL_S = 5
 RESTART_AFTER_S = 1.0
-# Connections that wait to be accepted, as uvicorn has it; the kernel's net.core.somaxconn may be lower.
-BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
-
-
-class CantListen(Exception):
-    """The address can't be listened at. Set another PORT or --host."""
-
-
-class PortTaken(CantListen):
-    """Another program listens there already. Stop it, or set another PORT."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes any that is free. Raises CantListen."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"Port {port}: {PortTaken.__doc__}") from error
-        raise CantListen(f"{host}, port {port}: {error.strerror}. {CantListen.__doc__}") from error
-    except OverflowError as error:
-        raise CantListen(f"{host}, port {port}: No such port. {CantListen.__doc__}") from error
 
 
 async def serve(
@@ -88,6 +65,7 @@ async def serve(
         if background is not None:
             await background
         await harness.close()
+        await close_workspaces()
         await close_pool()
         await asyncio.to_thread(telemetry.stop)
 
@@ -112,6 +90,7 @@ async def run_alone(*, on_stop: Callable[[], object]) -> None:
     finally:
         warming.cancel()
         await harness.close()
+        await close_workspaces()
         await close_pool()
         await asyncio.to_thread(telemetry.stop)
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import HANDSHAKE_S, MOST_TOOLS, READ_S, RESPONSE_BYTES
+from agents.mcp.patience import Patience
 from agents.mcp.poster import posting
 from agents.mcp.posts import Posts
 from agents.mcp.tools import ToolSet, tool_set
@@ -99,18 +100,18 @@ class Connection:
         self._owner.cancel()
         await asyncio.wait({self._owner})
 
-    async def request(self, send: Send[T], *, deadline_s: float) -> T:
-        """Send one request within `deadline_s` seconds. Cancelling it tells the server to stop. Raises CallFailed."""
+    async def request(self, send: Send[T], *, patience: Patience) -> T:
+        """Send one request and wait as long as `patience` lasts. Cancelling it tells the server to stop. Raises CallFailed."""
         if self._owner.done():
             raise _failure(Exchange(), Reason.BROKEN)
         seen = Exchange()
         token = exchange.set(seen)
         try:
             with self._in_use():
-                async with asyncio.timeout(deadline_s):
+                async with patience.bounded():
                     return await send(self._client.result(), self._posts)
         except TimeoutError as error:
-            raise CallFailed(Reason.TIMEOUT, f"It did not finish within {deadline_s:g} s and was stopped.") from error
+            raise CallFailed(Reason.TIMEOUT, patience.verdict) from error
         except MCPError as error:
             closed = error.code == CONNECTION_CLOSED
             raise _failure(seen, Reason.BROKEN if closed else Reason.REFUSED, error.message) from error
@@ -127,7 +128,7 @@ class Connection:
     async def _listed(self) -> ToolSet:
         async with self._listing:
             if self._tools is None:
-                self._tools = await self.request(_list_tools, deadline_s=READ_S)
+                self._tools = await self.request(_list_tools, patience=Patience(READ_S))
             return self._tools
 
     async def _own(self) -> None:

@@ -11,6 +11,9 @@ HANDSHAKE_S = 10.0
 # Seconds of wall clock for one tool call, unless the caller says otherwise.
 TOOL_S = 60.0
 
+# Seconds of one that reports progress all the while, as a sweep over hundreds of runs does.
+WORKING_TOOL_S = 600.0
+
 # Seconds for what a turn waits on before its first word: history, context, the list of tools.
 READ_S = 15.0
 

@@ -17,7 +17,8 @@ from agents.errors import AgentFailed
 from agents.insisting import insist
 from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
-from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S
+from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S, WORKING_TOOL_S
+from agents.mcp.patience import Patience
 from agents.mcp.posts import Posts
 from agents.mcp.results import ToolOutcome, outcome_of, resource_bytes, resource_text
 from agents.mcp.tools import ToolSet
@@ -75,22 +76,26 @@ class Session:
     ) -> ToolOutcome:
         """Call the tool `name` (its plain name). A tool's own failure is an outcome, not an exception.
 
+        A tool that reports progress to `on_progress` has `deadline_s` seconds after each report, within WORKING_TOOL_S.
         `given` says that its questions can be answered, and holds the answers so far; without it a tool that asks has failed.
 
         Raises AgentFailed `not_included` for a tool that the licence, as it is now, does not cover, or NotLicensed's code.
         """
         await _require(self._licence.user_id, name)
 
+        patience = Patience(deadline_s, whole_s=WORKING_TOOL_S)
+        reported = _reporting(on_progress, patience) if on_progress else None
+
         async def send(client: Client, posts: Posts | None) -> ToolOutcome:
             if given is None:
-                if posts is not None and on_progress is None:
+                if posts is not None and reported is None:
                     return outcome_of(await posts.call_tool(name, arguments))
-                return outcome_of(await client.call_tool(name, arguments, progress_callback=on_progress))
+                return outcome_of(await client.call_tool(name, arguments, progress_callback=reported))
             return outcome_of(
                 await client.session.call_tool(
                     name,
                     arguments,
-                    progress_callback=on_progress,
+                    progress_callback=reported,
                     input_responses=given.responses(),
                     request_state=given.state,
                     allow_input_required=True,
@@ -98,7 +103,7 @@ class Session:
             )
 
         async def request(connection: Connection) -> ToolOutcome:
-            return await connection.request(send, deadline_s=deadline_s)
+            return await connection.request(send, patience=patience)
 
         return await self._on_connection(request, repeatable=(await self.tools()).repeatable(name))
 
@@ -109,7 +114,7 @@ class Session:
             return resource_text(await (posts or client).read_resource(uri), limit_bytes=limit_bytes)
 
         async def request(connection: Connection) -> str:
-            return await connection.request(send, deadline_s=READ_S)
+            return await connection.request(send, patience=Patience(READ_S))
 
         return await self._on_connection(request, repeatable=True)
 
@@ -120,7 +125,7 @@ class Session:
             return resource_bytes(await (posts or client).read_resource(uri))
 
         async def request(connection: Connection) -> bytes:
-            return await connection.request(send, deadline_s=READ_S)
+            return await connection.request(send, patience=Patience(READ_S))
 
         return await self._on_connection(request, repeatable=True)
 
@@ -133,6 +138,16 @@ class Session:
                 raise
         connection = await self._pool.connection(self._licence, on_stage=self._on_stage, instead_of=connection)
         return await request(connection)
+
+
+def _reporting(on_progress: ProgressFnT, patience: Patience) -> ProgressFnT:
+    """`on_progress`, and the call lives on."""
+
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        patience.alive()
+        await on_progress(progress, total, message)
+
+    return report
 
 
 async def _require(user_id: str, tool: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from django.conf import settings
 
+from agents.catalogue import Model
 from agents.tracing import forbid_tracing
 from gateway.plugins import load_folder
 
@@ -50,7 +51,7 @@ class Provider(Protocol):
     def endpoint(self) -> ApiEndpoint | None:
         """Where to reach it by the present settings; None = it is off."""
 
-    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    def build(self, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         """Import the vendor's package and make the model: takes seconds, so it is called off the event loop."""
 
 

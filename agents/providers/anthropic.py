@@ -1,5 +1,6 @@
 """Claude, by Anthropic's Messages API."""
 
+from agents.catalogue import Model
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
 
 VENDOR_URL = "https://api.anthropic.com"
@@ -15,7 +16,7 @@ class Anthropic:
     def endpoint(self) -> ApiEndpoint | None:
         return endpoint_from_settings("ANTHROPIC")
 
-    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    def build(self, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         import anthropic  # noqa: PLC0415 - 6 s of imports, only when this provider is on
 
         from agents.providers._claude import Claude  # noqa: PLC0415
@@ -24,7 +25,14 @@ class Anthropic:
 
         base_url = endpoint.base_url or VENDOR_URL
         http = http_client(join_anthropic)
-        chat = Claude(model=model, api_key=endpoint.key, base_url=base_url, max_retries=0, stream_usage=True)
+        chat = Claude(
+            model=model.name,
+            max_tokens=model.longest_answer,
+            api_key=endpoint.key,
+            base_url=base_url,
+            max_retries=0,
+            stream_usage=True,
+        )
         # ChatAnthropic takes no HTTP client; its async SDK client is a cached property, read first when used.
         chat.__dict__["_async_client"] = anthropic.AsyncAnthropic(
             api_key=endpoint.key, base_url=base_url, max_retries=0, http_client=http

@@ -2,6 +2,7 @@
 
 import logging
 
+from agents.catalogue import Model
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
 
 
@@ -15,7 +16,7 @@ class Google:
     def endpoint(self) -> ApiEndpoint | None:
         return endpoint_from_settings("GOOGLE")
 
-    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    def build(self, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         from google.genai import Client  # noqa: PLC0415 - seconds of imports, only when this provider is on
         from google.genai.errors import APIError  # noqa: PLC0415
         from google.genai.types import HttpOptions  # noqa: PLC0415
@@ -29,7 +30,12 @@ class Google:
         logging.getLogger("langchain_google_genai._function_utils").setLevel(logging.ERROR)
 
         http = http_client(join_google)
-        chat = ChatGoogleGenerativeAI(model=model, api_key=endpoint.key, max_retries=1)  # 1 = one request, no retry
+        chat = ChatGoogleGenerativeAI(
+            model=model.name,
+            max_output_tokens=model.longest_answer,
+            api_key=endpoint.key,
+            max_retries=1,  # 1 = one request, no retry
+        )
         # It takes no HTTP client of ours and would use aiohttp when that happens to be installed.
         chat.client = Client(
             api_key=endpoint.key,

@@ -3,6 +3,7 @@
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from agents.catalogue import Model
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ class OpenAI:
     def endpoint(self) -> ApiEndpoint | None:
         return endpoint_from_settings("OPENAI")
 
-    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    def build(self, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         from langchain_openai import ChatOpenAI  # noqa: PLC0415 - seconds of imports, only when this provider is on
 
         from agents.providers._wire.completions import Completions  # noqa: PLC0415
 
         base_url = endpoint.base_url or VENDOR_URL
         chat = ChatOpenAI(
-            model=model,
+            model=model.name,
+            max_completion_tokens=model.longest_answer,
             api_key=endpoint.key,
             base_url=base_url,
             max_retries=0,

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from agents.catalogue import Model
 from agents.providers import ApiEndpoint, ChatModel, endpoint_from_settings
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ class OpenRouter:
     def endpoint(self) -> ApiEndpoint | None:
         return endpoint_from_settings("OPENROUTER")
 
-    def build(self, model: str, endpoint: ApiEndpoint) -> ChatModel:
+    def build(self, model: Model, endpoint: ApiEndpoint) -> ChatModel:
         from langchain_openrouter import ChatOpenRouter  # noqa: PLC0415 - seconds of imports, only when this provider is on
 
         from agents.providers._wire.completions import Completions  # noqa: PLC0415
 
         wire = Completions(endpoint.base_url or VENDOR_URL, endpoint.key)
         chat = ChatOpenRouter(
-            model_name=model,
+            model_name=model.name,
+            max_tokens=model.longest_answer,
             api_key=endpoint.key,
             client=SimpleNamespace(chat=_Chat(wire)),
             max_retries=0,
@@ -53,6 +55,7 @@ class _Chat:
         async with aclosing(self._wire.stream(payload)) as events:
             async for value in events:
                 _name_once(value, begun)
+                _with_images(value)
                 yield _Chunk(value)
 
 
@@ -63,6 +66,15 @@ def _name_once(value: dict[str, Any], begun: set[Any]) -> None:
             if thought.get("index") in begun:
                 thought.pop("format", None)
             begun.add(thought.get("index"))
+
+
+def _with_images(value: dict[str, Any]) -> None:
+    """Have LangChain, which knows nothing of OpenRouter's `images`, take them as a part of the content."""
+    for choice in value.get("choices") or ():
+        delta = choice.get("delta") or {}
+        if images := delta.pop("images", None):
+            words = delta.get("content")
+            delta["content"] = [*([{"type": "text", "text": words}] if words else []), *images]
 
 
 class _Chunk:

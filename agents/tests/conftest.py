@@ -22,7 +22,7 @@ from agents import harness
 from agents.tests.doubles.workspace import running_workspace
 from agents.tests.engine import ScriptedBrain, TestWorker
 from agents.tests.licences import licence
-from agents.tests.talks import USER, Talk
+from agents.tests.talks import CATALOGUE, USER, Talk
 from provisioning.tokens import public_key_file
 
 
@@ -88,6 +88,14 @@ async def nothing_left() -> AsyncIterator[None]:
 def talk(workspace: Licence, nothing_left: None) -> Talk:
     """A new conversation in a workspace that runs."""
     return Talk(workspace)
+
+
+@pytest.fixture
+def models(settings: Any, tmp_path: Path) -> None:
+    """Three models at two vendors are all that there are."""
+    path = tmp_path / "models.toml"
+    path.write_text(CATALOGUE)
+    settings.MODEL_CATALOGUE = str(path)
 
 
 @pytest.fixture

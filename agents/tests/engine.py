@@ -189,6 +189,7 @@ async def say(
     external: str = "",
     conversation: str | None = None,
     when_busy: str | None = None,
+    attachments: tuple[str, ...] = (),
 ) -> Accepted:
     """Accept a message."""
     return await accept_message(
@@ -199,6 +200,7 @@ async def say(
             content=content,
             conversation=conversation,
             when_busy=when_busy,
+            attachments=attachments,
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )

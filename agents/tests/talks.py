@@ -16,6 +16,36 @@ from gateway.ids import new_id
 
 JSON = dict[str, Any]
 USER = "demo-pro"
+# Two models of one vendor, of which the second sees, and a third of another.
+CATALOGUE = """
+[[model]]
+provider = "openai"
+name = "one"
+size = "large"
+input = 2.0
+cached = 0.2
+output = 8.0
+context = 5000
+
+[[model]]
+provider = "openai"
+name = "two"
+size = "large"
+sees = true
+input = 4.0
+cached = 0.4
+output = 16.0
+context = 100000
+
+[[model]]
+provider = "openrouter"
+name = "three"
+size = "small"
+input = 1.0
+cached = 0.1
+output = 4.0
+context = 100000
+"""
 
 
 @dataclass
@@ -82,3 +112,9 @@ def calls(name: str, arguments: JSON | str, *, saying: str = "") -> Reply:
     return sse(
         *events("openai", Spoken(text=(saying,) if saying else (), tool=f"workspace__{name}", arguments=(given,)))
     )
+
+
+def reach(settings: Any, server: ScriptedServer, *, other: ScriptedServer | None = None) -> None:
+    """Have `server` be OpenAI, and `other` OpenRouter."""
+    settings.OPENAI_BASE_URL = f"{server.url}/v1"
+    settings.OPENROUTER_BASE_URL = f"{(other or server).url}/v1"

@@ -4,6 +4,7 @@ Source: DESIGN.md, section 2: busy policy for a message during a run: queue, int
 """
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from gateway.db import connection
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def running(worker: TestWorker, content: str = "First", **how: str) -> str:
+async def running(worker: TestWorker, content: str = "First", **how: Any) -> str:
     accepted = await say(content, **how)
     assert await worker.claim() == accepted.turn
     return accepted.turn

@@ -33,6 +33,11 @@ def test_an_unknown_price_is_an_unknown_cost() -> None:
     assert Model(provider="openai", name="x", size="small").cost_usd(Usage(1, 0, 1)) is None
 
 
+@pytest.mark.parametrize(("window", "longest"), [(None, 16_384), (200_000, 16_384), (8_000, 4_000)])
+def test_the_longest_answer_leaves_room_for_a_question(window: int | None, longest: int) -> None:
+    assert Model(provider="openai", name="x", size="small", context=window).longest_answer == longest
+
+
 def test_a_wildcard_stands_for_every_model_of_its_provider() -> None:
     found = catalogue().find("openrouter/some/model")
 

@@ -15,41 +15,12 @@ from agents.errors import AgentFailed
 from agents.events import Notice, Started, ToolCall, Usage
 from agents.harness_types import Answer
 from agents.standbys import GO_ON
-from agents.tests.doubles.http_server import Asked, Reply, ScriptedServer, answering_server, scripted_server
+from agents.tests.doubles.http_server import Asked, Reply, answering_server, scripted_server
 from agents.tests.doubles.mcp_double import mcp_double, result, text, tool
 from agents.tests.licences import licence
-from agents.tests.talks import USER, Talk, breaks_off, calls, says
+from agents.tests.talks import CATALOGUE, USER, Talk, breaks_off, calls, reach, says
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-CATALOGUE = """
-[[model]]
-provider = "openai"
-name = "one"
-size = "large"
-input = 2.0
-cached = 0.2
-output = 8.0
-context = 5000
-
-[[model]]
-provider = "openai"
-name = "two"
-size = "large"
-input = 4.0
-cached = 0.4
-output = 16.0
-context = 100000
-
-[[model]]
-provider = "openrouter"
-name = "three"
-size = "small"
-input = 1.0
-cached = 0.1
-output = 4.0
-context = 100000
-"""
 
 
 @dataclass
@@ -60,7 +31,7 @@ class Till:
     asked: list[str] = field(default_factory=list)
     paid: list[Usage] = field(default_factory=list)
 
-    async def begin(self, model: Model, *, prompt_tokens: int) -> None:  # noqa: ARG002 - a meter's signature
+    async def begin(self, model: Model, *, prompt_tokens: int) -> None:
         if (model.input or 0) > self.dearest:
             raise AgentFailed("budget_exhausted", "Your month's budget is used up.")
         self.asked.append(model.spec)
@@ -69,7 +40,7 @@ class Till:
 
     def took(self, usage: Usage) -> None: ...
 
-    async def end(self, usage: Usage, *, tool_calls: int) -> None:  # noqa: ARG002 - a meter's signature
+    async def end(self, usage: Usage, *, tool_calls: int) -> None:
         self.paid.append(usage)
 
 
@@ -89,18 +60,6 @@ async def talk(settings: Any, signing_key: str, nothing_left: None) -> AsyncIter
     async with mcp_double(tool("list_instruments"), call=lambda asked: result(asked, text("twenty"))) as double:
         settings.MCP_SERVER_URL_ALLOWLIST = [double.server.url]
         yield Chat(licence(USER, url=double.url))
-
-
-@pytest.fixture
-def models(settings: Any, tmp_path: Path) -> None:
-    path = tmp_path / "models.toml"
-    path.write_text(CATALOGUE)
-    settings.MODEL_CATALOGUE = str(path)
-
-
-def reach(settings: Any, server: ScriptedServer, *, other: ScriptedServer | None = None) -> None:
-    settings.OPENAI_BASE_URL = f"{server.url}/v1"
-    settings.OPENROUTER_BASE_URL = f"{(other or server).url}/v1"
 
 
 def started(talk: Talk) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from agents.agent_loop import MOST_STEPS
 from agents.errors import AgentFailed
-from agents.events import ToolResult, Usage
+from agents.events import Notice, ToolResult, Usage
 from agents.harness_types import Unmetered
 from agents.standbys import MOST_MODELS
 from agents.tests.doubles.http_server import Reply, scripted_server, sse
@@ -39,6 +39,17 @@ async def test_wrong_arguments_go_back_to_the_model_without_a_call(talk: Talk, s
     assert errors[2] == "There is no tool named 'workspace__append_messages'."
     given = [m["content"] for m in server.asked[3].body["messages"] if m["role"] == "tool"]
     assert given == errors
+
+
+async def test_an_answer_that_reached_its_greatest_length_says_so(talk: Talk, settings: Any) -> None:
+    async with scripted_server(sse(*events("openai", Spoken(text=("One, two,",), cut=True)))) as server:
+        openai(settings, server)
+        answer = await talk.say("Count")
+
+    assert answer.content == "One, two,"
+    assert [event.text for event in talk.events if isinstance(event, Notice)] == [
+        "The answer is longer than one of 8,192 tokens may be, and is cut here. Ask for the rest if you need it."
+    ]
 
 
 async def test_a_tools_own_error_reaches_model_and_user(talk: Talk) -> None:

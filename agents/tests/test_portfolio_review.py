@@ -3,6 +3,8 @@
 Source: DESIGN section 1: a workflow is one file.
 """
 
+from typing import Any
+
 import pytest
 
 from accounts.licences import Licence
@@ -10,7 +12,9 @@ from agents.mcp.pool import pool as connections
 from agents.schedules.rows import TaskSpec, Where, add_task
 from agents.schedules.rules import Rule, zone_of
 from agents.schedules.tasks import run_due
+from agents.tests.doubles.http_server import scripted_server
 from agents.tests.engine import TestWorker, frames, say
+from agents.tests.talks import breaks_off, reach, says
 from agents.tests.workflows import RealBrain, run_one
 from agents.workflows.portfolio_review import _account
 from gateway.db import connection
@@ -27,6 +31,14 @@ DEPLOYMENT = {
 @pytest.fixture
 async def worker(mine: Licence) -> TestWorker:
     return await TestWorker(RealBrain()).begin()
+
+
+async def conversation_model(conversation: str) -> str:
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT model FROM conversations WHERE id = %s", (conversation,))
+        found = await cursor.fetchone()
+    assert found is not None
+    return str(found[0])
 
 
 async def deploy(licence: Licence) -> None:
@@ -59,6 +71,26 @@ async def test_on_a_schedule_it_sums_up_what_runs(worker: TestWorker, mine: Lice
     assert [frame["tool"] for frame in found if frame["type"] == "tool_call"] == ["list_deployments", "get_preferences"]
     assert found[-1]["model"] == "demo/demo"
     assert found[-1]["usage"]["input_tokens"] > 0
+
+
+@pytest.mark.usefixtures("models")
+async def test_a_summary_that_breaks_off_is_gone_on_with_before_the_users_eyes(
+    worker: TestWorker, mine: Licence, settings: Any
+) -> None:
+    """Source: DESIGN section 6: a stream cut after tokens were shown continues once. Both models' tokens are paid for."""
+    await deploy(mine)
+    async with scripted_server(breaks_off("Your port"), says("folio is fine.")) as server:
+        reach(settings, server)
+        accepted = await say("How is my portfolio?")
+        await run_one(worker)
+
+    found = await frames(accepted.turn)
+    assert (found[-1]["content"], found[-1]["model"]) == ("Your portfolio is fine.", "openai/two")
+    assert [frame["text"] for frame in found if frame["type"] == "notice"] == [
+        "The answer from OpenAI broke off. openai/two goes on from here."
+    ]
+    assert found[-1]["usage"]["cost_usd"] == pytest.approx((40 * 4.0 + 60 * 0.4 + 5 * 16.0) / 1e6)
+    assert await conversation_model(accepted.conversation) == "openai/one"
 
 
 @pytest.mark.parametrize(

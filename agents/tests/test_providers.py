@@ -3,6 +3,7 @@
 Source: DESIGN.md, Agent: Providers; the traps of each vendor's package that are written down in PLATFORMS.md.
 """
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -11,20 +12,24 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
+from agents.catalogue import Model
 from agents.circuits import Trouble
+from agents.drawn import pictures_of, without_pictures
 from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.mcp.tools import Tool, ToolSet
 from agents.model_pool import ModelPool
-from agents.model_step import BoundModel, Spoken, call_model
+from agents.model_step import NOT_WHOLE, BoundModel, Spoken, call_model
 from agents.providers import NO_KEY, ApiEndpoint, ChatModel, providers, switched_on
 from agents.tests.doubles.http_server import Reply, scripted_server, sse
 from agents.tests.doubles.vendors import Spoken as Wire
-from agents.tests.doubles.vendors import events, tool_results, tool_schemas
+from agents.tests.doubles.vendors import events, longest_answer, tool_results, tool_schemas
 from agents.vendor_errors import VENDOR_ERRORS, VendorFailed
 
 VENDORS = ["anthropic", "google", "openai", "openrouter"]
 KEY = "sk-secret-key-of-the-operator"
+PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 60
+LONGEST = 777
 QUESTION = [SystemMessage("Be brief."), HumanMessage("RSI of SPX?")]
 TOOL = Tool(
     name="compute_indicators",
@@ -67,7 +72,7 @@ def ask(vendor: str, models: ModelPool) -> Ask:
         url: str, messages: list[Any] = QUESTION, *, said: list[str] | None = None, **limits: float
     ) -> Spoken:
         endpoint = ApiEndpoint(base_url=base_url(vendor, url), key=KEY)
-        built = await models.get(providers()[vendor], "scripted", endpoint)
+        built = await models.get(providers()[vendor], scripted(vendor), endpoint)
         bound = BoundModel(models.with_tools(built, TOOLS), "The vendor", (*VENDOR_ERRORS, *built.errors), **limits)
 
         async def on_text(piece: str) -> None:
@@ -77,6 +82,10 @@ def ask(vendor: str, models: ModelPool) -> Ask:
         return await call_model(bound, messages, on_text=on_text)
 
     return asking
+
+
+def scripted(vendor: str) -> Model:
+    return Model(provider=vendor, name="scripted", size="small", longest_answer=LONGEST)
 
 
 def base_url(vendor: str, url: str) -> str:
@@ -125,6 +134,30 @@ async def test_the_offered_schema_has_no_reference(vendor: str, ask: Ask) -> Non
     assert list(schemas) == [TOOL.model_name]
     assert "$ref" not in json.dumps(schemas)
     assert "symbol" in json.dumps(schemas)
+
+
+async def test_the_vendor_is_told_how_long_an_answer_may_be_and_a_cut_one_is_known(vendor: str, ask: Ask) -> None:
+    async with scripted_server(sse(*events(vendor, Wire(text=("The RSI",), cut=True)))) as server:
+        spoken = await ask(server.url)
+
+    assert longest_answer(vendor, server.asked[0].body) == LONGEST
+    assert (spoken.message.text, spoken.cut) == ("The RSI", True)
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "openai", "openrouter"], indirect=True)
+@pytest.mark.parametrize("heard", [(), ('{"symbol": "SP',)])
+async def test_a_tool_call_in_which_an_answer_was_cut_is_not_run(vendor: str, ask: Ask, heard: tuple[str, ...]) -> None:
+    cut = Wire(tool=TOOL.model_name, arguments=heard, cut=True)
+    async with scripted_server(sse(*events(vendor, cut))) as server:
+        spoken = await ask(server.url)
+
+    assert list(spoken.malformed.values()) == [NOT_WHOLE]
+
+
+async def test_an_answer_that_was_all_thoughts_says_so(vendor: str, ask: Ask) -> None:
+    async with scripted_server(sse(*events(vendor, Wire(cut=True)))) as server:
+        with pytest.raises(AgentFailed, match="spent its longest answer on thinking"):
+            await ask(server.url)
 
 
 @pytest.mark.parametrize("vendor", ["anthropic", "openai", "openrouter"], indirect=True)
@@ -310,7 +343,7 @@ async def test_events_of_another_shape_are_a_failure(ask: Ask, event: bytes) -> 
 
 async def test_one_model_object_serves_all_who_ask_at_once(vendor: str, models: ModelPool) -> None:
     endpoint = ApiEndpoint(base_url="http://127.0.0.1:9", key=KEY)
-    built: list[ChatModel] = [await models.get(providers()[vendor], "scripted", endpoint) for _ in range(3)]
+    built: list[ChatModel] = [await models.get(providers()[vendor], scripted(vendor), endpoint) for _ in range(3)]
 
     assert built[0] is built[1] is built[2]
 
@@ -375,3 +408,20 @@ def test_the_demo_stays_on_beside_others_when_it_is_the_default(settings: Any) -
 
 def test_a_key_is_not_shown() -> None:
     assert KEY not in repr(ApiEndpoint(base_url="", key=KEY))
+
+
+@pytest.mark.parametrize("vendor", ["google", "openrouter"], indirect=True)
+@pytest.mark.parametrize("text", [("Look: ", "here."), ()], ids=["with words", "alone"])
+async def test_a_picture_that_the_model_draws_is_part_of_its_answer(
+    ask: Ask, vendor: str, text: tuple[str, ...]
+) -> None:
+    """Source: ai.google.dev, Image generation; openrouter.ai/docs, Image Generation. The other two formats have none."""
+    drawn = Wire(text=text, picture=base64.b64encode(PNG).decode())
+    async with scripted_server(sse(*events(vendor, drawn))) as server:
+        spoken = await ask(server.url)
+
+    assert pictures_of(spoken.message) == [PNG]
+    assert spoken.message.text == "".join(text)
+    assert spoken.usage == Usage(input_tokens=100, cached_tokens=60, output_tokens=5)
+    assert without_pictures(spoken.message).text == "".join(text)
+    assert "base64" not in str(without_pictures(spoken.message).content)

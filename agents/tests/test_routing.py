@@ -54,6 +54,43 @@ def test_the_first_wish_that_can_be_had_decides(wishes: Wishes, offer: Offer, ch
     assert (choice.model.spec, choice.reason) == (chosen, reason)
 
 
+SEEING = Model(provider="openai", name="seeing", size="small", sees=True)
+SIGHT = Demand("normal", sight=True)
+WITH_EYES = replace(PRO, catalogue=Catalogue((SMALL, LARGE, OTHER, SEEING)))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "offer", "chosen", "reason", "others"),
+    [
+        (Wishes(), WITH_EYES, "openai/seeing", "anthropic/large can't look at pictures", []),
+        (Wishes("anthropic/small"), WITH_EYES, "openai/seeing", "anthropic/small can't look at pictures", []),
+        (Wishes("openai/seeing"), WITH_EYES, "openai/seeing", "you chose this model", []),
+        (
+            Wishes(),
+            replace(WITH_EYES, default=NAMED),
+            "local/mine",
+            "the default model here",
+            ["anthropic/small", "anthropic/large", "openai/other", "openai/seeing"],
+        ),
+        (
+            Wishes(),
+            replace(WITH_EYES, default=NAMED.model_copy(update={"sees": True})),
+            "local/mine",
+            "the default model here",
+            ["openai/seeing"],
+        ),
+        (Wishes(), PRO, "anthropic/large", "the default model for your licence", ["anthropic/small", "openai/other"]),
+    ],
+)
+def test_pictures_go_to_a_model_that_sees(
+    wishes: Wishes, offer: Offer, chosen: str, reason: str, others: list[str]
+) -> None:
+    choice = choose(wishes, offer, demand=SIGHT)
+
+    assert (choice.model.spec, choice.reason) == (chosen, reason)
+    assert [model.spec for model in choice.others] == others
+
+
 @pytest.mark.parametrize(
     ("wanted", "offer", "why"),
     [

@@ -18,8 +18,9 @@ from agents.errors import FenceLost, Refused
 from agents.events import Image, ToolResult
 from agents.harness_types import Answer
 from agents.pictures import keep_picture, read_picture, sweep_pictures
-from agents.tests.doubles.http_server import Asked, Reply, scripted_server
+from agents.tests.doubles.http_server import Asked, Reply, scripted_server, sse
 from agents.tests.doubles.mcp_double import McpDouble, mcp_double, result, text, tool
+from agents.tests.doubles.vendors import Spoken, events
 from agents.tests.engine import TestWorker, say
 from agents.tests.licences import licence
 from agents.tests.talks import USER, Talk, calls, openai, says
@@ -127,6 +128,35 @@ async def test_a_picture_is_shown_to_the_user_and_named_to_the_model(
     assert "The picture is shown to the person." in told
     assert isinstance(answer, Answer)
     assert answer.messages[2]["images"] == [{"url": "/api/v1/pictures/1", "alt": "look: SPX"}]
+
+
+@pytest.mark.parametrize(
+    ("words", "url", "said"),
+    [
+        ((), "/api/v1/pictures/1", "Here is the picture."),
+        (("As you ", "like it."), "/api/v1/pictures/1", "As you like it."),
+        ((), "", "I have drawn a picture, but it can't be shown here."),
+    ],
+    ids=["alone", "with words", "one that can't be kept"],
+)
+async def test_what_a_model_draws_is_shown_and_not_sent_back(
+    asking: Talk, settings: Any, words: tuple[str, ...], url: str, said: str
+) -> None:
+    async def keep(_picture: bytes) -> str:
+        return url
+
+    drawn = Spoken(text=words, picture=base64.b64encode(PNG).decode())
+    async with scripted_server(sse(*events("openrouter", drawn))) as server:
+        settings.DEFAULT_MODEL_PROVIDER, settings.DEFAULT_MODEL = "openrouter", "painter"
+        settings.OPENROUTER_BASE_URL = f"{server.url}/v1"
+        answer = await harness.run_agent(asking.request("Draw it", keep_picture=keep), asking.emit)
+
+    assert isinstance(answer, Answer)
+    assert (answer.content, asking.shown()) == (said, said)
+    shown = [Image(url, "A picture by the model")] if url else []
+    assert [event for event in asking.events if isinstance(event, Image)] == shown
+    assert answer.messages[1].get("images", []) == [{"url": each.url, "alt": each.alt} for each in shown]
+    assert answer.messages[1]["content"] == said
 
 
 async def test_the_chart_of_a_backtest_is_shown_from_the_workspace_that_keeps_it(

@@ -12,7 +12,7 @@ from accounts.licences import Licence
 from agents.tests.doubles.http_server import Reply, scripted_server, sse
 from agents.tests.doubles.vendors import Spoken, events
 from agents.tests.engine import TestWorker, frames, row, say
-from agents.tests.talks import openai, says
+from agents.tests.talks import breaks_off, openai, reach, says
 from agents.tests.workflows import RealBrain, pending_approval, run_one
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
@@ -80,3 +80,33 @@ async def test_what_is_not_understood_is_asked(worker: TestWorker, settings: Any
     [asked] = [frame for frame in await frames(turn) if frame["type"] == "question"]
     assert asked["text"] == question
     assert "token" not in [frame["type"] for frame in await frames(turn)]
+
+
+@pytest.mark.usefixtures("models")
+async def test_where_a_model_breaks_off_the_next_reads_the_words_anew(worker: TestWorker, settings: Any) -> None:
+    """Source: DESIGN section 6: failures fall back. Nobody has seen what the first had begun, so no notice speaks of it."""
+    reply = calling("ask_back", {"question": "Which instrument?"})
+    async with scripted_server(breaks_off("Let me "), reply) as server:
+        reach(settings, server)
+        accepted = await say("/analyse Check the SMA thing")
+        await run_one(worker)
+
+    found = await frames(accepted.turn)
+    assert [frame["model"] for frame in found if frame["type"] == "started"] == ["openai/one", "openai/two"]
+    assert [frame["type"] for frame in found if frame["type"] in {"notice", "token", "question"}] == ["question"]
+    first, second = server.asked
+    assert (first.body["model"], second.body["model"]) == ("one", "two")
+    assert second.body["messages"] == first.body["messages"]
+    assert second.body["tools"] == first.body["tools"]
+
+
+@pytest.mark.usefixtures("models")
+async def test_when_every_model_fails_the_first_failure_is_told(worker: TestWorker, settings: Any) -> None:
+    async with scripted_server(Reply(400)) as server:
+        reach(settings, server)
+        accepted = await say("/analyse Check the SMA thing")
+        await run_one(worker)
+
+    last = (await frames(accepted.turn))[-1]
+    assert (last["type"], last["message"]) == ("failed", "OpenAI did not accept the request.")
+    assert [asked.body["model"] for asked in server.asked] == ["one", "two", "three"]

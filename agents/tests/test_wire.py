@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
 
+from agents.catalogue import Model
 from agents.providers import ApiEndpoint, providers
 from agents.providers._wire.joins import Join, join_anthropic, join_google, join_openai
 from agents.providers._wire.pacing import Pace
@@ -167,7 +168,8 @@ async def test_the_gateways_own_path_says_what_the_vendors_package_says(vendor: 
     expected = await message_of(heard(vendor, b"".join(parts)))
     async with scripted_server(sse(*parts)) as server:
         base_url = server.url if vendor in {"anthropic", "google"} else f"{server.url}/v1"
-        built = await asyncio.to_thread(providers()[vendor].build, "m", ApiEndpoint(base_url=base_url, key="k"))
+        model = Model(provider=vendor, name="m", size="small")
+        built = await asyncio.to_thread(providers()[vendor].build, model, ApiEndpoint(base_url=base_url, key="k"))
         chat: Any = built.chat
         if vendor == "anthropic":
             chat = chat.bind_tools([{"name": "t", "description": "t", "input_schema": {"type": "object"}}])

@@ -33,10 +33,10 @@ REFUSALS = {
     406: "No form of the answer that the client accepts.",
     409: "It does not go together with what is there.",
     410: "It is not there any more.",
-    413: "The body is over 1 MiB.",
-    415: "The body is not application/json.",
+    413: "The body is larger than what is read here: 1 MiB, or a file's 3 MB.",
+    415: "The body is not of the media type that is read here.",
     429: "Too much, or too fast.",
-    501: "This gateway can't do that yet.",
+    501: "The user's workspace has no such thing.",
     502: "A service behind the gateway failed.",
     503: "A database or the user's workspace is away.",
 }

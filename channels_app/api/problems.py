@@ -31,6 +31,7 @@ STATUS_OF_CODE = {
     "too_many": 409,
     "expired": 410,
     "gone": 410,
+    "too_large": 413,
     "queue_full": 429,
     "rate_limited": 429,
     "budget_exhausted": 429,

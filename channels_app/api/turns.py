@@ -33,7 +33,7 @@ class TurnsView(ApiView):
         found = async_to_sync(open_line)(user_of(request))
         return Response({"turns": [asdict(turn) for turn in found]})
 
-    @described("send_message", {202: Counted(Accepted)}, body=MESSAGE, refusals=(404, 409, 429, 501))
+    @described("send_message", {202: Counted(Accepted)}, body=MESSAGE, refusals=(404, 409, 429))
     def post(self, request: Request) -> Response:
         """202 with the `accepted` frame of a `message` frame, whose `type` may be left out."""
         frame = _message_frame(request.data)

@@ -7,13 +7,13 @@ from channels_app.api.approvals import AnswerView, ApprovalsView, ApprovalView, 
 from channels_app.api.base import MissingView
 from channels_app.api.charts import ChartView
 from channels_app.api.conversations import ConversationsView, ConversationView
-from channels_app.api.later import UploadsView
 from channels_app.api.links import ConfirmView, LinkCodesView, LinksView, LinkView, RejectView
 from channels_app.api.pictures import PictureView
 from channels_app.api.preferences import PreferencesView
 from channels_app.api.schedules import SchedulesView, ScheduleView
 from channels_app.api.stream import turn_events
 from channels_app.api.turns import CancelView, TurnsView, TurnView
+from channels_app.api.uploads import UploadsView, UploadView
 from channels_app.api.usage import UsageView
 from channels_app.api.workspace import WorkspaceView
 
@@ -42,6 +42,7 @@ urlpatterns = [
     path("questions", QuestionsView.as_view()),
     path("questions/<str:question>/answer", AnswerView.as_view()),
     path("uploads", UploadsView.as_view()),
+    path("uploads/<str:upload>", UploadView.as_view()),
     path("schedules", SchedulesView.as_view()),
     path("schedules/<str:schedule>", ScheduleView.as_view()),
     path("backtests/<str:backtest>/chart.png", ChartView.as_view()),

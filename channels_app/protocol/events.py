@@ -23,11 +23,12 @@ class EventFrame(BaseModel):
 
 
 class UserMessage(EventFrame):
-    """The question, first of all, so that other tabs see it."""
+    """The question, first of all, so that other tabs see it; `attachments` are the names of its files, where it has any."""
 
     type: Literal["user_message"]
     channel: str
     content: str
+    attachments: list[str] | SkipJsonSchema[None] = None
 
 
 class Queued(EventFrame):

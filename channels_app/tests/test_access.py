@@ -20,6 +20,7 @@ from agents.schedules.adding import Asked, create_task
 from agents.schedules.rules import Rule
 from agents.tests.engine import say, something_waits
 from agents.turns import cancel_turn
+from agents.uploads import add_upload
 from channels_app.tests.live import http_of
 from channels_app.tests.routes import Route, routes
 from gateway.ids import new_id
@@ -43,7 +44,6 @@ def _same(status: int) -> Row:
 
 # A session of the admin opens nothing but the admin.
 MINE = Row(200, 200, 401, 200, 401)
-NOT_YET = Row(501, 501, 401, 501, 401)
 WORKSPACE = Row(503, 503, 401, 403, 401)
 
 TABLE = {
@@ -94,7 +94,8 @@ TABLE = {
     ("GET", "api/v1/questions"): MINE,
     ("POST", "api/v1/questions/<str:question>/answer"): Row(200, 404, 401, 403, 401),
     ("GET", "api/v1/uploads"): MINE,
-    ("POST", "api/v1/uploads"): NOT_YET,
+    ("POST", "api/v1/uploads"): Row(201, 201, 401, 403, 401),
+    ("DELETE", "api/v1/uploads/<str:upload>"): Row(204, 404, 401, 204, 401),
     ("GET", "api/v1/schedules"): MINE,
     ("POST", "api/v1/schedules"): Row(201, 201, 401, 403, 401),
     ("DELETE", "api/v1/schedules/<str:schedule>"): Row(204, 404, 401, 204, 401),
@@ -117,6 +118,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "api/v1/preferences"): {},
     ("PATCH", "api/v1/preferences"): {},
 }
+FILES: dict[tuple[str, str], Any] = {("POST", "api/v1/uploads"): {"file": ("notes.md", b"# Rules")}}
 PUBLIC_OF_ADMIN = {"admin/login/": 200, "admin/logout/": 302}
 RULE = Rule("daily", 8, 0)
 USERS = {"owner": "demo-pro", "other": "demo-free", "expired": "demo-enterprise"}
@@ -146,6 +148,7 @@ async def theirs(gateway: str, settings: Any) -> dict[str, dict[str, str]]:
             user_id=user, channel_type="telegram", channel_user_id=str(4000 + len(made))
         )
         made[user]["link"] = str(row.id)
+        made[user]["upload"] = (await add_upload(user, name="a.txt", content=b"x", channel="web")).id
         made[user]["schedule"] = (await create_task(Asked(user, "web"), RULE, "review", time_zone="UTC")).id
     await UserLicence.objects.filter(user_id=USERS["expired"]).aupdate(expires_at=timezone.now())
     return made
@@ -170,7 +173,7 @@ def _staff_cookies() -> dict[str, str]:
 
 async def _ask(http: httpx.AsyncClient, key: tuple[str, str], values: dict[str, str]) -> httpx.Response:
     method, pattern = key
-    return await http.request(method, KNOWN[pattern].path(**values), json=BODIES.get(key))
+    return await http.request(method, KNOWN[pattern].path(**values), json=BODIES.get(key), files=FILES.get(key))
 
 
 @pytest.mark.parametrize("who", Row._fields)

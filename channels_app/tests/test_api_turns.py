@@ -57,11 +57,11 @@ async def test_what_is_no_message_is_400(gateway: str, body: object) -> None:
         assert error_code(await http.post(URL, json=body), 400) == "invalid"
 
 
-async def test_what_can_not_be_done_yet_is_501(gateway: str) -> None:
+async def test_a_file_that_is_not_there_is_404(gateway: str) -> None:
     async with http_of(gateway, "demo-pro") as http:
         answer = await http.post(URL, json={"content": "x", "attachments": ["u"]})
 
-    assert error_code(answer, 501) == "not_available"
+    assert error_code(answer, 404) == "not_found"
 
 
 async def test_the_queue_is_listed_and_what_waits_in_it_can_be_cancelled(gateway: str, worker: TestWorker) -> None:

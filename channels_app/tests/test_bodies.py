@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agents.uploads import MOST_BYTES
 from channels_app.asgi_types import App
 from channels_app.bodies import MAX_BODY_BYTES, BodyCap
 from channels_app.tests.live import http_of
@@ -66,6 +67,17 @@ async def test_a_larger_body_than_the_cap_never_reaches_the_application(announce
 
     assert await status_of(BodyCap(behind), *[b"x" * 65_536] * 17, length=announced) == 413
     assert behind.bodies == []
+
+
+async def test_a_file_may_be_larger_but_not_without_end() -> None:
+    behind = Application()
+    app, pieces = BodyCap(behind), [b"x" * 65_536]
+
+    assert await status_of(app, *pieces * 45, path="/api/v1/uploads") == 200
+    assert await status_of(app, *pieces * 47, path="/api/v1/uploads") == 413
+    assert await status_of(app, length=MOST_BYTES + 20_000, path="/api/v1/uploads") == 413
+    assert await status_of(app, *pieces * 45, path="/api/v1/uploads/x") == 413
+    assert [len(body) for body in behind.bodies] == [45 * 65_536]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import uvloop
 from django.core.management.base import CommandError
 
-from gateway import alone, serving
+from gateway import alone, listening, serving
 
 Say = Callable[[str], object]
 STOPPING = "Stopping ..."
@@ -18,17 +18,17 @@ def starting(*, port: int = 0) -> Iterator[None]:
     try:
         with alone.alone(port=port):
             yield
-    except (alone.NotAlone, serving.CantListen) as error:
+    except (alone.NotAlone, listening.CantListen) as error:
         raise CommandError(str(error)) from error
 
 
 def serve(host: str, *, port: int, worker: bool, say: Say) -> None:
-    """Serve until SIGTERM or SIGINT, with a worker inside if told so. Raises serving.CantListen."""
-    listening = serving.listen(host, port)
-    at = listening.getsockname()[1]
+    """Serve until SIGTERM or SIGINT, with a worker inside if told so. Raises listening.CantListen."""
+    socket = listening.listen(host, port)
+    at = socket.getsockname()[1]
     uvloop.run(
         serving.serve(
-            listening,
+            socket,
             worker=worker,
             on_ready=lambda: say(f"Serving on http://localhost:{at} (Ctrl-C stops)."),
             on_stop=lambda: say(STOPPING),

@@ -1,6 +1,10 @@
 /** Requests to the gateway's REST interface from the signed-in page. */
 
+import { t } from "./words.js";
+
 const PATIENCE_MS = 10_000;
+// A phone sends 50 KB a second where the network is bad.
+const UPLOAD_PATIENCE_MS = 60_000;
 
 /** Why a request was not served. `kind`: "signed_out", "refused" (again is no use) or "later" (after `retryAfterS`). */
 export class RequestError extends Error {
@@ -20,35 +24,47 @@ export function post(url, body = {}) {
   return request("POST", url, JSON.stringify(body));
 }
 
+/** PATCH, likewise. */
+export function patch(url, body) {
+  return request("PATCH", url, JSON.stringify(body));
+}
+
+/** POST a File as the form field `file`; the answer's JSON. Throws RequestError. */
+export function upload(url, file) {
+  const form = new FormData();
+  form.append("file", file);
+  return request("POST", url, form, UPLOAD_PATIENCE_MS);
+}
+
 /** DELETE. Throws RequestError. */
 export function remove(url) {
   return request("DELETE", url);
 }
 
-async function request(method, url, body) {
-  const answer = await send(method, url, body);
+async function request(method, url, body, patience = PATIENCE_MS) {
+  const answer = await send(method, url, body, patience);
   if (answer.ok) return answer.status === 204 ? null : answer.json();
-  if (answer.status === 401) throw new RequestError("signed_out", "Your session has ended.");
+  if (answer.status === 401) throw new RequestError("signed_out", t("Your session has ended."));
   const retryAfterS = Number(answer.headers.get("Retry-After")) || 0;
   if (answer.status === 429 || answer.status >= 500) throw new RequestError("later", await reason(answer), retryAfterS);
   throw new RequestError("refused", await reason(answer));
 }
 
-async function send(method, url, body) {
+async function send(method, url, body, patience) {
   const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+  if (typeof body === "string") headers["Content-Type"] = "application/json";
+  const signal = AbortSignal.timeout(patience);
   try {
     return await fetch(url, { method, headers, body, signal });
   } catch (error) {
-    throw new RequestError("later", "The server does not answer.", 0, { cause: error });
+    throw new RequestError("later", t("The server does not answer."), 0, { cause: error });
   }
 }
 
 async function reason(answer) {
   const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
   const problem = isJson ? (await answer.json()).error : null;
-  return problem?.message ?? "The server did not accept this page. Reload it to try again.";
+  return problem?.message ? t(problem.message) : t("The server did not accept this page. Reload it to try again.");
 }
 
 /** The cookie's token, which another tab may have renewed, or the one the page came with. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -102,11 +103,18 @@ def _run(options: Options, workspace: Workspace, verifier: Verifier) -> None:
     )
 
     def announce() -> None:
+        _collect_garbage_from_now_on()
         if options.ready_file:
             write_whole(options.ready_file, {"pid": os.getpid(), "port": port, "activity_port": activity_port})
         logger.info("Listening on %s port %d, activity on port %d", options.host, port, activity_port)
 
     AnnouncingServer(_config(app), announce=announce).run(sockets=listeners)
+
+
+def _collect_garbage_from_now_on() -> None:
+    # What the start made stays to the end: no collection needs to look at it again.
+    gc.freeze()
+    gc.enable()
 
 
 def _activity_of(workspace: Workspace) -> Activity:

@@ -14,7 +14,7 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Spoken:
-    """An answer: perhaps thoughts, pieces of text, perhaps a tool call whose arguments come in pieces."""
+    """An answer: perhaps thoughts, pieces of text, a picture in base64, a tool call whose arguments come in pieces."""
 
     text: tuple[str, ...] = ()
     tool: str = ""
@@ -23,6 +23,8 @@ class Spoken:
     thoughts: tuple[str, ...] = ()
     input_tokens: int = 100
     cached_tokens: int = 60
+    picture: str = ""
+    cut: bool = False
 
 
 def events(vendor: str, spoken: Spoken) -> list[bytes]:
@@ -45,6 +47,10 @@ def _openai(spoken: Spoken) -> Iterator[bytes]:
         yield chunk({"content": None, "reasoning": piece, "reasoning_details": [_thought(piece)]})
     for piece in spoken.text:
         yield chunk({"content": piece})
+    if spoken.picture:
+        # As OpenRouter has it: openrouter.ai/docs, Image Generation.
+        url = f"data:image/png;base64,{spoken.picture}"
+        yield chunk({"content": "", "images": [{"type": "image_url", "image_url": {"url": url}, "index": 0}]})
     if spoken.tool:
         head = {"index": 0, "id": "call_1", "type": "function", "function": {"name": spoken.tool, "arguments": ""}}
         yield chunk({"tool_calls": [head]})
@@ -52,7 +58,7 @@ def _openai(spoken: Spoken) -> Iterator[bytes]:
             yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
     if not spoken.finished:
         return
-    yield chunk({}, "tool_calls" if spoken.tool else "stop")
+    yield chunk({}, "length" if spoken.cut else "tool_calls" if spoken.tool else "stop")
     usage = {
         "prompt_tokens": spoken.input_tokens,
         "completion_tokens": 5,
@@ -99,7 +105,7 @@ def _anthropic(spoken: Spoken) -> Iterator[bytes]:
         yield event("content_block_stop", index=index)
     if not spoken.finished:
         return
-    reason = "tool_use" if spoken.tool else "end_turn"
+    reason = "max_tokens" if spoken.cut else "tool_use" if spoken.tool else "end_turn"
     yield event(
         "message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={**usage, "output_tokens": 5}
     )
@@ -132,11 +138,13 @@ def _google(spoken: Spoken) -> Iterator[bytes]:
         yield chunk([{"text": piece, "thought": True}])
     for piece in spoken.text:
         yield chunk([{"text": piece}])
+    if spoken.picture:
+        yield chunk([{"inlineData": {"mimeType": "image/png", "data": spoken.picture}}])
     if spoken.tool:
         # Gemini sends a call whole, its arguments as an object.
         yield chunk([{"functionCall": {"name": spoken.tool, "args": json.loads("".join(spoken.arguments))}}])
     if spoken.finished:
-        yield chunk([{"text": ""}], "STOP")
+        yield chunk([{"text": ""}], "MAX_TOKENS" if spoken.cut else "STOP")
 
 
 _WIRES = {"openai": _openai, "openrouter": _openai, "anthropic": _anthropic, "google": _google}
@@ -151,6 +159,14 @@ def tool_results(vendor: str, body: JSON) -> list[str]:
         parts = [part for content in body["contents"] for part in content["parts"]]
         return [json.dumps(part["functionResponse"]["response"]) for part in parts if "functionResponse" in part]
     return [json.dumps(message["content"]) for message in body["messages"] if message["role"] == "tool"]
+
+
+def longest_answer(vendor: str, body: JSON) -> int | None:
+    """How many tokens of an answer a request allows."""
+    if vendor == "google":
+        body = body["generationConfig"]
+    names = {"google": "maxOutputTokens", "openai": "max_completion_tokens"}
+    return body.get(names.get(vendor, "max_tokens"))
 
 
 def tool_schemas(vendor: str, body: JSON) -> dict[str, JSON]:

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.demo import make_demo_users
-from gateway import serving
+from gateway import listening
 from gateway.management.serving import serve, starting
 
 HOST = "127.0.0.1"
@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
     def _prepare(self) -> None:
         # Before anything is said of an address at which another program would answer.
-        serving.listen(HOST, settings.PORT).close()
+        listening.listen(HOST, settings.PORT).close()
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
         report = make_demo_users()

@@ -1,17 +1,37 @@
 """The peers of every deployment, and the one that most tests share."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from gateway.tests.e2e.databases import fresh_database, template
 from gateway.tests.e2e.forking import zygote
+from gateway.tests.e2e.leaks import found_in, kept_by, secrets_of
 from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
 from gateway.tests.e2e.processes import Deployment, Server, deployment
 
 Deploy = Callable[..., AbstractContextManager[Deployment]]
 SHORT_ANSWER_TOKENS = 12
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+# A stage may pass in less than a look takes.
+NOTE_STAGES = """
+window.stages = new Set();
+new MutationObserver(() => {
+    const line = document.getElementById("progress-text");
+    if (line?.textContent) window.stages.add(line.textContent);
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +57,14 @@ def llm() -> Iterator[Model]:
 
 @pytest.fixture(scope="session")
 def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -> Iterator[Deploy]:
-    """Make a deployment of that name: a fresh database with the demo users, the peers, no process yet."""
+    """Make a deployment of that name: a fresh database with the demo users, the peers, no process yet.
+
+    When it ends, none of its secrets may stand in what its processes printed or in its database, unless the test looks itself.
+    """
     folder = tmp_path_factory.mktemp("gateways")
 
     @contextmanager
-    def make(name: str, *, forked: bool = True, **settings: str) -> Iterator[Deployment]:
+    def make(name: str, *, forked: bool = True, watched: bool = True, **settings: str) -> Iterator[Deployment]:
         peers = {
             "DEFAULT_MODEL_PROVIDER": "openai",
             "DEFAULT_MODEL": "stub",
@@ -54,6 +77,9 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
             deployment(folder / name, url, zygote=source, **(peers | settings)) as made,
         ):
             yield made
+            if watched:
+                made.kill_all()
+                assert found_in(kept_by(made), secrets_of(made)) == []
 
     with ExitStack() as stack:
         forks = stack.enter_context(zygote())
@@ -78,3 +104,23 @@ def gateway(shared: Deployment) -> Server:
 def answer(llm: Model) -> str:
     """The text that the model answers with, at once, unless the test says otherwise."""
     return llm.write(SHORT_ANSWER_TOKENS)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of Chromium, phone-sized; whatever its console says or its scripts throw fails the test."""
+    path = shutil.which("chromium")
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Chromium is not installed")
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.on(
+            "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(NOTE_STAGES)
+        yield page
+        browser.close()
+    assert problems == []

@@ -6,8 +6,10 @@ Source: DESIGN.md, section 2 (a killed worker's turns are taken over) and sectio
 import asyncio
 import socket
 
+import httpx
 import pytest
 
+from gateway.embedded.ports import free_port
 from gateway.tests.e2e.clients import PATIENCE_S, chat, post, update
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.databases import ACCOUNTS
@@ -87,12 +89,12 @@ def test_without_redis_a_second_process_refuses_to_start(
     assert gateway.get("/health").status_code == 200
 
 
-@pytest.mark.parametrize("command", ["serve", "up"])
+@pytest.mark.parametrize("command", ["serve", "up", "run_worker"])
 def test_a_port_that_is_taken_is_said_in_words_and_nothing_is_left(deploy: Deploy, command: str) -> None:
     with deploy(f"taken_{command}") as running, socket.create_server(("127.0.0.1", 0)) as other:
         port = running.environment["PORT"] = str(other.getsockname()[1])
 
-        second = running.manage(command)
+        second = running.manage(command, *(["--metrics-port", port] if command == "run_worker" else []))
 
         assert second.ended() == 1
         assert f"Port {port}: Another program listens there already." in second.printed()
@@ -112,11 +114,14 @@ def test_an_address_that_can_not_be_listened_at_is_said_in_words(deploy: Deploy,
         assert "Traceback" not in refused.printed()
 
 
-def test_a_worker_that_is_told_to_stop_says_so_at_once(deploy: Deploy) -> None:
+def test_a_worker_tells_its_figures_and_says_at_once_that_it_stops(deploy: Deploy) -> None:
     with deploy("worker") as running:
-        worker = running.manage("run_worker")
+        port = free_port()
+        worker = running.manage("run_worker", f"--metrics-port={port}")
         until(lambda: "agent_ready" in worker.printed(), what="the worker")
 
+        told = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        assert "dexorder_turns_in_flight 0.0" in told
         assert worker.stop(within_s=STOPS_WITHIN_S) == 0
         assert worker.printed().count("Stopping ...") == 1
 

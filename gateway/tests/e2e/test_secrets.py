@@ -8,14 +8,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from psycopg import sql
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -25,6 +23,7 @@ from gateway.testing.openid import CLIENT, certified_provider
 from gateway.tests.e2e.clients import Chat, chat, update
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.databases import ACCOUNTS
+from gateway.tests.e2e.leaks import found_in, kept_by, secrets_of
 from gateway.tests.e2e.peers import BotApi, Model
 from gateway.tests.e2e.processes import Deployment, Process, Server, until
 
@@ -38,10 +37,6 @@ PLANTED = {
     "OPENAI_API_KEY": "canary-of-the-model-key",
     "OIDC_CLIENT_SECRET": "known-to-the-gateway-and-the-provider",
 }
-# Model answers, histories and the rest are text; a row as a whole is too.
-ROWS = "SELECT row_number() OVER (), t::text FROM {} t"
-# What a browser keeps is what Django keeps: the session's key is this table's primary key.
-BY_DESIGN = {"django_session"}
 
 
 @dataclass
@@ -69,31 +64,8 @@ class Witness:
 
     def leaks(self) -> list[str]:
         """Where which secret came out."""
-        places = {f"answer {number}": text for number, text in enumerate(self.heard)}
-        found = [
-            f"{name} in {place}"
-            for name, secret in self.secrets.items()
-            for place, text in places.items()
-            if secret in text
-        ]
-        kept = {process.log.name: process.printed() for process in self.running.started} | self._rows()
-        everything = self.secrets | self.credentials
-        return found + [
-            f"{name} in {place}"
-            for name, secret in everything.items()
-            for place, text in kept.items()
-            if secret in text
-        ]
-
-    def _rows(self) -> dict[str, str]:
-        with psycopg.connect(self.running.database_url) as conn:
-            tables = [row[0] for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-            assert {"turns", "audit", "user_licenses", "browser_sessions", "django_session"} <= set(tables)
-            return {
-                table: "\n".join(row[1] for row in conn.execute(sql.SQL(ROWS).format(sql.Identifier(table))))
-                for table in tables
-                if table not in BY_DESIGN
-            }
+        answers = {f"answer {number}": text for number, text in enumerate(self.heard)}
+        return found_in(answers, self.secrets) + found_in(kept_by(self.running), self.secrets | self.credentials)
 
 
 def private_key() -> str:
@@ -117,12 +89,9 @@ def witness(deploy: Deploy, request: pytest.FixtureRequest) -> Iterator[Witness]
     }
     with (
         certified_provider(f"http://127.0.0.1:{port}/signin/callback/", port=at_provider),
-        deploy(request.node.name, **settings) as running,
+        deploy(request.node.name, watched=False, **settings) as running,
     ):
-        password = urlsplit(running.database_url).password
-        assert password
-        body = key.splitlines()[1]
-        yield Witness(running, PLANTED | {"DATABASE_URL": password, "WORKSPACE_SIGNING_KEY": body})
+        yield Witness(running, secrets_of(running))
 
 
 def start(running: Deployment) -> Server:

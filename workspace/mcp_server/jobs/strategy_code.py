@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mcp_server.errors import BadStrategyParams
-from mcp_server.jobs.contract import STRATEGY_FILE, without_paths
+from mcp_server.jobs.contract import STRATEGY_FILE, limit_met, without_paths
 from mcp_server.jobs.weights import Fault, Weights, weights_of
 from mcp_server.strategies.contract import FUNCTION, read_contract, resolve_params
 
@@ -86,13 +86,14 @@ class Strategy:
         """Turns what the user's code raises into a Fault with the user's line."""
         try:
             yield
-        except (MemoryError, PermissionError):
-            # The sandbox's limits, which it names itself.
-            raise
         except Fault as fault:
             fault.line = fault.line or self._contract.answer_line
             raise
-        except BaseException as error:  # noqa: BLE001 - the user's code raises anything, SystemExit too
+        except BaseException as error:
+            # The user's code raises anything, SystemExit too.
+            if limit_met(error):
+                # The sandbox names it.
+                raise
             raise _fault(error, self._lines) from None
 
 

@@ -88,7 +88,7 @@ def _outcome(entry: Entry, channel: Channel, output_bytes: int) -> list[memoryvi
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is ends the job, and the server is told
         if limit := limit_met(error):
-            return _failure(limit, str(error), _line(error))
+            return _failure(limit, without_paths(str(error)), _line(error))
         return _failure("fault", _describe(error))
     if wire.size(answer) > output_bytes + wire.HEAD.size or len(answer[0]) > wire.VALUES_BYTES + wire.HEAD.size:
         return _failure("output", "")

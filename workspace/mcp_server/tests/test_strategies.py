@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -292,6 +293,10 @@ async def test_every_shipped_example_is_valid(client: Client, name: str) -> None
         ("def signals(bars):\n    return bars['clse']", "KeyError", 2),
         ("import no_such_module\ndef signals(bars): return 0", "ModuleNotFoundError", 1),
         ("def signals(bars):\n    return open('/etc/passwd').read()", "Forbidden", None),
+        ("import threading\ndef signals(bars):\n    threading.Thread(target=print).start()", "Forbidden", None),
+        ("import urllib.request as web\ndef signals(bars):\n    web.urlopen('http://192.0.2.1')", "Forbidden", None),
+        ("import tempfile\ndef signals(bars):\n    tempfile.mkstemp(dir='/var/tmp')", "Forbidden", None),
+        ("def signals(bars):\n    open('big', 'wb').truncate(10**10)", "OutputTooLarge", None),
         ("def signals(bars):\n    import os\n    os._exit(0)", "JobDied", None),
         ("SYMBOLS = ['NOPE']\ndef signals(bars): return 0", "UnknownSymbol", None),
     ],
@@ -303,7 +308,7 @@ async def test_each_problem_of_a_source_is_named_with_its_line(
 
     assert not found["valid"]
     assert [(problem["name"], problem["line"]) for problem in found["problems"]] == [(name, line)]
-    assert "/work" not in found["problems"][0]["message"]
+    assert not re.search(r"/(work|tmp|etc|var)\b", found["problems"][0]["message"])
 
 
 async def test_a_strategy_that_never_trades_is_noted(client: Client) -> None:
