@@ -5,9 +5,9 @@
 Each user sends one message after another, each answered with 50 tokens, in a burst and then 20 ms apart: through WebSocket,
 PostgreSQL (fsync on), agent and journal, with the context read from one stub MCP server and the turn stored there. The
 contender (`fastify/`) passes a model's stream on, plainly and by its agent. Gateway and contender take turns on the same
-core, against the same stubs. The aim is the contender's own figure in the same run. Exits 1 past a bound, so that a machine's mood
-decides nothing: twice the aim, or twice what the contender took where the aim was set (11 and 42 ms), whichever is more. Exits 3
-when the contender can't be run: then the gateway's own figures are printed, and nothing is judged.
+core, against the same stubs. The aim is the contender's own figure in the same run. Exits 1 past a bound, so that a machine's
+mood decides nothing: twice the aim, or twice what the contender took where the aim was set (11 and 42 ms), whichever is more.
+Exits 3 when the contender can't be run: then the gateway's own figures are printed, and nothing is judged.
 """
 
 import argparse
