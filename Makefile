@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-webhook demo-providers valkey clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,10 @@ bench-admin: ## fill a throwaway database with a million users and print the tim
 bench-model: ## print the processor time of a streamed answer of 50 tokens, in a burst and 20 ms apart; ARGS="--profile"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.model_stream $(ARGS)
+
+bench-webhook: ## print how fast 200 webhooks a second are acknowledged; ARGS="--rate 100"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.webhook $(ARGS)
 
 demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
 	$(BOOTSTRAP) test
