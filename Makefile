@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words bench-webhook
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,10 @@ bench-chat: ## print what a whole turn costs beside Fastify and LangChain.js, an
 bench-sockets: ## print the gaps between tokens of 500 users at once, and the memory of 2,000 idle sockets
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.sockets $(ARGS)
+
+bench-webhook: ## print how fast 200 webhooks a second are acknowledged; ARGS="--rate 100"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.webhook $(ARGS)
 
 demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
 	$(BOOTSTRAP) test
