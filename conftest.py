@@ -1,5 +1,6 @@
 """Fixtures that every app's tests share: the named users, a real Valkey, the async pool."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.conf import settings as django_settings
 from django.db import connections
 from django.test import TransactionTestCase
 from django.utils import timezone
@@ -17,6 +21,12 @@ for _profile, _examples in (("suite", 100), ("soak", 10_000)):
         _profile, deadline=None, max_examples=_examples, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
 hypothesis.settings.load_profile("suite")
+
+
+def pytest_configure() -> None:
+    """Let a password be hashed once: in production that takes half a second, so that guessing does."""
+    django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 
 DEMO_TIERS = {"demo-free": "free", "demo-pro": "pro", "demo-enterprise": "enterprise"}
 
@@ -58,9 +68,21 @@ async def pool(transactional_db: None) -> AsyncIterator[None]:
     await sync_to_async(connections.close_all)()
 
 
+@pytest.fixture(scope="session")
+def issuer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the development issuer keeps in DATA_DIR: a key, which takes up to 0.2 s to make."""
+    folder = tmp_path_factory.mktemp("issuer")
+    pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(pem)
+    return folder
+
+
 @pytest.fixture
-def data_dir(tmp_path: Path, settings: object) -> Path:
-    """A DATA_DIR of the test's own."""
+def data_dir(tmp_path: Path, issuer_folder: Path, settings: object) -> Path:
+    """A DATA_DIR of the test's own; the development issuer has worked there before."""
+    shutil.copytree(issuer_folder, tmp_path / "issuer")
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
     return tmp_path
 

@@ -37,16 +37,11 @@ async def lock_conversation(conn: Connection, *, user_id: str, conversation: str
     The lock gives the messages of a conversation one order. Raises Refused `not_found` for another's or a missing one.
     """
     if conversation in {None, "", MAIN}:
-        await _ensure_main(conn, user_id)
-        cursor = await conn.execute(
-            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
-        )
-    else:
-        _check(conversation)
-        cursor = await conn.execute(
-            "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE",
-            (user_id, conversation),
-        )
+        return await _lock_main(conn, user_id)
+    _check(conversation)
+    cursor = await conn.execute(
+        "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE", (user_id, conversation)
+    )
     row = await cursor.fetchone()
     if row is None:
         raise _missing()
@@ -97,11 +92,17 @@ async def get_conversation(user_id: str, conversation: str) -> ConversationItem:
 async def create_conversation(user_id: str, *, title: str = "") -> ConversationItem:
     """A new conversation beside the main one. Raises Refused `too_many` for a user who has 1,000."""
     async with connection() as conn:
-        cursor = await conn.execute("SELECT count(*) FROM conversations WHERE user_id = %s", (user_id,))
-        row = await cursor.fetchone()
+        return await create_conversation_on(conn, user_id, title=title)
+
+
+async def create_conversation_on(conn: Connection, user_id: str, *, title: str = "") -> ConversationItem:
+    """The same on the caller's connection."""
+    cursor = await conn.execute("SELECT count(*) FROM conversations WHERE user_id = %s", (user_id,))
+    row = await cursor.fetchone()
     if row is not None and row[0] >= MOST_CONVERSATIONS:
         raise Refused("too_many", f"You have {MOST_CONVERSATIONS:,} conversations. Delete some first.")
-    return await _one(
+    return await _one_on(
+        conn,
         f"INSERT INTO conversations (id, user_id, alias, title, model) VALUES (%s, %s, '', %s, '') RETURNING {_COLUMNS}",
         (new_id(), user_id, _clean(title)),
     )
@@ -151,6 +152,19 @@ async def _resolved(user_id: str, conversation: str) -> str:
     return conversation
 
 
+async def _lock_main(conn: Connection, user_id: str) -> str:
+    """The main conversation, locked; it is made for a user's first message only."""
+    for make in (False, True):
+        if make:
+            await _ensure_main(conn, user_id)
+        cursor = await conn.execute(
+            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
+        )
+        if row := await cursor.fetchone():
+            return str(row[0])
+    raise _missing()
+
+
 async def _ensure_main(conn: Connection, user_id: str) -> None:
     await conn.execute(
         "INSERT INTO conversations (id, user_id, alias, title, model) VALUES (%s, %s, 'main', '', '')"
@@ -160,7 +174,12 @@ async def _ensure_main(conn: Connection, user_id: str) -> None:
 
 
 async def _one(statement: LiteralString, parameters: tuple[str, ...]) -> ConversationItem:
-    async with connection() as conn, conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
+    async with connection() as conn:
+        return await _one_on(conn, statement, parameters)
+
+
+async def _one_on(conn: Connection, statement: LiteralString, parameters: tuple[str, ...]) -> ConversationItem:
+    async with conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
         await cursor.execute(statement, parameters)
         found = await cursor.fetchone()
     if found is None:

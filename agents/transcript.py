@@ -133,7 +133,8 @@ def _message(stored_message: JSON) -> AnyMessage:
             for call in stored_message.get("tool_calls") or ()
         ]
         return AIMessage(content, tool_calls=calls)
-    return HumanMessage(content)
+    names = ", ".join(map(str, stored_message.get("attachments") or ()))
+    return HumanMessage(f"{content}\n\n[Attached: {names}]" if names else content)
 
 
 def _turns(stored: Sequence[JSON]) -> list[list[JSON]]:

@@ -36,7 +36,8 @@ async def _chats(conn: Connection, row: OutboxRow) -> list[tuple[Channel, Target
     chats: list[tuple[Channel, Target]] = []
     own = channel_that_is_on(row.channel)
     if own is not None:
-        chats.append((own, row.reply_to))
+        # What is decided is the user's own affair, also when the turn was asked where others read along.
+        chats.append((own, own.private(row.reply_to)))
     known = {(channel.name, channel.account_of(target)) for channel, target in chats}
     cursor = await conn.execute(
         "SELECT channel_type, channel_user_id FROM user_channel_links WHERE user_id = %s ORDER BY created_at, id",
@@ -65,7 +66,10 @@ async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Targe
             (token, row.user_id, channel.name, account, kind, subject, Jsonb(choice), row.payload.get("digest", "")),
         )
         made.append(Button(label, token))
-    text = words.approval(row.payload) if kind == "approval" else words.question(row.payload, with_buttons=bool(made))
+    if kind == "approval":
+        text = words.approval(row.payload, slash=channel.slash)
+    else:
+        text = words.question(row.payload, with_buttons=bool(made), slash=channel.slash)
     return Letter(
         origin=f"{kind}:{subject}:{channel.name}:{account}",
         channel=channel.name,

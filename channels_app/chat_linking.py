@@ -16,18 +16,18 @@ from gateway.db import Connection, connection
 
 HOW_TO_LINK = (
     "I don't know you yet: this {label} account is linked to no Dexorder user. Open your account page{page}, choose "
-    "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
+    "*Link {label}*, and send me the code that it shows: `{slash}link CODE`.\n\n"
     "The number of this account is `{sender}`; whoever runs this gateway can link it, too."
 )
 ANSWERS = {
     Redemption.PENDING: (
         "Nearly done: confirm on your account page{page} that this account is yours. It is linked once you have, within "
-        "{minutes} minutes. If you did not ask for this, send /unlink."
+        "{minutes} minutes. If you did not ask for this, send {slash}unlink."
     ),
     Redemption.ALREADY: "This {label} account is linked to your Dexorder user already.",
     Redemption.TAKEN: (
-        "This {label} account speaks for another Dexorder user, so it was not linked. To change that, send /unlink first and "
-        "then use a new code."
+        "This {label} account speaks for another Dexorder user, so it was not linked. To change that, send {slash}unlink first "
+        "and then use a new code."
     ),
     Redemption.INVALID: (
         "That code can't be used: it is wrong, was used before, or is older than {minutes} minutes. Get a new one on your "
@@ -36,15 +36,15 @@ ANSWERS = {
     Redemption.BLOCKED: "Too many tries. Wait {window} minutes, then use a new code.",
 }
 LINKED_ALREADY = (
-    "This {label} account is linked to the Dexorder user `{user}`. /unlink ends that. Others are linked on your account "
+    "This {label} account is linked to the Dexorder user `{user}`. {slash}unlink ends that. Others are linked on your account "
     "page{page}."
 )
 UNLINKED = (
     "Unlinked. This {label} account speaks for no Dexorder user any more, and what was on its way to it is dropped. "
-    "/link says how to link it again."
+    "{slash}link says how to link it again."
 )
 WITHDRAWN = "Withdrawn: this {label} account will not be linked."
-NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
+NOT_LINKED = "This {label} account is linked to no Dexorder user. {slash}link says how to link it."
 # Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
 _BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")
 
@@ -87,7 +87,7 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
         channel=channel.name,
         account=inbound.sender,
         name=inbound.name,
-        reply_to=inbound.target,
+        reply_to=channel.private(inbound.target),
         address=inbound.address,
     )
     async with connection() as conn, conn.transaction():
@@ -96,8 +96,10 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
         reader = (user_id or "") if outcome != "unlinked" else ""
         origin = f"{channel.name}:{inbound.external_id}"
         words = in_words(channel, text, sender=inbound.sender, user=user_id or "")
-        if words:
-            await put(conn, [text_letter(channel, words, target=inbound.target, origin=origin, user_id=reader)])
+        if not words:
+            return "link_unanswered"
+        target = channel.private(inbound.target)
+        await put(conn, [text_letter(channel, words, target=target, origin=origin, user_id=reader)])
     return outcome
 
 
@@ -106,6 +108,7 @@ def in_words(channel: Channel, text: str, *, sender: str, user: str = "") -> str
     page = account_page()
     return text.format(
         label=channel.label,
+        slash=channel.slash,
         sender=sender,
         user=user,
         page=f" ({page})" if page else "",

@@ -27,3 +27,17 @@ class ChatClosed(DeliveryError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause, permanent=True)
+
+
+class NotEditable(DeliveryError):
+    """The message to edit is gone, or can't be edited any more: the text may be sent as a new one."""
+
+    def __init__(self, cause: str = "not_editable") -> None:
+        super().__init__(cause, permanent=True)
+
+
+class TooLarge(DeliveryError):
+    """What the platform answered with is larger than was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("too_large", permanent=True)

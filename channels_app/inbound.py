@@ -9,7 +9,7 @@ from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
 from agents.errors import Refused
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, warmup
+from channels_app import chat_linking, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
@@ -40,21 +40,32 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
+    if inbound.files:
+        return "accepted" if await inbox.keep(channel.name, inbound, user_id=user_id) else "duplicate"
     if inbound.content is None:
         await _say(channel, inbound, TEXT_ONLY, user_id=user_id)
         return "unreadable"
-    message = IncomingMessage(
-        user_id=user_id,
-        channel=channel.name,
-        external_id=inbound.external_id,
-        content=inbound.content,
-        reply_to=inbound.target,
-    )
+    return await accept(channel, inbound, inbound.content, user_id=user_id)
+
+
+async def accept(
+    channel: Channel, inbound: Inbound, content: str, *, user_id: str, attachments: tuple[str, ...] = ()
+) -> str:
+    """A linked account's message becomes a turn, or a sentence that says why not; which, in a word. Raises as `receive`."""
     try:
+        message = IncomingMessage(
+            user_id=user_id,
+            channel=channel.name,
+            external_id=inbound.external_id,
+            content=content,
+            conversation=await threads.conversation_of(channel.name, inbound.thread, user_id=user_id),
+            attachments=attachments,
+            reply_to=inbound.target,
+        )
         accepted = await accept_message(message)
     except Refused as refusal:
-        await _refuse(channel, inbound, refusal, user_id=user_id)
-        return "refused"
+        told = await _refuse(channel, inbound, refusal, user_id=user_id)
+        return "refused" if told else "refused_again"
     if accepted.duplicate:
         return "duplicate"
     _begin_workspace(user_id)
@@ -66,11 +77,11 @@ async def _say(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -
         await put(conn, [_letter(channel, inbound, text, user_id=user_id)])
 
 
-async def _refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_id: str) -> None:
-    """Say why a message is refused; of a limit a chat is told once until it resets, as it was told then."""
+async def _refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_id: str) -> bool:
+    """Say why a message is refused; of a limit a chat is told once until it resets, as it was told then. Whether it was said."""
     if refusal.code not in LIMITS:
         await _say(channel, inbound, refusal.message, user_id=user_id)
-        return
+        return True
     letter = _letter(channel, inbound, refusal.message, user_id=user_id)
     silence_s = min(max(refusal.retry_after_s or 0, LEAST_SILENCE_S), MOST_SILENCE_S)
     async with connection() as conn, conn.transaction():
@@ -81,16 +92,16 @@ async def _refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_
         )
         if cursor.rowcount:
             await put(conn, [letter])
+    return cursor.rowcount > 0
 
 
 def _letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> Letter:
     origin = f"{channel.name}:{inbound.external_id}"
-    return text_letter(channel, text, target=inbound.target, origin=origin, user_id=user_id)
+    return text_letter(channel, text, target=channel.private(inbound.target), origin=origin, user_id=user_id)
 
 
 async def _hint(channel: Channel, inbound: Inbound) -> bool:
     """Tell an account that is linked to nobody how to be; once an hour, whatever it sends."""
-    origin = f"{channel.name}:{inbound.external_id}"
     text = chat_linking.in_words(channel, chat_linking.HOW_TO_LINK, sender=inbound.sender)
     async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
@@ -101,7 +112,7 @@ async def _hint(channel: Channel, inbound: Inbound) -> bool:
         )
         if cursor.rowcount == 0:
             return False
-        await put(conn, [text_letter(channel, text, target=inbound.target, origin=origin)])
+        await put(conn, [_letter(channel, inbound, text, user_id="")])
     return True
 
 

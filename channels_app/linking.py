@@ -18,13 +18,13 @@ from channels_app.deliveries.rows import put
 from gateway.db import Connection, connection
 
 LINKED = (
-    "Linked. This {label} account speaks for the Dexorder user `{user}` from now on: ask me something, or send /help. "
-    "/unlink ends it."
+    "Linked. This {label} account speaks for the Dexorder user `{user}` from now on: ask me something, or send {slash}help. "
+    "{slash}unlink ends it."
 )
 REJECTED = "The request to link this {label} account was rejected. Nothing is linked."
 TAKEN = (
     "This {label} account speaks for another Dexorder user by now, so it was not linked to the one that was asked. To change "
-    "that, send /unlink first and then use a new code."
+    "that, send {slash}unlink first and then use a new code."
 )
 TAKEN_ON_PAGE = "That {label} account is linked to another Dexorder user. It has to be unlinked there first."
 
@@ -127,7 +127,7 @@ async def _tell(conn: Connection, request: str, decided: Decided, *, text: str, 
     channel = channels().get(by.channel)
     if channel is None:
         return
-    words = text.format(label=channel.label, user=user_id)
+    words = text.format(label=channel.label, user=user_id, slash=channel.slash)
     reader = user_id if decided.linked else ""
     await put(conn, [text_letter(channel, words, target=by.reply_to, origin=f"link:{request}", user_id=reader)])
 

@@ -132,3 +132,42 @@ class ToldLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chat} {self.code}"
+
+
+class ChatThread(models.Model):
+    """A thread of a chat platform, and the conversation that a user has in it."""
+
+    channel = models.TextField()
+    thread = models.TextField(help_text="the platform's own key of the thread")
+    user_id = models.TextField()
+    conversation = models.UUIDField(db_column="conversation_id")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "chat_threads"
+        constraints = [models.UniqueConstraint(fields=["channel", "thread", "user_id"], name="chat_thread_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.thread}"
+
+
+class ChatInbox(models.Model):
+    """A message with files that are still to be fetched from its platform; what is taken stays, without its words."""
+
+    id = models.BigAutoField(primary_key=True)
+    channel = models.TextField()
+    external_id = models.TextField()
+    user_id = models.TextField()
+    message = models.JSONField(null=True, help_text="the message as channels.Inbound; none once it is taken")
+    attempts = models.PositiveIntegerField(db_default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    run_after = models.DateTimeField(db_default=Now())
+    holder = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "chat_inbox"
+        constraints = [models.UniqueConstraint(fields=["channel", "external_id"], name="chat_inbox_once")]
+        indexes = [models.Index(fields=["id"], condition=models.Q(message__isnull=False), name="chat_inbox_open")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.external_id}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,9 @@ class TestApi:
         assert browser.get("/who", headers={"Authorization": "Bearer x"}).status_code == 401
 
 
-def test_the_key_is_readable_by_its_owner_only(client: Client, data_dir: Path) -> None:
+def test_a_key_that_is_made_is_readable_by_its_owner_only(client: Client, data_dir: Path) -> None:
+    shutil.rmtree(data_dir / "issuer")
+
     assert json.loads(client.get("/.well-known/jwks.json").content)["keys"][0]["alg"] == "RS256"
 
     assert (data_dir / "issuer" / "key.pem").stat().st_mode & 0o777 == 0o600

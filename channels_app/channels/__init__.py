@@ -7,21 +7,32 @@ from typing import Any, Protocol, runtime_checkable
 
 from django.core.exceptions import ImproperlyConfigured
 
+from channels_app.errors import DeliveryError
 from gateway.plugins import load_folder
 
 # A platform's own address of a chat and of the message that is answered, as JSON.
 Target = dict[str, Any]
-# One message in the platform's own form, as JSON: what `compose` made and `send` understands.
+# One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
+# something that was asked in between, and is no first answer any more.
 Part = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that somebody sent: its name, and where the platform has it, in the platform's own words."""
+
+    name: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
-    """What somebody wrote in a chat; `content` None is something other than text.
+    """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
-    sender's network address, where the platform tells it.
+    sender's network address, where the platform tells it. A `thread` of the platform's (its key there) is a conversation of
+    its own; "" is the user's main one.
     """
 
     external_id: str
@@ -30,6 +41,8 @@ class Inbound:
     target: Target
     name: str = ""
     address: str = ""
+    thread: str = ""
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +67,29 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A request that is none of our business; `kind` says in a word what it was."""
+    """A request that is none of our business; `kind` says in a word what it was, `reply` what the platform is answered."""
 
     kind: str
+    reply: dict[str, Any] | None = None
+
+
+Update = Inbound | Press | Ignored
 
 
 @runtime_checkable
 class Channel(Protocol):
     """A platform. `name` is its path, its links' `channel_type` and its turns' `channel`; `label` its name for people.
 
-    Settings are read when used. A channel without settings is off.
+    Settings are read when used. A channel without settings is off. What has a body here is right for most platforms; a
+    channel is a subclass, and writes the rest.
     """
 
     name: str
     label: str
+    # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
+    forms: bool = False
+    # What commands begin with, where a slash is the platform's own.
+    slash: str = "/"
 
     def faults(self) -> list[str]:
         """What is wrong or half done in its settings; the gateway does not start with any."""
@@ -81,8 +103,15 @@ class Channel(Protocol):
     def signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the body is the platform's own; for platforms that sign."""
 
-    def parse(self, update: Any) -> Inbound | Press | Ignored:
+    def parse(self, update: Any) -> Update:
         """What a request's JSON says. Raises BadUpdate."""
+
+    def reply(self, found: Inbound | Press, outcome: str) -> dict[str, Any] | None:  # noqa: ARG002 - an empty answer
+        """What the request is answered with once it is stored, as JSON; None for an empty answer.
+
+        `outcome` is the word of inbound.receive or presses.receive for what became of it.
+        """
+        return None
 
     def chat_of(self, target: Target) -> str:
         """Which messages must leave one after another, and share a pause."""
@@ -93,17 +122,32 @@ class Channel(Protocol):
     def target_of(self, account: str) -> Target:
         """The chat with an account to which nobody has written just now."""
 
+    def private(self, target: Target) -> Target:
+        """Where its account alone reads what is said; the same target where others never read along."""
+        return target
+
     def is_account(self, account: str) -> bool:
         """Whether a text has the form of an account's id, as in a channel link."""
 
-    def deep_link(self, token: str) -> str | None:
+    def deep_link(self, token: str) -> str | None:  # noqa: ARG002 - there is none
         """An address that opens the chat and lets the user send `/start <token>` with one touch; None where there is none."""
+        return None
 
-    def pace_s(self, target: Target) -> float:
+    def pace_s(self, target: Target) -> float:  # noqa: ARG002 - what most platforms bear, in whatever chat
         """How long a chat rests between two messages, in seconds."""
+        return 1.0
+
+    def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
+        """How often an answer may be shown while it is written, by editing its first message; None = only once it is whole."""
+        return None
 
     def compose(self, markdown: str) -> list[Part]:
         """A text as messages, in order; none for a blank one."""
+
+    def preview(self, markdown: str) -> Part | None:
+        """The beginning of a text that is still being written, as one message; None while there is nothing to show."""
+        parts = self.compose(markdown)
+        return parts[0] if parts else None
 
     def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
         """The same with buttons under the last message. Where there are none, the text alone: it says what to type."""
@@ -112,13 +156,22 @@ class Channel(Protocol):
         """Show one message, and return the platform's own id of it. Raises DeliveryError."""
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
-        """Show a message in place of an earlier one, whose buttons go; as a new one where that can't be. As `send` else."""
+        """Show a message in place of an earlier one, whose buttons go; as `send` else.
 
-    async def acknowledge(self, press: Press, text: str) -> None:
+        Raises NotEditable when that can't be, or can't be any more, and DeliveryError.
+        """
+
+    async def fetch(self, file: File, *, most_bytes: int) -> bytes:  # noqa: ARG002 - whatever it is
+        """A file that somebody sent. Raises DeliveryError, and of it TooLarge."""
+        raise DeliveryError("no_files", permanent=True)
+
+    async def acknowledge(self, press: Press, text: str) -> None:  # noqa: ARG002 - the message itself tells of it
         """Tell whoever pressed a button what came of it, in a short text that passes. Raises DeliveryError."""
+        return
 
     async def close(self) -> None:
         """Close the running loop's connections to the platform."""
+        return
 
 
 @cache

@@ -9,7 +9,7 @@ from django.conf import settings
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
 
-from channels_app.channels import Button, Ignored, Inbound, Part, Press, Target
+from channels_app.channels import Button, Channel, Part, Press, Target, Update
 from channels_app.channels._telegram import api, messages
 from channels_app.channels._telegram.updates import parse_update
 
@@ -28,7 +28,7 @@ GROUP_PACE_S = 3.1
 BUTTONS_IN_A_ROW = 2
 
 
-class Telegram:
+class Telegram(Channel):
     """The channel; see Channel."""
 
     name = "telegram"
@@ -62,7 +62,7 @@ class Telegram:
         """The header says enough."""
         return self.admits(headers)
 
-    def parse(self, update: Any) -> Inbound | Press | Ignored:
+    def parse(self, update: Any) -> Update:
         """A private message, or a button that was pressed there; the bot's id is the first part of its token."""
         return parse_update(update, bot_id=settings.TELEGRAM_BOT_TOKEN.partition(":")[0])
 
@@ -109,11 +109,9 @@ class Telegram:
             return await self._send(target, part, html=False)
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
-        """editMessageText, likewise; a message that is gone, or too old to be edited, is sent anew."""
+        """editMessageText, likewise."""
         try:
             return await self._edit(target, part, message=message, html=True)
-        except api.NotEditable:
-            return await self.send(part, target)
         except api.BadMarkup:
             return await self._edit(target, part, message=message, html=False)
 

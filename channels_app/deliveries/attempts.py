@@ -4,9 +4,10 @@ import random
 
 import structlog
 
-from channels_app.channels import channel_that_is_on
-from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim, Outcome
-from channels_app.errors import ChatClosed, DeliveryError
+from channels_app.channels import Channel, channel_that_is_on
+from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim
+from channels_app.deliveries.settling import Outcome
+from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.models import DeliveryState
 
 LONGEST_WAIT_S = 300.0
@@ -24,16 +25,27 @@ async def attempt(claim: Claim) -> Outcome:
     if channel is None:
         return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=backoff_s(claim.attempts))
     try:
-        if claim.edits_message:
-            receipt = await channel.edit(claim.body, claim.target, message=claim.edits_message)
-        else:
-            receipt = await channel.send(claim.body, claim.target)
+        receipt = await _show(channel, claim)
     except DeliveryError as error:
         return _outcome_of(error, claim)
     except Exception as error:  # a fault of ours may come before or after the first byte
         log.exception("delivery_crashed", delivery=claim.id, channel=claim.channel)
         return Outcome(DeliveryState.AMBIGUOUS, error=f"fault ({type(error).__name__})")
     return Outcome(DeliveryState.SENT, receipt=receipt, pause_s=channel.pace_s(claim.target))
+
+
+async def _show(channel: Channel, claim: Claim) -> str:
+    if not claim.edits_message:
+        return await channel.send(claim.body, claim.target)
+    try:
+        return await channel.edit(claim.body, claim.target, message=claim.edits_message)
+    except NotEditable:
+        return await channel.send(claim.body, claim.target)
+    except DeliveryError as error:
+        if not error.ambiguous:
+            raise
+        # The same text in the same message, once more, changes nothing that was not to be changed.
+        raise DeliveryError(error.cause) from error
 
 
 def unwritable(outcome: Outcome) -> Outcome:

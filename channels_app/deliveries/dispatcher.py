@@ -12,7 +12,9 @@ from channels_app.channels import channels
 from channels_app.deliveries import rows, sweeping
 from channels_app.deliveries.attempts import attempt, unwritable
 from channels_app.deliveries.intake import take_outbox
-from channels_app.deliveries.rows import Claim, Outcome
+from channels_app.deliveries.previews import PREVIEW, TICK_S, Previews
+from channels_app.deliveries.rows import Claim
+from channels_app.deliveries.settling import Outcome, settle
 from channels_app.models import DeliveryState
 from gateway.ending import end
 from gateway.services import Services
@@ -38,6 +40,7 @@ class Dispatcher:
         self._services = services
         self._sends: dict[asyncio.Task[None], int] = {}
         self._strays: dict[int, int] = {}
+        self._previews = Previews(services.lease.id)
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._outbox = services.wakeups.on("outbox")
         self._waiting = services.wakeups.on("deliveries")
@@ -48,6 +51,7 @@ class Dispatcher:
             async with asyncio.TaskGroup() as loops:
                 helpers = [
                     loops.create_task(self._take_outbox()),
+                    loops.create_task(_every(TICK_S, self._previews.look)),
                     loops.create_task(_every(SWEEP_EVERY_S, _settle_the_lost)),
                     loops.create_task(_every(SWEEP_EVERY_S, self._disown_strays)),
                     loops.create_task(_every(TIDY_EVERY_S, sweeping.tidy)),
@@ -94,10 +98,10 @@ class Dispatcher:
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> int:
         try:
-            return await self._insist(lambda: rows.settle(claim, outcome))
+            return await self._insist(lambda: settle(claim, outcome))
         except (psycopg.DataError, UnicodeError) as error:
             log.warning("delivery_outcome_unwritable", delivery=claim.id, error=type(error).__name__)
-            return await self._insist(lambda: rows.settle(claim, unwritable(outcome)))
+            return await self._insist(lambda: settle(claim, unwritable(outcome)))
 
     async def _insist(self, step: Callable[[], Awaitable[int]]) -> int:
         """Write to the database even if it is away for a while: a row that stays open would hold up its chat.
@@ -145,6 +149,9 @@ class Dispatcher:
 
 def _record(claim: Claim, outcome: Outcome, *, settled: int) -> None:
     metrics.deliveries.labels(channel=claim.channel, outcome=_name_of(outcome)).inc(settled)
+    if claim.kind == PREVIEW and outcome.state == DeliveryState.SENT:
+        # One a second and answer; its end has a line of its own.
+        return
     if outcome.state == DeliveryState.SENT:
         waited = datetime.now(UTC) - claim.created_at
         metrics.delivery_time.labels(channel=claim.channel).observe(waited.total_seconds())

@@ -8,10 +8,13 @@ import structlog
 from agents import outbox
 from channels_app import asking
 from channels_app.channels import Channel, Target, channels
+from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, origin_of, put, put_unusable
 from gateway.db import Connection
 
 BATCH = 10
+# The kind of those whose receipt the agent waits for.
+ALERT = "alert"
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
 
@@ -33,7 +36,8 @@ async def take_outbox() -> int:
                 await put_unusable(conn, row, error=known)
             else:
                 letters += known
-        await put(conn, letters)
+        await put(conn, [await in_place_of_preview(conn, letter) for letter in letters])
+        await end_previews(conn, letters)
     return len(rows)
 
 
@@ -77,14 +81,16 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
         return []
     try:
         channel = channels()[row.channel]
+        # An alert answers nothing that was said there, and is nobody else's business.
+        target = channel.private(row.reply_to) if row.kind == ALERT else row.reply_to
         letter = Letter(
             origin=origin_of(row),
             channel=row.channel,
-            chat=channel.chat_of(row.reply_to),
-            target=row.reply_to,
+            chat=channel.chat_of(target),
+            target=target,
             kind=row.kind,
             parts=channel.compose(words_of(row)),
-            account=channel.account_of(row.reply_to),
+            account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
         )

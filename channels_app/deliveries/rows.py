@@ -16,15 +16,11 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from agents.outbox import OutboxRow
-from agents.schedules.rows import note_delivered
 from channels_app.channels import Part, Target
-from channels_app.models import DeliveryState
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
 MAX_AGE_HOURS = 24
-# The kind of those whose receipt the agent waits for.
-ALERT = "alert"
 
 # Why a row of deliveries `d` must not be sent any more; '' = it may be.
 OBSTACLE: LiteralString = """
@@ -52,28 +48,11 @@ _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
     FROM chat_lanes l
     WHERE l.key = d.lane_id AND d.lane_id = %(lane)s AND {_HEAD}
-    RETURNING d.id, d.turn_id::text AS turn, d.kind, d.channel, d.target, d.body, d.fence, d.attempts, d.created_at,
+    RETURNING d.id, d.turn_id::text AS turn, d.user_id, d.account, d.kind, d.channel, d.target, d.body, d.fence, d.attempts,
+        d.created_at,
         {OBSTACLE} AS obstacle, COALESCE((
             SELECT e.receipt FROM deliveries e WHERE d.edits <> '' AND e.origin = d.edits ORDER BY e.part DESC LIMIT 1
         ), '') AS edits_message
-"""
-# The lane first, then its rows: in this order everywhere, or two transactions would wait for each other.
-_SETTLE = """
-    WITH lane AS (
-        SELECT key FROM chat_lanes WHERE key = (SELECT lane_id FROM deliveries WHERE id = %(id)s) FOR NO KEY UPDATE),
-    settled AS (
-        UPDATE deliveries SET state = %(state)s, holder = NULL, receipt = %(receipt)s, error = %(error)s,
-            run_after = clock_timestamp() + %(wait)s * interval '1 second',
-            body = CASE WHEN %(state)s = 'pending' THEN body END,
-            settled_at = CASE WHEN %(state)s <> 'pending' THEN clock_timestamp() END
-        FROM lane WHERE id = %(id)s AND fence = %(fence)s AND state IN ('pending', 'sending') RETURNING lane_id),
-    closed AS (
-        UPDATE deliveries r SET state = 'failed', holder = NULL, body = NULL, error = %(error)s, settled_at = clock_timestamp()
-        FROM settled WHERE %(closes)s AND r.lane_id = settled.lane_id AND r.state = 'pending' AND r.id <> %(id)s RETURNING 1),
-    paused AS (
-        UPDATE chat_lanes SET not_before = GREATEST(not_before, clock_timestamp() + %(pause)s * interval '1 second')
-        FROM settled WHERE key = settled.lane_id RETURNING 1)
-    SELECT (SELECT count(*) FROM settled) + (SELECT count(*) FROM closed)
 """
 
 
@@ -82,7 +61,7 @@ class Letter:
     """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once.
 
     With a `user_id` it is said only as long as `account` is linked to that user. `edits` is the origin of an earlier letter,
-    in the place of whose last message it is said.
+    whose last message its first one replaces.
     """
 
     origin: str
@@ -108,6 +87,8 @@ class Claim:
 
     id: int
     turn: str | None
+    user_id: str
+    account: str
     kind: str
     channel: str
     target: Target
@@ -119,24 +100,9 @@ class Claim:
     edits_message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an attempt. `wait_s` holds back this message, `pause_s` all that follow in the chat as well.
-
-    `closes`: the chat takes nothing more, so that what waits for it fails with it.
-    """
-
-    state: DeliveryState
-    receipt: str = ""
-    error: str = ""
-    wait_s: float = 0
-    pause_s: float = 0
-    closes: bool = False
-
-
 async def put(conn: Connection, letters: list[Letter]) -> None:
     """Write the intents in the caller's transaction; what was told before is passed over."""
-    await _lock_lanes(conn, {letter.lane for letter in letters})
+    await lock_lanes(conn, {letter.lane for letter in letters})
     for letter in letters:
         for part, body in enumerate(letter.parts):
             await conn.execute(
@@ -144,8 +110,8 @@ async def put(conn: Connection, letters: list[Letter]) -> None:
                 " edits) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
                 (
                     letter.origin, part, letter.turn, letter.user_id, letter.account, letter.channel, letter.lane,
-                    Jsonb(letter.target), letter.kind, Jsonb(body), _digest(body),
-                    letter.edits,
+                    Jsonb(letter.target), letter.kind, Jsonb(body), digest_of(body),
+                    letter.edits if part == 0 else "",
                 ),
             )  # fmt: skip
     await notify(conn, "deliveries")
@@ -159,7 +125,7 @@ async def put_unusable(conn: Connection, row: OutboxRow, *, error: str) -> None:
         " VALUES (%s, 0, %s, %s, %s, %s, %s, %s, %s, %s, 'failed', clock_timestamp()) ON CONFLICT (origin, part) DO NOTHING",
         (
             origin_of(row), row.turn, row.user_id, row.channel, f"{row.channel}:?", Jsonb(row.reply_to), row.kind,
-            _digest(row.payload), error,
+            digest_of(row.payload), error,
         ),
     )  # fmt: skip
 
@@ -169,7 +135,7 @@ def origin_of(row: OutboxRow) -> str:
     return f"outbox:{row.id}"
 
 
-async def _lock_lanes(conn: Connection, lanes: set[str]) -> None:
+async def lock_lanes(conn: Connection, lanes: set[str]) -> None:
     """Hold the lanes until the transaction ends, so that no message comes between two parts of another."""
     # In one order everywhere, so that no two transactions wait for each other. What is touched now, `tidy` leaves alone.
     for lane in sorted(lanes):
@@ -206,22 +172,6 @@ async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
     return cursor.rowcount == 1
 
 
-async def settle(claim: Claim, outcome: Outcome) -> int:
-    """Write what became of the attempt; how many messages that settles, 0 when another process has settled it meanwhile."""
-    async with connection() as conn, conn.transaction():
-        cursor = await conn.execute(
-            _SETTLE,
-            {
-                "state": outcome.state.value, "receipt": outcome.receipt, "error": outcome.error, "wait": outcome.wait_s,
-                "pause": outcome.pause_s, "closes": outcome.closes, "id": claim.id, "fence": claim.fence,
-            },
-        )  # fmt: skip
-        row = await cursor.fetchone()
-        settled = 0 if row is None else int(row[0])
-        if settled and claim.turn is not None and claim.kind == ALERT and outcome.state == DeliveryState.SENT:
-            await note_delivered(conn, claim.turn, receipt=outcome.receipt)
-    return settled
-
-
-def _digest(body: dict[str, Any]) -> str:
+def digest_of(body: dict[str, Any]) -> str:
+    """SHA-256 (hex) of a message, for audit."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

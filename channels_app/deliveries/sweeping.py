@@ -8,6 +8,12 @@ from channels_app.models import DeliveryState
 from gateway.db import connection, notify
 from gateway.leases import holder_alive
 
+# An edit whose worker died is made again: it writes the same text into the same message.
+_EDIT_AGAIN = f"""
+    UPDATE deliveries d SET state = 'pending', holder = NULL
+    WHERE d.state = 'sending' AND NOT {holder_alive("d")}
+        AND EXISTS (SELECT 1 FROM deliveries e WHERE d.edits <> '' AND e.origin = d.edits AND e.receipt <> '')
+"""
 _FIND_AMBIGUOUS = f"""
     UPDATE deliveries d SET state = 'ambiguous', holder = NULL, body = NULL, settled_at = clock_timestamp(),
         error = 'The worker ended while it was sending.'
@@ -36,6 +42,7 @@ async def sweep() -> list[tuple[str, DeliveryState]]:
     """Settle what dead workers were sending, and what is too old or not to be said any more; channel and new state of each."""
     settled: list[tuple[str, DeliveryState]] = []
     async with connection() as conn:
+        await conn.execute(_EDIT_AGAIN)
         for statement, state in _SWEEPS:
             cursor = await conn.execute(statement)
             settled.extend((channel, state) for (channel,) in await cursor.fetchall())
@@ -43,11 +50,16 @@ async def sweep() -> list[tuple[str, DeliveryState]]:
 
 
 async def tidy() -> None:
-    """Remove the buttons that decide nothing any more, the lanes and the strangers of which nothing was heard for a day."""
+    """Remove what is no use any more: old buttons, threads without a conversation, lanes and strangers that rested for a day."""
     async with connection() as conn:
         # Nothing is waited for longer than a day.
         await conn.execute("DELETE FROM chat_buttons WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
+        # As long as any platform sends a message again.
+        await conn.execute("DELETE FROM chat_inbox WHERE created_at < clock_timestamp() - interval '2 days'")
+        await conn.execute(
+            "DELETE FROM chat_threads t WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.id = t.conversation_id)"
+        )
         await conn.execute(
             "DELETE FROM chat_lanes l WHERE l.not_before < clock_timestamp() - interval '1 day' AND NOT EXISTS ("
             " SELECT 1 FROM deliveries d WHERE d.lane_id = l.key AND d.state IN ('pending', 'sending'))"

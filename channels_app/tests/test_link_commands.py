@@ -62,7 +62,7 @@ def test_linking_again_is_no_error_and_no_event() -> None:
     [
         (["stranger", "telegram", "1"], "no licence"),
         (["demo-free", "telegram", "77"], "another user"),
-        (["demo-pro", "Telegram", "1"], "no channel 'Telegram'; the channels are telegram"),
+        (["demo-pro", "Telegram", "1"], "no channel 'Telegram'; the channels are discord, slack, telegram, webhook"),
         (["demo-pro", "web", "1"], "no channel"),
         *[
             (["demo-pro", "telegram", account], "no id of a Telegram account")

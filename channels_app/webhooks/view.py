@@ -1,18 +1,20 @@
 """The one view of all webhooks, and the view as an application of its own."""
 
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import structlog
 from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from channels_app import metrics
-from channels_app.api.parsers import StrictJSONParser
+from channels_app.api.parsers import FlatFormParser, StrictJSONParser
 from channels_app.asgi_types import Receive, Scope, Send
 from channels_app.channels import Channel, Ignored, Press, channel_that_is_on
 from channels_app.errors import BadUpdate
@@ -45,6 +47,12 @@ class WebhookView(APIView):
     parser_classes = [StrictJSONParser]
     metadata_class = None
 
+    def get_parsers(self) -> list[BaseParser]:
+        """What the channel posts; the signature is looked at before anything is parsed."""
+        channel = channel_that_is_on(str(self.kwargs.get("channel", "")))
+        forms: list[BaseParser] = [FlatFormParser()] if channel is not None and channel.forms else []
+        return [StrictJSONParser(), *forms]
+
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """The framework's own steps, around an async handler."""
         self.args, self.kwargs = args, kwargs
@@ -73,22 +81,30 @@ class WebhookView(APIView):
         # The guard has looked at the headers before; a server that lacks it must be no open door.
         if not platform.admits(headers) or not platform.signed(headers, request.body):
             raise _Forged
-        outcome = await _take(platform, request.data)
-        metrics.updates.labels(channel=channel, outcome=outcome).inc()
-        return HttpResponse(status=200)
+        taken = await _take(platform, request.data)
+        metrics.updates.labels(channel=channel, outcome=taken.outcome).inc()
+        return HttpResponse(status=200) if taken.reply is None else JsonResponse(taken.reply)
 
 
-async def _take(channel: Channel, update: Any) -> str:
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What became of an update, in a word, and what the platform is answered."""
+
+    outcome: str
+    reply: dict[str, Any] | None = None
+
+
+async def _take(channel: Channel, update: Any) -> _Taken:
     try:
         found = channel.parse(update)
     except BadUpdate as error:
         raise ParseError(str(error)) from error
     if isinstance(found, Ignored):
         log.info("update_ignored", channel=channel.name, kind=found.kind)
-        return "ignored"
-    if isinstance(found, Press):
-        return await receive_press(channel, found)
-    return await receive_inbound(channel, found)
+        return _Taken("ignored", found.reply)
+    receive = receive_press(channel, found) if isinstance(found, Press) else receive_inbound(channel, found)
+    outcome = await receive
+    return _Taken(outcome, channel.reply(found, outcome))
 
 
 class WebhookApplication:

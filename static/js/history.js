@@ -4,9 +4,9 @@
  * Group messages, oldest first, by turn.
  *
  * A message: {turn, role: "user" | "assistant" | "tool", content, channel?, model?, at?, tool_calls?: [{id, name,
- * arguments}], tool_call_id?, name?, ms?, failed?, images?: [{url, alt}]}. `endings`, by turn: {state, usage, ms, error}.
- * A turn: {turn, question: {content, channel} | null, model, steps, ending?}, a step being {kind: "text", content},
- * {kind: "tool", call, tool, arguments, summary, ms?, failed?} or {kind: "image", url, alt}.
+ * arguments}], tool_call_id?, name?, ms?, failed?, images?: [{url, alt}], attachments?: [name]}. `endings`, by turn: {state,
+ * usage, ms, error}. A turn: {turn, question: {content, channel, attachments} | null, model, steps, ending?}, a step being
+ * {kind: "text", content}, {kind: "tool", call, tool, arguments, summary, ms?, failed?} or {kind: "image", url, alt}.
  */
 export function historyTurns(messages, endings = {}) {
   const turns = new Map();
@@ -19,8 +19,8 @@ export function historyTurns(messages, endings = {}) {
 }
 
 const READERS = {
-  user(turn, { content, channel }) {
-    turn.question ??= { content, channel: channel ?? "web" };
+  user(turn, { content, channel, attachments }) {
+    turn.question ??= { content, channel: channel ?? "web", attachments: attachments ?? [] };
   },
   assistant(turn, { content, model, tool_calls: calls, images }) {
     if (content) turn.steps.push({ kind: "text", content });

@@ -20,7 +20,7 @@ from telegram.error import (
 )
 from telegram.request import HTTPXRequest
 
-from channels_app.errors import ChatClosed, DeliveryError
+from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 
 # The package's opt-in for the type that its next major version returns; without it every 429 is a deprecation warning.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
@@ -49,10 +49,6 @@ class BadMarkup(DeliveryError):
 
 class NotModified(DeliveryError):
     """The message is what it was to become already."""
-
-
-class NotEditable(DeliveryError):
-    """The message is gone, or can't be edited any more."""
 
 
 # By Telegram's own words, since its error codes say no more than 400.
@@ -133,6 +129,8 @@ def _translated(error: TelegramError) -> DeliveryError:
     if isinstance(error, BadRequest):
         said = error.message.lower()
         kind = next((kind for words, kind in _BAD_REQUESTS if words in said), DeliveryError)
+        if kind is NotEditable:
+            return NotEditable(_words("refused", error))
         return kind(_words("refused", error), permanent=True)
     return _broken(error)
 

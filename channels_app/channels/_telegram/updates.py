@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from channels_app.channels import Ignored, Inbound, Press
-from channels_app.errors import BadUpdate
+from channels_app.channels._parsing import Strict, bad_update
 from channels_app.names import shown_name
 
 # Telegram's ids have at most 52 significant bits.
@@ -17,11 +17,7 @@ MEDIA = frozenset(
 )  # fmt: skip
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
-
-class _Account(_Part):
+class _Account(Strict):
     id: Id
     is_bot: bool = False
     first_name: str = ""
@@ -36,23 +32,23 @@ class _Account(_Part):
         return f"{full} ({handle})" if full and handle else full or handle
 
 
-class _Chat(_Part):
+class _Chat(Strict):
     id: Id
     type: str
 
 
-class _Message(_Part):
+class _Message(Strict):
     message_id: Id
     chat: _Chat
     sender: _Account | None = Field(default=None, alias="from")
     text: str | None = None
 
 
-class _ButtonMessage(_Part):
+class _ButtonMessage(Strict):
     chat: _Chat
 
 
-class _CallbackQuery(_Part):
+class _CallbackQuery(Strict):
     id: Annotated[str, Field(min_length=1, max_length=64)]
     sender: _Account = Field(alias="from")
     message: _ButtonMessage | None = None
@@ -60,7 +56,7 @@ class _CallbackQuery(_Part):
     data: Annotated[str, Field(max_length=64)] = ""
 
 
-class _Update(_Part):
+class _Update(Strict):
     update_id: Annotated[int, Field(ge=0, le=2**53)]
     message: _Message | None = None
     callback_query: _CallbackQuery | None = None
@@ -68,13 +64,10 @@ class _Update(_Part):
 
 def parse_update(value: Any, *, bot_id: str) -> Inbound | Press | Ignored:
     """A private message of a person, a button that was pressed under one of ours, or what was ignored. Raises BadUpdate."""
-    if not isinstance(value, dict):
-        raise BadUpdate("An update is a JSON object.")
     try:
         update = _Update.model_validate(value)
     except ValidationError as error:
-        field = ".".join(str(step) for step in error.errors()[0]["loc"])
-        raise BadUpdate(f"This is no update of the Bot API: {field}.") from error
+        raise bad_update(error, of="update of the Bot API") from error
     message = update.message
     if update.callback_query is not None:
         return _press(update.callback_query)

@@ -32,7 +32,7 @@ async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: C
     assert (await socket.receive("history"))["before"] == "7"
     calls = [{"id": "a", "name": "get_bars", "arguments": {"symbol": "SPX"}}]
     older = [
-        {"turn": turn_id(1), "role": "user", "content": "bars?", "channel": "web"},
+        {"turn": turn_id(1), "role": "user", "content": "bars?", "channel": "web", "attachments": ["my bars.csv"]},
         {"turn": turn_id(1), "role": "assistant", "content": "", "tool_calls": calls},
     ]
     await socket.send("history", conversation=MAIN, items=older, before=None)
@@ -40,6 +40,7 @@ async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: C
     await expect(chat.page.locator(".question")).to_have_text(["bars?", "thanks"])
     await expect(chat.page.locator(".text")).to_have_text(["Here they are.", "Gladly."])
     await expect(chat.page.locator("details.tool")).to_have_count(1)
+    await expect(chat.turn().locator(".asked li")).to_have_text(["my bars.csv"])
     await expect(chat.page.locator("details.tool summary")).to_contain_text("SPX")
     await expect(chat.turn(1)).to_contain_text("from Telegram")
     await expect(chat.page.locator("#older")).to_be_hidden()

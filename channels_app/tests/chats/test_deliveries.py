@@ -7,7 +7,7 @@ import pytest
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from channels_app.deliveries.intake import take_outbox
-from channels_app.deliveries.rows import Outcome, settle
+from channels_app.deliveries.settling import Outcome, settle
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BotApi, flood
 from channels_app.tests.chats.conftest import rows

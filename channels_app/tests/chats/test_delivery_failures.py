@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from channels_app.deliveries.attempts import backoff_s
-from channels_app.deliveries.rows import Outcome, begin_sending, settle
+from channels_app.deliveries.rows import begin_sending
+from channels_app.deliveries.settling import Outcome, settle
 from channels_app.deliveries.sweeping import sweep
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, TOKEN, BotApi, Reply, flood, refusal

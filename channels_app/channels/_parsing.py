@@ -1,0 +1,17 @@
+"""Parse what a platform posts into typed models."""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from channels_app.errors import BadUpdate
+
+
+class Strict(BaseModel):
+    """A part of an update: no value is taken for another type's, unknown fields are passed over."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+def bad_update(error: ValidationError, *, of: str) -> BadUpdate:
+    """What is wrong with an update, by the name of its first bad field; nothing of its values."""
+    field = ".".join(str(step) for step in error.errors(include_input=False, include_url=False)[0]["loc"])
+    return BadUpdate(f"This is no {of}: {field or 'it is no object'}.")

@@ -1,0 +1,29 @@
+"""A channel's own settings, named in its file and nowhere else."""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from gateway import env
+
+
+def setting(name: str, default: str = "") -> str:
+    """The value of the environment (see gateway.env), or of Django's settings where they have the name."""
+    value = getattr(settings, name, None)
+    return env.text(name, default) if value is None else str(value)
+
+
+def half_done(*names: str) -> list[str]:
+    """The fault of settings of which some are set and some are not."""
+    found = [bool(setting(name)) for name in names]
+    return [f"{', '.join(names[:-1])} and {names[-1]} must be set together."] if any(found) and not all(found) else []
+
+
+def bad_address(name: str, default: str = "") -> list[str]:
+    """The fault of an address that is not https; http is for a machine of one's own, with DEBUG."""
+    address = urlsplit(setting(name, default))
+    schemes = {"https", "http"} if settings.DEBUG else {"https"}
+    good = (
+        address.scheme in schemes and address.hostname and not (address.username or address.query or address.fragment)
+    )
+    return [] if good or not address.geturl() else [f"{name} must be an https address."]

@@ -1,0 +1,148 @@
+"""A platform of your own: signed JSON in, signed JSON out to one configured address. Its form stands in docs/channels.md."""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import StringConstraints, ValidationError
+
+from channels_app.channels import Button, Channel, Inbound, Part, Press, Target, Update
+from channels_app.channels._http import Http
+from channels_app.channels._parsing import Strict, bad_update
+from channels_app.channels._settings import bad_address, half_done, setting
+from channels_app.channels._signing import hmac_sha256, is_fresh, same
+from channels_app.errors import NotEditable
+from channels_app.names import shown_name
+from gateway.ids import new_id
+
+SECRET, URL = "WEBHOOK_CHANNEL_SECRET", "WEBHOOK_CHANNEL_CALLBACK_URL"
+SIGNATURE, TIMESTAMP = "x-dexorder-signature", "x-dexorder-timestamp"
+# As long as a SHA-256, below which HMAC loses strength.
+MIN_SECRET_CHARS = 32
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+
+_Key = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class _Posted(Strict, extra="forbid"):
+    """A message, or with `press` a button that `account` pressed. `id` is the same however often it is posted."""
+
+    id: _Key
+    account: Annotated[str, StringConstraints(pattern=f"^{_ACCOUNT.pattern}$")]
+    text: str | None = None
+    press: Annotated[str, StringConstraints(max_length=64)] | None = None
+    name: str = ""
+    thread: Annotated[str, StringConstraints(max_length=128)] = ""
+
+
+class Webhook(Channel):
+    """The channel; see Channel."""
+
+    name = "webhook"
+    label = "Webhook"
+
+    def __init__(self) -> None:
+        self._http = Http()
+
+    def faults(self) -> list[str]:
+        """One without the other, a secret that is short, an address that is not https."""
+        short = 0 < len(setting(SECRET)) < MIN_SECRET_CHARS
+        weak = [f"{SECRET} must have at least {MIN_SECRET_CHARS} characters."] if short else []
+        return [*half_done(SECRET, URL), *weak, *bad_address(URL)]
+
+    def is_on(self) -> bool:
+        """Both are there."""
+        return bool(setting(SECRET)) and not self.faults()
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """It says when it was signed, just now."""
+        return self.is_on() and is_fresh(headers.get(TIMESTAMP, ""))
+
+    def signed(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """HMAC-SHA256 over time and body."""
+        return same(headers.get(SIGNATURE, ""), sign(headers.get(TIMESTAMP, ""), body))
+
+    def parse(self, update: Any) -> Update:
+        """A message, or a press."""
+        try:
+            posted = _Posted.model_validate(update)
+        except ValidationError as error:
+            raise bad_update(error, of="message of docs/channels.md") from error
+        if posted.press is not None:
+            return Press(sender=posted.account, token=posted.press, query=posted.id)
+        return Inbound(
+            external_id=posted.id,
+            sender=posted.account,
+            content=posted.text,
+            target={"account": posted.account, "thread": posted.thread, "reply_to": posted.id},
+            name=shown_name(posted.name),
+            thread=posted.thread and f"{posted.account}:{posted.thread}",
+        )
+
+    def chat_of(self, target: Target) -> str:
+        """One chat an account."""
+        return str(target["account"])
+
+    account_of = chat_of
+
+    def target_of(self, account: str) -> Target:
+        """Of nobody's thread, in answer to nothing."""
+        return {"account": account, "thread": "", "reply_to": ""}
+
+    def is_account(self, account: str) -> bool:
+        """As the other side names its people."""
+        return bool(_ACCOUNT.fullmatch(account))
+
+    def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike for all
+        """Often enough to be read along."""
+        return 1.0
+
+    def compose(self, markdown: str) -> list[Part]:
+        """One message of any length, in markdown."""
+        return [{"message": new_id(), "text": markdown, "buttons": [], "final": True}] if markdown.strip() else []
+
+    def preview(self, markdown: str) -> Part | None:
+        """The same, not yet whole."""
+        return next((part | {"final": False} for part in self.compose(markdown)), None)
+
+    def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
+        """With what `press` brings back."""
+        shown = [{"label": button.label, "token": button.token} for button in buttons]
+        return [part | {"buttons": shown} for part in self.compose(markdown)]
+
+    async def send(self, part: Part, target: Target) -> str:
+        """Post it."""
+        return await self._post({"type": "message", **target, **part})
+
+    async def edit(self, part: Part, target: Target, *, message: str) -> str:
+        """Post it with the earlier one's id."""
+        return await self._post({"type": "edit", **target, **part, "message": message})
+
+    async def acknowledge(self, press: Press, text: str) -> None:
+        """A notice, in answer to the press."""
+        target = self.target_of(press.sender) | {"reply_to": press.query}
+        await self._post({"type": "notice", **target, "message": "", "text": text})
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _post(self, said: dict[str, Any]) -> str:
+        body, timestamp = json.dumps(said, ensure_ascii=False).encode(), str(int(time.time()))
+        headers = {"content-type": "application/json", TIMESTAMP: timestamp, SIGNATURE: sign(timestamp, body)}
+        answer = await self._http.request("POST", setting(URL), headers=headers, content=body)
+        if answer.status == 404 and said["type"] == "edit":
+            raise NotEditable("status_404")
+        if not answer.ok:
+            raise answer.refusal()
+        return str(said["message"])
+
+
+def sign(timestamp: str, body: bytes) -> str:
+    """The signature of a body at a time, as the header holds it."""
+    return "v1=" + hmac_sha256(setting(SECRET), timestamp, ".", body)
+
+
+CHANNEL = Webhook()

@@ -1,0 +1,77 @@
+"""The row of an answer that is still being written: one message, sent once and then edited; the answer takes its place.
+
+What is asked under it (an approval, a question) parts an answer: what is written after that begins a message of its own, which
+is marked `below`.
+"""
+
+from dataclasses import replace
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from channels_app.deliveries.rows import Letter, digest_of, lock_lanes
+from gateway.db import Connection, connection, notify
+
+PREVIEW = "preview"
+# How a turn ends in its chat.
+ENDS = frozenset({"done", "failed", "cancelled"})
+_ORIGIN: LiteralString = """
+    'preview:' || %(turn)s || ':' || (SELECT count(DISTINCT a.origin) FROM deliveries a
+        WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('approval', 'question'))
+"""
+# One that is on its way is left alone: its next text comes with the next look. One that was refused is not tried again.
+_SHOW = f"""
+    INSERT INTO deliveries AS d
+        (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits)
+    SELECT o.origin, 0, %(turn)s::uuid, %(user)s, %(account)s, %(channel)s, %(lane)s, %(target)s, 'preview',
+        CASE WHEN o.origin LIKE '%%:0' THEN %(body)s ELSE %(body)s || '{{"below": true}}' END, %(digest)s, o.origin
+    FROM (SELECT {_ORIGIN} AS origin) o
+    WHERE EXISTS (SELECT 1 FROM turns t WHERE t.id = %(turn)s::uuid AND t.state = 'running' AND t.holder = %(holder)s)
+    ON CONFLICT (origin, part) DO UPDATE SET body = excluded.body, digest = excluded.digest, state = 'pending',
+        run_after = CASE WHEN d.state = 'pending' THEN d.run_after ELSE clock_timestamp() END, settled_at = NULL
+    WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '') OR (d.state = 'pending' AND d.holder IS NULL)
+"""
+
+
+async def show(letter: Letter, *, holder: UUID) -> bool:
+    """Have the beginning of a running turn's answer shown, in place of what is; False when it can't be just now."""
+    body = letter.parts[0]
+    values: dict[str, Any] = {
+        "turn": letter.turn, "user": letter.user_id, "account": letter.account, "channel": letter.channel,
+        "lane": letter.lane, "target": Jsonb(letter.target), "body": Jsonb(body), "digest": digest_of(body),
+        "holder": holder,
+    }  # fmt: skip
+    async with connection() as conn, conn.transaction():
+        await lock_lanes(conn, {letter.lane})
+        cursor = await conn.execute(_SHOW, values)
+        await notify(conn, "deliveries")
+    return cursor.rowcount == 1
+
+
+async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
+    """The end of a turn takes the place of what was shown of it."""
+    if letter.kind not in ENDS or letter.turn is None:
+        return letter
+    cursor = await conn.execute(f"SELECT {_ORIGIN}", {"turn": letter.turn, "lane": letter.lane})
+    row = await cursor.fetchone()
+    if row is None:
+        return letter
+    below = not row[0].endswith(":0")
+    parts = [part | {"below": True} if below and not index else part for index, part in enumerate(letter.parts)]
+    return replace(letter, edits=row[0], parts=parts)
+
+
+async def end_previews(conn: Connection, letters: list[Letter]) -> None:
+    """Drop what is still to be shown of turns that have ended; the caller holds the lanes of their letters."""
+    for turn in [letter.turn for letter in letters if letter.kind in ENDS and letter.turn is not None]:
+        waiting = (turn,)
+        await conn.execute(
+            "DELETE FROM deliveries WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt = ''",
+            waiting,
+        )
+        await conn.execute(
+            "UPDATE deliveries SET state = 'sent', holder = NULL, body = NULL, settled_at = clock_timestamp()"
+            " WHERE turn_id = %s AND kind = 'preview' AND state = 'pending'",
+            waiting,
+        )

@@ -1,0 +1,95 @@
+"""Show answers in their chats while they are written, where the platform lets a message be edited."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from redis.exceptions import RedisError
+
+from agents.journal import journal
+from agents.running import RunningTurn, running_in_chats
+from channels_app.channels import Channel, channel_that_is_on
+from channels_app.deliveries.preview_rows import PREVIEW, show
+from channels_app.deliveries.rows import Letter
+
+# Half of the shortest time between two edits that any platform bears.
+TICK_S = 0.5
+# One message of any platform is shorter; markdown that nobody sees yet is not rendered again and again.
+MAX_PREVIEW_CHARS = 6000
+
+__all__ = ["PREVIEW", "TICK_S", "Previews"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A turn that is followed in its journal up to `seq`: its text so far, how much of it is shown, when more may be."""
+
+    seq: int = 0
+    text: str = ""
+    shown: str = ""
+    next_at: float = 0.0
+
+
+class Previews:
+    """The turns that run in this process and were asked in a chat: each has one process that shows it, whoever takes it over."""
+
+    def __init__(self, holder: UUID, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._holder, self._clock = holder, clock
+        self._followed: dict[str, _Followed] = {}
+
+    async def look(self) -> None:
+        """Show what has been written since. Raises psycopg.Error when the database fails."""
+        running = await running_in_chats(self._holder)
+        self._followed = {turn.id: self._followed.get(turn.id) or _Followed() for turn in running}
+        for turn in running:
+            channel = channel_that_is_on(turn.channel)
+            every_s = channel.preview_every_s(turn.reply_to) if channel else None
+            if channel is not None and every_s is not None:
+                await self._show(turn, channel, every_s=every_s)
+
+    async def _show(self, turn: RunningTurn, channel: Channel, *, every_s: float) -> None:
+        followed, now = self._followed[turn.id], self._clock()
+        await _read(turn, followed)
+        text = followed.text[:MAX_PREVIEW_CHARS].rstrip()
+        if text == followed.shown or now < followed.next_at:
+            return
+        # Off the loop: a long text takes some milliseconds.
+        part = await asyncio.to_thread(channel.preview, text)
+        if part is None:
+            return
+        letter = Letter(
+            origin="",
+            channel=channel.name,
+            chat=channel.chat_of(turn.reply_to),
+            target=turn.reply_to,
+            kind=PREVIEW,
+            parts=[part],
+            account=channel.account_of(turn.reply_to),
+            user_id=turn.user_id,
+            turn=turn.id,
+        )
+        if await show(letter, holder=self._holder):
+            followed.shown, followed.next_at = text, now + every_s
+
+
+async def _read(turn: RunningTurn, followed: _Followed) -> None:
+    try:
+        found = await journal().read(turn.id, after=followed.seq)
+    except (RedisError, OSError) as error:
+        log.warning("journal_unreachable", error=type(error).__name__)
+        return
+    if found is None:
+        return
+    for frame in found.frames:
+        event = json.loads(frame)
+        if event["type"] == "token":
+            followed.text += event["content"]
+        elif event["type"] == "snapshot":
+            followed.text = event["content"]
+    followed.seq = max(followed.seq, found.last)

@@ -1,0 +1,305 @@
+"""The Discord channel. Source: discord.com/developers; PLATFORMS, Discord: what its errors and limits mean."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels_app.channels import Button, Ignored, Inbound, Press
+from channels_app.channels._discord import api
+from channels_app.channels._discord.interactions import parse_message
+from channels_app.channels.discord import CHANNEL, SILENT
+from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
+from channels_app.tests.chats.test_slack import json_values, meaning
+from channels_app.tests.doubles.discord import TOKEN, DiscordApi, DiscordDriver, interaction, refused, snowflake
+from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Reply
+from channels_app.text import utf16_units
+
+DM = {"user": "7", "channel": "97", "message": "70"}
+
+
+@pytest.fixture
+async def discord(settings: Any) -> AsyncIterator[DiscordApi]:
+    driver = DiscordDriver()
+    async with driver.on(settings):
+        yield driver.peer
+
+
+def inbound(*args: Any, **fields: Any) -> Inbound:
+    found = CHANNEL.parse(interaction(*args, **fields))
+    assert isinstance(found, Inbound)
+    return found
+
+
+def asked(*, age_s: float = 20.0, **fields: Any) -> dict[str, Any]:
+    """The target of a command that was given so long ago."""
+    return inbound(id=snowflake(age_s=age_s), **fields).target
+
+
+GUILD: dict[str, Any] = {"guild_id": "5", "user": None, "member": {"user": {"id": "7", "username": "ada"}}}
+
+
+def test_a_command_is_known_by_the_application_and_the_interaction() -> None:
+    found = inbound(id="4711")
+
+    assert (found.external_id, found.sender, found.content, found.name) == ("123456:4711", "7", "Hi", "Ada (@ada)")
+    assert found.target == {
+        "user": "7", "channel": "97", "interaction": "4711", "token": "token.7.4711", "guild": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "content"),
+    [
+        ("ask", "RSI of SPX?", "RSI of SPX?"), ("ask", None, "/help"), ("new", None, "/new"), ("stop", None, "/stop"),
+        ("model", "gpt", "/model gpt"), ("link", "AB12 CD34", "/link AB12 CD34"),
+        ("analyse", "sma of SPX", "/analyse sma of SPX"),
+    ],
+)  # fmt: skip
+def test_a_command_is_typed_as_elsewhere(name: str, value: str | None, content: str) -> None:
+    assert inbound(name, value).content == content
+
+
+def test_a_ping_is_answered_and_what_is_none_of_our_business_left() -> None:
+    assert CHANNEL.parse({"id": "1", "type": 1, "application_id": "2"}) == Ignored("ping", {"type": 1})
+    for fields in ({"type": 4}, {"type": 5}, {"user": None}, {"data": None}, {"user": {"id": "7", "bot": True}}):
+        assert CHANNEL.parse(interaction(**fields)) == Ignored("interaction")
+
+
+def test_every_interaction_is_answered_at_once_and_unseen_by_others_in_a_server() -> None:
+    direct, guild = inbound(), inbound(**GUILD)
+    press = CHANNEL.parse(interaction(type=3, data={"custom_id": "token"}))
+
+    assert isinstance(press, Press)
+    assert (press.sender, press.token) == ("7", "token")
+    assert CHANNEL.reply(press, "decided") == {"type": 6}
+    assert CHANNEL.reply(direct, "accepted") == {"type": 5, "data": {"flags": 0}}
+    assert CHANNEL.reply(guild, "accepted") == {"type": 5, "data": {"flags": 64}}
+    for outcome, words in SILENT.items():
+        reply = CHANNEL.reply(guild, outcome)
+        assert reply is not None
+        assert (reply["type"], reply["data"]["content"], reply["data"]["flags"] & 64) == (4, words, 64)
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(["id", "type", "token", "user", "member", "data", "channel_id"]), json_values
+    )
+)
+def test_no_interaction_is_more_than_bad(fields: dict[str, Any]) -> None:
+    try:
+        found = CHANNEL.parse(interaction() | fields)
+    except BadUpdate:
+        return
+    assert isinstance(found, Inbound | Ignored | Press)
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {
+        "id": "70",
+        "type": 0,
+        "channel_id": "97",
+        "author": {"id": "7", "username": "ada"},
+        "content": "Hi",
+    } | fields
+
+
+def test_a_direct_message_is_heard_and_no_other() -> None:
+    assert parse_message(message(), bot_id="1") == Inbound(
+        external_id="1:70", sender="7", content="Hi", target=DM, name="@ada"
+    )
+    for fields, kind in (
+        ({"guild_id": "5"}, "group"),
+        ({"author": {"id": "1"}}, "bot"),
+        ({"author": {"id": "8", "bot": True}}, "bot"),
+        ({"type": 6}, "service_message"),
+    ):
+        assert parse_message(message(**fields), bot_id="1") == Ignored(kind)
+
+
+@given(value=json_values)
+def test_no_message_of_the_gateway_is_more_than_bad(value: Any) -> None:
+    for each in (value, message(author=value), message(content=value)):
+        try:
+            parse_message(each, bot_id="1")
+        except BadUpdate:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("**bold** and *it* and ~~no~~", "**bold** and *it* and ~~no~~"),
+        ("2 \\* 3 \\* 4 and snake_case_name", "2 \\* 3 \\* 4 and snake\\_case\\_name"),
+        ("<@7> <#8> @everyone", "\\<@7> \\<#8> @everyone"),
+        ("[page](https://x.example/a_b)", "[page](<https://x.example/a_b>)"),
+        ("see https://x.example/a_b_c", "see https://x.example/a_b_c"),
+        ("```py\nx = '*'\n```", "```py\nx = '*'\n```"),
+        ("a `b_c` d", "a `b_c` d"),
+        ("\\# no title", "\\# no title"),
+        ("# Title", "**Title**"),
+    ],
+)
+def test_markdown_is_discords(markdown: str, text: str) -> None:
+    assert [part["content"] for part in CHANNEL.compose(markdown)] == [text]
+
+
+@given(text=st.text(alphabet="ab *_~`<>|[]()\n#-1.\\😀", max_size=6000))
+def test_no_message_is_too_long(text: str) -> None:
+    assert all(0 < utf16_units(part["content"]) <= 2000 for part in CHANNEL.compose(text))
+
+
+ERRORS: list[tuple[Reply, type[DeliveryError], str]] = [
+    (Reply(429, {"message": "slow", "retry_after": 0.5, "global": True}), DeliveryError, "later"),
+    (Reply(429, b"<html>", {"Retry-After": "30"}), DeliveryError, "later"),
+    (Reply(429, {"retry_after": "NaN"}), DeliveryError, "later"),
+    (refused(403, 50007), ChatClosed, "permanent"),
+    (refused(403, 50001), ChatClosed, "permanent"),
+    (refused(404, 10003), ChatClosed, "permanent"),
+    (refused(401, 0), DeliveryError, "again"),
+    (refused(400, 50035), DeliveryError, "permanent"),
+    (refused(400, 50006, "Cannot send an empty message"), DeliveryError, "permanent"),
+    (Reply(500, {"message": "500: Internal Server Error", "code": 0}), DeliveryError, "ambiguous"),
+    (Reply(502, b"<html>"), DeliveryError, "ambiguous"),
+    (Reply(200, []), DeliveryError, "ambiguous"),
+    (Reply(200, b"<html>"), DeliveryError, "ambiguous"),
+    (CUT, DeliveryError, "ambiguous"),
+]
+
+
+@pytest.mark.parametrize(("reply", "kind", "means"), ERRORS)
+async def test_what_an_error_means_for_a_message(
+    discord: DiscordApi, reply: Reply, kind: type[DeliveryError], means: str
+) -> None:
+    discord.script.append(reply)
+
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send({"content": "Hi"}, DM)
+
+    assert type(raised.value) is kind
+    assert meaning(raised.value) == means
+    assert TOKEN not in raised.value.cause
+
+
+async def test_five_messages_in_five_seconds_are_what_a_channel_takes(discord: DiscordApi) -> None:
+    """Source: PLATFORMS: the double enforces it, and the channel rests that long."""
+    discord.buckets = True
+    for number in range(5):
+        await CHANNEL.send({"content": str(number)}, DM)
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send({"content": "5"}, DM)
+
+    assert raised.value.retry_after_s == 0.25
+    assert CHANNEL.pace_s(DM) * 5 >= 5
+
+
+async def test_an_answer_fills_the_deferred_one_and_goes_on_below(discord: DiscordApi) -> None:
+    target, parts = asked(), CHANNEL.compose("word " * 700)
+
+    receipts = [await CHANNEL.send(part, target) for part in parts]
+    await CHANNEL.edit({"content": "Other words"}, target, message=receipts[0])
+
+    assert len(parts) == 2
+    assert discord.texts("97") == ["Other words", parts[1]["content"]]
+    assert [call.method for call in discord.calls] == ["PATCH", "POST", "PATCH"]
+
+
+async def test_an_answer_that_is_ready_before_discord_knows_of_the_deferral_waits(discord: DiscordApi) -> None:
+    target = asked(age_s=0)
+    discord.unanswered.add(target["token"])
+
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send({"content": "Hi", "first": True}, target)
+
+    assert meaning(raised.value) == "again"
+    discord.unanswered.clear()
+    await CHANNEL.send({"content": "Hi", "first": True}, target)
+    assert discord.texts("97") == ["Hi"]
+
+
+@pytest.mark.parametrize(
+    "how", ["after 15 minutes", "the token is refused", "it is not known any more", "the server is gone"]
+)
+async def test_an_answer_to_an_interaction_that_is_over_comes_in_direct_messages(discord: DiscordApi, how: str) -> None:
+    """Source: PLATFORMS: the token lives 15 minutes; 10062, 10015, 50027."""
+    target = asked(age_s=15 * 60 if how == "after 15 minutes" else 60, **GUILD)
+    if how == "the token is refused":
+        discord.expired.add(target["token"])
+    elif how == "it is not known any more":
+        discord.script.append(refused(404, 10062, "Unknown interaction"))
+    elif how == "the server is gone":
+        discord.script.append(refused(404, 10003, "Unknown Channel"))
+
+    receipt = await CHANNEL.send({"content": "late", "first": True}, target)
+
+    assert discord.texts("97") == ["late"]
+    assert receipt.startswith("97/")
+    await CHANNEL.edit({"content": "later"}, target, message=receipt)
+    assert discord.texts("97") == ["later"]
+
+
+async def test_what_others_do_not_see_can_not_be_edited_once_its_interaction_is_over(discord: DiscordApi) -> None:
+    with pytest.raises(NotEditable):
+        await CHANNEL.edit({"content": "x"}, asked(age_s=15 * 60), message="@/5")
+    target = asked()
+    discord.expired.add(target["token"])
+    with pytest.raises(NotEditable):
+        await CHANNEL.edit({"content": "x"}, target, message="@/5")
+    with pytest.raises(NotEditable):
+        await CHANNEL.edit({"content": "x"}, DM, message="97/5")
+
+
+async def test_filling_in_an_answer_that_may_have_arrived_is_tried_again(discord: DiscordApi) -> None:
+    target = asked()
+    discord.script.append(CUT_WHEN_DONE)
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send({"content": "once", "first": True}, target)
+    assert meaning(raised.value) == "again"
+
+    await CHANNEL.send({"content": "once", "first": True}, target)
+
+    assert discord.texts("97") == ["once"]
+
+
+async def test_buttons_are_components_that_an_edit_takes_away(discord: DiscordApi) -> None:
+    part = CHANNEL.ask("Deploy?", [Button(f"{number} " + "x" * 90, f"t{number}") for number in range(7)])[-1]
+    receipt = await CHANNEL.send(part, asked())
+
+    [shown] = discord.shown.values()
+    rows = discord.calls[-1].body["components"]
+    assert [len(row["components"]) for row in rows] == [5, 2]
+    assert [token for _, token in shown.buttons] == [f"t{number}" for number in range(7)]
+    assert all(len(label) <= 80 for label, _ in shown.buttons)
+    await CHANNEL.edit({"content": "Approved"}, asked(), message=receipt)
+    assert (shown.text, shown.buttons) == ("Approved", [])
+
+
+async def test_in_a_server_only_its_author_sees_what_follows_an_answer(discord: DiscordApi) -> None:
+    await CHANNEL.send({"content": "part two", "first": False}, asked(**GUILD))
+
+    assert [shown.hidden for shown in discord.shown.values()] == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_commands_are_registered_by_a_command(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandError, match="DISCORD_APPLICATION_ID"):
+        call_command("discord_commands", "register")
+
+
+async def test_discord_takes_the_list_of_commands(discord: DiscordApi) -> None:
+    """Source: "Application Commands": names of 1-32 lower-case letters, descriptions of 1-100 characters, required first."""
+    from channels_app.channels._discord.commands import COMMANDS, register
+
+    assert await register() == list(COMMANDS)
+    assert {"ask", "new", "stop", "model", "link", "unlink", "approve", "reject"} <= set(COMMANDS)
+    for command in discord.commands:
+        assert command["name"].islower()
+        assert 0 < len(command["description"]) <= 100
+        assert all(0 < len(option["description"]) <= 100 for option in command["options"])
+    assert json.loads(json.dumps(discord.commands)) == discord.commands
+    assert discord.calls[0].path == "/applications/123456/commands"
+    assert api.APPLICATION_ID == "DISCORD_APPLICATION_ID"
