@@ -89,6 +89,10 @@ valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several proces
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.embedded
 
+bench-page: ## print the first paint and the weight of the chat and account pages in Chromium; ARGS="--loads 20"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.page $(ARGS)
+
 words: ## bring the catalogues of the pages' words up to date with the code, and name what is not translated
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.testing.catalogues

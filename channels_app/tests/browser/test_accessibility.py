@@ -29,7 +29,7 @@ async def test_a_chat_full_of_everything_breaks_no_rule(chat: Chat) -> None:
     await chat.page.locator("details.tool summary").first.click()
     await chat.turn(1).get_by_role("button", name="Edit and send again").click()
     for scheme in ("light", "dark"):
-        await chat.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await chat.page.emulate_media(color_scheme=scheme)
         assert await findings(chat.page) == [], scheme
 
     await chat.page.get_by_label("Account of demo-pro").click()
@@ -59,7 +59,7 @@ async def test_the_account_page_breaks_no_rule(context: BrowserContext) -> None:
         await expect(account.page.get_by_role("button", name="Confirm")).to_be_visible()
         await account.page.locator(".dx-chart summary").first.click()
         for scheme in ("light", "dark"):
-            await account.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await account.page.emulate_media(color_scheme=scheme)
             assert await findings(account.page) == [], scheme
         await account.page.set_viewport_size(PHONE)
 
