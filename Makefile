@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words bench-webhook
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words bench-webhook bench-page
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,10 @@ upgrade-check: ## replace a release by this one, and restore a dump, with a turn
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.embedded
+
+bench-page: ## print the first paint and the weight of the chat and account pages in Chromium; ARGS="--loads 20"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.page $(ARGS)
 
 words: ## bring the catalogues of the pages' words up to date with the code, and name what is not translated
 	$(BOOTSTRAP) test
