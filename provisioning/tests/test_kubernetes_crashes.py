@@ -63,11 +63,9 @@ async def killed_at(gateway: "subprocess.Popen[str]", bed: Bed, fault: Fault, ga
         await conn.execute("DELETE FROM worker_leases")
 
 
-def fault_at(place: str, gate: Gate, *, done: bool) -> Fault:
-    """Holds the call before it is carried out, or when it has been."""
-    if done:
-        return Fault(verb="patch", resource=place, gate_after=gate)
-    return Fault(verb="patch", resource=place, gate=gate)
+def held(place: str, gate: Gate, *, done: bool) -> Fault:
+    """A call that waits before it is carried out, or after."""
+    return Fault(verb="patch", resource=place, gate=None if done else gate, gate_after=gate if done else None)
 
 
 def every_point() -> Iterator[object]:
@@ -84,7 +82,8 @@ async def test_the_next_start_completes_what_a_killed_gateway_began(
     place: str, done: bool, bed: Bed, gateway: "subprocess.Popen[str]"
 ) -> None:
     gate = Gate()
-    await killed_at(gateway, bed, fault_at(place, gate, done=done), gate)
+    fault = held(place, gate, done=done)
+    await killed_at(gateway, bed, fault, gate)
     await ensure_workspace(licence_of("demo-pro"))
 
     for plural in ("deployments", "services", VOLUMES):
@@ -99,7 +98,8 @@ async def test_a_reconcile_tidies_up_what_a_killed_gateway_began(
     place: str, done: bool, bed: Bed, gateway: "subprocess.Popen[str]"
 ) -> None:
     gate = Gate()
-    await killed_at(gateway, bed, fault_at(place, gate, done=done), gate)
+    fault = held(place, gate, done=done)
+    await killed_at(gateway, bed, fault, gate)
     await BACKEND.reconcile(dry_run=False)
     row = await rows.find(NAME)
 
