@@ -36,7 +36,12 @@ async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Insta
     Raises WorkspaceFailed, also for a database that can't be reached and a setting that is wrong.
     """
     known = _known.get(spec.name)
-    if known is not None and not fresh and backends.backend().alive(known) and await backends.backend().want(known):
+    if (
+        known is not None
+        and not fresh
+        and backends.backend().alive(known)
+        and await backends.backend().want(spec, known)
+    ):
         return known
     flight = flights().join(spec.name, fresh=fresh, work=partial(_bring_up, spec, fresh))
     instance = await flight.follow(on_stage)
@@ -91,7 +96,7 @@ async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance
             flight.publish(report_of(row.stage or "queued"))
             await asyncio.sleep(POLL_S)
             continue
-        if row is not None and await _usable(row, fresh=fresh):
+        if row is not None and await _usable(row, spec, fresh=fresh):
             return row.instance
         async with holding.holder() as holder:
             claim = await rows.claim_start(spec, backend=backends.backend().name, holder=holder, seen=row)
@@ -100,10 +105,10 @@ async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance
                 return await _start(claim, spec, former=former, flight=flight)
 
 
-async def _usable(row: Row, *, fresh: bool) -> bool:
+async def _usable(row: Row, spec: Spec, *, fresh: bool) -> bool:
     """Whether the instance of a row runs and can be used; adopted when its owner is dead."""
     backend = backends.backend()
-    if row.state != State.READY or row.backend != backend.name or not await backend.want(row.instance):
+    if row.state != State.READY or row.backend != backend.name or not await backend.want(spec, row.instance):
         return False
     kept = row.held or not backend.owned
     if kept and not fresh:
@@ -129,19 +134,20 @@ async def _start(claim: Claim, spec: Spec, *, former: Instance, flight: Flight) 
     async def report(stage: str, *, detail: str = "") -> None:
         if clock.enter(stage):
             await rows.enter_stage(claim, stage)
+            _heed_cancellation()
         flight.publish(report_of(stage, detail=detail))
+
+    async def record(instance: Instance) -> None:
+        await rows.record_instance(claim, instance)
+        _heed_cancellation()
 
     # Stays so only when something is raised that nobody foresaw.
     failure: WorkspaceFailed | None = WorkspaceFailed(Cause.INTERNAL, detail="unexpected error")
     try:
         with _errors_as_failures():
-            backend, record = backends.backend(), partial(rows.record_instance, claim)
-            instance = await backend.start(spec, former=former, report=report, record=record)
+            instance = await backends.backend().start(spec, former=former, report=report, record=record)
             stage_ms = clock.finish()
-            owner = holding.process_holder() if backend.owned else None
-            await rows.settle_ready(claim, owner=owner, stage_ms=stage_ms)
-            if backend.owned and owner is None:
-                await rows.offer()
+            await _settle_ready(claim, stage_ms)
         failure = None
     except WorkspaceFailed as error:
         failure = error
@@ -157,6 +163,21 @@ async def _start(claim: Claim, spec: Spec, *, former: Instance, flight: Flight) 
             await _note_failure(claim, failure)
     _note_success(claim, stage_ms)
     return instance
+
+
+async def _settle_ready(claim: Claim, stage_ms: dict[str, int]) -> None:
+    owned = backends.backend().owned
+    owner = holding.process_holder() if owned else None
+    await rows.settle_ready(claim, owner=owner, stage_ms=stage_ms)
+    if owned and owner is None:
+        await rows.offer()
+
+
+def _heed_cancellation() -> None:
+    """Go on with a cancellation that was swallowed: psycopg's pool may, before Python 3.12 (python/cpython#86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @contextmanager

@@ -90,6 +90,13 @@ async def running(names: Collection[str], *, backend: str) -> list[Row]:
     )
 
 
+async def live_or_named(names: Collection[str]) -> list[Row]:
+    """The workspaces that are starting, ready or stopping, and those of these names."""
+    return await _rows(
+        "WHERE w.state IN ('starting', 'ready', 'stopping') OR w.name = ANY(%(names)s)", {"names": list(names)}
+    )
+
+
 async def listing() -> list[Row]:
     """Every workspace there is a row of, by user."""
     return await _rows("ORDER BY w.user_id", {})

@@ -90,8 +90,11 @@ class Backend(Protocol):
     def alive(self, instance: Instance) -> bool:
         """Whether the instance still runs, as far as can be told in microseconds: no waiting, no network."""
 
-    async def want(self, instance: Instance) -> bool:
-        """Say, before a request is routed to it, that the instance is wanted; False when it is ending or has ended."""
+    async def want(self, spec: Spec, instance: Instance) -> bool:
+        """Say, before a request is routed to it, that the instance is wanted; False when it is ending or has ended.
+
+        `spec` is what it shall be like by now: what can be changed without a restart is.
+        """
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """Whether the instance answers, and answers to this user, asked over the network within a few seconds."""

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
+import structlog
+
 from provisioning.answering import answers
 from provisioning.backends import Finding, Instance, Record, Report, Spec
 from provisioning.backends._kubernetes import following, reconciling, removing
+from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
 from provisioning.backends._kubernetes.demand import Demand
@@ -22,6 +25,8 @@ from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets
 # Of one process: the control plane and the registry feel each of them.
 STARTS_AT_ONCE = 64
 
+log = structlog.get_logger(__name__)
+
 
 class KubernetesBackend:
     """Starts each workspace as a Deployment with a Service, a ServiceAccount and a volume of its own."""
@@ -32,6 +37,7 @@ class KubernetesBackend:
     def __init__(self) -> None:
         self.budgets = Budgets()
         self.demand = Demand()
+        self.adjusting = Adjusting()
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Line] = WeakKeyDictionary()
 
     async def start(self, spec: Spec, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -65,11 +71,18 @@ class KubernetesBackend:
         sight = found.look(name)
         return sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
 
-    async def want(self, instance: Instance) -> bool:
+    async def want(self, spec: Spec, instance: Instance) -> bool:
         """See Backend."""
-        with _failures():
+        try:
             found = await cluster()
-            return self.alive(instance) and await self.demand.tell(found, str(instance.facts["name"]))
+        except ApiFailed as error:
+            # What runs must not depend on the control plane, nor can a sidecar stop it without.
+            log.warning("workspace_wanted_without_the_cluster", workspace=spec.name, error=str(error))
+            return await self.serves(spec.user_id, instance)
+        if not self.alive(instance) or not await self.demand.tell(found, spec.name):
+            return False
+        await self.adjusting.adjust(found, spec)
+        return True
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""

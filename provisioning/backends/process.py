@@ -72,7 +72,7 @@ class ProcessBackend:
         pid, known_as = instance.facts.get("pid"), instance.facts.get("started")
         return isinstance(pid, int) and known_as is not None and processes.identity(pid) == known_as
 
-    async def want(self, instance: Instance) -> bool:
+    async def want(self, spec: Spec, instance: Instance) -> bool:  # noqa: ARG002
         """See Backend. The sidecar, the server's parent, sees by itself what is asked of it."""
         return self.alive(instance)
 

@@ -166,9 +166,9 @@ async def test_two_users_workspaces_are_apart(backend: Backend) -> None:
 async def test_whoever_wants_a_running_instance_keeps_it(backend: Backend) -> None:
     instance = await started(backend)
 
-    assert await backend.want(instance)
+    assert await backend.want(SPEC, instance)
     await backend.stop(SPEC.name)
-    assert not await backend.want(instance)
+    assert not await backend.want(SPEC, instance)
 
 
 async def test_what_is_removed_may_be_started_again(backend: Backend) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]  # has none
 import hypothesis
 import pytest
 from django.conf import settings as django_settings
@@ -26,7 +26,7 @@ from provisioning.backends._kubernetes.api import Api
 from provisioning.backends._kubernetes.cluster import Cluster
 from provisioning.backends._kubernetes.demand import Demand
 from provisioning.backends._kubernetes.starting import Budgets, Start
-from provisioning.backends._kubernetes.transport import Request, failure_of_event
+from provisioning.backends._kubernetes.transport import Request, Transport, failure_of_event
 from provisioning.names import workspace_name
 from provisioning.tests.bed import is_ready
 from provisioning.tests.cluster import Cluster as Fake
@@ -214,7 +214,7 @@ class Gateway:
         return True
 
 
-class Direct:
+class Direct(Transport):
     """In place of the network: each call is a step."""
 
     def __init__(self, world: World) -> None:

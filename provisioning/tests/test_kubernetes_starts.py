@@ -1,15 +1,20 @@
 """Starts on Kubernetes: DESIGN, section 7, against an API server with controllers."""
 
 import asyncio
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from accounts.licences import Licence
 from provisioning import launching, rows
+from provisioning.backends.kubernetes import BACKEND
+from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State
 from provisioning.names import workspace_name
+from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
-from provisioning.tests.gateways import licence_of
+from provisioning.tests.cluster import Fault, Plan
+from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import ensure_workspace, stop_workspace, workspace_status
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease")]
@@ -79,3 +84,107 @@ async def test_a_pod_that_was_replaced_is_another_instance(bed: Bed, pro: Licenc
     row = await rows.find(NAME)
     assert row is not None
     assert row.facts["pod"] in bed.ready(NAME)
+
+
+async def test_a_bigger_licence_is_given_to_a_running_workspace_without_a_restart(bed: Bed) -> None:
+    await ensure_workspace(licence_of("demo-pro", memory="1Gi", cpu="500m", storage="1Gi"))
+    pods = bed.ready(NAME)
+    await ensure_workspace(licence_of("demo-pro", memory="3Gi", cpu="1", storage="5Gi"))
+
+    assert bed.ready(NAME) == pods
+    [pod] = bed.cluster.pods_of(NAME)
+    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"memory": "3Gi", "cpu": "1"}
+    volume = bed.cluster.get("persistentvolumeclaims", NAME)
+    assert volume["spec"]["resources"]["requests"]["storage"] == "5Gi"
+
+
+async def test_where_pods_cannot_be_resized_the_next_start_has_the_licences_limits(bed: Bed) -> None:
+    bed.cluster.resizes_pods = False
+    bigger = licence_of("demo-pro", memory="3Gi")
+    await ensure_workspace(licence_of("demo-pro", memory="1Gi"))
+    pods = bed.ready(NAME)
+    await ensure_workspace(bigger)
+    assert bed.ready(NAME) == pods
+
+    await bed.scale(NAME, 0)
+    bed.cluster.journal.clear()
+    await ensure_workspace(bigger)
+    [pod] = bed.cluster.pods_of(NAME)
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "3Gi"
+    assert dict(bed.cluster.journal.counted()) == {"patch deployments": 1}
+
+
+async def test_a_smaller_licence_never_shrinks_a_volume(bed: Bed) -> None:
+    await ensure_workspace(licence_of("demo-pro", storage="5Gi"))
+    await ensure_workspace(licence_of("demo-pro", storage="1Gi"))
+
+    volume = bed.cluster.get("persistentvolumeclaims", NAME)
+    assert volume["spec"]["resources"]["requests"]["storage"] == "5Gi"
+
+
+async def test_a_watch_that_lost_its_place_or_its_voice_is_taken_up_again(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.SILENT_S", 0.3)
+    await ensure_workspace(pro)
+    bed.cluster.silence_watches()
+    await bed.scale(NAME, 0)
+    bed.cluster.compact()
+    bed.cluster.end_watches()
+    await bed.scale(NAME, 1)
+    await ensure_workspace(pro)
+
+    assert len(bed.ready(NAME)) == 1
+
+
+async def test_those_who_wait_in_line_see_their_place(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.backends.kubernetes.STARTS_AT_ONCE", 1)
+    monkeypatch.setattr(BACKEND, "_lines", WeakKeyDictionary())
+    told: list[str] = []
+
+    async def tell(report: StageReport) -> None:
+        told.append(report.detail)
+
+    await asyncio.gather(*(ensure_workspace(licence_of(f"user-{number}"), on_stage=tell) for number in range(3)))
+
+    assert {"Your workspace is number 1 in line…", "Your workspace is number 2 in line…"} <= set(told)
+
+
+async def test_a_workspace_that_answers_nobody_is_replaced_when_asked_for_a_fresh_one(bed: Bed, pro: Licence) -> None:
+    await ensure_workspace(pro)
+    [deaf] = bed.ready(NAME)
+    bed.deaf.add(deaf)
+    await ensure_workspace(pro, fresh=True)
+
+    assert deaf not in bed.ready(NAME)
+    assert len(bed.ready(NAME)) == 1
+
+
+async def test_a_stop_during_a_start_ends_it(bed: Bed, pro: Licence) -> None:
+    bed.cluster.plan(NAME, Plan(boot_s=3600))
+    starting = asyncio.create_task(ensure_workspace(pro))
+
+    async def begun() -> bool:
+        return NAME in bed.cluster.names("services")
+
+    await until(begun)
+    await stop_workspace("demo-pro")
+    with pytest.raises(WorkspaceFailed) as failure:
+        await starting
+
+    assert failure.value.cause == Cause.STOPPED
+    assert bed.replicas(NAME) == 0
+
+
+async def test_what_runs_is_used_while_the_api_server_is_away(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: a gateway that is started anew must not need the control plane for workspaces that are up."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.PATIENCE_S", 0.2)
+    first = await ensure_workspace(pro)
+    await BACKEND.close()
+    launching.forget_all()
+    bed.cluster.faults.add(Fault(drop=True, times=None))
+
+    assert (await ensure_workspace(pro)).url == first.url
+    bed.cluster.faults.clear()

@@ -4,12 +4,14 @@ import random
 from collections.abc import AsyncIterator, Mapping
 
 from provisioning.backends._kubernetes.connecting import connected
-from provisioning.backends._kubernetes.kinds import BY_NAME, Kind
+from provisioning.backends._kubernetes.kinds import BY_NAME, PODS, Kind
 from provisioning.backends._kubernetes.manifests import MANAGER
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.transport import Query, Request, Transport, failure_of_event
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+# Lists of containers are merged by name: https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/
+STRATEGIC = "application/strategic-merge-patch+json"
 # Objects of a page: what is read from one page at once must not hold up the event loop.
 PAGE = 250
 # The API server ends a watch after this; drawn anew, as client-go does, so that all do not come back at once.
@@ -50,6 +52,13 @@ class Api:
         request = Request(
             "patch", path, kind.plural, name, method="PATCH", query=query, content_type=MERGE, body=change
         )
+        return await self._transport.call(request)
+
+    async def resize(self, pod: str, container: str, resources: Tree) -> Tree:
+        """Give a container of a running pod other resources. Raises Missing where the cluster can't (before 1.33), Refused."""
+        body = {"spec": {"containers": [{"name": container, "resources": resources}]}}
+        path = PODS.path(self.namespace, pod, "resize")
+        request = Request("resize", path, PODS.plural, pod, method="PATCH", content_type=STRATEGIC, body=body)
         return await self._transport.call(request)
 
     async def get(self, kind: Kind, name: str) -> Tree:

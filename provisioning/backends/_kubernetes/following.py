@@ -30,8 +30,9 @@ async def follow(*, backend: str) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_note(found, backend=backend))
                 group.create_task(_reconcile(found))
-        except (ApiFailed, ImproperlyConfigured) as error:
-            log.error("kubernetes_away", error=str(error))  # noqa: TRY400 - where from is of no interest
+                group.create_task(_tell_silence(found))
+        except* (ApiFailed, ImproperlyConfigured) as group:
+            log.error("kubernetes_away", error=str(group.exceptions[0]))  # noqa: TRY400 - where from is of no interest
         await asyncio.sleep(AGAIN_S)
 
 
@@ -59,10 +60,15 @@ async def note(found: Cluster, names: set[str], *, backend: str) -> None:
                 await note_ended(row)
 
 
+async def _tell_silence(found: Cluster) -> None:
+    while True:
+        found.tell_silence()
+        await asyncio.sleep(AGAIN_S)
+
+
 async def _reconcile(found: Cluster) -> None:
     while True:
         await asyncio.sleep(RECONCILE_S * (0.5 + random.random()))  # noqa: S311 - no secret
-        found.tell_silence()
         try:
             await reconcile(found, dry_run=False)
         except psycopg.Error as error:

@@ -4,14 +4,14 @@ Each step is bound to what was seen: a row's generation, an object's uid and ver
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from accounts.licences import NotLicensed, active_licence
 from accounts.standing import LicenceTerm, licence_terms
-from provisioning import launching, rows
+from provisioning import holding, launching, rows
 from provisioning.backends import Finding, Instance
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import new_mark
@@ -61,7 +61,9 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     """Compare all workspaces, and mend unless it is a dry run. Raises psycopg.Error."""
     # The cluster is looked at before the table: what it has, and no row knows, had no row before either.
     seen = {name: cluster.look(name) for name in cluster.workspaces()}
-    known = {row.name: row for row in await rows.listing()}
+    own = holding.process_holder()
+    # What this process holds and does not work on, which its locks tell, it has failed to finish.
+    known = {row.name: replace(row, held=row.held and row.holder != own) for row in await rows.live_or_named(seen)}
     terms = await licence_terms({row.user_id for row in known.values()})
     now = datetime.now(UTC)
     findings: list[Finding] = []

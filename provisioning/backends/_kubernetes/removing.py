@@ -17,9 +17,8 @@ HEARD_WITHIN_S = 5.0
 
 async def stop(cluster: Cluster, name: str) -> None:
     """Scale to 0 and return when no pod is left. Raises ApiFailed, and WorkspaceFailed when one stays."""
-    if cluster.look(name).up:
-        with suppress(Missing):
-            cluster.note(await cluster.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": 0}}))
+    with suppress(Missing):
+        cluster.note(await cluster.api.patch(DEPLOYMENTS, name, {"spec": {"replicas": 0}}))
     try:
         async with asyncio.timeout(GONE_WITHIN_S):
             await _until_no_pod_is_left(cluster, name)
