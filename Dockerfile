@@ -18,13 +18,17 @@ COPY agents agents
 COPY channels_app channels_app
 COPY provisioning provisioning
 COPY templates templates
+COPY locale locale
 COPY static static
+# The account that runs it can't write here: without this each start would compile the project anew.
+RUN python -m compileall -q manage.py gateway accounts agents channels_app provisioning
 # Collecting static files reads no secret and no database; the values are for this step only.
 RUN SECRET_KEY=collecting DATABASE_URL=postgresql://unused/unused python manage.py collectstatic --noinput
 USER 10001
 EXPOSE 3000
+# Of a server; a container of another command, `run_worker` say, is started with --no-healthcheck.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3000/health/live', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', 3000)}/health/live\", timeout=2)"]
 # uvicorn ends gracefully on SIGTERM: sockets are closed with 1012, turns go back into the queue.
 STOPSIGNAL SIGTERM
 CMD ["python", "manage.py", "serve"]

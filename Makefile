@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-webhook demo-providers valkey clean
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-webhook demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,11 @@ soak: ## the long tests: 10,000 histories of the turn engine, races of approvals
 	$(BOOTSTRAP) test
 	@exec $(PY) -m pytest --hypothesis-profile=soak -m soak $(ARGS)
 
+test-cluster: ## hold the API server of KUBECONFIG=FILE to what the tests' own one promises, in namespaces that are deleted after
+	$(BOOTSTRAP) test
+	@test -f "$(KUBECONFIG)" || { echo "Name a kubeconfig file: make test-cluster KUBECONFIG=..." >&2; exit 2; }
+	@TEST_KUBECONFIG="$$(realpath "$(KUBECONFIG)")" $(PY) -m pytest -m any_server provisioning $(ARGS)
+
 bench-smoke: ## print memory after 100 turns and the time to the first token
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.smoke
@@ -56,6 +61,10 @@ bench-admin: ## fill a throwaway database with a million users and print the tim
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.admin $(ARGS)
 
+bench-provisioning: ## print API calls, times and memory of workspaces on Kubernetes, against the tests' API server; ARGS="--users 100"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.provisioning $(ARGS)
+
 bench-model: ## print the processor time of a streamed answer of 50 tokens, in a burst and 20 ms apart; ARGS="--profile"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.model_stream $(ARGS)
@@ -64,13 +73,33 @@ bench-webhook: ## print how fast 200 webhooks a second are acknowledged; ARGS="-
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.webhook $(ARGS)
 
+bench-chat: ## print what a whole turn costs beside Fastify and LangChain.js, and the time to the first token; ARGS="--profile"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.chat $(ARGS)
+
+bench-sockets: ## print the gaps between tokens of 500 users at once, and the memory of 2,000 idle sockets
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.sockets $(ARGS)
+
 demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.demo_providers
 
+image-check: ## run the Dockerfiles' steps in clean Debian roots and use what comes out; Linux, as root, with mmdebstrap or debootstrap
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.image_check $(ARGS)
+
+upgrade-check: ## replace a release by this one, and restore a dump, with a turn in flight and an approval open; FROM=REVISION
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.upgrade $(if $(FROM),--from $(FROM))
+
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.embedded
+
+words: ## bring the catalogues of the pages' words up to date with the code, and name what is not translated
+	$(BOOTSTRAP) test
+	@exec $(PY) -m gateway.testing.catalogues
 
 clean: ## remove what can be made again; .env and .data stay
 	rm -rf .venv .data-test .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache staticfiles build

@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from accounts.errors import Window
 from accounts.licences import Licence
 from accounts.tiers import FEATURES, tier_limits
@@ -68,8 +71,9 @@ def moment(when: datetime, *, now: datetime) -> str:
     left = when - now
     seconds = max(1, -(-left // timedelta(seconds=1)))
     if seconds <= _SECONDS_TOLD:
-        return f"in {seconds} second{'s' if seconds > 1 else ''}"
+        return ngettext("in {count} second", "in {count} seconds", seconds).format(count=seconds)
     # Told a minute late rather than early.
     minutes = -(-seconds // 60)
     wait = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
-    return f"at {now.astimezone(UTC) + timedelta(minutes=minutes):%H:%M} UTC, in {wait}"
+    time = f"{now.astimezone(UTC) + timedelta(minutes=minutes):%H:%M}"
+    return _("at {time} UTC, in {wait}").format(time=time, wait=wait)

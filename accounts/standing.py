@@ -1,7 +1,10 @@
 """Whether those who are connected may still be: looked up for all connections of a process at once."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 
+from accounts.tiers import Tier
 from gateway.db import connection
 
 
@@ -15,6 +18,23 @@ async def licence_marks(user_ids: Collection[str]) -> dict[str, str]:
             (list(user_ids),),
         )
         return dict(await cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceTerm:
+    """A licence's tier and when it ends or ended; None = never."""
+
+    tier: Tier
+    ends: datetime | None
+
+
+async def licence_terms(user_ids: Collection[str]) -> dict[str, LicenceTerm]:
+    """The terms of those of these users who have a licence, valid or not."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT user_id, license_type, expires_at FROM user_licenses WHERE user_id = ANY(%s)", (list(user_ids),)
+        )
+        return {user_id: LicenceTerm(tier, ends) for user_id, tier, ends in await cursor.fetchall()}
 
 
 async def open_sessions(session_ids: Collection[str]) -> set[str]:

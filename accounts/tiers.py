@@ -85,12 +85,13 @@ LIMITS: dict[Tier, Limits] = {
 
 def features_of(tier: Tier, overrides: dict[str, object]) -> Features:
     """The tier's features with a licence's own; raises pydantic.ValidationError for an unknown key or a bad value."""
-    return Features.model_validate_json(_json(FEATURES[tier], overrides))
+    return Features.model_validate_json(_json(FEATURES[tier], overrides)) if overrides != {} else FEATURES[tier]
 
 
 def limits_of(tier: Tier, overrides: dict[str, object]) -> Limits:
     """The tier's limits with a licence's own; raises pydantic.ValidationError for an unknown key or a bad value."""
-    return Limits.model_validate_json(_json(tier_limits(tier), overrides))
+    defaults = tier_limits(tier)
+    return Limits.model_validate_json(_json(defaults, overrides)) if overrides != {} else defaults
 
 
 def tier_limits(tier: Tier) -> Limits:

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 from rest_framework import serializers
@@ -144,7 +145,7 @@ def _callback_address(request: HttpRequest) -> str:
 
 
 def _not_signed_in(request: HttpRequest, error: SignInFailed, wanted: str) -> HttpResponse:
-    context = {"message": str(error), "again": f"{reverse('signin')}?{urlencode({'next': wanted})}"}
+    context = {"message": _(str(error)), "again": f"{reverse('signin')}?{urlencode({'next': wanted})}"}
     return render(request, "accounts/not_signed_in.html", context, status=error.status)
 
 

@@ -36,12 +36,16 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the workspace says: two JSON texts, blank when it says nothing, and what was found for the message."""
+    """What the workspace says: two JSON texts, blank when it says nothing, and what was found for the message.
+
+    `attached` tells of the files that came with it.
+    """
 
     profile: str = ""
     preferences: str = ""
     memories: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
+    attached: tuple[str, ...] = ()
 
 
 def aside_text(known: Known, *, today: date) -> str:
@@ -55,6 +59,7 @@ def aside_text(known: Known, *, today: date) -> str:
         ),
         _block("memories", _within((f"- {_line(each, MEMORY_CHARACTERS)}" for each in memories), MEMORIES_BYTES)),
         _block("documents", _within(map(_passage, known.passages), PASSAGES_BYTES)),
+        _block("attached", known.attached),
     ]
     inside = "\n".join([prompt("context").text, f"Today is {today.isoformat()} (UTC).", *filter(None, parts)])
     return f"<context>\n{inside}\n</context>"

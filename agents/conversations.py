@@ -37,16 +37,11 @@ async def lock_conversation(conn: Connection, *, user_id: str, conversation: str
     The lock gives the messages of a conversation one order. Raises Refused `not_found` for another's or a missing one.
     """
     if conversation in {None, "", MAIN}:
-        await _ensure_main(conn, user_id)
-        cursor = await conn.execute(
-            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
-        )
-    else:
-        _check(conversation)
-        cursor = await conn.execute(
-            "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE",
-            (user_id, conversation),
-        )
+        return await _lock_main(conn, user_id)
+    _check(conversation)
+    cursor = await conn.execute(
+        "SELECT id::text FROM conversations WHERE user_id = %s AND id = %s FOR NO KEY UPDATE", (user_id, conversation)
+    )
     row = await cursor.fetchone()
     if row is None:
         raise _missing()
@@ -74,15 +69,16 @@ async def begin_new_main(conn: Connection, user_id: str) -> str:
 
 
 async def list_conversations(
-    user_id: str, *, limit: int = 100, after: tuple[datetime, str] | None = None
+    user_id: str, *, limit: int = 100, after: tuple[datetime, str] | None = None, title_holds: str = ""
 ) -> list[ConversationItem]:
-    """The user's conversations, the last used first; `after` = updated_at and id of the last one of the page before."""
+    """The user's conversations, the last used first; `after` = updated_at and id of the last one of the page before,
+    `title_holds` = only those whose title holds it, in any case."""
     async with connection() as conn, conn.cursor(row_factory=class_row(ConversationItem)) as cursor:
         await cursor.execute(
             f"SELECT {_COLUMNS} FROM conversations WHERE user_id = %s"
             " AND (%s::timestamptz IS NULL OR (updated_at, id) < (%s, %s::uuid))"
-            " ORDER BY updated_at DESC, id DESC LIMIT %s",
-            (user_id, *((after[0], *after) if after else (None, None, None)), limit),
+            " AND strpos(lower(title), lower(%s)) > 0 ORDER BY updated_at DESC, id DESC LIMIT %s",
+            (user_id, *((after[0], *after) if after else (None, None, None)), title_holds, limit),
         )
         return await cursor.fetchall()
 
@@ -154,6 +150,19 @@ async def _resolved(user_id: str, conversation: str) -> str:
         return await main_conversation(user_id)
     _check(conversation)
     return conversation
+
+
+async def _lock_main(conn: Connection, user_id: str) -> str:
+    """The main conversation, locked; it is made for a user's first message only."""
+    for make in (False, True):
+        if make:
+            await _ensure_main(conn, user_id)
+        cursor = await conn.execute(
+            "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
+        )
+        if row := await cursor.fetchone():
+            return str(row[0])
+    raise _missing()
 
 
 async def _ensure_main(conn: Connection, user_id: str) -> None:

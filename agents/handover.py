@@ -1,6 +1,7 @@
 """The agent hands the rest of its turn over to a workflow, by calling it as if it were a tool."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall
@@ -27,8 +28,9 @@ def offered_workflows(licence: Licence) -> dict[str, Workflow]:
     return {name: each for name, each in workflows().items() if each.opened_by(licence)}
 
 
+@lru_cache(maxsize=64)
 def definition(workflow: Workflow) -> JSON:
-    """The workflow as a tool, in OpenAI's format."""
+    """The workflow as a tool, in OpenAI's format; one object for each, which nobody changes: making it takes milliseconds."""
     parameters = dereference_refs(workflow.inputs.model_json_schema())
     parameters.pop("$defs", None)
     function = {"name": workflow.name, "description": workflow.description, "parameters": parameters}

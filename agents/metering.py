@@ -61,6 +61,8 @@ class StepMeter:
         self._claim = claim
         self._steps = 0
         self._open: _Step | None = None
+        # Whether something may be set aside; a step that is stopped between setting aside and knowing it is not open yet.
+        self._aside = False
 
     async def begin(self, model: Model, *, prompt_tokens: int) -> None:
         """See Meter. Raises FenceLost when another worker has taken the turn over.
@@ -72,6 +74,7 @@ class StepMeter:
         self._steps += 1
         self.model = model.spec
         key = StepKey(self._claim.turn, self._claim.fence, self._steps)
+        self._aside = True
         await insist(partial(self._reserve, key, model, _estimate(model, prompt_tokens)))
         self._open = _Step(key, model, prompt_tokens)
 
@@ -101,7 +104,8 @@ class StepMeter:
     async def close_turn(self, conn: Connection) -> None:
         """The same, and give back what the turn has set aside: it waits for its user."""
         await self.close(conn)
-        await budgets.release(conn, self._claim.turn)
+        if self._aside:
+            await budgets.release(conn, self._claim.turn)
 
     async def end_turn(self, conn: Connection, *, failed: bool) -> None:
         """As `close_turn`, and count the turn, however often it is ended: staff may have a dead one tried again."""
@@ -126,7 +130,7 @@ class StepMeter:
     async def _book(self) -> None:
         async with connection() as conn:
             await self.close(conn)
-        self._open = None
+        self._open, self._aside = None, False
 
 
 async def _hold(conn: Connection, claim: Claim) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import psycopg
 import structlog
@@ -29,7 +30,7 @@ from agents.positions import tell_positions
 from agents.queue import MAX_ATTEMPTS, Claim, disown, release
 from agents.settlement import Outcome, note_end, postpone, settle
 from agents.telemetry import span
-from agents.uploads import attached_to, note_outcome, with_names
+from agents.uploads import attached_to, kept_message, note_outcome
 from agents.wait_events import NOTHING_SHOWN, Shown, events_of, read_shown
 from agents.waiting import Resumed, Waits
 from agents.waits import begin_wait, end_telling, read_wait, resumed_by
@@ -305,10 +306,10 @@ class TurnRun:
         text = self._writer.text
         return Outcome(Cancelled(content=text), self._history(text))
 
-    def _history(self, answer: str) -> list[dict[str, str]]:
+    def _history(self, answer: str) -> list[dict[str, Any]]:
         """What the conversation keeps of a turn that did not end well."""
-        said = [Said(with_names(self.claim.content, self._attached), self.claim.channel), *self._joined]
-        messages = [{"role": "user", "content": each.content, "channel": each.channel} for each in said]
+        asked = kept_message(self.claim.content, self.claim.channel, attached=self._attached)
+        messages = [asked, *(kept_message(each.content, each.channel) for each in self._joined)]
         return [*messages, {"role": "assistant", "content": answer}] if answer else messages
 
     def _ms(self) -> int:

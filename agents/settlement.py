@@ -9,7 +9,7 @@ from agents.errors import FenceLost
 from agents.events import Cancelled, Done, Failed
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import Claim, Closing
-from gateway.db import Connection, connection, notify
+from gateway.db import Connection, connection
 
 # Waits before the second and the third attempt, in seconds.
 RETRY_AFTER_S = (1, 4)
@@ -129,12 +129,15 @@ async def forget_stored(turn: str) -> None:
 
 
 async def _let_go(claim: Claim, changes: LiteralString, wait_s: float) -> None:
-    async with connection() as conn, conn.transaction():
+    """Give up the hold; workers are woken when another turn of the user waits, which may have waited for this one."""
+    async with connection() as conn:
         await conn.execute(
-            f"UPDATE turns SET holder = NULL, {changes} WHERE id = %(turn)s AND fence = %(fence)s",
+            f"WITH gone AS (UPDATE turns SET holder = NULL, {changes} WHERE id = %(turn)s AND fence = %(fence)s"
+            " RETURNING user_id)"
+            " SELECT pg_notify('turns', '') FROM gone WHERE EXISTS"
+            " (SELECT 1 FROM turns t WHERE t.user_id = gone.user_id AND t.state = 'queued')",
             {"wait": wait_s, "turn": claim.turn, "fence": claim.fence},
         )
-        await notify(conn, "turns")
 
 
 def storable(value: Any) -> Any:

@@ -22,7 +22,7 @@ from agents.mcp.session import Given, Session
 from agents.mcp.tools import IDEMPOTENCY_KEY, ToolSet
 from agents.pictures import media_type
 from agents.telemetry import span
-from agents.transcript import plain_name, shortened
+from agents.transcript import plain_name, shortened, timed
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,8 @@ async def _told(box: Toolbox, call: Call, outcome: ToolOutcome, *, began: float)
     shown = [{"url": image.url, "alt": image.alt} for image in images]
     text = f"{outcome.text}\n[{SHOWN}]" if shown else outcome.text
     status = "error" if outcome.failed else "success"
-    return ToolMessage(text, tool_call_id=call_id, name=call["name"], status=status, artifact=shown or None)
+    told = ToolMessage(text, tool_call_id=call_id, name=call["name"], status=status, artifact=shown or None)
+    return timed(told, ms=ms)
 
 
 async def _images(box: Toolbox, tool: str, outcome: ToolOutcome) -> AsyncIterator[Image]:

@@ -21,6 +21,7 @@ STORED_RESULT_BYTES = 4 * 1024
 STORED_ARGUMENT_CHARACTERS = 500
 
 _CHANNEL = "dexorder_channel"
+_MS = "dexorder_ms"
 
 INTERRUPTED = "[This call was interrupted; its result is not known.]"
 
@@ -72,6 +73,8 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
                     "tool_call_id": message.tool_call_id,
                     "name": plain_name(message.name or ""),
                     **({"images": message.artifact} if message.artifact else {}),
+                    **({"ms": message.additional_kwargs[_MS]} if _MS in message.additional_kwargs else {}),
+                    **({"failed": True} if message.status == "error" else {}),
                 }
             )
         elif isinstance(message, HumanMessage):
@@ -97,6 +100,11 @@ def stored(messages: Iterable[BaseMessage], *, model: str) -> list[JSON]:
 def said_by_user(said: Said) -> HumanMessage:
     """What the user added while the answer was being written."""
     return HumanMessage(said.content, additional_kwargs={_CHANNEL: said.channel})
+
+
+def timed(message: ToolMessage, *, ms: int) -> ToolMessage:
+    """The message of a tool that took so many milliseconds, which is stored with it."""
+    return message.model_copy(update={"additional_kwargs": {**message.additional_kwargs, _MS: ms}})
 
 
 def plain_name(model_name: str) -> str:
@@ -125,7 +133,8 @@ def _message(stored_message: JSON) -> AnyMessage:
             for call in stored_message.get("tool_calls") or ()
         ]
         return AIMessage(content, tool_calls=calls)
-    return HumanMessage(content)
+    names = ", ".join(map(str, stored_message.get("attachments") or ()))
+    return HumanMessage(f"{content}\n\n[Attached: {names}]" if names else content)
 
 
 def _turns(stored: Sequence[JSON]) -> list[list[JSON]]:

@@ -26,7 +26,7 @@ from agents.routing import Choice
 from agents.summary_due import is_due
 from agents.tool_step import Toolbox, answer_call
 from agents.transcript import recalled, said_by_user, stored
-from agents.uploads import with_names
+from agents.uploads import kept_message
 from agents.waiting import Waits
 from agents.window import history_budget
 
@@ -49,31 +49,15 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
     choice = await _choice(request, context)
     await emit(Started(choice.model.spec, choice.reason, request.attempt))
     await tell_blind(files, choice.model, emit)
-    log.info(
-        "turn_started",
-        model=choice.model.spec,
-        prompts=[SYSTEM.label, prompt("context").label],
-        tools=tools.digest[:12],
-    )
-    offered = offered_workflows(request.licence)
-    beside = [definition(each) for each in offered.values()]
-    bind = partial(bound_model, tools=tools, beside=beside)
-    standbys = standbys_of(choice, request, bind=bind, emit=emit)
-    run = Run(
-        model=await standbys.bind(choice.model),
-        listed=choice.model,
-        toolbox=Toolbox(session, tools, emit, request.keep_picture, request.effect_key),
-        system=as_kept(SystemMessage(SYSTEM.text)),
-        meter=request.meter,
-        more=request.more,
-        tool_tokens=tool_tokens(tools),
-        workflows=offered,
-        standbys=standbys,
-    )
+    labels = [SYSTEM.label, prompt("context").label]
+    log.info("turn_started", model=choice.model.spec, prompts=labels, tools=tools.digest[:12])
+    run = await _begun(request, choice, Toolbox(session, tools, emit, request.keep_picture, request.effect_key))
     budget = history_budget(choice.model, tool_tokens=run.tool_tokens)
     resting = taken_up(request.resumed) if request.resumed and is_question(request.resumed) else None
     joined = [said_by_user(each) for each in request.joined[resting.joined if resting else 0 :]]
-    base = [*_before(context, budget=budget), files.message(request.content, model=choice.model)]
+    known = replace(context.known, attached=files.told(choice.model))
+    before = _before(replace(context, known=known), budget=budget)
+    base = [*before, files.message(request.content, model=choice.model)]
     try:
         added = await _work(run, base, resting=resting, joined=joined)
     except HandOver as handing:
@@ -87,6 +71,24 @@ async def run_turn(request: TurnRequest, emit: Emit) -> Answer | Handed | Waits:
         messages=[_asked(request), *stored(added, model=run.listed.spec)],
         kept_model=choice.wanted.spec,
         summary_due=tools.has("set_summary") and is_due(context.recent, budget=budget),
+    )
+
+
+async def _begun(request: TurnRequest, choice: Choice, toolbox: Toolbox) -> Run:
+    """The turn's run, its model bound to the tools and to the workflows that the licence opens. Raises AgentFailed."""
+    offered = offered_workflows(request.licence)
+    beside = [definition(each) for each in offered.values()]
+    bind = partial(bound_model, tools=toolbox.tools, beside=beside)
+    return Run(
+        model=await bind(choice.model),
+        listed=choice.model,
+        toolbox=toolbox,
+        system=as_kept(SystemMessage(SYSTEM.text)),
+        meter=request.meter,
+        more=request.more,
+        tool_tokens=tool_tokens(toolbox.tools),
+        workflows=offered,
+        standbys=standbys_of(choice, request, bind=bind, emit=toolbox.emit),
     )
 
 
@@ -163,5 +165,4 @@ async def _choice(request: TurnRequest, context: Context) -> Choice:
 
 
 def _asked(request: TurnRequest) -> JSON:
-    content = with_names(request.content, request.attached)
-    return {"role": "user", "content": content, "channel": request.channel}
+    return kept_message(request.content, request.channel, attached=request.attached)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.rows import class_row
 
@@ -142,10 +143,10 @@ async def sweep_uploads() -> None:
         )
 
 
-def with_names(content: str, attached: Sequence[Attached]) -> str:
-    """A message as its conversation keeps it."""
-    names = ", ".join(each.name for each in attached)
-    return f"{content}\n\n[Attached: {names}]" if names else content
+def kept_message(content: str, channel: str, *, attached: Sequence[Attached] = ()) -> dict[str, Any]:
+    """A user's message as its conversation keeps it: of its files the names."""
+    names = [each.name for each in attached]
+    return {"role": "user", "content": content, "channel": channel, **({"attachments": names} if names else {})}
 
 
 def _missing() -> Refused:

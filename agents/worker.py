@@ -14,6 +14,7 @@ from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
 from agents.errors import FenceLost
 from agents.pictures import sweep_pictures
+from agents.pulse import BEAT_S, Pulse
 from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
 from agents.runner import TurnRun
 from agents.uploads import sweep_uploads
@@ -45,6 +46,7 @@ class Worker:
         self._services, self._brain = services, brain
         self._runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = {}
         self._strays: dict[str, int] = {}
+        self._pulse = Pulse()
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
@@ -54,7 +56,7 @@ class Worker:
 
     async def run(self) -> None:
         """Claim and run turns until told to stop; then let those that run end, or put them back."""
-        watched = (self._watch_cancels, self._watch_steers, self._sweep)
+        watched = (self._watch_cancels, self._watch_steers, self._sweep, self._pulse.run)
         helpers = [asyncio.create_task(helper()) for helper in watched]
         try:
             while not self._stopping:
@@ -72,6 +74,10 @@ class Worker:
 
     async def _claim_all(self) -> None:
         while len(self._runs) < MAX_TURNS and not self._stopping:
+            if self._runs and self._pulse.late:
+                # Whatever wakes the worker, it looks again at the next beat.
+                asyncio.get_running_loop().call_later(BEAT_S, self._runnable.put, "")
+                return
             claim = await claim_next(self._services.lease.id)
             if claim is None:
                 return
@@ -82,11 +88,13 @@ class Worker:
             task.add_done_callback(partial(self._ended, claim.turn))
 
     def _ended(self, turn: str, task: "asyncio.Task[None]") -> None:
+        was_full = len(self._runs) >= MAX_TURNS
         if turn in self._runs and self._runs[turn][1] is task:
             del self._runs[turn]
         metrics.turns_in_flight.dec()
-        # There may be room again, or a conversation free.
-        self._runnable.put("")
+        # A conversation, or a slot of its user's, that is free again is notified with the commit that frees it.
+        if was_full:
+            self._runnable.put("")
 
     async def _watch_cancels(self) -> None:
         while not self._stopping:

@@ -17,7 +17,7 @@ from agents.agent_loop import Run
 from agents.choosing import bound_by, chosen_model, standbys_of
 from agents.context import read_aside
 from agents.errors import AgentFailed, ToolRefused
-from agents.events import Event, Started, Token, ToolCall, ToolResult, Usage
+from agents.events import Event, Image, Started, Token, ToolCall, ToolResult, Usage
 from agents.harness_types import Emit, TurnRequest
 from agents.mcp.errors import CallFailed, Reason, workspace_failure
 from agents.mcp.limits import TOOL_S
@@ -53,8 +53,8 @@ class Reply:
 class Desk:
     """One attempt at a workflow.
 
-    `step` is the step under way, `said` what that step has said so far. `model` is the one that has answered last, and
-    `kept_model` the one that the conversation goes on with, both "" while none was asked.
+    `step` is the step under way, `said` and `images` what it has said and shown so far. `model` is the one that has answered
+    last, and `kept_model` the one that the conversation goes on with, both "" while none was asked.
     """
 
     def __init__(self, request: TurnRequest, emit: Emit, workflow: Workflow) -> None:
@@ -62,6 +62,7 @@ class Desk:
         self.step, self.said = "", ""
         self.model, self.kept_model = "", ""
         self.usage = UNUSED
+        self.images: list[Image] = []
         self._emit = emit
         self._session = pool().session(request.licence, on_stage=request.on_stage)
         self._calls = 0
@@ -69,16 +70,17 @@ class Desk:
 
     def begin(self, step: str) -> None:
         """A step begins."""
-        self.step, self.said, self._calls, self.usage = step, "", 0, UNUSED
+        self.step, self.said, self._calls, self.usage, self.images = step, "", 0, UNUSED, []
 
     async def say(self, text: str) -> None:
         """Show words to the user."""
         self.said += text
         await self._emit(Token(text))
 
-    async def show(self, event: Event) -> None:
-        """Show something else to the user."""
-        await self._emit(event)
+    async def show(self, image: Image) -> None:
+        """Show a picture to the user; the conversation keeps where it is found."""
+        self.images.append(image)
+        await self._emit(image)
 
     async def call(self, tool: str, arguments: JSON, *, deadline_s: float = TOOL_S) -> ToolOutcome:
         """Call a tool of the workspace before the user's eyes.

@@ -15,6 +15,7 @@ from agents import workflow_points
 from agents.errors import AgentFailed
 from agents.events import Token, Usage
 from agents.harness_types import Answer, Emit, TurnRequest
+from agents.uploads import kept_message
 from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, Waits
 from agents.workflow_checkpoints import FencedSaver, thread
 from agents.workflow_desk import UNUSED, Desk
@@ -40,7 +41,7 @@ class Context:
 
 
 class State(TypedDict):
-    """What a workflow's checkpoints hold: all that was said, what steps have left, the step that comes next, and tokens."""
+    """What a workflow's checkpoints hold: all that was said and shown, what steps have left, what comes next, and tokens."""
 
     said: Annotated[str, add]
     values: Annotated[JSON, _merged]
@@ -48,6 +49,7 @@ class State(TypedDict):
     usage: Annotated[list[JSON], add]
     model: str
     kept_model: str
+    images: Annotated[list[JSON], add]
 
 
 class Node(Protocol):
@@ -115,6 +117,7 @@ class _Attempt:
                 usage=[],
                 model="",
                 kept_model="",
+                images=[],
             )
         resumed = self._request.resumed
         # Anything else that is asked now was not told of yet: its step begins again, and asks again.
@@ -141,9 +144,10 @@ class _Attempt:
 
     def _messages(self, state: JSON, model: str) -> list[JSON]:
         """The turn as the conversation keeps it: a workflow that the agent started is the answer to its call."""
-        asked = {"role": "user", "content": self._request.content, "channel": self._request.channel}
-        said = state["said"][len(self._run.said) :].strip()
-        answer = {"role": "assistant", "content": said, **({"model": model} if model else {})}
+        asked = kept_message(self._request.content, self._request.channel, attached=self._request.attached)
+        said, images = state["said"][len(self._run.said) :].strip(), state.get("images")
+        answer = {"role": "assistant", "content": said} | ({"model": model} if model else {})
+        answer |= {"images": images} if images else {}
         if not self._run.call:
             return [asked, answer]
         result = {"role": "tool", "tool_call_id": self._run.call, "name": self._workflow.name, "content": "See below."}
@@ -179,6 +183,7 @@ def _node(step: Step, following: str) -> Node:
             "usage": [desk.usage.payload()] if desk.usage != UNUSED else [],
             "model": desk.model or state["model"],
             "kept_model": desk.kept_model or state.get("kept_model", ""),
+            "images": [image.payload() for image in desk.images],
         }
 
     return node

@@ -85,7 +85,7 @@ def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
                     return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError("The gateway did not start.")
+    raise RuntimeError("The server did not start.")
 
 
 def issue_token(environment: dict[str, str]) -> str:

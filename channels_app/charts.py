@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from math import floor, log10
+
+from django.utils.formats import date_format, number_format
 
 Number = int | Decimal
 Words = Callable[[Number], str]
@@ -86,6 +88,8 @@ class Caption:
 def chart(caption: Caption, days: Sequence[date], series: Sequence[Series]) -> Chart:
     """The series, stacked, one column a day; each has as many values as there are days."""
     top = scale_top(max((sum(values) for values in zip(*(each.values for each in series), strict=True)), default=0))
+    if all(isinstance(value, int) for each in series for value in each.values):
+        top = max(top, Decimal(2))  # half of what is counted one by one is on the axis, too
     columns = [_column(index, day, series, top=top, words=caption.words) for index, day in enumerate(days)]
     ticks = [caption.words(top), caption.words(top / 2)]
     return Chart(caption.title, caption.headline, caption.note, series, columns, ticks)
@@ -103,13 +107,20 @@ def count_words(value: Number) -> str:
     """A count, short from a hundred thousand on: 1,234 or 1.2 M; halves of a scale as they are."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= size * (100 if unit == "k" else 1):
-            return f"{Decimal(value) / size:,.1f}".removesuffix(".0") + f" {unit}"
-    return f"{Decimal(value).normalize():,f}"
+            tenths = (Decimal(value) / size).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+            return f"{whole(int(tenths)) if tenths == int(tenths) else _digits(tenths, 1)} {unit}"
+    plain = Decimal(value).normalize()
+    return _digits(plain, max(0, -int(plain.as_tuple().exponent)))
 
 
 def money_words(value: Number) -> str:
     """Dollars, with as many digits as small amounts need."""
-    return f"${value:,.2f}" if value == 0 or value >= 1 else f"${value:,.4f}"
+    return f"${_digits(value, 2 if value == 0 or value >= 1 else 4)}"
+
+
+def whole(value: Number) -> str:
+    """A whole number as the page's language writes it: 1,234."""
+    return _digits(value, 0)
 
 
 def _column(index: int, day: date, series: Sequence[Series], *, top: Decimal, words: Words) -> Column:
@@ -123,7 +134,12 @@ def _column(index: int, day: date, series: Sequence[Series], *, top: Decimal, wo
             bars.append(Bar(each.tone, _short(x), _short(y), _short(BAR), _short(height)))
     said = [words(each.values[index]) for each in series]
     parts = ", ".join(f"{value} {each.label}" for value, each in zip(said, series, strict=True))
-    return Column(day, _short(index * COLUMN), f"{day:%a %d %b %Y}: {parts}", bars, said)
+    return Column(day, _short(index * COLUMN), f"{date_format(day, 'D d M Y')}: {parts}", bars, said)
+
+
+def _digits(value: Number, digits: int) -> str:
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+    return number_format(rounded, decimal_pos=digits, use_l10n=True, force_grouping=True)
 
 
 def _short(number: float) -> str:

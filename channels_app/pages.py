@@ -6,9 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -33,7 +35,13 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     if identity is None:
         return _to_sign_in(request)
     tier = _tier(identity.user_id)
-    config = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": identity.user_id, "tier": tier}
+    config = {
+        "wsPath": "/ws/chat",
+        "ticketUrl": "/api/v1/ws-ticket",
+        "userId": identity.user_id,
+        "tier": tier,
+        "languageChosen": settings.LANGUAGE_COOKIE_NAME in request.COOKIES,
+    }
     return render(request, "chat.html", {"user_id": identity.user_id, "tier": tier, "config": config})
 
 
@@ -50,7 +58,7 @@ def account_page(request: HttpRequest) -> HttpResponse:
 
 async def account_context(user_id: str, *, period: int) -> dict[str, Any]:
     """What the account page shows of a user; `period` is the days of usage."""
-    labels = {"web": "Web"} | {each.name: each.label for each in channels().values()}
+    labels = {"web": _("Web")} | {each.name: each.label for each in channels().values()}
     offered = {channel.name: channel.label for channel in channels_to_link()}
     config = {
         "linksUrl": "/api/v1/links",
@@ -67,7 +75,7 @@ async def account_context(user_id: str, *, period: int) -> dict[str, Any]:
     try:
         licence = await active_licence(user_id)
     except NotLicensed as error:
-        return context | {"tier": "", "problem": str(error)}
+        return context | {"tier": "", "problem": _(str(error))}
     facts = facts_of(licence, labels=labels)
     return context | {"tier": licence.tier, "expires_at": licence.expires_at, "facts": facts}
 

@@ -17,6 +17,7 @@ from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
 from agents.schedules import service as schedules
 from channels_app import deliveries, files_in
+from gateway import garbage
 from gateway.db import close_pool, open_pool
 from gateway.ending import end
 from gateway.leases import Lease
@@ -24,6 +25,7 @@ from gateway.services import Services
 from gateway.wakeups import Wakeups
 from gateway.websocket_protocol import ChatProtocol
 from provisioning import keeper
+from provisioning.workspaces import close_workspaces
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
@@ -53,7 +55,7 @@ async def serve(
     stopping = asyncio.Event()
     background = asyncio.create_task(run_services(stopping)) if worker else None
     # Without a worker only the histories are read here.
-    warming = asyncio.create_task(warm_up() if worker else warm_up_history())
+    warming = asyncio.create_task(_warmed(warm_up() if worker else warm_up_history()))
     server = _Server(_config(), on_ready, on_stop)
     try:
         await server.serve([listening])
@@ -63,6 +65,7 @@ async def serve(
         if background is not None:
             await background
         await harness.close()
+        await close_workspaces()
         await close_pool()
         await asyncio.to_thread(telemetry.stop)
 
@@ -81,14 +84,24 @@ async def run_alone(*, on_stop: Callable[[], object]) -> None:
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
-    warming = asyncio.create_task(warm_up())
+    warming = asyncio.create_task(_warmed(warm_up()))
     try:
         await run_services(stopping)
     finally:
         warming.cancel()
         await harness.close()
+        await close_workspaces()
         await close_pool()
         await asyncio.to_thread(telemetry.stop)
+
+
+async def _warmed(warm_up: Coroutine[Any, Any, None]) -> None:
+    """Bring in what the first turn needs; it stays as long as the process does."""
+    garbage.rest()
+    try:
+        await warm_up
+    finally:
+        garbage.set_apart()
 
 
 async def run_services(stopping: asyncio.Event) -> None:

@@ -54,6 +54,12 @@ TELEGRAM_API_BASE_URL = env.text("TELEGRAM_API_BASE_URL", "https://api.telegram.
 PROVISIONER = env.text("PROVISIONER", "process")
 WORKSPACE_SIGNING_KEY = env.text("WORKSPACE_SIGNING_KEY")
 WORKSPACE_START_TIMEOUT_S = env.number("WORKSPACE_START_TIMEOUT_S", 120)
+KUBECONFIG = env.text("KUBECONFIG")
+KUBERNETES_NAMESPACE = env.text("KUBERNETES_NAMESPACE", "dexorder-workspaces")
+WORKSPACE_IMAGE = env.text("WORKSPACE_IMAGE")
+SIDECAR_IMAGE = env.text("SIDECAR_IMAGE")
+WORKSPACE_ENDPOINT_TEMPLATE = env.text("WORKSPACE_ENDPOINT_TEMPLATE", "http://{name}.{namespace}.svc:8000/mcp")
+WORKSPACE_VALUES = env.text("WORKSPACE_VALUES")
 MCP_SERVER_URL_ALLOWLIST = env.words("MCP_SERVER_URL_ALLOWLIST")
 # Seconds; -1 = the tier's own default, 0 = never.
 IDLE_TIMEOUT_FREE_S = env.number("IDLE_TIMEOUT_FREE_S", -1)
@@ -88,6 +94,7 @@ MIDDLEWARE = [
     "gateway.static_files.StaticFilesMiddleware",
     "gateway.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "gateway.languages.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -107,6 +114,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "gateway.languages.look",
             ]
         },
     }
@@ -116,7 +124,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
     if REDIS_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}
+    else {"BACKEND": "gateway.local_layer.LocalChannelLayer", "CONFIG": {"capacity": 1000}}
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -157,6 +165,13 @@ UNFOLD = admin_menu.options()
 LOGIN_REDIRECT_URL = "admin:index"
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = int(timedelta(days=365).total_seconds())
+LANGUAGE_COOKIE_SECURE = not DEBUG
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 FORMAT_MODULE_PATH = "gateway.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -11,7 +11,8 @@ class ProvisioningConfig(AppConfig):
     verbose_name = "Workspaces"
 
     def ready(self) -> None:
-        """Have the signing key checked by every command that checks anything, `serve` included."""
-        from provisioning.checks import check_signing_key  # noqa: PLC0415 - only now are the settings complete
+        """Have the settings of workspaces checked by every command that checks anything, `serve` included."""
+        from provisioning.checks import check_cluster_settings, check_signing_key  # noqa: PLC0415 - the settings are complete now
 
         checks.register(check_signing_key, checks.Tags.security)
+        checks.register(check_cluster_settings)

@@ -15,8 +15,26 @@ class Cause(StrEnum):
     SHUTTING_DOWN = "shutting_down"
     DATABASE = "database"
     INTERNAL = "internal"
+    # What only a cluster can be short of, or say.
+    NO_ROOM = "no_room"
+    QUOTA = "quota"
+    REFUSED = "refused"
+    FORBIDDEN = "forbidden"
+    NAME_TAKEN = "name_taken"
+    CLUSTER_AWAY = "cluster_away"
+    IMAGE_NAME = "image_name"
+    IMAGE_PULL = "image_pull"
+    CONTAINER = "container"
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    EVICTED = "evicted"
+    STORAGE_PENDING = "storage_pending"
+    STORAGE_BUSY = "storage_busy"
+    STORAGE_FAILED = "storage_failed"
+    STORAGE_LOST = "storage_lost"
 
 
+# For the user: what it means for them and what to do.
 MESSAGES: dict[Cause, str] = {
     Cause.EXITED: "Your workspace stopped while it was starting. Please try again; if it happens again, tell support.",
     Cause.NEVER_READY: "Your workspace did not become ready in time. Please try again in a minute.",
@@ -27,6 +45,42 @@ MESSAGES: dict[Cause, str] = {
     Cause.SHUTTING_DOWN: "The service is restarting. Please try again in a moment.",
     Cause.DATABASE: "Your workspace could not be started: the service can't reach its database. Please try again soon.",
     Cause.INTERNAL: "Your workspace could not be started because of an error on our side. Please try again.",
+    Cause.NO_ROOM: "There is no free machine for your workspace right now. Please try again in a few minutes.",
+    Cause.QUOTA: "As many workspaces run as this service may have at once. Please try again in a few minutes.",
+    Cause.REFUSED: "Your workspace was refused by the cluster's rules. Please tell support.",
+    Cause.FORBIDDEN: "The service may not start workspaces on its cluster. Please tell the operator.",
+    Cause.NAME_TAKEN: "Something else has your workspace's name on the cluster. Please tell support.",
+    Cause.CLUSTER_AWAY: "The cluster that runs workspaces can't be reached. Please try again in a minute.",
+    Cause.IMAGE_NAME: "Your workspace's software has a wrong address. Please tell the operator.",
+    Cause.IMAGE_PULL: "Your workspace's software can't be fetched. Please try again in a few minutes, or tell the operator.",
+    Cause.CONTAINER: "Your workspace could not be set up on its machine. Please tell the operator.",
+    Cause.CRASHED: "Your workspace crashes whenever it starts. Please tell support.",
+    Cause.OUT_OF_MEMORY: "Your workspace needs more memory than your licence gives it. Please tell support.",
+    Cause.EVICTED: "Your workspace had to leave its machine, which was short of something. Please try again in a minute.",
+    Cause.STORAGE_PENDING: "The storage for your data is not there yet. Please try again in a few minutes.",
+    Cause.STORAGE_BUSY: "Your data are still attached to the machine you used before. Please try again in a few minutes.",
+    Cause.STORAGE_FAILED: "Your data could not be attached to your workspace. Please try again in a few minutes.",
+    Cause.STORAGE_LOST: "The storage with your data can't be found. Please tell support at once; nothing was deleted by us.",
+}
+
+# For the operator: where to look. Shown before what the cluster said.
+ADVICE: dict[Cause, str] = {
+    Cause.NO_ROOM: "No node takes the pod: add nodes, or lower the requests in WORKSPACE_VALUES.",
+    Cause.QUOTA: "The namespace's ResourceQuota is used up: raise it, or let idle workspaces stop sooner.",
+    Cause.REFUSED: "The API server or an admission rule refuses the objects: compare with `workspace render`.",
+    Cause.FORBIDDEN: "The gateway's service account lacks a right: apply `workspace render --namespace`.",
+    Cause.NAME_TAKEN: "An object of that name is not this user's: rename or remove it.",
+    Cause.CLUSTER_AWAY: "The API server can't be reached, or fails: look at KUBECONFIG, network and control plane.",
+    Cause.IMAGE_NAME: "WORKSPACE_IMAGE or SIDECAR_IMAGE is no image's name.",
+    Cause.IMAGE_PULL: "The image can't be pulled: look at its name, the registry and its credentials on the nodes.",
+    Cause.CONTAINER: "The kubelet can't make the container: look at ConfigMap, mounts and runtime class.",
+    Cause.CRASHED: "The container ends again and again: look at its log by `kubectl logs --previous`.",
+    Cause.OUT_OF_MEMORY: "The container was killed for its memory: raise the licence's memory limit.",
+    Cause.EVICTED: "The node was short of memory or disk: look at its conditions.",
+    Cause.STORAGE_PENDING: "The PersistentVolumeClaim is not bound: look at its storage class and its provisioner.",
+    Cause.STORAGE_BUSY: "The volume is attached to another node: a pod there must end, or its node be removed.",
+    Cause.STORAGE_FAILED: "The volume can't be attached or mounted: look at the pod's events.",
+    Cause.STORAGE_LOST: "The PersistentVolume behind the claim is gone: restore it from a backup.",
 }
 
 

@@ -1,5 +1,6 @@
 """What a gateway process does for the workspaces that run: shows that their owner lives, adopts those that have none,
-tidies up after those that have ended, and at its own end hands them over or stops them.
+tidies up after those that have ended, and at its own end hands them over or stops them. Those that a cluster keeps are only
+followed.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from provisioning.errors import Cause
 from provisioning.flights import flights
 from provisioning.models import State
 from provisioning.rows import Row
+from provisioning.settling import settle
 
 # A sidecar gives up its owner after six of these.
 HEARTBEAT_S = 5.0
@@ -32,14 +34,14 @@ async def run(services: Services) -> None:
     When it stops because the lease is lost, nothing is ended: whoever is there first adopts the workspaces, another process
     or this one under its next lease. Raises psycopg.Error when the database can't be reached at the end.
     """
-    holder = services.lease.id
+    holder, backend = services.lease.id, backends.backend()
     holding.hold_with(services.lease)
     flights().closing = False
     signal = services.wakeups.on(rows.WAKEUP)
     try:
         async with asyncio.TaskGroup() as group:
-            loops = [group.create_task(_beat(holder)), group.create_task(_reconcile(holder, signal))]
-            loops.append(group.create_task(_count_time(holder)))
+            keeping = [_beat(holder), _reconcile(holder, signal)] if backend.owned else [backend.follow(), _measure()]
+            loops = [group.create_task(each) for each in (*keeping, _count_time(holder))]
             await services.stopping.wait()
             await end(loops)
         if not services.lease.lost.is_set():
@@ -65,9 +67,33 @@ async def _count_time(holder: UUID) -> None:
     while True:
         await asyncio.sleep(timekeeping.COUNT_EVERY_S)
         try:
-            await timekeeping.count_owned(holder, backend=backends.backend().name)
+            await _count(holder)
         except psycopg.Error as error:
             log.warning("workspace_time_not_counted", error=type(error).__name__)
+
+
+async def _count(holder: UUID) -> None:
+    backend = backends.backend()
+    if backend.owned:
+        await timekeeping.count_owned(holder, backend=backend.name)
+    else:
+        await timekeeping.count_unowned(backend=backend.name)
+
+
+async def _measure() -> None:
+    while True:
+        try:
+            await measure()
+        except psycopg.Error as error:
+            log.warning("workspaces_not_counted", error=type(error).__name__)
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+async def measure() -> None:
+    """Tell the monitoring how many workspaces there are in each state. Raises psycopg.Error."""
+    counts = await rows.count_by_state()
+    for state in State:
+        metrics.WORKSPACES.labels(state.value).set(counts.get(state.value, 0))
 
 
 async def _reconcile(holder: UUID, signal: Signal) -> None:
@@ -83,32 +109,15 @@ async def reconcile(holder: UUID) -> None:
     """Bring the rows of this process, and those that no live process holds, in line with what runs."""
     launching.forget_ended()
     found = await rows.kept_or_orphaned(holder, backend=backends.backend().name)
-    await asyncio.gather(*(_settle(row, holder) for row in found))
-    counts = await rows.count_by_state()
-    for state in State:
-        metrics.WORKSPACES.labels(state.value).set(counts.get(state.value, 0))
-
-
-async def _settle(row: Row, holder: UUID) -> None:
-    backend = backends.backend()
-    if row.state == State.READY and row.holder == holder:
-        if not backend.alive(row.instance):
-            await timekeeping.count_rest(row.name)
-            if await rows.note_ended(row):
-                log.info("workspace_ended_by_itself", workspace=row.name)
-    elif flights().lock(row.name).locked():
-        return
-    elif row.state == State.READY and backend.alive(row.instance) and await backend.serves(row.user_id, row.instance):
-        await launching.adopt(row, holder)
-    else:
-        # Half started or half stopped by a process that is dead, or ended while it had no owner.
-        async with launching.ending(row.name, seen=row):
-            pass
+    await asyncio.gather(*(settle(row, holder) for row in found))
+    await measure()
 
 
 async def _leave(holder: UUID) -> None:
     flights().closing = True
     await flights().cancel(cause=Cause.SHUTTING_DOWN)
+    if not backends.backend().owned:
+        return
     names = await rows.hand_over(holder, backend=backends.backend().name)
     if names and await rows.another_process_lives(holder):
         await _wait_for_adoption(names)

@@ -36,7 +36,7 @@ async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Insta
     Raises WorkspaceFailed, also for a database that can't be reached and a setting that is wrong.
     """
     known = _known.get(spec.name)
-    if known is not None and not fresh and backends.backend().alive(known):
+    if known is not None and not fresh and backends.backend().alive(known) and await backends.backend().want(known):
         return known
     flight = flights().join(spec.name, fresh=fresh, work=partial(_bring_up, spec, fresh))
     instance = await flight.follow(on_stage)
@@ -91,28 +91,29 @@ async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance
             flight.publish(report_of(row.stage or "queued"))
             await asyncio.sleep(POLL_S)
             continue
-        instance = await _found(row, fresh=fresh) if row is not None else None
-        if instance is not None:
-            return instance
+        if row is not None and await _usable(row, fresh=fresh):
+            return row.instance
         async with holding.holder() as holder:
             claim = await rows.claim_start(spec, backend=backends.backend().name, holder=holder, seen=row)
             if claim is not None:
-                return await _start(claim, spec, flight)
+                former = row.instance if row is not None and row.state == State.READY else Instance()
+                return await _start(claim, spec, former=former, flight=flight)
 
 
-async def _found(row: Row, *, fresh: bool) -> Instance | None:
-    """The instance of a row when it runs and can be used; adopted when its owner is dead."""
+async def _usable(row: Row, *, fresh: bool) -> bool:
+    """Whether the instance of a row runs and can be used; adopted when its owner is dead."""
     backend = backends.backend()
-    if row.state != State.READY or row.backend != backend.name or not backend.alive(row.instance):
-        return None
-    if row.held and not fresh:
-        return row.instance
+    if row.state != State.READY or row.backend != backend.name or not await backend.want(row.instance):
+        return False
+    kept = row.held or not backend.owned
+    if kept and not fresh:
+        return True
     if not await backend.serves(row.user_id, row.instance):
-        return None
+        return False
     own = holding.process_holder()
-    if own is not None and not row.held:
+    if own is not None and not kept:
         await adopt(row, own)
-    return row.instance
+    return True
 
 
 async def adopt(row: Row, holder: UUID) -> None:
@@ -122,21 +123,25 @@ async def adopt(row: Row, holder: UUID) -> None:
         log.info("workspace_adopted", workspace=row.name)
 
 
-async def _start(claim: Claim, spec: Spec, flight: Flight) -> Instance:
+async def _start(claim: Claim, spec: Spec, *, former: Instance, flight: Flight) -> Instance:
     clock = _StageClock()
 
-    async def report(stage: str) -> None:
-        clock.enter(stage)
-        await rows.enter_stage(claim, stage)
-        flight.publish(report_of(stage))
+    async def report(stage: str, *, detail: str = "") -> None:
+        if clock.enter(stage):
+            await rows.enter_stage(claim, stage)
+        flight.publish(report_of(stage, detail=detail))
 
     # Stays so only when something is raised that nobody foresaw.
     failure: WorkspaceFailed | None = WorkspaceFailed(Cause.INTERNAL, detail="unexpected error")
     try:
         with _errors_as_failures():
-            instance = await backends.backend().start(spec, report=report, record=partial(rows.record_instance, claim))
+            backend, record = backends.backend(), partial(rows.record_instance, claim)
+            instance = await backend.start(spec, former=former, report=report, record=record)
             stage_ms = clock.finish()
-            await rows.settle_ready(claim, owner=holding.process_holder(), stage_ms=stage_ms)
+            owner = holding.process_holder() if backend.owned else None
+            await rows.settle_ready(claim, owner=owner, stage_ms=stage_ms)
+            if backend.owned and owner is None:
+                await rows.offer()
         failure = None
     except WorkspaceFailed as error:
         failure = error
@@ -196,12 +201,16 @@ class _StageClock:
         self._entered = 0.0
         self._ms: dict[str, int] = {}
 
-    def enter(self, stage: str) -> None:
-        """The stage before ends here."""
+    def enter(self, stage: str) -> bool:
+        """The stage before ends here; False when this is the one that it is in already."""
+        if stage == self._stage:
+            return False
         now = time.monotonic()
         if self._stage:
-            self._ms[self._stage] = round((now - self._entered) * 1000)
+            # A pod may go back to a stage that it was in before.
+            self._ms[self._stage] = self._ms.get(self._stage, 0) + round((now - self._entered) * 1000)
         self._stage, self._entered = stage, now
+        return True
 
     def finish(self) -> dict[str, int]:
         """The time of each stage; the last one ends here."""

@@ -10,3 +10,11 @@ STAGE_SECONDS = Histogram(
 )
 STARTS = Counter("dexorder_workspace_starts", "Starts of workspaces by their outcome: ready or a cause.", ["outcome"])
 WORKSPACES = Gauge("dexorder_workspaces", "Workspaces by state, as the table has them.", ["state"])
+API_CALLS = Counter(
+    "dexorder_kubernetes_calls", "Requests to the Kubernetes API, tries again included.", ["verb", "resource"]
+)
+WATCH_SILENCE = Gauge(
+    "dexorder_kubernetes_watch_silence_seconds",
+    "How long a watch of the Kubernetes API has said nothing; a healthy one speaks about every minute.",
+    ["resource"],
+)

@@ -5,7 +5,7 @@ lease; any other may be claimed by whoever names the generation that it saw, whi
 the claim, and raises ClaimLost once somebody else has claimed the row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -80,6 +80,14 @@ async def find(name: str) -> Row | None:
     """The row of a workspace, if there is one."""
     found = await _rows("WHERE w.name = %(name)s", {"name": name})
     return found[0] if found else None
+
+
+async def running(names: Collection[str], *, backend: str) -> list[Row]:
+    """Those of the named workspaces of `backend` that are ready."""
+    return await _rows(
+        "WHERE w.name = ANY(%(names)s) AND w.state = 'ready' AND w.backend = %(backend)s",
+        {"names": list(names), "backend": backend},
+    )
 
 
 async def listing() -> list[Row]:
@@ -194,6 +202,22 @@ async def count_by_state() -> dict[str, int]:
         return dict(await cursor.fetchall())
 
 
+async def note_running(row: Row, instance: Instance) -> bool:
+    """The workspace of a row runs, though the row says otherwise; False when somebody has acted on it since."""
+    return await _changed(
+        "UPDATE workspaces SET state = 'ready', stage = 'ready', holder = NULL, url = %(url)s, facts = %(facts)s,"
+        " generation = generation + 1, since = clock_timestamp()"
+        " WHERE name = %(name)s AND generation = %(generation)s AND state = %(state)s",
+        {
+            "name": row.name,
+            "generation": row.generation,
+            "state": row.state,
+            "url": instance.url,
+            "facts": Jsonb(dict(instance.facts)),
+        },
+    )
+
+
 async def note_ended(row: Row) -> bool:
     """A running workspace has ended on its own; False when somebody has acted on it since."""
     return await _changed(
@@ -214,7 +238,7 @@ async def record_instance(claim: Claim, instance: Instance) -> None:
 
 
 async def settle_ready(claim: Claim, *, owner: UUID | None, stage_ms: Mapping[str, int]) -> None:
-    """The start succeeded; with no `owner` the workspace is left to whichever process adopts it."""
+    """The start succeeded; with no `owner` nobody keeps the workspace, or whichever process adopts it."""
     await _write(
         claim,
         "state = 'ready', stage = 'ready', holder = %(owner)s, stage_ms = %(stage_ms)s, last_cause = '',"
@@ -222,9 +246,12 @@ async def settle_ready(claim: Claim, *, owner: UUID | None, stage_ms: Mapping[st
         {"owner": owner, "stage_ms": Jsonb(dict(stage_ms))},
         counted={"starts": 1, "failed_starts": 0, "start_ms": sum(stage_ms.values())},
     )
-    if owner is None:
-        async with db.connection() as conn:
-            await db.notify(conn, WAKEUP)
+
+
+async def offer() -> None:
+    """Wake the processes that could adopt a workspace."""
+    async with db.connection() as conn:
+        await db.notify(conn, WAKEUP)
 
 
 async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:

@@ -23,6 +23,6 @@ class StageReport:
 OnStage = Callable[[StageReport], Awaitable[None]]
 
 
-def report_of(stage: str) -> StageReport:
-    """The report of a stage; raises KeyError for a stage that is none."""
-    return StageReport(stage=stage, detail=SENTENCES[stage])
+def report_of(stage: str, *, detail: str = "") -> StageReport:
+    """The report of a stage, with its own sentence unless there is news; raises KeyError for a stage that is none."""
+    return StageReport(stage=stage, detail=detail or SENTENCES[stage])

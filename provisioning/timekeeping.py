@@ -24,12 +24,18 @@ _COUNT: LiteralString = """
     FROM due WHERE w.name = due.name AND due.ran_s > 0 RETURNING w.user_id, LEAST(due.ran_s, %(most)s)
 """
 _OWNED: LiteralString = _COUNT.replace("{condition}", "w.holder = %(holder)s AND w.backend = %(backend)s")
+_UNOWNED: LiteralString = _COUNT.replace("{condition}", "w.holder IS NULL AND w.backend = %(backend)s")
 _NAMED: LiteralString = _COUNT.replace("{condition}", "w.name = %(name)s")
 
 
 async def count_owned(holder: UUID, *, backend: str) -> None:
     """Add what the workspaces of `holder` ran since they were counted last. Raises psycopg.Error, and nothing is counted."""
     await _count(_OWNED, {"holder": holder, "backend": backend})
+
+
+async def count_unowned(*, backend: str) -> None:
+    """The same of the workspaces of `backend`, which nobody owns; of several processes that count, one finds something."""
+    await _count(_UNOWNED, {"backend": backend})
 
 
 async def count_rest(name: str) -> None:

@@ -6,12 +6,13 @@ from functools import partial
 
 from accounts.licences import Licence
 from provisioning import backends, launching, rows
-from provisioning.backends import Spec
 from provisioning.endpoints import Endpoint, allowed_url
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import MESSAGES, Cause
+from provisioning.flights import flights
 from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.rows import Row
+from provisioning.specs import spec_of
 from provisioning.stages import SENTENCES, OnStage, report_of
 from provisioning.tokens import workspace_token
 
@@ -41,7 +42,7 @@ async def ensure_workspace(licence: Licence, *, on_stage: OnStage | None = None,
     if licence.mcp_server_url:
         url = allowed_url(licence.mcp_server_url)
     else:
-        url = (await launching.running(_spec(licence), fresh=fresh, on_stage=on_stage)).url
+        url = (await launching.running(spec_of(licence), fresh=fresh, on_stage=on_stage)).url
     if on_stage is not None:
         await on_stage(report_of("ready"))
     return Endpoint(url=url, user_id=licence.user_id, token=partial(workspace_token, licence.user_id))
@@ -61,10 +62,18 @@ async def delete_workspace(user_id: str, *, with_data: bool) -> bool:
     name = workspace_name(user_id)
     async with launching.ending(name) as claim:
         backend = backends.backends()[claim.backend] if claim is not None else backends.backend()
-        had_data = with_data and await backend.delete_data(name)
+        removed = await backend.remove(name, with_data=with_data)
         if claim is not None:
             await rows.forget(claim)
-    return claim is not None or had_data
+    return claim is not None or removed
+
+
+async def close_workspaces() -> None:
+    """End the starts under way in the running event loop and let go of its connections; what runs goes on."""
+    flights().closing = True
+    await flights().cancel(cause=Cause.SHUTTING_DOWN)
+    flights().closing = False
+    await backends.backend().close()
 
 
 async def workspace_status(user_id: str) -> WorkspaceStatus:
@@ -93,19 +102,3 @@ def _sentence(state: str, row: Row) -> str:
     if state == State.STOPPED:
         return ASLEEP
     return SENTENCES[row.stage]
-
-
-def _spec(licence: Licence) -> Spec:
-    user_id = licence.user_id
-    # What neither a command line nor a text column can hold.
-    if not user_id.strip() or "\x00" in user_id or not _is_unicode(user_id):
-        raise WorkspaceFailed(Cause.INVALID_USER)
-    return Spec(name=workspace_name(user_id), user_id=user_id, tier=licence.tier, idle_s=licence.limits.idle_s)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

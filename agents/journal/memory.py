@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from agents.errors import FenceLost, JournalLost
 from agents.journal.slices import Slice, slice_of
 
+# An hour's turns are kept by the ten thousand: to look through them at each turn would cost more than the turn.
+SWEEP_EVERY_S = 1.0
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -21,16 +24,17 @@ class _Entry:
 
 
 class MemoryJournal:
-    """Keeps journals in a dict; what has expired is dropped when another is opened."""
+    """Keeps journals in a dict; what has expired is dropped when another is opened, and looked for once a second."""
 
     def __init__(self, *, open_ttl_s: float, final_ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._entries: dict[str, _Entry] = {}
         self._open_ttl_s, self._final_ttl_s, self._clock = open_ttl_s, final_ttl_s, clock
+        self._swept_at = clock()
 
     async def open(self, turn: str, *, fence: int, floor: int) -> tuple[int, bool]:
         """See Journal.open."""
         self._drop_expired()
-        entry = self._entries.get(turn)
+        entry = self._alive(turn)
         if entry is None:
             self._entries[turn] = _Entry(fence, floor, self._clock() + self._open_ttl_s)
             return floor, False
@@ -74,5 +78,8 @@ class MemoryJournal:
 
     def _drop_expired(self) -> None:
         now = self._clock()
+        if now - self._swept_at < SWEEP_EVERY_S:
+            return
+        self._swept_at = now
         for turn in [turn for turn, entry in self._entries.items() if entry.expires_at <= now]:
             del self._entries[turn]

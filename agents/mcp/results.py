@@ -23,6 +23,8 @@ from agents.mcp.limits import MODEL_TEXT_BYTES, capped, cleaned
 SUMMARY_CHARACTERS = 160
 # Of one result: more is a gallery.
 MOST_PICTURES = 4
+# Words that end like a plural and are their own singular.
+_NO_PLURALS = frozenset({"news", "series", "status"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,14 @@ def _brief(values: dict[str, Any]) -> str:
     words = []
     for name, value in values.items():
         if isinstance(value, list):
-            words.append(f"{len(value)} {name}")
+            words.append(f"{len(value)} {_one_of(name) if len(value) == 1 else name}")
         elif value is not None and not isinstance(value, dict):
             words.append(f"{name} {' '.join(cleaned(str(value)).split())}")
     return ", ".join(words)
+
+
+def _one_of(name: str) -> str:
+    """The singular of a list's name: `strategies` is `strategy`, `results` is `result`, `series` stays."""
+    if name.endswith("ies") and name not in _NO_PLURALS:
+        return f"{name[:-3]}y"
+    return name.removesuffix("s") if not name.endswith("ss") and name not in _NO_PLURALS else name

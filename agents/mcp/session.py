@@ -19,6 +19,7 @@ from agents.mcp.connection import Connection
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.limits import MODEL_TEXT_BYTES, READ_S, TOOL_S, WORKING_TOOL_S
 from agents.mcp.patience import Patience
+from agents.mcp.posts import Posts
 from agents.mcp.results import ToolOutcome, outcome_of, resource_bytes, resource_text
 from agents.mcp.tools import ToolSet
 from provisioning.stages import OnStage
@@ -85,8 +86,10 @@ class Session:
         patience = Patience(deadline_s, whole_s=WORKING_TOOL_S)
         reported = _reporting(on_progress, patience) if on_progress else None
 
-        async def send(client: Client) -> ToolOutcome:
+        async def send(client: Client, posts: Posts | None) -> ToolOutcome:
             if given is None:
+                if posts is not None and reported is None:
+                    return outcome_of(await posts.call_tool(name, arguments))
                 return outcome_of(await client.call_tool(name, arguments, progress_callback=reported))
             return outcome_of(
                 await client.session.call_tool(
@@ -107,8 +110,8 @@ class Session:
     async def read_resource(self, uri: str, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:
         """A resource's text, at most `limit_bytes` of it."""
 
-        async def send(client: Client) -> str:
-            return resource_text(await client.read_resource(uri), limit_bytes=limit_bytes)
+        async def send(client: Client, posts: Posts | None) -> str:
+            return resource_text(await (posts or client).read_resource(uri), limit_bytes=limit_bytes)
 
         async def request(connection: Connection) -> str:
             return await connection.request(send, patience=Patience(READ_S))
@@ -118,8 +121,8 @@ class Session:
     async def read_blob(self, uri: str) -> bytes:
         """A resource's bytes."""
 
-        async def send(client: Client) -> bytes:
-            return resource_bytes(await client.read_resource(uri))
+        async def send(client: Client, posts: Posts | None) -> bytes:
+            return resource_bytes(await (posts or client).read_resource(uri))
 
         async def request(connection: Connection) -> bytes:
             return await connection.request(send, patience=Patience(READ_S))

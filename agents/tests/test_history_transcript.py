@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 
 from agents.estimates import prompt_tokens
 from agents.prompt_marks import is_kept
-from agents.transcript import INTERRUPTED, STORED_RESULT_BYTES, recalled, repaired, stored
+from agents.transcript import INTERRUPTED, STORED_RESULT_BYTES, recalled, repaired, stored, timed
 from agents.window import HISTORY_TOKENS
 
 JSON = dict[str, Any]
@@ -51,6 +51,15 @@ def test_a_page_that_begins_in_the_middle_of_a_turn_begins_with_the_next_one(fir
     messages = recalled([*TURN[first:], {"role": "user", "content": "And now?"}])
 
     assert [message.text for message in messages] == ["And now?"]
+
+
+def test_a_tools_time_and_failure_are_stored_with_its_result() -> None:
+    failed = ToolMessage("No such symbol.", tool_call_id="1", name="look", status="error")
+
+    assert [(each.get("ms"), each.get("failed")) for each in stored([timed(failed, ms=84), tool("2")], model="m")] == [
+        (84, True),
+        (None, None),
+    ]
 
 
 def test_a_long_result_is_stored_in_short() -> None:

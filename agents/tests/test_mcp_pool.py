@@ -159,6 +159,7 @@ async def test_a_server_that_restarts_is_connected_to_again(pool: Pool, licence_
         session = pool.session(licence_for(double))
         await session.call_tool("look", {})
         await double.server.stop()
+        await double.server.empty.wait()
         with pytest.raises(CallFailed) as failed:
             await session.call_tool("look", {})
         await double.server.start()

@@ -101,7 +101,11 @@ def test_a_complaint_about_a_huge_argument_is_short() -> None:
 @pytest.mark.parametrize(
     ("structured", "summary"),
     [
-        ({"symbol": "SPX", "bars": 252, "results": [{"a": 1}], "cut": None}, "symbol SPX, bars 252, 1 results"),
+        ({"symbol": "SPX", "bars": 252, "results": [{"a": 1}], "cut": None}, "symbol SPX, bars 252, 1 result"),
+        (
+            {"results": [1, 2], "strategies": ["a"], "series": [1], "access": [1]},
+            "2 results, 1 strategy, 1 series, 1 access",
+        ),
         ({"preferences": {"a": 1}}, '{"preferences": {"a": 1}}'),
         ({"text": "x" * 300}, "text " + "x" * 154 + "…"),
     ],

@@ -5,20 +5,27 @@ Source: DESIGN sections 2 and 6: kill -9 at each named point of the workflow.
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from accounts.licences import Licence, LicenceChange, set_licence
-from agents.approvals import Decision, decide
 from agents.busy import set_policy
 from agents.charts import read_chart
 from agents.errors import FenceLost, Refused
 from agents.queue import claim_next
 from agents.tests.engine import TestWorker, frames, row, say, types
-from agents.tests.workflows import RealBrain, checkpoints, deployments, killed_at, pending_approval, run_one
+from agents.tests.workflows import (
+    RealBrain,
+    answer_question,
+    checkpoints,
+    deployments,
+    pending_approval,
+    run_one,
+    settle,
+    text_of,
+)
 from agents.turns import cancel_turn
 from agents.waits import expire_waits
 from agents.workflow_checkpoints import FencedSaver, thread
@@ -26,11 +33,6 @@ from agents.workflow_runs import erase_ended
 from gateway.db import connection
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
-POINTS = (
-    "understand.begin", "understand.end", "check.begin", "backtest.begin", "backtest.end", "risk.begin", "risk.end",
-    "approval.begin",
-)  # fmt: skip
-AFTER_YES = ("approval.begin", "approval.end", "deploy.begin", "deploy.call", "deploy.end")
 
 
 @pytest.fixture
@@ -41,31 +43,6 @@ def real() -> RealBrain:
 @pytest.fixture
 async def worker(real: RealBrain, mine: Licence) -> TestWorker:
     return await TestWorker(real).begin()
-
-
-async def settle(turn: str, choice: Any = "approve") -> None:
-    approval = await pending_approval(turn)
-    await decide(Decision(approval=approval["id"], choice=choice, user_id="demo-pro", channel="web"))
-
-
-async def answer_question(turn: str, text: str) -> None:
-    async with connection() as conn:
-        cursor = await conn.execute("SELECT id::text FROM questions WHERE turn_id = %s AND state = 'pending'", (turn,))
-        [(question,)] = await cursor.fetchall()
-    from agents.questions import Reply, reply
-
-    await reply(Reply(question=question, user_id="demo-pro", channel="web", values={"answer": text}))
-
-
-def text_of(found: list[dict[str, Any]]) -> str:
-    """What a client shows in the end."""
-    shown = ""
-    for frame in found:
-        if frame["type"] == "snapshot":
-            shown = frame["content"]
-        if frame["type"] == "token":
-            shown += frame["content"]
-    return shown
 
 
 async def test_an_analysis_that_is_approved_is_deployed_and_says_so(
@@ -89,7 +66,10 @@ async def test_an_analysis_that_is_approved_is_deployed_and_says_so(
     assert tools == ["list_strategies", "get_strategy", "run_backtest", "assess_risk", "deploy_strategy"]
     [made] = (await deployments(mine))[: len(await deployments(mine)) - before]
     assert (made["strategy"], made["symbols"], made["params"]["fast"]) == ("sma_crossover", ["SPX"], 20)
-    assert real.stored[accepted.turn][-1]["content"] == done["content"]
+    kept = real.stored[accepted.turn][-1]
+    assert kept["content"] == done["content"]
+    [image] = [frame for frame in await frames(accepted.turn) if frame["type"] == "image"]
+    assert kept["images"] == [{"url": image["url"], "alt": image["alt"]}]
 
 
 async def test_its_chart_is_read_from_the_users_workspace(worker: TestWorker, mine: Licence) -> None:
@@ -306,55 +286,6 @@ async def test_its_checkpoints_are_gone_once_the_turn_is_over(worker: TestWorker
         for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "workflow_runs"):
             cursor = await conn.execute(f"SELECT count(*) FROM {table}")
             assert await cursor.fetchone() == (0,), table
-
-
-@pytest.mark.parametrize("point", POINTS)
-async def test_killed_before_the_user_was_asked_it_goes_on_and_asks_once(
-    real: RealBrain, worker: TestWorker, mine: Licence, point: str
-) -> None:
-    accepted = await say("/analyse sma_crossover on SPX")
-    await killed_at(point, brain=real)
-    await run_one(worker)
-
-    await pending_approval(accepted.turn)
-    found = await frames(accepted.turn)
-    assert [frame["type"] for frame in found].count("approval") == 1
-    assert text_of(found).count("**Risk:**") == text_of(found).count("trades, fees and slippage paid") == 1
-
-
-@pytest.mark.parametrize("point", AFTER_YES)
-async def test_killed_after_the_yes_it_goes_on_and_deploys_once(
-    real: RealBrain, worker: TestWorker, mine: Licence, point: str
-) -> None:
-    before = {each["id"] for each in await deployments(mine)}
-    accepted = await say("/analyse sma_crossover on SPX")
-    await run_one(worker)
-    await settle(accepted.turn)
-
-    await killed_at(point, brain=real)
-    await run_one(worker)
-
-    assert len({each["id"] for each in await deployments(mine)} - before) == 1
-    found = await frames(accepted.turn)
-    assert found[-1]["type"] == "done"
-    assert text_of(found) == found[-1]["content"]
-    assert found[-1]["content"].count("**Deployed:**") == found[-1]["content"].count("You approved it") == 1
-
-
-async def test_killed_twice_and_in_different_places_it_deploys_once(
-    real: RealBrain, worker: TestWorker, mine: Licence
-) -> None:
-    before = {each["id"] for each in await deployments(mine)}
-    accepted = await say("/analyse sma_crossover on SPX")
-    for point in ("backtest.end", "risk.begin"):
-        await killed_at(point, brain=real)
-    await run_one(worker)
-    await settle(accepted.turn)
-    for point in ("deploy.call", "deploy.end"):
-        await killed_at(point, brain=real)
-    await run_one(worker)
-
-    assert len({each["id"] for each in await deployments(mine)} - before) == 1
 
 
 async def test_a_worker_that_slept_can_keep_no_checkpoint(real: RealBrain, worker: TestWorker, mine: Licence) -> None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents import harness, workflow_points
+from agents.approvals import Decision, decide
 from agents.history import append_turn
 from agents.mcp.pool import pool
+from agents.questions import Reply, reply
 from agents.tests.engine import ScriptedBrain, TestWorker
 from gateway.db import connection
 
@@ -87,3 +89,28 @@ async def checkpoints(turn: str) -> int:
         row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def settle(turn: str, choice: Any = "approve") -> None:
+    """Decide what a turn waits for."""
+    approval = await pending_approval(turn)
+    await decide(Decision(approval=approval["id"], choice=choice, user_id="demo-pro", channel="web"))
+
+
+async def answer_question(turn: str, text: str) -> None:
+    """Answer what a turn asks."""
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT id::text FROM questions WHERE turn_id = %s AND state = 'pending'", (turn,))
+        [(question,)] = await cursor.fetchall()
+    await reply(Reply(question=question, user_id="demo-pro", channel="web", values={"answer": text}))
+
+
+def text_of(found: list[dict[str, Any]]) -> str:
+    """What a client shows in the end."""
+    shown = ""
+    for frame in found:
+        if frame["type"] == "snapshot":
+            shown = frame["content"]
+        if frame["type"] == "token":
+            shown += frame["content"]
+    return shown

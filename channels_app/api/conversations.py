@@ -3,11 +3,13 @@
 from datetime import datetime
 
 from asgiref.sync import async_to_sync
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.licences import active_licence
 from agents.conversations import (
+    MAX_TITLE,
     ConversationItem,
     create_conversation,
     get_conversation,
@@ -15,25 +17,35 @@ from agents.conversations import (
     rename_conversation,
 )
 from agents.erasure import erase_conversation
-from agents.history import HistoryPage, read_history
 from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of, validated
 from channels_app.api.openapi import described
 from channels_app.api.paging import ListQuery, cursor_of, no_cursor, position_of
 from channels_app.api.serializers import NewConversationBody, PageQuery, TitleBody, conversation_json
+from channels_app.past import Past, read_past
 from gateway.ids import is_id
+
+
+class ConversationsQuery(ListQuery):
+    """Which part of the list, and of which conversations."""
+
+    q = serializers.CharField(
+        max_length=MAX_TITLE, default="", allow_blank=True, help_text="Only those whose title holds this, in any case."
+    )
 
 
 class ConversationsView(ApiView):
     """The user's conversations."""
 
-    @described("list_conversations", {200: shapes.Conversations}, query=ListQuery)
+    @described("list_conversations", {200: shapes.Conversations}, query=ConversationsQuery)
     def get(self, request: Request) -> Response:
         """200 {conversations, next}, the last used first."""
-        query = validated(ListQuery, request.query_params)
+        query = validated(ConversationsQuery, request.query_params)
         limit, after = query["limit"], _place(query["cursor"])
         # One more than asked for tells whether there is a page after it.
-        found = async_to_sync(list_conversations)(user_of(request), limit=limit + 1, after=after)
+        found = async_to_sync(list_conversations)(
+            user_of(request), limit=limit + 1, after=after, title_holds=query["q"].strip()
+        )
         last = found[limit - 1] if len(found) > limit else None
         listed = [conversation_json(item) for item in found[:limit]]
         return Response({"conversations": listed, "next": last and cursor_of(last.updated_at.isoformat(), last.id)})
@@ -55,7 +67,8 @@ class ConversationView(ApiView):
         query = validated(PageQuery, request.query_params)
         item = async_to_sync(get_conversation)(user_of(request), conversation)
         page = async_to_sync(_read)(user_of(request), item.id, before=query["before"], limit=query["limit"])
-        return Response(conversation_json(item) | {"items": page.items, "before": page.before})
+        turns = {turn: ending.model_dump() for turn, ending in page.turns.items()}
+        return Response(conversation_json(item) | {"items": page.items, "before": page.before, "turns": turns})
 
     @described("rename_conversation", {200: shapes.Conversation}, body=TitleBody)
     def patch(self, request: Request, conversation: str) -> Response:
@@ -90,5 +103,5 @@ async def _create(user_id: str, *, title: str) -> ConversationItem:
     return await create_conversation(user_id, title=title)
 
 
-async def _read(user_id: str, conversation: str, *, before: int | None, limit: int) -> HistoryPage:
-    return await read_history(await active_licence(user_id), conversation, before=before, limit=limit)
+async def _read(user_id: str, conversation: str, *, before: int | None, limit: int) -> Past:
+    return await read_past(await active_licence(user_id), conversation, before=before, limit=limit)

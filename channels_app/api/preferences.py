@@ -3,6 +3,7 @@
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from pydantic import ValidationError
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -13,6 +14,7 @@ from agents.preferences import Preferences, change_preferences, read_preferences
 from channels_app.api.base import ApiView, user_of
 from channels_app.api.openapi import described
 from channels_app.api.shapes import AllPreferences
+from gateway.languages import remember, supported
 
 
 class PreferencesView(ApiView):
@@ -21,18 +23,27 @@ class PreferencesView(ApiView):
     @described("get_preferences", {200: AllPreferences}, refusals=(503,))
     def get(self, request: Request) -> Response:
         """All of them, null where there is no wish; starts the workspace if need be."""
-        return Response(async_to_sync(_read)(user_of(request)))
+        return _answer(async_to_sync(_read)(user_of(request)), chosen=settings.LANGUAGE_COOKIE_NAME in request.COOKIES)
 
     @described("change_preferences", {200: AllPreferences}, body=Preferences, refusals=(501, 503))
     def patch(self, request: Request) -> Response:
         """Change those that are named; null clears one. Answers with all of them."""
-        return Response(async_to_sync(_change)(user_of(request), _body(request.data)))
+        return _answer(async_to_sync(_change)(user_of(request), _body(request.data)))
 
     @described("replace_preferences", {200: AllPreferences}, body=Preferences, refusals=(501, 503))
     def put(self, request: Request) -> Response:
         """Change all of them: those that are not named are cleared."""
         wanted = _body(request.data)
-        return Response(async_to_sync(_change)(user_of(request), Preferences(**wanted.model_dump())))
+        return _answer(async_to_sync(_change)(user_of(request), Preferences(**wanted.model_dump())))
+
+
+def _answer(preferences: dict[str, Any], *, chosen: bool = False) -> Response:
+    """The preferences, whose language the pages speak from now on, unless it was `chosen` for this browser."""
+    response = Response(preferences)
+    language = supported(preferences["language"])
+    if language and not chosen:
+        remember(response, language)
+    return response
 
 
 async def _read(user_id: str) -> dict[str, Any]:

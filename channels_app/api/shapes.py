@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.tiers import Features, Limits
 from agents.preferences import Preferences
+from channels_app.protocol.server import Ending
 
 Count = Annotated[int, Field(ge=0)]
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -158,10 +159,12 @@ class Conversations(Page):
 
 
 class ConversationWithItems(Conversation):
-    """A conversation with a page of its history, oldest first; `before` asks for the page of older ones."""
+    """A conversation with a page of its history, oldest first; `before` asks for the page of older ones, `turns` tells how
+    those of the page ended."""
 
     items: list[dict[str, Any]]
     before: int | None
+    turns: dict[str, Ending]
 
 
 class Turn(Shape):

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from channels_app.protocol.events import Usage
+
 
 class ServerFrame(BaseModel):
     """A frame to the client; `type` names it."""
@@ -48,13 +50,37 @@ class Accepted(ServerFrame):
     position: Annotated[int, Field(ge=0)]
 
 
+class Trouble(BaseModel):
+    """Why a turn has no answer, in words for the user."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class Ending(BaseModel):
+    """How a turn ended, `ms` milliseconds after it was accepted; `usage` null where no model was asked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Literal["done", "failed", "cancelled"]
+    usage: Usage | None
+    ms: Annotated[int, Field(ge=0)]
+    error: Trouble | None
+
+
 class HistoryPage(ServerFrame):
-    """A page of a conversation's past, the oldest message first; `before` asks for the page before it (null: none)."""
+    """A page of a conversation's past, the oldest message first; `before` asks for the page before it (null: none).
+
+    `turns` tells by turn how those of the page ended that the gateway still knows.
+    """
 
     type: Literal["history"] = "history"
     conversation: str
     items: list[dict[str, Any]]
     before: int | None
+    turns: dict[str, Ending]
 
 
 class Error(ServerFrame):

@@ -9,10 +9,10 @@ from accounts.tokens import TokenInvalid, verify_token
 from agents.approvals import Decision, decide
 from agents.conversations import get_conversation
 from agents.errors import Refused
-from agents.history import read_history
 from agents.questions import Reply, reply
 from agents.turns import accept_message, cancel_turn, find_turn
 from channels_app.incoming import CHANNEL, message_of
+from channels_app.past import read_past
 from channels_app.problems import EXPECTED
 from channels_app.protocol import client
 from channels_app.protocol.server import Accepted, HistoryPage, Pong
@@ -56,11 +56,13 @@ async def _history(session: Session, frame: client.History) -> None:
     async def read() -> None:
         try:
             licence = await active_licence(session.user_id)
-            page = await read_history(licence, conversation.id, before=frame.before, limit=HISTORY_ITEMS)
+            page = await read_past(licence, conversation.id, before=frame.before, limit=HISTORY_ITEMS)
         except EXPECTED as error:
             await session.refuse(error, frame_id=frame.id)
             return
-        await session.outlet.put(HistoryPage(conversation=conversation.id, items=page.items, before=page.before))
+        await session.outlet.put(
+            HistoryPage(conversation=conversation.id, items=page.items, before=page.before, turns=page.turns)
+        )
 
     if not session.lane.offer(read):
         raise Refused("busy", "Wait for the answers to your last requests.", retry_after_s=1)

@@ -86,6 +86,17 @@ async def test_pages_of_the_list_hold_every_conversation_once(gateway: str) -> N
     assert pages == [made[:2:-1], made[2:0:-1], made[:1]]
 
 
+async def test_a_list_is_searched_by_title_in_any_case_and_by_no_pattern(gateway: str) -> None:
+    for title in ("Gold 100% sure", "gold_miners", "Silver"):
+        await create_conversation("demo-pro", title=title)
+    await create_conversation("demo-free", title="Gold of another")
+    async with http_of(gateway, "demo-pro") as http:
+        for sought, found in {"GOLD": 2, "100%": 1, "d_m": 1, "%": 1, "_": 1, " silver ": 1, "": 3, "none": 0}.items():
+            listed = (await http.get(URL, params={"q": sought})).json()["conversations"]
+            assert len(listed) == found, sought
+        assert error_code(await http.get(f"{URL}?q=%00"), 400) == "invalid"
+
+
 async def test_a_full_last_page_has_no_next(gateway: str) -> None:
     for _ in range(2):
         await create_conversation("demo-pro")

@@ -69,3 +69,13 @@ BAD = [[], "x", {"colour": "red"}, {"max_drawdown_percent": 0}, {"currency": "us
 async def test_what_is_no_preference_is_400(gateway: str, body: Any, method: str) -> None:
     async with http_of(gateway, "demo-pro") as http:
         assert error_code(await http.request(method, URL, json=body), 400) == "invalid"
+
+
+async def test_the_pages_speak_the_language_that_is_preferred(gateway: str, workspace: None) -> None:
+    """A language that was chosen in this browser is not overruled by reading what is preferred."""
+    async with http_of(gateway, "demo-pro") as http:
+        assert "Set-Cookie" not in (await http.patch(URL, json={"language": "fr"})).headers
+        assert "language=de" in (await http.patch(URL, json={"language": "de-AT"})).headers["Set-Cookie"]
+        http.cookies.clear()
+        assert "language=de" in (await http.get(URL)).headers["Set-Cookie"]
+        assert (await http.get(URL)).cookies == {}

@@ -24,6 +24,11 @@ def test_a_day_is_a_column_of_its_values_one_on_the_other() -> None:
     assert (drawn.ticks, drawn.width, drawn.first, drawn.last) == (["4", "2"], "30", DAYS[0], DAYS[2])
 
 
+def test_the_axis_of_what_is_counted_one_by_one_has_no_halves() -> None:
+    assert chart(CAPTION, DAYS, [Series("turns", [0, 1, 0])]).ticks == ["2", "1"]
+    assert chart(CAPTION, DAYS, [Series("minutes", [Decimal(0), Decimal(1), Decimal(0)])]).ticks == ["1", "0.5"]
+
+
 @given(st.lists(st.one_of(st.integers(0, 10**12), st.decimals(0, 10**9, places=9)), min_size=1, max_size=90))
 def test_no_bar_is_higher_than_its_chart_or_twice_as_high_as_need_be(values: list[int | Decimal]) -> None:
     days = [DAYS[0] + timedelta(days=number) for number in range(len(values))]

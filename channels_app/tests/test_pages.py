@@ -127,3 +127,33 @@ async def test_without_a_licence_the_account_page_says_why(gateway: str, user: s
     assert why in text
     assert config["links"] == []
     assert "data-channel=" not in text
+
+
+async def test_a_page_speaks_its_visitors_language_and_the_api_english(gateway: str) -> None:
+    """Source: the preference comes before what the browser asks for."""
+    german = {"Accept-Language": "de-AT,en;q=0.5"}
+    async with http_of(gateway) as http:
+        await http.post("/api/v1/session", headers={"Authorization": f"Bearer {await token_of('demo-pro')}"})
+        page = await http.get("/", headers=german)
+        assert page.headers["Content-Language"] == "de"
+        assert {"Accept-Language", "Cookie"} <= {each.strip() for each in page.headers["Vary"].split(",")}
+        assert '<html lang="de">' in page.text
+        assert "Nachricht an den Agenten" in page.text
+        assert "Nicht gefunden" in (await http.get("/nothing/", headers=german)).text
+        refused = await http.get("/api/v1/conversations/x", headers=german)
+        assert refused.json()["error"]["message"] == "There is no such conversation."
+
+        token = re.search(r'name="csrf-token" content="([^"]+)"', page.text)
+        assert token
+        form = {"language": "en", "next": "https://elsewhere.example/", "csrfmiddlewaretoken": token[1]}
+        chosen = await http.post("/language/", data=form)
+        assert chosen.headers["Location"] == "/"
+        assert '<html lang="en">' in (await http.get("/", headers=german)).text
+
+
+@pytest.mark.parametrize(("theme", "attribute"), [("dark", ' data-theme="dark"'), ('"><script>', "")])
+async def test_a_page_looks_as_its_visitors_cookie_says(gateway: str, theme: str, attribute: str) -> None:
+    async with http_of(gateway) as http:
+        page = await http.get("/signin/", headers={"Cookie": f"theme={quote(theme)}"})
+
+    assert f'<html lang="en"{attribute}>' in page.text

@@ -31,11 +31,14 @@ GOOD: list[dict[str, Any]] = [
     {"type": "typing"},
     {"type": "ping", "new": 1},
 ]
+ENDINGS = {
+    "t": server.Ending(state="failed", usage=None, ms=5, error=server.Trouble(code="c", message="m")),
+}
 SERVER = [
     server.Ready(user_id="u", licence="pro", model="", conversation="c", running=["t"]),
     server.Status(state="starting", detail="…"),
     server.Accepted(id=None, turn="t", conversation="c", position=0),
-    server.HistoryPage(conversation="c", items=[{"role": "user"}], before=None),
+    server.HistoryPage(conversation="c", items=[{"role": "user"}], before=None, turns=ENDINGS),
     server.Error(code="invalid", message="No."),
     server.Error(code="queue_full", message="No.", retry_after_s=1, id="1"),
     server.Expiring(seconds=60),

@@ -68,6 +68,9 @@ async def test_a_workspace_starts_with_the_socket_and_keeps_what_was_said(worksp
         ]
         assert {item["turn"] for item in page["items"]} == {turn}
         assert page["before"] is None
+        ended = page["turns"][turn]
+        assert (ended["state"], ended["error"]) == ("done", None)
+        assert ended["ms"] >= 0
 
         client.frames.clear()
         await client.send("resume", turn=turn, after=1)
@@ -87,6 +90,7 @@ async def test_a_workspace_starts_with_the_socket_and_keeps_what_was_said(worksp
         url = f"/api/v1/conversations/{conversation}"
         whole = (await http.get(url)).json()
         assert [item["content"] for item in whole["items"]] == ["Hello", "Hi there"]
+        assert whole["turns"][turn] == ended
         newest = (await http.get(url, params={"limit": 1})).json()
         assert [item["content"] for item in newest["items"]] == ["Hi there"]
         older = (await http.get(url, params={"limit": 1, "before": newest["before"]})).json()

@@ -12,7 +12,7 @@ from accounts.errors import Window
 from accounts.usage import UsageLine
 from accounts.usage_report import Standing
 from agents.tests.licences import licence
-from channels_app.usage_page import NO_MODEL, Gauge, UsageShown, days_until, period_of, usage_shown
+from channels_app.usage_page import Gauge, UsageShown, days_until, period_of, usage_shown
 
 TODAY = date(2026, 11, 26)
 DAYS = days_until(TODAY, count=7)
@@ -72,7 +72,7 @@ def test_the_dearest_model_comes_first_and_the_workspaces_time_is_none() -> None
     assert [(row.name, row.cells) for row in models.rows] == [
         ("a/big", ["2", "0", "0", "0", "0", "7", "$2.25"]),
         ("a/small", ["3", "0", "5,000", "0", "0", "0", "$0.00"]),
-        (NO_MODEL, ["0", "1", "0", "0", "0", "0", "$0.00"]),
+        ("No model was asked", ["0", "1", "0", "0", "0", "0", "$0.00"]),
     ]
     assert [row.name for row in channels.rows] == ["Telegram", "Web"]
 

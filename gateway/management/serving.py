@@ -1,9 +1,9 @@
 """What the commands that run the gateway share: they hold the database alone, and say why they don't start."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import uvloop
 from django.core.management.base import CommandError
 
 from gateway import alone, listening, serving
@@ -26,7 +26,7 @@ def serve(host: str, *, port: int, worker: bool, say: Say) -> None:
     """Serve until SIGTERM or SIGINT, with a worker inside if told so. Raises listening.CantListen."""
     socket = listening.listen(host, port)
     at = socket.getsockname()[1]
-    asyncio.run(
+    uvloop.run(
         serving.serve(
             socket,
             worker=worker,

@@ -1,29 +1,23 @@
-"""Workspaces as processes of this machine: a sidecar per user that has the server as its child, on loopback.
-
-Of a user's folder `DATA_DIR/workspaces/<name>/` the server has `data`; beside it are the owner's heartbeat, the server's
-announcement of its ports and what both have printed.
-"""
+"""Workspaces as processes of this machine: a sidecar per user that has the server as its child, on loopback."""
 
 import asyncio
-import json
 import os
-import shutil
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-import httpx
-import structlog
 from django.conf import settings
 
-from provisioning import processes, tokens
-from provisioning.backends import Instance, Record, Report, Spec
+from provisioning import tokens
+from provisioning.answering import answers
+from provisioning.backends import Finding, Instance, Record, Report, Spec
+from provisioning.backends._process import processes
+from provisioning.backends._process.folder import Folder, folder_of
 from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.settling import settle_all
 
 # A server that may end cleanly takes up to 5 s for what is in flight; the sidecar kills it after that.
 SERVER_GRACE_S = 6
@@ -32,32 +26,32 @@ GRACE_S = 8.0
 OWNER_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 3.0
 POLL_S = 0.02
-LOG_CAP_BYTES = 1024 * 1024
-TAIL_BYTES, TAIL_LINES = 4096, 20
 # What a program needs to run; the gateway's own environment holds its secrets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-
-log = structlog.get_logger(__name__)
 
 
 class ProcessBackend:
     """Starts `python -m lifecycle_sidecar … -- python -m mcp_server …` in `code_dir`, with this process's Python."""
 
     name = "process"
+    owned = True
 
     def __init__(self, code_dir: Path) -> None:
         self.code_dir = code_dir
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
-    async def start(self, spec: Spec, *, report: Report, record: Record) -> Instance:
-        """See Backend. The boot, not the wait in the queue, may take WORKSPACE_START_TIMEOUT_S."""
+    async def start(self, spec: Spec, *, former: Instance, report: Report, record: Record) -> Instance:  # noqa: ARG002
+        """See Backend. The boot, not the wait in the queue, may take WORKSPACE_START_TIMEOUT_S.
+
+        Whatever runs on the folder is ended, `former` or not: two servers can't have it.
+        """
         await report("queued")
         async with self._slot():
             # Looked for first: what another process starts under a later claim is not among it.
-            former = await _running(spec.name)
+            running = await _running(spec.name)
             await report("starting")
-            await self._end(former)
+            await self._end(running)
             await record(Instance())
             async with AsyncExitStack() as unless_ready:
                 child, known_as = self._spawn(spec)
@@ -78,39 +72,37 @@ class ProcessBackend:
         pid, known_as = instance.facts.get("pid"), instance.facts.get("started")
         return isinstance(pid, int) and known_as is not None and processes.identity(pid) == known_as
 
+    async def want(self, instance: Instance) -> bool:
+        """See Backend. The sidecar, the server's parent, sees by itself what is asked of it."""
+        return self.alive(instance)
+
     async def serves(self, user_id: str, instance: Instance) -> bool:
-        """See Backend. An MCP ping with a token for the user: a stranger on that port answers otherwise."""
-        headers = {
-            "Authorization": f"Bearer {tokens.workspace_token(user_id)}",
-            "Accept": "application/json, text/event-stream",
-        }
-        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-        try:
-            async with httpx.AsyncClient(verify=_no_tls(), trust_env=False, timeout=ANSWER_TIMEOUT_S) as client:
-                return (await client.post(instance.url, json=ping, headers=headers)).status_code == 200
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return False
+        """See Backend."""
+        return await answers(instance.url, user_id=user_id, timeout_s=ANSWER_TIMEOUT_S)
 
     async def heartbeat(self, names: Iterable[str]) -> None:
         """See Backend. Also keeps the logs short and takes note of children that have ended."""
         self._reap()
-        await asyncio.to_thread(_tend, [_folder(name) for name in names])
+        await asyncio.to_thread(_tend, [folder_of(name) for name in names])
 
-    async def delete_data(self, name: str) -> bool:
+    async def remove(self, name: str, *, with_data: bool) -> bool:
+        """See Backend. Without its data nothing is left of a workspace that has stopped."""
+        return with_data and await asyncio.to_thread(folder_of(name).remove)
+
+    async def follow(self) -> None:
+        """See Backend. Each has an owner, whose keeper looks after it."""
+
+    async def reconcile(self, *, dry_run: bool) -> list[Finding]:
         """See Backend."""
-        try:
-            await asyncio.to_thread(shutil.rmtree, _folder(name))
-        except FileNotFoundError:
-            return False
-        return True
+        return await settle_all(backend=self.name, dry_run=dry_run)
+
+    async def close(self) -> None:
+        """See Backend. Each question has a connection of its own."""
 
     def _spawn(self, spec: Spec) -> tuple[subprocess.Popen[bytes], str]:
-        folder = _folder(spec.name)
+        folder = folder_of(spec.name)
         with _os_errors_as_failures():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _ready_file(folder).unlink(missing_ok=True)
-            _owner_file(folder).touch(mode=0o600)
-            printed = os.open(_log_file(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+            printed = folder.prepare()
             try:
                 child = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
                     _command(spec, folder),
@@ -131,23 +123,23 @@ class ProcessBackend:
 
     async def _ready(self, spec: Spec, child: subprocess.Popen[bytes], facts: dict[str, str | int]) -> Instance:
         """Wait until the server has announced its port and answers there."""
-        folder = _folder(spec.name)
+        folder = folder_of(spec.name)
         try:
             async with asyncio.timeout(settings.WORKSPACE_START_TIMEOUT_S):
                 while True:
                     if child.poll() is not None:
                         raise _exited(child, folder)
-                    _owner_file(folder).touch()
-                    port = _announced_port(folder)
+                    folder.owner_file.touch()
+                    port = folder.announced_port()
                     instance = Instance(url=f"http://127.0.0.1:{port}/mcp", facts={**facts, "port": port})
                     if port and await self.serves(spec.user_id, instance):
                         return instance
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
             waited = f"not ready within {settings.WORKSPACE_START_TIMEOUT_S} s"
-            raise WorkspaceFailed(Cause.NEVER_READY, detail=waited, output=_tail(folder)) from error
+            raise WorkspaceFailed(Cause.NEVER_READY, detail=waited, output=folder.tail()) from error
         except OSError as error:
-            raise WorkspaceFailed(Cause.INTERNAL, detail=str(error), output=_tail(folder)) from error
+            raise WorkspaceFailed(Cause.INTERNAL, detail=str(error), output=folder.tail()) from error
 
     def _slot(self) -> asyncio.Semaphore:
         """One of as many starts at once as the machine has processors, and two at least: a start is a second of CPU."""
@@ -167,94 +159,42 @@ class ProcessBackend:
 BACKEND = ProcessBackend(Path(settings.BASE_DIR) / "workspace")
 
 
-def _folder(name: str) -> Path:
-    return Path(settings.DATA_DIR) / "workspaces" / name
-
-
-def _ready_file(folder: Path) -> Path:
-    return folder / "ready.json"
-
-
-def _owner_file(folder: Path) -> Path:
-    return folder / "owner"
-
-
-def _log_file(folder: Path) -> Path:
-    return folder / "log"
-
-
 async def _running(name: str) -> dict[int, str]:
-    return await asyncio.to_thread(processes.started_with, _data_argument(name))
+    return await asyncio.to_thread(processes.started_with, _data_argument(folder_of(name)))
 
 
-def _data_argument(name: str) -> str:
-    return f"--data={_folder(name) / 'data'}"
+def _data_argument(folder: Folder) -> str:
+    return f"--data={folder.data}"
 
 
-def _command(spec: Spec, folder: Path) -> list[str]:
+def _command(spec: Spec, folder: Folder) -> list[str]:
     # `--option=value` throughout: a user id may begin with a dash.
     server = [
-        *(sys.executable, "-m", "mcp_server", _data_argument(spec.name), "--port=0", "--activity-port=0"),
+        *(sys.executable, "-m", "mcp_server", _data_argument(folder), "--port=0", "--activity-port=0"),
         *(f"--user={spec.user_id}", f"--public-key={tokens.public_key_file()}", f"--tier={spec.tier}"),
-        f"--ready-file={_ready_file(folder)}",
+        f"--ready-file={folder.ready_file}",
     ]
     sidecar = [
-        *(sys.executable, "-m", "lifecycle_sidecar", f"--activity-file={_ready_file(folder)}"),
+        *(sys.executable, "-m", "lifecycle_sidecar", f"--activity-file={folder.ready_file}"),
         *(f"--idle-seconds={spec.idle_s}", f"--grace-seconds={SERVER_GRACE_S}"),
-        *(f"--owner-file={_owner_file(folder)}", f"--owner-timeout-seconds={OWNER_TIMEOUT_S}"),
+        *(f"--owner-file={folder.owner_file}", f"--owner-timeout-seconds={OWNER_TIMEOUT_S}"),
     ]
     return [*sidecar, "--spawn", "--", *server]
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED if name in os.environ} | {"HOME": str(folder)}
+def _environment(folder: Folder) -> dict[str, str]:
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | {"HOME": str(folder.path)}
 
 
-def _announced_port(folder: Path) -> int:
-    """The port that the server wrote down when it began to listen; 0 = not yet. The file appears whole."""
-    try:
-        return int(json.loads(_ready_file(folder).read_text(encoding="utf-8"))["port"])
-    except FileNotFoundError:
-        return 0
-    except (ValueError, TypeError, KeyError) as error:
-        raise WorkspaceFailed(Cause.NEVER_READY, detail="unreadable announcement", output=_tail(folder)) from error
-
-
-def _exited(child: subprocess.Popen[bytes], folder: Path) -> WorkspaceFailed:
-    output = _tail(folder)
+def _exited(child: subprocess.Popen[bytes], folder: Folder) -> WorkspaceFailed:
+    output = folder.tail()
     cause = Cause.NOT_INSTALLED if "No module named" in output else Cause.EXITED
     return WorkspaceFailed(cause, detail=f"exit code {child.wait()}", output=output)
 
 
-def _tail(folder: Path) -> str:
-    """The last lines that sidecar and server have printed; "" when they can't be read."""
-    try:
-        with _log_file(folder).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError as error:
-        log.warning("workspace_log_unreadable", workspace=folder.name, error=str(error))
-        return ""
-    return "\n".join(text.splitlines()[-TAIL_LINES:])
-
-
-def _tend(folders: list[Path]) -> None:
-    """Touch the owners' files and cut the logs that have grown too long; one older log is kept."""
+def _tend(folders: list[Folder]) -> None:
     for folder in folders:
-        try:
-            _owner_file(folder).touch()
-            _cut(_log_file(folder))
-        except FileNotFoundError:
-            log.debug("workspace_folder_gone", workspace=folder.name)
-        except OSError as error:
-            log.warning("workspace_not_tended", workspace=folder.name, error=str(error))
-
-
-def _cut(file: Path) -> None:
-    if file.stat().st_size > LOG_CAP_BYTES:
-        shutil.copyfile(file, file.with_name("log.1"))
-        # Its writers append, so they go on at the new end.
-        os.truncate(file, 0)
+        folder.tend()
 
 
 @contextmanager
@@ -265,9 +205,3 @@ def _os_errors_as_failures() -> Iterator[None]:
         raise WorkspaceFailed(Cause.NOT_INSTALLED, detail=f"missing: {error.filename}") from error
     except OSError as error:
         raise WorkspaceFailed(Cause.INTERNAL, detail=str(error)) from error
-
-
-@cache
-def _no_tls() -> ssl.SSLContext:
-    """For a client that speaks plain HTTP on loopback: httpx would read the system's certificates for each."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

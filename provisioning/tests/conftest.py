@@ -9,10 +9,20 @@ from pytest_django.fixtures import Settings
 
 from accounts.licences import Licence
 from gateway.leases import Lease
-from provisioning import holding, launching, processes, tokens
-from provisioning.backends import process
+from provisioning import holding, launching, tokens
+from provisioning.backends import kubernetes, process
+from provisioning.backends._process import processes
+from provisioning.tests.bed import Bed
+from provisioning.tests.bed import bed as cluster_bed
 from provisioning.tests.gateways import licence_of
 from provisioning.tests.stand_in import SERVES, write_code
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, settings: Settings) -> Path:
+    """A DATA_DIR of the test's own, with nothing in it: nobody signs in here."""
+    settings.DATA_DIR = tmp_path
+    return tmp_path
 
 
 @pytest.fixture
@@ -56,3 +66,11 @@ async def lease(pool: None) -> AsyncIterator[Lease]:
     yield lease
     holding.hold_with(None)
     await asyncio.to_thread(lease.release)
+
+
+@pytest.fixture
+async def bed(tmp_path: Path, settings: Settings, data_dir: Path) -> AsyncIterator[Bed]:
+    """A cluster, which PROVISIONER=kubernetes means in this test."""
+    with cluster_bed(tmp_path, settings) as made:
+        yield made
+        await kubernetes.BACKEND.close()

@@ -6,36 +6,35 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pytest_django.fixtures import Settings
 
 from provisioning import tokens
 from provisioning.backends import Backend, Instance, Spec, backends
 from provisioning.names import workspace_name
+from provisioning.tests.notes import Notes
 
 SPEC = Spec(name=workspace_name("demo-pro"), user_id="demo-pro", tier="pro", idle_s=0)
-
-
-class Notes:
-    """What a backend told its caller during a start."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.instances: list[Instance] = []
-
-    async def report(self, stage: str) -> None:
-        self.stages.append(stage)
-
-    async def record(self, instance: Instance) -> None:
-        self.instances.append(instance)
+NONE = Instance()
 
 
 @pytest.fixture(params=sorted(backends()))
-def backend(request: pytest.FixtureRequest, data_dir: Path) -> Backend:
+def backend(request: pytest.FixtureRequest, data_dir: Path, settings: Settings) -> Backend:
+    """Each backend: the processes with the project's own server, a cluster with one that answers in its place."""
+    if request.param == "kubernetes":
+        request.getfixturevalue("bed")
+    settings.PROVISIONER = request.param
     return backends()[request.param]
 
 
-async def started(backend: Backend, spec: Spec = SPEC) -> Instance:
+@pytest.fixture
+def processes(data_dir: Path) -> Backend:
+    """The backend whose workspaces keep data in these tests."""
+    return backends()["process"]
+
+
+async def started(backend: Backend, spec: Spec = SPEC, *, former: Instance = NONE) -> Instance:
     notes = Notes()
-    return await backend.start(spec, report=notes.report, record=notes.record)
+    return await backend.start(spec, former=former, report=notes.report, record=notes.record)
 
 
 async def test_a_started_workspace_serves_its_user_and_nobody_else(backend: Backend) -> None:
@@ -49,7 +48,7 @@ async def test_a_started_workspace_serves_its_user_and_nobody_else(backend: Back
 
 async def test_a_start_tells_its_stages_and_records_the_instance_early_and_late(backend: Backend) -> None:
     notes = Notes()
-    instance = await backend.start(SPEC, report=notes.report, record=notes.record)
+    instance = await backend.start(SPEC, former=NONE, report=notes.report, record=notes.record)
 
     assert notes.stages[0] == "queued"
     assert notes.stages[-1] == "starting"
@@ -68,9 +67,9 @@ async def test_a_stopped_workspace_is_gone_and_may_be_stopped_again(backend: Bac
     assert not await backend.serves("demo-pro", instance)
 
 
-async def test_a_second_start_replaces_the_first_instance(backend: Backend) -> None:
+async def test_a_start_replaces_the_instance_that_was_found_not_to_serve(backend: Backend) -> None:
     first = await started(backend)
-    second = await started(backend)
+    second = await started(backend, former=first)
 
     assert not backend.alive(first)
     assert backend.alive(second)
@@ -85,11 +84,11 @@ async def test_what_record_raises_ends_the_start_and_what_was_started(backend: B
             seen.append(instance)
             raise LookupError
 
-    async def report(stage: str) -> None:
+    async def report(stage: str, *, detail: str = "") -> None:
         pass
 
     with pytest.raises(LookupError):
-        await backend.start(SPEC, report=report, record=refuse)
+        await backend.start(SPEC, former=NONE, report=report, record=refuse)
 
     assert not backend.alive(seen[0])
 
@@ -98,15 +97,15 @@ async def test_a_start_that_was_overtaken_does_not_touch_the_newer_instance(back
     """Source: a process whose claim is lost may learn of it at its next record only."""
     newer: list[Instance] = []
 
-    async def report(stage: str) -> None:
-        if stage == "starting":
+    async def report(stage: str, *, detail: str = "") -> None:
+        if stage != "queued" and not newer:
             newer.append(await started(backend))
 
     async def refuse(instance: Instance) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await backend.start(SPEC, report=report, record=refuse)
+        await backend.start(SPEC, former=NONE, report=report, record=refuse)
 
     assert backend.alive(newer[0])
     assert await backend.serves("demo-pro", newer[0])
@@ -122,7 +121,7 @@ async def test_a_cancelled_start_leaves_nothing_running(backend: Backend) -> Non
         if instance.facts:
             begun.set()
 
-    start = asyncio.create_task(backend.start(SPEC, report=notes.report, record=record))
+    start = asyncio.create_task(backend.start(SPEC, former=NONE, report=notes.report, record=record))
     await begun.wait()
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -131,15 +130,18 @@ async def test_a_cancelled_start_leaves_nothing_running(backend: Backend) -> Non
     assert not backend.alive(notes.instances[-1])
 
 
-async def test_data_outlast_a_stop_and_not_their_deletion(backend: Backend) -> None:
-    async with Notebook(backend) as notebook:
+async def test_data_outlast_a_stop_and_not_their_deletion(processes: Backend) -> None:
+    async with Notebook(processes) as notebook:
         await notebook.call("remember", content="prefers weekly charts")
-    async with Notebook(backend) as notebook:
+    async with Notebook(processes) as notebook:
         assert "weekly" in await notebook.call("list_memories")
 
-    assert await backend.delete_data(SPEC.name)
-    assert not await backend.delete_data(SPEC.name)
-    async with Notebook(backend) as notebook:
+    await processes.remove(SPEC.name, with_data=False)
+    async with Notebook(processes) as notebook:
+        assert "weekly" in await notebook.call("list_memories")
+    assert await processes.remove(SPEC.name, with_data=True)
+    assert not await processes.remove(SPEC.name, with_data=True)
+    async with Notebook(processes) as notebook:
         assert "weekly" not in await notebook.call("list_memories")
 
 
@@ -159,6 +161,23 @@ async def test_two_users_workspaces_are_apart(backend: Backend) -> None:
 
     assert [backend.alive(instance) for instance in instances] == [False, True]
     await backend.stop(free.name)
+
+
+async def test_whoever_wants_a_running_instance_keeps_it(backend: Backend) -> None:
+    instance = await started(backend)
+
+    assert await backend.want(instance)
+    await backend.stop(SPEC.name)
+    assert not await backend.want(instance)
+
+
+async def test_what_is_removed_may_be_started_again(backend: Backend) -> None:
+    await started(backend)
+    await backend.stop(SPEC.name)
+    await backend.remove(SPEC.name, with_data=False)
+
+    assert backend.alive(await started(backend))
+    await backend.stop(SPEC.name)
 
 
 class Notebook:

@@ -1,15 +1,20 @@
 """`manage.py workspace …`: DESIGN, section 10."""
 
 import json
+import os
+import signal
+from contextlib import nullcontext
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 
-from provisioning import processes
+from provisioning.backends._process import processes
+from provisioning.models import Workspace
 from provisioning.names import workspace_name
 from provisioning.tests import stand_in
 
@@ -54,7 +59,7 @@ def test_status_list_stop_and_delete_tell_the_state(code: Path, users: dict[str,
     assert datetime.fromisoformat(listed["since"]).tzinfo is not None
     assert answer("stop", "demo-pro")["state"] == "stopped"
     assert processes.started_with(f"--data={data_dir / 'workspaces' / NAME / 'data'}") == {}
-    assert answer("delete", "--with-data", "demo-pro") == {
+    assert answer("delete", "--with-data", "--yes", "demo-pro") == {
         "user_id": "demo-pro",
         "name": NAME,
         "state": "deleted",
@@ -85,9 +90,59 @@ def test_a_failed_start_fails_the_command_with_the_users_sentence(code: Path, us
         run("start", "demo-pro")
 
 
-def test_render_says_that_this_provisioner_has_nothing_to_render(code: Path) -> None:
-    with pytest.raises(CommandError, match="not available with this provisioner yet"):
-        run("render", "demo-pro")
+def test_a_users_objects_are_printed_as_yaml_and_as_json_under_any_provisioner(users: dict[str, str]) -> None:
+    rendered = answer("render", "demo-pro")
+
+    assert [each["kind"] for each in rendered] == ["ServiceAccount", "PersistentVolumeClaim", "Deployment", "Service"]
+    assert {each["metadata"]["name"] for each in rendered} == {NAME}
+    assert list(yaml.safe_load_all(run("render", "demo-pro")[0])) == rendered
+
+
+def test_what_stands_once_is_printed_without_a_user() -> None:
+    kinds = {each["kind"] for each in yaml.safe_load_all(run("render", "--namespace")[0])}
+
+    assert {"Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "Role", "RoleBinding"} <= kinds
+
+
+@pytest.mark.parametrize("arguments", [["render"], ["render", "--namespace", "demo-pro"]])
+def test_render_wants_a_user_or_the_namespace(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="Give USER, or --namespace"):
+        run(*arguments)
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("demo-pro", False), ("yes", True), ("", True)])
+def test_data_are_deleted_only_once_the_user_id_was_typed(
+    typed: str, kept: bool, code: Path, users: dict[str, str], data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("start", "demo-pro")
+    run("stop", "demo-pro")
+    monkeypatch.setattr("builtins.input", lambda _: typed)
+    with nullcontext() if not kept else pytest.raises(CommandError, match="Nothing was deleted"):
+        run("delete", "--with-data", "demo-pro")
+
+    assert (data_dir / "workspaces" / NAME).exists() is kept
+
+
+def test_a_workspace_that_a_dead_gateway_left_is_reconciled(code: Path, users: dict[str, str]) -> None:
+    run("start", "demo-pro")
+    os.kill(pid(), signal.SIGKILL)
+    output = StringIO()
+    call_command("reconcile_workspaces", "--dry-run", "--json", stdout=output, stderr=StringIO())
+    [finding] = json.loads(output.getvalue())
+
+    assert finding["found"] == "ready in the table, and does not run"
+    assert Workspace.objects.get(name=NAME).state == "ready"
+    call_command("reconcile_workspaces", stdout=StringIO(), stderr=StringIO())
+    assert Workspace.objects.get(name=NAME).state == "stopped"
+    output = StringIO()
+    call_command("reconcile_workspaces", stdout=output, stderr=StringIO())
+    assert output.getvalue() == "All is as it should be.\n"
+
+
+def pid() -> int:
+    """The sidecar's, once it is no more than this test's child."""
+    found: int = Workspace.objects.get(name=NAME).facts["pid"]
+    return found
 
 
 def test_an_action_is_required() -> None:

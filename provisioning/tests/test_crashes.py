@@ -15,7 +15,8 @@ from django.db import connections
 
 from accounts.licences import Licence
 from gateway import db
-from provisioning import processes, rows
+from provisioning import rows
+from provisioning.backends._process import processes
 from provisioning.backends.process import BACKEND
 from provisioning.models import State
 from provisioning.names import workspace_name

@@ -11,8 +11,9 @@ from accounts.licences import Licence
 from gateway import db
 from gateway.ids import new_uuid
 from gateway.leases import Lease
-from provisioning import holding, launching, metrics, processes, rows
+from provisioning import holding, launching, metrics, rows
 from provisioning.backends import Spec
+from provisioning.backends._process import processes
 from provisioning.backends.process import BACKEND
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State

@@ -8,22 +8,23 @@ import httpx
 import pytest
 from pytest_django.fixtures import Settings
 
-from provisioning import processes, tokens
+from provisioning import tokens
 from provisioning.backends import Instance, Spec
-from provisioning.backends.process import BACKEND, LOG_CAP_BYTES
+from provisioning.backends._process import processes
+from provisioning.backends._process.folder import LOG_CAP_BYTES
+from provisioning.backends.process import BACKEND
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
 from provisioning.tests import stand_in
+from provisioning.tests.notes import Notes
 from provisioning.tests.test_names import HOSTILE
 
 SPEC = Spec(name=workspace_name("demo-pro"), user_id="demo-pro", tier="pro", idle_s=60)
 
 
 async def start(spec: Spec = SPEC) -> Instance:
-    async def ignore(_: object) -> None:
-        pass
-
-    return await BACKEND.start(spec, report=ignore, record=ignore)
+    notes = Notes()
+    return await BACKEND.start(spec, former=Instance(), report=notes.report, record=notes.record)
 
 
 async def told(instance: Instance, user_id: str = "demo-pro") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from provisioning import processes
+from provisioning.backends._process import processes
 
 WAITS = "import signal; print('up', flush=True); signal.pause()"
 IGNORES = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"

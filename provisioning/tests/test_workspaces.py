@@ -14,7 +14,8 @@ from pytest_django.fixtures import Settings
 from accounts.licences import Licence
 from gateway import db
 from gateway.leases import Lease
-from provisioning import launching, processes, rows
+from provisioning import launching, rows
+from provisioning.backends._process import processes
 from provisioning.backends.process import BACKEND
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State

@@ -6,6 +6,7 @@ import { byId } from "./dom.js";
 import { LinkCards } from "./link_cards.js";
 import { LinkDesk } from "./link_desk.js";
 import { LinkList } from "./link_list.js";
+import { chooseLook } from "./look.js";
 
 const config = JSON.parse(byId("config").textContent);
 const clock = new Clock(config.now);
@@ -29,5 +30,6 @@ const desk = new LinkDesk({
   },
 });
 
+chooseLook({ theme: byId("theme"), language: byId("language") });
 foldAway(document.querySelector(".account"));
 desk.start(config);

@@ -2,6 +2,12 @@
 
 import { csrfToken } from "./http.js";
 
+// Swagger UI has dark colours, for whoever names its class.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
+
 const docs = document.getElementById("docs");
 
 globalThis.SwaggerUIBundle({

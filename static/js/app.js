@@ -4,27 +4,55 @@ import { foldAway } from "./account_menu.js";
 import { Attachments } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
+import { ConversationDesk } from "./conversation_desk.js";
+import { ConversationList } from "./conversation_list.js";
 import { byId } from "./dom.js";
-import { post, RequestError } from "./http.js";
+import { RequestError } from "./http.js";
+import { chooseLook, PreferredLanguage } from "./look.js";
+import { ModelChoice } from "./model_choice.js";
 import { Outbox } from "./outbox.js";
 import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
+import { Side } from "./side.js";
 import { Banner, Header, Progress } from "./status.js";
 import { Thread } from "./thread.js";
+import { UsageMeter } from "./usage_meter.js";
 
 const CONVERSATIONS_URL = "/api/v1/conversations";
 const UPLOADS_URL = "/api/v1/uploads";
 
 const config = JSON.parse(byId("config").textContent);
 const banner = new Banner(byId("banner"));
+const models = new ModelChoice(
+  { box: byId("models"), select: byId("model") },
+  { url: "/api/v1/models", storage: localStorage, key: `dexorder.model.${config.userId}` },
+);
+const meter = new UsageMeter(byId("meter"), { url: "/api/v1/usage" });
 const header = new Header({
   line: byId("line"),
   lineText: byId("line-text"),
   back: byId("back"),
-  model: byId("model"),
   tiers: [...document.querySelectorAll("[data-tier]")],
+  models,
 });
 const progress = new Progress({ box: byId("progress"), bar: byId("progress-bar"), text: byId("progress-text") });
+const side = new Side(
+  { side: byId("side"), toggle: byId("side-toggle"), shade: byId("shade"), behind: [byId("scroll"), byId("bottom")] },
+  { storage: localStorage },
+);
+const desk = new ConversationDesk({
+  url: CONVERSATIONS_URL,
+  hooks: { gone: leave, signedOut: () => banner.signedOut() },
+});
+const list = new ConversationList(
+  { list: byId("conversations"), note: byId("side-note"), more: byId("more") },
+  {
+    more: () => desk.more(),
+    rename: (id, title) => desk.rename(id, title),
+    remove: (id) => desk.remove(id),
+  },
+);
+desk.view = list;
 const scroller = new Scroller({ box: byId("scroll"), content: byId("thread"), button: byId("latest") });
 const thread = new Thread(
   {
@@ -36,7 +64,7 @@ const thread = new Thread(
     scroller,
   },
   {
-    retry,
+    say: (content) => session.say(content, composer.choices),
     earlier: (before) => session.earlier(before),
     cancel: (turn) => session.cancel(turn),
     decide: (kind, id, fields) => session.decide(kind, id, fields),
@@ -51,6 +79,7 @@ const composer = new Composer(
     note: byId("note"),
     busy: byId("busy"),
     policy: byId("policy"),
+    model: models,
   },
   { say: (content, more) => session.say(content, more), cancel: (turn) => session.cancel(turn) },
   { storage: sessionStorage, draftKey: `dexorder.draft.${config.userId}`, attach },
@@ -61,6 +90,7 @@ function attach(hooks) {
   return new Attachments(parts, { url: UPLOADS_URL, ...hooks });
 }
 
+const language = new PreferredLanguage({ chosen: config.languageChosen, idle: () => composer.idle });
 const connection = new Connection({
   wsPath: config.wsPath,
   ticketUrl: config.ticketUrl,
@@ -70,7 +100,7 @@ const connection = new Connection({
 const session = new Session({
   connection,
   outbox: new Outbox(sessionStorage, config.userId),
-  views: { banner, composer, header, progress, thread },
+  views: { banner, composer, desk, header, language, list, meter, progress, thread },
   conversation: conversationInAddress(),
 });
 
@@ -83,19 +113,14 @@ function onPhase(phase, { message } = {}) {
   if (phase === "signed_out" || phase === "refused") composer.close();
 }
 
-/** Say it again as a new message; the failed attempt stays where it is, without its button. */
-function retry(content, view) {
-  if (!session.say(content)) view.retried();
-}
-
 function conversationInAddress() {
   return /^#c-([\w-]{1,64})$/.exec(location.hash)?.[1] ?? null;
 }
 
 async function newConversation() {
   try {
-    const { id } = await post(CONVERSATIONS_URL);
-    location.hash = `c-${id}`;
+    location.hash = `c-${await desk.fresh()}`;
+    side.chosen();
     composer.focus();
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
@@ -104,14 +129,24 @@ async function newConversation() {
   }
 }
 
+/** A conversation was deleted: another main one is made when the page greets again. */
+function leave({ id, alias }) {
+  if (alias === "main") location.replace("/");
+  else if (id === session.conversation) location.hash = "";
+}
+
 addEventListener("hashchange", () => session.show(conversationInAddress()));
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && desk.changed());
 byId("new").addEventListener("click", newConversation);
+byId("find").addEventListener("input", (event) => desk.search(event.target.value));
+byId("conversations").addEventListener("click", (event) => event.target.closest("a") && side.chosen());
 byId("empty").addEventListener("click", (event) => {
   const example = event.target.closest("button");
   if (!example) return;
-  session.say(example.textContent.trim());
+  session.say(example.textContent.trim(), composer.choices);
   composer.focus();
 });
+chooseLook({ theme: byId("theme"), language: byId("language") });
 foldAway(document.querySelector(".account"));
 if (matchMedia("(hover: hover)").matches) composer.focus();
 connection.start();

@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { wholeDates } from "./markdown_inline.js";
 import { clean, shorten } from "./text.js";
 import { WaitCard } from "./wait_card.js";
+import { locale, t } from "./words.js";
 
 const LONGEST_VALUE = 2000;
 
@@ -11,12 +12,12 @@ const LONGEST_VALUE = 2000;
 export function approvalCard(frame, decide) {
   const button = (words, kind, decision) =>
     el("button", { type: "button", class: kind, onclick: () => decide(decision) }, words);
-  const controls = [button("Approve", "button", "approve"), button("Reject", "button secondary", "reject")];
+  const controls = [button(t("Approve"), "button", "approve"), button(t("Reject"), "button secondary", "reject")];
   const rows = Object.entries(frame.details ?? {});
   const body = rows.length ? [el("div", { class: "table" }, el("table", {}, el("tbody", {}, ...rows.map(row))))] : [];
   return new WaitCard({
-    kind: "Your approval is needed",
-    past: "Approval",
+    kind: t("Your approval is needed"),
+    past: t("Approval"),
     title: frame.title,
     until: frame.expires_at,
     body,
@@ -30,8 +31,8 @@ function row([name, value]) {
 
 function shown(value) {
   if (value === null || value === undefined || value === "") return ["–"];
-  if (typeof value === "boolean") return [value ? "yes" : "no"];
-  if (typeof value === "number") return [value.toLocaleString("en", { maximumFractionDigits: 8 })];
+  if (typeof value === "boolean") return [value ? t("yes") : t("no")];
+  if (typeof value === "number") return [value.toLocaleString(locale, { maximumFractionDigits: 8 })];
   if (typeof value === "string") return wholeDates(shorten(clean(value), LONGEST_VALUE));
   if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return [clean(value.join(", "))];
   if (isFlat(value)) return [clean(Object.entries(value).map(([name, item]) => `${name}: ${item}`).join(", "))];

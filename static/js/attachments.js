@@ -3,6 +3,7 @@
 import { el, icon } from "./dom.js";
 import { remove, RequestError, upload } from "./http.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 // The gateway takes no more.
 const MOST_FILES = 10;
@@ -72,8 +73,8 @@ export class Attachments {
   #add(files) {
     if (this.button.disabled) return;
     for (const file of files) {
-      if (this.#files.length === MOST_FILES) return this.onProblem(`A message takes ${MOST_FILES} files.`);
-      if (file.size > MOST_BYTES) this.onProblem(`${clean(file.name)} is larger than 3 MB.`);
+      if (this.#files.length === MOST_FILES) return this.onProblem(t("A message takes {count} files.", { count: MOST_FILES }));
+      if (file.size > MOST_BYTES) this.onProblem(t("{name} is larger than 3 MB.", { name: clean(file.name) }));
       else this.#send(file);
     }
   }
@@ -116,7 +117,7 @@ export class Attachments {
 
   #chip(name, drop) {
     const label = clean(name);
-    const button = el("button", { type: "button", "aria-label": `Remove ${label}`, onclick: drop }, icon("close"));
+    const button = el("button", { type: "button", "aria-label": t("Remove {name}", { name: label }), onclick: drop }, icon("close"));
     return el("li", { "aria-busy": "true" }, icon("clip"), el("span", { dir: "auto" }, label), button);
   }
 

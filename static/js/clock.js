@@ -1,5 +1,7 @@
 /** The server's clock, as far as this page can tell, and what is left until a moment of it. */
 
+import { locale } from "./words.js";
+
 export class Clock {
   #ahead;
 
@@ -22,10 +24,10 @@ export function minutesAndSeconds(milliseconds) {
 
 /** `26 Nov 2026` for a moment, in the browser's time zone: the form of the pages that the server writes. */
 export function dateOf(moment) {
-  return new Date(moment).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  return new Date(moment).toLocaleDateString(locale, { day: "numeric", month: "short", year: "numeric" });
 }
 
 /** `11:19`, likewise. */
 export function timeOf(moment) {
-  return new Date(moment).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return new Date(moment).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
 }

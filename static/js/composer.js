@@ -1,14 +1,16 @@
 /** Where the user writes: a field that grows, Enter sends, and a button that stops a running answer. */
 
+import { t } from "./words.js";
+
 // What is asked of files that come without a word.
-const ONLY_FILES = "Please look at what is attached.";
+const ONLY_FILES = t("Please look at what is attached.");
 
 export class Composer {
   #turn = null;
 
-  /** parts: form, input, send, stop, note, busy, policy (elements). actions: say(content, {whenBusy, takeFiles}) -> reason or
-   * "", cancel(turn); `whenBusy` is "" for what the user has set once for all. `attach(onChange, onProblem)` makes the
-   * files' part, an Attachments. */
+  /** parts: form, input, send, stop, note, busy, policy (elements), model (a ModelChoice). actions: say(content, {whenBusy,
+   * model, takeFiles}) -> reason or "", cancel(turn); `whenBusy` and `model` are "" for what the user has set once for all.
+   * `attach(onChange, onProblem)` makes the files' part, an Attachments. */
   constructor(parts, actions, { storage, draftKey, attach }) {
     Object.assign(this, parts, { actions, storage, draftKey });
     this.files = attach({ onChange: () => this.#ready(), onProblem: (text) => this.#tell(text) });
@@ -26,6 +28,16 @@ export class Composer {
     this.input.focus();
   }
 
+  /** What the user has chosen for the next message. */
+  get choices() {
+    return { whenBusy: this.busy.hidden ? "" : this.policy.value, model: this.model.value };
+  }
+
+  /** Nothing is written or being answered. */
+  get idle() {
+    return this.#turn === null && !this.input.value && this.files.empty;
+  }
+
   /** `turn` runs (null: none does); `stopping`: it was asked to stop. */
   running(turn, stopping) {
     const hadFocus = document.activeElement === this.stop;
@@ -39,7 +51,7 @@ export class Composer {
   /** No message can be sent any more from this page. */
   close() {
     this.input.disabled = true;
-    this.input.placeholder = "Nothing can be sent now.";
+    this.input.placeholder = t("Nothing can be sent now.");
     this.send.disabled = true;
     this.files.close();
   }
@@ -57,14 +69,13 @@ export class Composer {
     const words = this.input.value.toWellFormed().replaceAll("\0", "").trim();
     const content = words || (this.files.empty ? "" : ONLY_FILES);
     if (!content || this.input.disabled) return;
-    const reason = this.files.busy ? "A file is still on its way. Send again in a moment." : this.#say(content);
+    const reason = this.files.busy ? t("A file is still on its way. Send again in a moment.") : this.#say(content);
     this.#tell(reason);
     this.focus();
   }
 
   #say(content) {
-    const whenBusy = this.busy.hidden ? "" : this.policy.value;
-    const reason = this.actions.say(content, { whenBusy, takeFiles: () => this.files.take() });
+    const reason = this.actions.say(content, { ...this.choices, takeFiles: () => this.files.take() });
     if (reason) return reason;
     this.input.value = "";
     this.#changed();

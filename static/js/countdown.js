@@ -2,6 +2,7 @@
 
 import { minutesAndSeconds } from "./clock.js";
 import { el } from "./dom.js";
+import { counted, t } from "./words.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -26,10 +27,12 @@ export class Countdown {
   #tick() {
     const left = Math.max(0, this.until - Date.now());
     const hours = Math.ceil(left / HOUR_MS);
-    this.node.textContent = left > HOUR_MS ? `${hours} hours left` : `${minutesAndSeconds(left)} left`;
+    this.node.textContent = left > HOUR_MS
+      ? counted("{count} hour left", "{count} hours left", hours)
+      : t("{time} left", { time: minutesAndSeconds(left) });
     if (left > 0) return;
     clearInterval(this.#timer);
-    this.node.textContent = "Time is over";
+    this.node.textContent = t("Time is over");
     this.over();
   }
 }

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 const INPUT_TYPES = { email: "email", uri: "url", date: "date" };
 const LONG_TEXT = 120;
@@ -13,7 +14,7 @@ export function fieldOf(name, spec, required) {
   const { control, read } = make({ id, spec, required });
   const title = clean(spec.title ?? name);
   const about = spec.description ? [el("span", { class: "about" }, clean(spec.description))] : [];
-  const label = el("label", { for: id, dir: "auto" }, required ? title : `${title} (optional)`);
+  const label = el("label", { for: id, dir: "auto" }, required ? title : t("{name} (optional)", { name: title }));
   return { name, read, node: el("div", { class: "field" }, label, control, ...about) };
 }
 
@@ -33,12 +34,12 @@ function choice({ id, spec, required }) {
   const choices = choicesOf(spec);
   const options = choices.map(([value, label], index) =>
     el("option", { value: String(index), selected: value === spec.default }, clean(label)));
-  const control = el("select", { id, required }, el("option", { value: "" }, "Choose…"), ...options);
+  const control = el("select", { id, required }, el("option", { value: "" }, t("Choose…")), ...options);
   return { control, read: () => (control.value === "" ? undefined : choices[Number(control.value)][0]) };
 }
 
 function yesOrNo({ id, spec, required }) {
-  const oneOf = [{ const: true, title: "Yes" }, { const: false, title: "No" }];
+  const oneOf = [{ const: true, title: t("Yes") }, { const: false, title: t("No") }];
   return choice({ id, required, spec: { oneOf, default: spec.default } });
 }
 

@@ -1,5 +1,7 @@
 /** Requests to the gateway's REST interface from the signed-in page. */
 
+import { t } from "./words.js";
+
 const PATIENCE_MS = 10_000;
 // A phone sends 50 KB a second where the network is bad.
 const UPLOAD_PATIENCE_MS = 60_000;
@@ -22,6 +24,11 @@ export function post(url, body = {}) {
   return request("POST", url, JSON.stringify(body));
 }
 
+/** PATCH, likewise. */
+export function patch(url, body) {
+  return request("PATCH", url, JSON.stringify(body));
+}
+
 /** POST a File as the form field `file`; the answer's JSON. Throws RequestError. */
 export function upload(url, file) {
   const form = new FormData();
@@ -37,7 +44,7 @@ export function remove(url) {
 async function request(method, url, body, patience = PATIENCE_MS) {
   const answer = await send(method, url, body, patience);
   if (answer.ok) return answer.status === 204 ? null : answer.json();
-  if (answer.status === 401) throw new RequestError("signed_out", "Your session has ended.");
+  if (answer.status === 401) throw new RequestError("signed_out", t("Your session has ended."));
   const retryAfterS = Number(answer.headers.get("Retry-After")) || 0;
   if (answer.status === 429 || answer.status >= 500) throw new RequestError("later", await reason(answer), retryAfterS);
   throw new RequestError("refused", await reason(answer));
@@ -50,14 +57,14 @@ async function send(method, url, body, patience) {
   try {
     return await fetch(url, { method, headers, body, signal });
   } catch (error) {
-    throw new RequestError("later", "The server does not answer.", 0, { cause: error });
+    throw new RequestError("later", t("The server does not answer."), 0, { cause: error });
   }
 }
 
 async function reason(answer) {
   const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
   const problem = isJson ? (await answer.json()).error : null;
-  return problem?.message ?? "The server did not accept this page. Reload it to try again.";
+  return problem?.message ? t(problem.message) : t("The server did not accept this page. Reload it to try again.");
 }
 
 /** The cookie's token, which another tab may have renewed, or the one the page came with. */

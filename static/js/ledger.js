@@ -55,6 +55,11 @@ export class Ledger {
     return [...this.#turns].filter(mine).map(([turn]) => turn).sort();
   }
 
+  /** The conversations that are being answered, as far as they are known. */
+  busy() {
+    return new Set([...this.#turns.values()].filter(({ open }) => open).map(({ conversation }) => conversation));
+  }
+
   /** The line was cut: no answer to what was asked for will come. */
   forgetGaps() {
     for (const entry of this.#turns.values()) entry.gap = null;

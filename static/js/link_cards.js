@@ -7,6 +7,7 @@ import { showKeyed } from "./keyed.js";
 import { accountName } from "./link_list.js";
 import { safeLink } from "./links.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 export class LinkCards {
   #dismissed = new Set();
@@ -34,25 +35,25 @@ export class LinkCards {
     const address = deepLink && safeLink(deepLink);
     const command = `/link ${code}`;
     const spaced = `/link ${code.slice(0, 4)} ${code.slice(4)}`;
-    const waiting = el("span", {}, "Waiting for the bot to hear from you. Good for ", timer(expiresAt), ".");
+    const waiting = el("span", {}, t("Waiting for the bot to hear from you. Good for:"), " ", timer(expiresAt));
     return group(
-      `Code for ${label}`,
+      t("Code for {channel}", { channel: label }),
       "ask",
-      el("h3", {}, `Link ${label}`),
+      el("h3", {}, t("Link {channel}", { channel: label })),
       ...(address ? opening(label, address) : []),
-      el("p", {}, address ? "Or send this to the bot yourself:" : "Send this to the bot:"),
-      el("p", { class: "code-line" }, el("code", {}, spaced), copyButton("Copy the command", () => command)),
-      el("p", { class: "ask-foot" }, waiting, small("Cancel", () => this.actions.cancel(channel))),
+      el("p", {}, address ? t("Or send this to the bot yourself:") : t("Send this to the bot:")),
+      el("p", { class: "code-line" }, el("code", {}, spaced), copyButton(t("Copy the command"), () => command)),
+      el("p", { class: "ask-foot" }, waiting, small(t("Cancel"), () => this.actions.cancel(channel))),
     );
   }
 
   #over({ channel }) {
-    const again = small("New code", () => this.actions.begin(channel));
-    const close = small("Close", () => this.actions.cancel(channel));
+    const again = small(t("New code"), () => this.actions.begin(channel));
+    const close = small(t("Close"), () => this.actions.cancel(channel));
     return group(
-      `Code for ${this.label(channel)}`,
+      t("Code for {channel}", { channel: this.label(channel) }),
       "ask",
-      el("p", {}, "This code is no longer good."),
+      el("p", {}, t("This code is no longer good.")),
       el("p", { class: "ask-ways" }, again, close),
     );
   }
@@ -65,16 +66,16 @@ export class LinkCards {
       for (const button of buttons) button.disabled = false;
     };
     const buttons = [
-      el("button", { type: "button", class: "button", onclick: () => decide("confirm") }, "Confirm"),
-      el("button", { type: "button", class: "button secondary", onclick: () => decide("reject") }, "Reject"),
+      el("button", { type: "button", class: "button", onclick: () => decide("confirm") }, t("Confirm")),
+      el("button", { type: "button", class: "button secondary", onclick: () => decide("reject") }, t("Reject")),
     ];
-    const warning = "Confirm only if this account is yours: it will speak for you, and read what you are answered.";
+    const warning = t("Confirm only if this account is yours: it will speak for you, and read what you are answered.");
     return group(
-      `Request of a ${label} account`,
+      t("Request of a {channel} account", { channel: label }),
       "ask pending",
-      el("h3", {}, `Link ${label} account `, el("bdi", {}, accountName(request)), "?"),
-      el("p", {}, `Its id in ${label} is ${clean(request.account)}. ${warning}`),
-      el("p", { class: "ask-ways" }, ...buttons, el("span", {}, "Good for ", timer(request.expires_at))),
+      el("h3", {}, t("Link this {channel} account?", { channel: label }), " ", el("bdi", {}, accountName(request))),
+      el("p", {}, t("Its id in {channel} is {account}.", { channel: label, account: clean(request.account) }), " ", warning),
+      el("p", { class: "ask-ways" }, ...buttons, el("span", {}, t("Good for:"), " ", timer(request.expires_at))),
     );
   }
 
@@ -84,13 +85,13 @@ export class LinkCards {
       this.#dismissed.add(id);
       card.remove();
     };
-    const why = `The ${label} account that used your code is linked to another Dexorder user.`;
+    const why = t("The {channel} account that used your code is linked to another Dexorder user.", { channel: label });
     const card = group(
-      `Refused request of a ${label} account`,
+      t("Refused request of a {channel} account", { channel: label }),
       "ask refused",
       icon("alert"),
-      el("p", {}, `${why} Send /unlink to the bot from that account first, then use a new code.`),
-      el("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: dismiss }, icon("close")),
+      el("p", {}, why, " ", t("Send /unlink to the bot from that account first, then use a new code.")),
+      el("button", { type: "button", class: "quiet", "aria-label": t("Dismiss"), onclick: dismiss }, icon("close")),
     );
     return card;
   }
@@ -103,8 +104,8 @@ function group(label, kind, ...children) {
 function opening(label, address) {
   const attributes = { class: "button", href: address, target: "_blank", rel: "noopener" };
   return [
-    el("p", {}, "Open the bot and press Start, in the app where you want to use it."),
-    el("p", {}, el("a", attributes, icon("open"), `Open ${label}`)),
+    el("p", {}, t("Open the bot and press Start, in the app where you want to use it.")),
+    el("p", {}, el("a", attributes, icon("open"), t("Open {channel}", { channel: label }))),
   ];
 }
 

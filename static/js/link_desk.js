@@ -7,6 +7,7 @@
 
 import { get, post, remove, RequestError } from "./http.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 const EVERY_MS = 2000;
 // The server does not answer: ask less often.
@@ -55,7 +56,7 @@ export class LinkDesk {
   decide(request, decision) {
     return this.#act(async () => {
       await post(`${this.url}/${request.id}/${decision}`);
-      this.#say(`${this.label(request.channel)} account ${decision === "confirm" ? "linked" : "rejected"}.`);
+      this.#say(decided(decision, { channel: this.label(request.channel) }));
     });
   }
 
@@ -63,7 +64,7 @@ export class LinkDesk {
   unlink(link) {
     return this.#act(async () => {
       await remove(`${this.url}/${link.id}`);
-      this.#say(`${this.label(link.channel)} account unlinked.`);
+      this.#say(t("{channel} account unlinked.", { channel: this.label(link.channel) }));
     });
   }
 
@@ -114,9 +115,9 @@ export class LinkDesk {
     }
     this.#codes.delete(channel);
     const label = this.label(channel);
-    if (!came) this.#tell("The code was used, and nothing waits for your answer.");
-    else if (came.state === "pending") this.#say(`A ${label} account asks to be linked.`);
-    else this.#say(`The ${label} account was not linked.`);
+    if (!came) this.#tell(t("The code was used, and nothing waits for your answer."));
+    else if (came.state === "pending") this.#say(t("A {channel} account asks to be linked.", { channel: label }));
+    else this.#say(t("The {channel} account was not linked.", { channel: label }));
   }
 
   #knows(request) {
@@ -156,7 +157,7 @@ export class LinkDesk {
 
   #complain(error) {
     if (!(error instanceof RequestError)) throw error;
-    const again = error.kind === "signed_out" ? " Reload the page to sign in again." : "";
+    const again = error.kind === "signed_out" ? " " + t("Reload the page to sign in again.") : "";
     this.#tell(error.message + again, "error");
   }
 
@@ -171,4 +172,8 @@ export class LinkDesk {
   #say(text) {
     this.views.spoken.textContent = text;
   }
+}
+
+function decided(decision, values) {
+  return decision === "confirm" ? t("{channel} account linked.", values) : t("{channel} account rejected.", values);
 }

@@ -4,10 +4,11 @@ import { dateOf } from "./clock.js";
 import { el, icon } from "./dom.js";
 import { showKeyed } from "./keyed.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 /** An account for people: its name where the platform told one, and always its id. */
 export function accountName({ name, account }) {
-  return name ? clean(name) : `Account ${clean(account)}`;
+  return name ? clean(name) : t("Account {account}", { account: clean(account) });
 }
 
 export class LinkList {
@@ -23,7 +24,7 @@ export class LinkList {
 
   #row(link) {
     const since = dateOf(link.created_at);
-    const about = `${this.label(link.channel)} · ${clean(link.account)} · since ${since}`;
+    const about = [this.label(link.channel), clean(link.account), t("since {date}", { date: since })].join(" · ");
     const name = el("p", { class: "link-name" }, el("strong", {}, accountName(link)), el("span", {}, about));
     const ways = el("div", { class: "link-ways" });
     this.#offer(link, ways);
@@ -33,8 +34,8 @@ export class LinkList {
 
   #offer(link, ways, { focus = false } = {}) {
     const unlink = () => this.#doubleCheck(link, ways);
-    const attributes = { type: "button", class: "button small", "aria-label": `Unlink ${accountName(link)}` };
-    const button = el("button", { ...attributes, onclick: unlink }, "Unlink");
+    const attributes = { type: "button", class: "button small", "aria-label": t("Unlink {account}", { account: accountName(link) }) };
+    const button = el("button", { ...attributes, onclick: unlink }, t("Unlink"));
     ways.replaceChildren(button);
     if (focus) button.focus();
   }
@@ -46,9 +47,9 @@ export class LinkList {
       if (ways.isConnected) this.#offer(link, ways, { focus: true });
     };
     const stay = () => this.#offer(link, ways, { focus: true });
-    const attributes = { type: "button", class: "button small bad", "aria-label": `Unlink ${accountName(link)} now` };
-    const yes = el("button", { ...attributes, onclick: go }, "Unlink now");
-    const no = el("button", { type: "button", class: "button small", onclick: stay }, "Keep");
+    const attributes = { type: "button", class: "button small bad", "aria-label": t("Unlink {account} now", { account: accountName(link) }) };
+    const yes = el("button", { ...attributes, onclick: go }, t("Unlink now"));
+    const no = el("button", { type: "button", class: "button small", onclick: stay }, t("Keep"));
     ways.replaceChildren(yes, no);
     no.focus();
   }

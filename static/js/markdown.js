@@ -5,6 +5,7 @@ import { el } from "./dom.js";
 import { parseBlocks } from "./markdown_blocks.js";
 import { renderInline } from "./markdown_inline.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 // A cell with a digit up to this length is one figure, as "26 Nov 2026, 11:19 UTC"; a longer one is a sentence.
 const LONGEST_WHOLE_CHARACTERS = 28;
@@ -112,7 +113,7 @@ function renderHeading(block, options) {
 
 function renderCode(block) {
   const code = el("code", {}, block.text);
-  const copy = copyButton("Copy code", () => code.textContent);
+  const copy = copyButton(t("Copy code"), () => code.textContent);
   const bar = el("div", { class: "code-bar" }, el("span", {}, block.language), copy);
   return el("div", { class: "code" }, bar, el("pre", { tabindex: "0" }, code));
 }
@@ -136,7 +137,7 @@ function renderItem(item, tight, options) {
 }
 
 function renderBox(checked) {
-  return el("span", { class: checked ? "box checked" : "box", role: "img", "aria-label": checked ? "done" : "open" });
+  return el("span", { class: checked ? "box checked" : "box", role: "img", "aria-label": checked ? t("done") : t("open") });
 }
 
 function renderTable(block) {
@@ -145,7 +146,7 @@ function renderTable(block) {
   )));
   const head = el("thead", {}, row("th", block.head));
   const body = el("tbody", {}, ...block.rows.map((texts) => row("td", texts)));
-  const box = { class: "table", tabindex: "0", role: "group", "aria-label": "Table" };
+  const box = { class: "table", tabindex: "0", role: "group", "aria-label": t("Table") };
   return el("div", box, el("table", {}, head, body));
 }
 

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { fieldOf } from "./form_fields.js";
 import { WaitCard } from "./wait_card.js";
+import { t } from "./words.js";
 
 /** `frame`: the event `question`; answer(values) sends it, null declines. */
 export function questionCard(frame, answer) {
@@ -17,12 +18,12 @@ export function questionCard(frame, answer) {
     answer(valuesOf(fields));
   });
   const controls = [
-    el("button", { type: "submit", class: "button", form: form.id }, fields.length ? "Answer" : "Go on"),
-    el("button", { type: "button", class: "button secondary", onclick: () => answer(null) }, "Don't answer"),
+    el("button", { type: "submit", class: "button", form: form.id }, fields.length ? t("Answer") : t("Go on")),
+    el("button", { type: "button", class: "button secondary", onclick: () => answer(null) }, t("Don't answer")),
   ];
   return new WaitCard({
-    kind: "The agent asks you",
-    past: "Question",
+    kind: t("The agent asks you"),
+    past: t("Question"),
     title: frame.text,
     until: frame.expires_at,
     body: [form],

@@ -9,6 +9,7 @@ import { historyTurns } from "./history.js";
 import { newId } from "./ids.js";
 import { Ledger } from "./ledger.js";
 import { Retries } from "./retries.js";
+import { t } from "./words.js";
 
 // The gateway takes this many characters, and closes the socket on a frame over 64 KiB, of which the rest of the
 // frame needs a little.
@@ -31,13 +32,14 @@ export class Session {
   #cancels = new Set(); // turns to stop, until they end
   #greeted = false;
   #asked = null; // the `before` of the history that was asked for; null = nothing is awaited
+  #endings = {}; // how turns of those ended
   #items = []; // the stored messages that are shown, oldest first: a page may begin in the middle of a turn
   #stale = false; // what is shown of finished turns may have gaps
 
   conversation = null; // the one that is shown; null = the user's main one, whose id comes with `ready`
   main = null;
 
-  /** views: thread, banner, progress, header, composer. `connection` needs send(frame) and settled(). */
+  /** views: thread, banner, progress, header, composer, list, desk, meter, language. `connection` needs send(frame) and settled(). */
   constructor({ connection, outbox, views, conversation = null }) {
     Object.assign(this, { connection, outbox, views, conversation });
   }
@@ -61,11 +63,16 @@ export class Session {
    * Send `content` as the user's message; `whenBusy` says what becomes of it during an answer, `takeFiles()` gives its
    * files. Returns why not, or "".
    */
-  say(content, { whenBusy = "", takeFiles = () => [] } = {}) {
-    if (isTooLong(content)) return "This message is too long to send. Shorten it or split it up.";
+  say(content, { whenBusy = "", model = "", takeFiles = () => [] } = {}) {
+    if (isTooLong(content)) return t("This message is too long to send. Shorten it or split it up.");
     const files = takeFiles();
     const message = {
-      id: newId(), content, conversation: this.conversation, ...(whenBusy && { whenBusy }), ...(files.length && { files }),
+      id: newId(),
+      content,
+      conversation: this.conversation,
+      ...(whenBusy && { whenBusy }),
+      ...(model && { model }),
+      ...(files.length && { files }),
     };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
@@ -98,20 +105,29 @@ export class Session {
     this.conversation = conversation ?? this.main;
     this.#items = [];
     this.views.thread.clear();
-    this.views.header.conversation(this.conversation !== this.main);
+    this.#reading();
     this.#ledger.rewind();
     if (this.#greeted) this.#catchUp();
+  }
+
+  #reading() {
+    this.views.header.conversation(this.conversation !== this.main);
+    this.views.list.reading(this.conversation);
   }
 
   #send(frame) {
     if (this.#greeted) this.connection.send(frame);
   }
 
-  #transmit({ id, content, conversation, whenBusy, files }) {
+  #transmit({ id, content, conversation, whenBusy, model, files }) {
     const target = conversation ?? this.conversation;
-    const where = target ? { conversation: target } : {};
-    const attachments = files ? { attachments: files.map((file) => file.id) } : {};
-    this.#send({ type: "message", id, content, ...where, ...attachments, ...(whenBusy ? { when_busy: whenBusy } : {}) });
+    const chosen = {
+      ...(target && { conversation: target }),
+      ...(files && { attachments: files.map((file) => file.id) }),
+      ...(whenBusy && { when_busy: whenBusy }),
+      ...(model && { model }),
+    };
+    this.#send({ type: "message", id, content, ...chosen });
   }
 
   #ready(frame) {
@@ -119,7 +135,10 @@ export class Session {
     this.connection.settled();
     this.main = frame.conversation;
     this.conversation ??= frame.conversation;
-    this.views.header.ready(frame, this.conversation !== this.main);
+    this.views.header.ready(frame);
+    this.#reading();
+    this.views.desk.changed();
+    this.views.meter.changed();
     this.views.banner.clear();
     this.views.thread.connected(true);
     for (const turn of frame.running ?? []) this.#ledger.watch(turn);
@@ -157,7 +176,9 @@ export class Session {
   #status(frame) {
     this.views.progress.stage(frame.state, frame.detail);
     // History is kept in the workspace: while that starts it may have been refused.
-    if (frame.state === "ready" && this.#stale) this.#askHistory(null);
+    if (frame.state !== "ready") return;
+    if (this.#stale) this.#askHistory(null);
+    this.views.language.awake();
   }
 
   #accepted({ id, turn, conversation, position }) {
@@ -180,8 +201,9 @@ export class Session {
     this.#stale = false;
     const touched = new Set(frame.items.map(({ turn }) => turn).filter((turn) => !this.#ledger.isOpen(turn)));
     if (older || !this.#items.length) this.#items = [...frame.items, ...this.#items];
+    Object.assign(this.#endings, frame.turns);
     const messages = older ? this.#items : frame.items;
-    const turns = historyTurns(messages).filter(({ turn }) => touched.has(turn));
+    const turns = historyTurns(messages, this.#endings).filter(({ turn }) => touched.has(turn));
     this.views.thread.addHistory(turns, { before: frame.before ?? null, older });
     this.#busy();
   }
@@ -242,16 +264,24 @@ export class Session {
     if (verdict === "ask") this.#resume(frame.turn);
     if (verdict !== "show") return;
     this.#resumes.settle(frame.turn);
-    if (!this.#ledger.isOpen(frame.turn)) this.#cancels.delete(frame.turn);
+    if (!this.#ledger.isOpen(frame.turn)) this.#ended(frame.turn);
     if (frame.conversation === this.conversation) this.views.thread.apply(frame);
     if (frame.type === "tool_call" || frame.type === "token") this.views.progress.hide();
     this.#busy();
+  }
+
+  /** A conversation that was used stands first, and may have got its title. */
+  #ended(turn) {
+    this.#cancels.delete(turn);
+    this.views.desk.changed();
+    this.views.meter.changed();
   }
 
   /** The stop button belongs to the oldest open turn of this conversation. */
   #busy() {
     const [turn] = this.#ledger.open(this.conversation).filter((open) => this.views.thread.has(open));
     this.views.composer.running(turn ?? null, this.#cancels.has(turn));
+    this.views.list.busy(this.#ledger.busy());
   }
 }
 

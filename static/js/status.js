@@ -2,43 +2,34 @@
 
 import { el, icon } from "./dom.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 const LINE = {
-  ready: "Connected",
-  waiting: "Reconnecting…",
-  offline: "Offline",
-  signed_out: "Signed out",
-  refused: "Not connected",
+  ready: t("Connected"),
+  waiting: t("Reconnecting…"),
+  offline: t("Offline"),
+  signed_out: t("Signed out"),
+  refused: t("Not connected"),
 };
 
-// A restart of the server is over before this: no need to alarm anybody.
-const ALARM_AFTER_MS = 1500;
 // What a page that is coming back goes through is still "reconnecting".
 const COMING_BACK = new Set(["connecting", "open"]);
 
 /** The header: connection state and which conversation this is. */
 export class Header {
-  #alarm = 0;
-
-  /** parts: line, lineText, back, model, tiers (elements; each tier is shown in several places). */
+  /** parts: line, lineText, back, tiers (elements; each tier is shown in several places), models (a ModelChoice). */
   constructor(parts) {
     Object.assign(this, parts);
   }
 
   phase(phase) {
-    const before = this.line.dataset.phase;
-    if (COMING_BACK.has(phase) && before !== "new") return;
-    if (phase === "waiting" && before === "ready") {
-      // Counted from the loss of the line, however many tries fail meanwhile.
-      this.#alarm ||= setTimeout(() => this.#show(phase), ALARM_AFTER_MS);
-    } else this.#show(phase);
+    if (!COMING_BACK.has(phase) || this.line.dataset.phase === "new") this.#show(phase);
   }
 
-  ready({ model, licence }, isOther) {
+  ready({ model, licence }) {
     this.phase("ready");
     for (const place of this.tiers) place.textContent = place.dataset.tier = licence;
-    this.model.textContent = model ? `Model: ${clean(model)}` : "";
-    this.conversation(isOther);
+    this.models.greeted({ model, licence });
   }
 
   conversation(isOther) {
@@ -46,8 +37,6 @@ export class Header {
   }
 
   #show(phase) {
-    clearTimeout(this.#alarm);
-    this.#alarm = 0;
     this.line.dataset.phase = phase;
     this.line.title = LINE[phase];
     this.lineText.textContent = LINE[phase];
@@ -71,7 +60,7 @@ export class Progress {
 
   stage(state, detail) {
     this.box.dataset.state = state;
-    this.text.textContent = clean(detail || `Workspace: ${state}`);
+    this.text.textContent = clean(detail ? t(detail) : t("Workspace: {state}", { state }));
     if (STAGES.includes(state)) this.bar.value = STAGES.indexOf(state) + 1;
     if (state === "ready") this.#later(() => this.hide(), this.box.hidden ? 0 : READY_SHOWN_MS);
     else if (this.box.hidden) this.#later(() => this.#reveal(), QUIET_MS);
@@ -106,32 +95,33 @@ export class Banner {
   }
 
   offline() {
-    this.#show("info", "You are offline. What you write is sent when the connection is back.");
+    this.#show("info", t("You are offline. What you write is sent when the connection is back."));
   }
 
   error({ message, retry_after_s: seconds }) {
-    this.#show("error", seconds ? `${message} Try again in ${Math.ceil(seconds)} s.` : message, this.#dismiss());
+    const again = seconds ? t("Try again in {seconds} s.", { seconds: Math.ceil(seconds) }) : "";
+    this.#show("error", [t(message), again].filter(Boolean).join(" "), this.#dismiss());
   }
 
   expiring(seconds) {
     const minutes = Math.max(1, Math.round(seconds / 60));
-    this.#show("info", `Your session ends in ${minutes} min.`, signIn("Sign in again"));
+    this.#show("info", t("Your session ends in {minutes} min.", { minutes }), signIn(t("Sign in again")));
   }
 
   signedOut() {
     this.#lasting = true;
-    this.#show("error", "Your session has ended. What you wrote is kept.", signIn("Sign in"));
+    this.#show("error", t("Your session has ended. What you wrote is kept."), signIn(t("Sign in")));
   }
 
   /** The gateway will not serve this user; `message` may have been shown by an error frame before. */
   refused(message) {
     this.#lasting = true;
-    if (message || this.box.hidden) this.#show("error", message || "The server has closed this conversation.");
+    if (message || this.box.hidden) this.#show("error", (message && t(message)) || t("The server has closed this conversation."));
     this.box.querySelector("button")?.remove();
   }
 
   #dismiss() {
-    const button = { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.clear() };
+    const button = { type: "button", class: "quiet", "aria-label": t("Dismiss"), onclick: () => this.clear() };
     return el("button", button, icon("close"));
   }
 

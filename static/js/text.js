@@ -1,4 +1,6 @@
-/** Text as people may safely see it: pure functions, no DOM. */
+/** Text as people may safely see it. */
+
+import { decimal, t } from "./words.js";
 
 // Terminal colour codes that tools leave in their output (ECMA-48 control sequences).
 const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
@@ -26,7 +28,7 @@ export function shorten(text, limit) {
 /** A tool's name for people: "compute_indicators" is "Compute indicators". */
 export function toolLabel(name) {
   const words = clean(name).split(/[_\s.]+/).filter(Boolean).join(" ");
-  return words ? words[0].toUpperCase() + words.slice(1) : "Tool";
+  return words ? words[0].toUpperCase() + words.slice(1) : t("Tool");
 }
 
 /** JSON laid out over lines; any other text as it is. */
@@ -54,10 +56,10 @@ function flatValues(value) {
 
 /** Milliseconds for people: "84 ms", "1.4 s", "2 min 05 s". */
 export function duration(ms) {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 1000) return t("{count} ms", { count: Math.round(ms) });
+  if (ms < 60_000) return t("{count} s", { count: decimal(ms / 1000, 1) });
   const seconds = Math.round(ms / 1000);
-  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+  return t("{minutes} min {seconds} s", { minutes: Math.floor(seconds / 60), seconds: String(seconds % 60).padStart(2, "0") });
 }
 
 /** When a UUIDv7 was made (RFC 9562: its first 48 bits are Unix milliseconds), or null for any other id. */

@@ -2,6 +2,7 @@
 
 import { TurnView } from "./turn_view.js";
 import { clean, shorten } from "./text.js";
+import { t } from "./words.js";
 
 // A screen reader gets the whole of an ordinary answer and the beginning of a very long one.
 const LONGEST_SPOKEN = 2000;
@@ -11,7 +12,7 @@ export class Thread {
   #pending = new Map(); // message id -> TurnView
   #before = undefined; // cursor of the older part; undefined = nothing is known, null = nothing is older
 
-  /** parts: list, empty, older, loading, spoken (elements), scroller. actions: retry, cancel, decide, earlier(before). */
+  /** parts: list, empty, older, loading, spoken (elements), scroller. actions: say, cancel, decide, earlier(before). */
   constructor(parts, actions) {
     Object.assign(this, parts);
     this.actions = actions;
@@ -45,7 +46,7 @@ export class Thread {
   /** Offer to ask again when nothing could be loaded. */
   historyFailed() {
     this.setLoading(false);
-    this.#offerOlder("Load the conversation", this.#before !== null);
+    this.#offerOlder(t("Load the conversation"), this.#before !== null);
   }
 
   addPending({ id, content, files = [] }, connected) {
@@ -100,8 +101,8 @@ export class Thread {
     const view = this.#turns.get(frame.turn) ?? this.#begin(frame.turn);
     const settled = view.settled;
     view.apply(frame);
-    if (frame.type === "approval") this.spoken.textContent = `Your approval is needed: ${clean(frame.title)}`;
-    if (frame.type === "question") this.spoken.textContent = `The agent asks: ${clean(frame.text)}`;
+    if (frame.type === "approval") this.spoken.textContent = t("Your approval is needed: {title}", { title: clean(frame.title) });
+    if (frame.type === "question") this.spoken.textContent = t("The agent asks: {text}", { text: clean(frame.text) });
     if (view.settled && !settled) this.spoken.textContent = this.#spokenOutcome(view, frame);
   }
 
@@ -110,7 +111,7 @@ export class Thread {
     this.setLoading(false);
     if (older || this.#before === undefined) this.#before = before;
     this.scroller.keep(() => turns.forEach((turn) => this.#restore(turn, older)));
-    this.#offerOlder("Show earlier messages", Boolean(this.#before));
+    this.#offerOlder(t("Show earlier messages"), Boolean(this.#before));
     this.#refresh();
   }
 
@@ -154,7 +155,7 @@ export class Thread {
 
   #spokenOutcome(view, frame) {
     if (frame.type === "done") return shorten(view.text, LONGEST_SPOKEN);
-    return frame.type === "cancelled" ? "The answer was stopped." : "";
+    return frame.type === "cancelled" ? t("The answer was stopped.") : "";
   }
 
   /** The welcome is for a conversation that is known to be empty. */

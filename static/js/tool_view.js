@@ -2,6 +2,7 @@
 
 import { el, icon } from "./dom.js";
 import { argumentLine, clean, duration, laidOut, shorten, toolLabel } from "./text.js";
+import { t } from "./words.js";
 
 // What a person reads; the model has seen more.
 const LONGEST_RESULT = 4000;
@@ -18,8 +19,8 @@ export class ToolView {
     const line = el("summary", {}, this.#state, name, this.#note, this.#time, icon("chevron"));
     this.node = el("details", { class: "tool" }, line, this.#body);
     this.#note.textContent = argumentLine(values ?? {});
-    if (Object.keys(values ?? {}).length) this.#section("Arguments", JSON.stringify(values, null, 2));
-    this.#show("running", "Running");
+    if (Object.keys(values ?? {}).length) this.#section(t("Arguments"), JSON.stringify(values, null, 2));
+    this.#show("running", t("Running"));
   }
 
   progress({ progress, total, message }) {
@@ -31,16 +32,16 @@ export class ToolView {
   result({ summary, ms, error }) {
     this.#settled = true;
     this.#time.textContent = ms === undefined ? "" : duration(ms);
-    if (error) this.#section("Error", error);
-    if (summary) this.#section("Result", laidOut(summary));
-    this.#show(error ? "failed" : "done", error ? "Failed" : "Done");
+    if (error) this.#section(t("Error"), error);
+    if (summary) this.#section(t("Result"), laidOut(summary));
+    this.#show(error ? "failed" : "done", error ? t("Failed") : t("Done"));
   }
 
   /** The turn went on or ended without this call's result. */
   abandon() {
     if (this.#settled) return;
     this.#time.textContent = "";
-    this.#show("stopped", "Stopped");
+    this.#show("stopped", t("Stopped"));
   }
 
   #show(state, label) {

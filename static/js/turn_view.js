@@ -7,15 +7,13 @@ import { el, icon } from "./dom.js";
 import { ownImage } from "./links.js";
 import { MarkdownStream } from "./markdown.js";
 import { questionCard } from "./question_card.js";
+import { QuestionView } from "./question_view.js";
 import { clean, duration, timeOfId } from "./text.js";
 import { ToolView } from "./tool_view.js";
-
-const CHANNELS = { telegram: "Telegram", slack: "Slack", discord: "Discord", webhook: "Webhook" };
+import { counted, decimal, t } from "./words.js";
 
 export class TurnView {
-  #question = el("div", { class: "question", dir: "auto" });
-  #files = el("ul", { class: "files", hidden: true, "aria-label": "Attached files" });
-  #badge = el("div", { class: "question-note" });
+  #question;
   #steps = el("div", { class: "steps" });
   #waiting = el("p", { class: "waiting" });
   #outcome = el("div", { class: "outcome" });
@@ -26,33 +24,27 @@ export class TurnView {
   #model = "";
   #reason = "";
   #inLine = false; // others come first
-  #tried = ""; // the user's words, for trying again
 
   turn = null;
   settled = false;
 
-  /** actions: retry(content, view), cancel(turn), decide(kind, id, fields), which tells whether it could be sent. */
+  /** actions: say(content), which tells why not, or ""; cancel(turn); decide(kind, id, fields), which tells whether it could
+   * be sent. */
   constructor(actions) {
     this.actions = actions;
-    const asked = el("div", { class: "asked", hidden: true }, this.#question, this.#files, this.#badge);
+    this.#question = new QuestionView((content) => actions.say(content));
     const answer = el("div", { class: "answer" }, this.#steps, this.#waiting, this.#outcome);
-    this.asked = asked;
-    this.node = el("article", { class: "turn" }, asked, answer);
+    this.node = el("article", { class: "turn" }, this.#question.node, answer);
   }
 
   /** A message of this page that has no turn yet. */
   sending(connected) {
-    this.#badge.textContent = connected ? "Sending…" : "Waiting for the connection…";
+    this.#question.note(connected ? t("Sending…") : t("Waiting for the connection…"));
     this.node.dataset.state = "sending";
   }
 
-  ask({ content, channel, attachments = [] }) {
-    this.#tried = content;
-    this.asked.hidden = false;
-    this.#question.textContent = clean(content);
-    this.#files.replaceChildren(...attachments.map((name) => el("li", {}, icon("clip"), el("span", { dir: "auto" }, clean(name)))));
-    this.#files.hidden = attachments.length === 0;
-    this.#badge.textContent = channel === "web" ? "" : `from ${CHANNELS[channel] ?? clean(channel)}`;
+  ask(question) {
+    this.#question.show(question);
   }
 
   /** The gateway has it, behind `position` others. */
@@ -60,7 +52,7 @@ export class TurnView {
     this.turn = turn;
     this.node.dataset.turn = turn;
     if (this.node.dataset.state === "sending") {
-      this.#badge.textContent = "";
+      this.#question.note("");
       delete this.node.dataset.state;
     }
     if (!this.settled && !this.#steps.hasChildNodes()) this.#wait(position);
@@ -72,7 +64,7 @@ export class TurnView {
   }
 
   /** Show a turn of the stored history. */
-  restore({ question, steps, model }) {
+  restore({ question, steps, model, ending }) {
     if (question) this.ask(question);
     this.#model = model ?? "";
     for (const step of steps) {
@@ -80,13 +72,15 @@ export class TurnView {
       else if (step.kind === "image") this.#image(step);
       else this.#restoreTool(step);
     }
-    this.#end({});
+    if (ending?.error) this.#failed(ending.error, { role: null });
+    else if (ending?.state === "cancelled") this.#cancelled({});
+    else this.#end(ending ?? {});
   }
 
   /** The gateway did not take the message. */
   refuse({ message, retry_after_s: seconds }) {
-    this.#badge.textContent = "";
-    this.#fail(message, seconds ?? 0);
+    this.#question.note("");
+    this.#fail(message, { seconds });
     this.#settle("failed");
   }
 
@@ -102,14 +96,8 @@ export class TurnView {
     for (const card of this.#waits.values()) card.refused("", false);
   }
 
-  /** It was said again: a message that never was a turn goes, a failed turn keeps its reason. */
-  retried() {
-    if (this.turn) this.#outcome.querySelector("button").remove();
-    else this.node.remove();
-  }
-
   stopping() {
-    if (!this.settled) this.#say("Stopping…");
+    if (!this.settled) this.#say(t("Stopping…"));
   }
 
   /** What the agent has said, as it is read. */
@@ -140,12 +128,12 @@ export class TurnView {
   #wait(position) {
     this.#inLine = position > 0;
     if (!this.#inLine) {
-      this.#say("Thinking…");
+      this.#say(t("Thinking…"));
       return;
     }
-    this.#say(position === 1 ? "Next in line…" : `Waiting behind ${position} messages…`);
+    this.#say(position === 1 ? t("Next in line…") : counted("Waiting behind {count} message…", "Waiting behind {count} messages…", position));
     const withdraw = () => this.actions.cancel(this.turn);
-    this.#waiting.append(el("button", { type: "button", class: "button small", onclick: withdraw }, "Withdraw"));
+    this.#waiting.append(el("button", { type: "button", class: "button small", onclick: withdraw }, t("Withdraw")));
   }
 
   /** What waits in line is told of something only when another answer takes it up. */
@@ -164,7 +152,7 @@ export class TurnView {
     this.#model = model;
     this.#reason = reason;
     if (attempt > 1) this.#abandonTools();
-    this.#say(attempt > 1 ? "Starting again…" : "Thinking…");
+    this.#say(attempt > 1 ? t("Starting again…") : t("Thinking…"));
     this.#waiting.append(el("span", { class: "model", title: reason }, model));
   }
 
@@ -185,7 +173,7 @@ export class TurnView {
     this.#texts = [];
     this.#growing = null;
     if (content) this.#write(content, "replace");
-    else this.#say("Thinking…");
+    else this.#say(t("Thinking…"));
   }
 
   #add(node) {
@@ -208,7 +196,7 @@ export class TurnView {
   #toolResult(frame) {
     if (!this.#tools.has(frame.call)) this.#callTool({ ...frame, arguments: {} });
     this.#tools.get(frame.call).result(frame);
-    this.#say("Thinking…");
+    this.#say(t("Thinking…"));
   }
 
   #await(kind, frame) {
@@ -216,30 +204,31 @@ export class TurnView {
     if (this.#waits.has(id)) return;
     const act = (fields) => {
       card.sent();
-      if (!this.actions.decide(kind, id, fields)) card.refused("There is no connection. Try again in a moment.", false);
+      if (!this.actions.decide(kind, id, fields)) card.refused(t("There is no connection. Try again in a moment."), false);
     };
     const card = kind === "approval"
       ? approvalCard(frame, (decision) => act({ decision, digest: frame.digest }))
       : questionCard(frame, (values) => act({ values }));
     this.#waits.set(id, card);
     this.#add(card.node);
-    this.#waiting.replaceChildren("Waiting for you.");
+    this.#waiting.replaceChildren(t("Waiting for you."));
   }
 
   #settleWait(id, outcome, channel) {
     this.#waits.get(id)?.settle(outcome, channel);
-    if (!this.settled) this.#say("Thinking…");
+    if (!this.settled) this.#say(t("Thinking…"));
   }
 
   #restoreTool(step) {
     this.#callTool(step);
-    this.#tools.get(step.call).result({ summary: step.summary });
+    const { ms, failed, summary } = step;
+    this.#tools.get(step.call).result(failed ? { ms, error: summary } : { ms, summary });
   }
 
   #image({ url, alt }) {
     const address = ownImage(url);
     if (address) this.#add(el("figure", {}, el("img", { src: address, alt: clean(alt), loading: "lazy" })));
-    else this.#remark("info", `An image from elsewhere is not shown: ${clean(alt)}`);
+    else this.#remark("info", t("An image from elsewhere is not shown: {alt}", { alt: clean(alt) }));
   }
 
   #done({ content, model, usage, ms }) {
@@ -250,14 +239,15 @@ export class TurnView {
     this.#end({ usage, ms });
   }
 
-  #failed({ message }) {
-    this.#fail(message, 0);
+  /** `role`: what failed long ago alarms nobody. */
+  #failed({ message }, { role = "alert" } = {}) {
+    this.#fail(message, { role });
     this.#settle("failed");
   }
 
   #cancelled({ content }) {
     if (content && !this.#texts.length) this.#rewrite(content);
-    this.#outcome.replaceChildren(el("p", { class: "notice" }, icon("stop"), "Stopped."));
+    this.#outcome.replaceChildren(el("p", { class: "notice" }, icon("stop"), t("Stopped.")));
     this.#settle("cancelled");
   }
 
@@ -266,18 +256,31 @@ export class TurnView {
     const parts = [at && timeOf(at), this.#model, ms && duration(ms), tokens(usage), cost(usage)];
     const facts = el("span", { class: "facts", title: this.#reason || null }, parts.filter(Boolean).join(" · "));
     const source = () => this.#texts.map((stream) => clean(stream.text)).join("\n\n");
-    const copy = this.#texts.length ? [copyButton("Copy answer", source)] : [];
-    this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...copy));
+    const copy = this.#texts.length ? [copyButton(t("Copy answer"), source)] : [];
+    const again = this.#question.words ? [this.#again()] : [];
+    this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...copy, ...again));
     this.#settle("done");
   }
 
-  #fail(message, seconds) {
-    const retry = () => this.actions.retry(this.#tried, this);
-    const again = el("button", { type: "button", class: "button small", onclick: retry });
-    const words = el("p", {}, icon("alert"), clean(message));
-    this.#outcome.replaceChildren(el("div", { class: "failure", role: "alert" }, words, again));
+  #fail(message, { seconds = 0, role = "alert" }) {
+    const again = el("button", { type: "button", class: "button small", onclick: () => this.#retry() });
+    const words = el("p", {}, icon("alert"), clean(t(message)));
+    this.#outcome.replaceChildren(el("div", { class: "failure", role }, words, again));
     countDown(again, seconds);
-    again.hidden = !this.#tried;
+    again.hidden = !this.#question.words;
+  }
+
+  /** Say it again as a new message; the failed attempt stays where it is, without its button, unless it never was a turn. */
+  #retry() {
+    if (this.actions.say(this.#question.words)) return;
+    if (this.turn) this.#outcome.querySelector("button").remove();
+    else this.node.remove();
+  }
+
+  #again() {
+    const label = t("Ask again");
+    const ask = () => this.actions.say(this.#question.words);
+    return el("button", { type: "button", class: "copy", "aria-label": label, title: label, onclick: ask }, icon("again"));
   }
 
   #settle(state) {
@@ -298,15 +301,15 @@ export class TurnView {
 /** Let a button be pressed after `seconds`, and say so until then. */
 function countDown(button, seconds) {
   button.disabled = seconds > 0;
-  button.textContent = seconds > 0 ? `Try again in ${Math.ceil(seconds)} s` : "Try again";
+  button.textContent = seconds > 0 ? t("Try again in {seconds} s", { seconds: Math.ceil(seconds) }) : t("Try again");
   if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), Math.min(1, seconds) * 1000);
 }
 
 function tokens(usage) {
   const sum = (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0);
-  return sum ? `${sum.toLocaleString("en")} tokens` : "";
+  return sum ? counted("{count} token", "{count} tokens", sum) : "";
 }
 
 function cost(usage) {
-  return usage?.cost_usd ? `$${usage.cost_usd.toFixed(usage.cost_usd < 0.01 ? 4 : 2)}` : "";
+  return usage?.cost_usd ? `$${decimal(usage.cost_usd, usage.cost_usd < 0.01 ? 4 : 2)}` : "";
 }

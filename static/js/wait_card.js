@@ -6,16 +6,17 @@
 import { Countdown } from "./countdown.js";
 import { el, icon } from "./dom.js";
 import { clean } from "./text.js";
+import { t } from "./words.js";
 
 const OUTCOMES = {
-  approved: ["check", "Approved"],
-  rejected: ["close", "Rejected"],
-  answered: ["check", "Answered"],
-  declined: ["close", "Not answered"],
-  expired: ["alert", "Not decided in time"],
-  cancelled: ["stop", "Withdrawn"],
+  approved: ["check", t("Approved")],
+  rejected: ["close", t("Rejected")],
+  answered: ["check", t("Answered")],
+  declined: ["close", t("Not answered")],
+  expired: ["alert", t("Not decided in time")],
+  cancelled: ["stop", t("Withdrawn")],
 };
-const PLACES = { web: "on the web page", telegram: "in Telegram", slack: "in Slack", discord: "in Discord" };
+const PLACES = { web: t("on the web page"), telegram: t("in Telegram"), slack: t("in Slack"), discord: t("in Discord") };
 
 export class WaitCard {
   #note = el("p", { class: "ask-note", role: "alert" });
@@ -52,7 +53,7 @@ export class WaitCard {
   /** It was not taken: why, and whether it can be tried again. */
   refused(message, final) {
     if (this.#settled) return;
-    this.#note.textContent = clean(message);
+    this.#note.textContent = message ? clean(t(message)) : "";
     this.#disable(Boolean(final));
     this.#keepFocus();
   }

@@ -59,7 +59,7 @@ def _indicators(talk: Talk) -> Step | None:
 
 
 def _instruments(talk: Talk) -> Step | None:
-    asked = re.search(r"\b(instruments?|symbols?|markets?)\b", talk.message, re.IGNORECASE)
+    asked = re.search(r"\b(instrument(s|e)?|symbols?|markets?)\b", talk.message, re.IGNORECASE)
     return Call("list_instruments") if asked else None
 
 

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
-from django.template.loader import render_to_string
 
 from accounts.budgets import BudgetState
 from accounts.errors import Window
@@ -92,7 +91,7 @@ class AccountDouble(GatewayDouble):
         )
         return application
 
-    async def _account(self, _: web.Request) -> web.Response:
+    async def _account(self, request: web.Request) -> web.Response:
         config: JSON = {
             "linksUrl": "/api/v1/links",
             "now": datetime.now(UTC).isoformat(),
@@ -100,8 +99,9 @@ class AccountDouble(GatewayDouble):
         }
         config |= {"links": self.links, "requests": self.requests_}
         channels = [{"name": "telegram", "label": "Telegram"}]
-        context = {"user_id": USER, "config": config, "csrf_token": "page-token", "channels": channels} | self.context
-        return web.Response(text=render_to_string("account.html", context), content_type="text/html")
+        return self.render(
+            "account.html", {"user_id": USER, "config": config, "channels": channels} | self.context, request
+        )
 
     async def _links(self, _: web.Request) -> web.Response:
         if self.refusal is not None and self.refusal[0] == 401:

@@ -9,14 +9,16 @@ from urllib.parse import parse_qs
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from django.template.loader import render_to_string
+from django.utils import translation
+
+from gateway.languages import look_of
+from gateway.middleware import PAGE_POLICY
 
 ROOT = Path(__file__).resolve().parents[3]
-POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'"
-# No sink that turns text into markup or code works under this, in any module of the page.
-TRUSTED_TYPES = "; require-trusted-types-for 'script'; trusted-types 'none'"
 PATIENCE_S = 10.0
 USER = "demo-pro"
 MAIN = "0198c0de-0000-7000-8000-00000000c0de"
+OTHER = "0198c0de-0000-7000-8000-0000000000ff"
 
 JSON = dict[str, Any]
 
@@ -69,14 +71,20 @@ class Socket:
         return any(frame["type"] == kind for frame in self._aside)
 
     async def greet(
-        self, *, running: tuple[str, ...] = (), items: tuple[JSON, ...] = (), before: str | None = None
+        self,
+        *,
+        running: tuple[str, ...] = (),
+        items: tuple[JSON, ...] = (),
+        before: str | None = None,
+        turns: JSON | None = None,
     ) -> Self:
         """`ready`, then the history that the page asks for."""
         await self.send(
             "ready", user_id=USER, licence="pro", model="demo/demo", conversation=MAIN, running=list(running)
         )
         asked = await self.receive("history")
-        await self.send("history", conversation=asked["conversation"], items=list(items), before=before)
+        page = {"items": list(items), "before": before, "turns": turns or {}}
+        await self.send("history", conversation=asked["conversation"], **page)
         return self
 
     def turn(self, number: int, *, conversation: str = MAIN, seq: int = 0) -> "Turn":
@@ -131,6 +139,10 @@ class GatewayDouble:
 
     def __init__(self) -> None:
         self._sockets: asyncio.Queue[Socket] = asyncio.Queue()
+        self.talks = Talks()
+        self.models = ["demo/demo", "demo/large"]
+        self.used = 12
+        self.preferences: JSON = {}
         self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
         self._tickets: set[str] = set()
         self.url = ""
@@ -165,7 +177,12 @@ class GatewayDouble:
                 web.get("/signin/", self._signin),
                 web.post("/signout/", self._signout),
                 web.post("/api/v1/ws-ticket", self._ticket),
-                web.post("/api/v1/conversations", self._conversation),
+                *self.talks.routes(),
+                web.get("/api/v1/models", self._models),
+                web.get("/api/v1/usage", self._usage),
+                web.get("/api/v1/preferences", self._preferred),
+                web.patch("/api/v1/preferences", self._prefer),
+                web.post("/language/", self._speak),
                 web.post("/api/v1/uploads", self._upload),
                 web.delete("/api/v1/uploads/{upload}", self._forget),
                 web.get("/ws/chat", self._chat),
@@ -177,12 +194,43 @@ class GatewayDouble:
 
     async def _seal(self, request: web.Request, response: web.StreamResponse) -> None:
         self.requests.append(request.path_qs)
-        response.headers["Content-Security-Policy"] = POLICY + TRUSTED_TYPES
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
 
-    async def _page(self, _: web.Request) -> web.Response:
-        config = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
-        context = {"user_id": USER, "tier": "pro", "config": config, "csrf_token": "page-token"}
-        return web.Response(text=render_to_string("chat.html", context), content_type="text/html")
+    async def _page(self, request: web.Request) -> web.Response:
+        config: JSON = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
+        config["languageChosen"] = "language" in request.cookies
+        return self.render("chat.html", {"user_id": USER, "tier": "pro", "config": config}, request)
+
+    def render(self, template: str, context: JSON, request: web.Request) -> web.Response:
+        """A page as the gateway writes it for this visitor."""
+        language = request.cookies.get("language", "en")
+        shown = context | look_of(language, theme=request.cookies.get("theme", "")) | {"csrf_token": "page-token"}
+        with translation.override(language):
+            return web.Response(text=render_to_string(template, shown), content_type="text/html")
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"models": [{"id": name} for name in self.models], "default": None})
+
+    async def _usage(self, _: web.Request) -> web.Response:
+        day = {"window": "day", "seconds": 86400, "limit": 100, "used": self.used, "resets_at": None}
+        tokens = {"limit": 20_000_000, "used": 1_234_567, "reserved": 0, "resets_at": "2026-02-01T00:00:00Z"}
+        return web.json_response({"limits": {"messages": [day], "tokens_per_month": tokens}})
+
+    async def _prefer(self, request: web.Request) -> web.Response:
+        self.preferences |= await request.json()
+        return web.json_response(self.preferences)
+
+    async def _preferred(self, request: web.Request) -> web.Response:
+        answer = web.json_response(self.preferences)
+        if "language" not in request.cookies and self.preferences.get("language"):
+            answer.set_cookie("language", self.preferences["language"])
+        return answer
+
+    async def _speak(self, request: web.Request) -> web.Response:
+        """As Django's set_language."""
+        answer = web.HTTPSeeOther("/")
+        answer.set_cookie("language", str((await request.post())["language"]))
+        raise answer
 
     async def _signin(self, request: web.Request) -> web.Response:
         return web.Response(text=f"sign in, then {request.query['next']}")
@@ -199,9 +247,6 @@ class GatewayDouble:
         ticket = f"ticket-{len(self.requests)}"
         self._tickets.add(ticket)
         return web.json_response({"ticket": ticket, "expires_at": "2026-01-05T14:00:30Z"})
-
-    async def _conversation(self, _: web.Request) -> web.Response:
-        return web.json_response({"id": "0198c0de-0000-7000-8000-0000000000ff", "title": ""}, status=201)
 
     async def _upload(self, request: web.Request) -> web.Response:
         """Keep the file as the next of `uploads`, once `uploading` is set."""
@@ -234,6 +279,54 @@ class GatewayDouble:
         self._sockets.put_nowait(socket)
         await socket.listen()
         return peer
+
+
+class Talks:
+    """The conversations of the API. `refusal` is what every change is answered with instead."""
+
+    def __init__(self) -> None:
+        self.items = [talk(MAIN, alias="main", title="")]
+        self.refusal: tuple[int, str] | None = None
+        self.page = 30
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the application serves of them."""
+        return [
+            web.get("/api/v1/conversations", self._list),
+            web.post("/api/v1/conversations", self._make),
+            web.patch("/api/v1/conversations/{id}", self._rename),
+            web.delete("/api/v1/conversations/{id}", self._delete),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        sought, start = request.query.get("q", "").lower(), int(request.query.get("cursor", 0))
+        found = [item for item in self.items if sought in item["title"].lower()]
+        end = start + self.page
+        shown = {"conversations": found[start:end], "next": str(end) if len(found) > end else None}
+        return web.json_response(shown)
+
+    async def _make(self, _: web.Request) -> web.Response:
+        self.items.insert(0, talk(OTHER, title=""))
+        return web.json_response(self.items[0], status=201)
+
+    async def _rename(self, request: web.Request) -> web.Response:
+        if self.refusal:
+            return problem(self.refusal[0], "refused", self.refusal[1])
+        (item,) = [each for each in self.items if each["id"] == request.match_info["id"]]
+        item["title"] = (await request.json())["title"]
+        return web.json_response(item)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        if self.refusal:
+            return problem(self.refusal[0], "refused", self.refusal[1])
+        self.items = [each for each in self.items if each["id"] != request.match_info["id"]]
+        return web.Response(status=204)
+
+
+def talk(conversation: str, *, title: str, alias: str = "") -> JSON:
+    """A conversation as the API gives it."""
+    used = "2026-01-05T14:00:00Z"
+    return {"id": conversation, "alias": alias, "title": title, "model": None, "created_at": used, "updated_at": used}
 
 
 def problem(status: int, code: str, message: str) -> web.Response:

@@ -7,6 +7,9 @@ import pytest_asyncio
 
 from channels_app.tests.browser.conftest import Chat
 
+# Quadratic work on these texts takes minutes; this is much for a busy machine, too.
+MOST_S = 20.0
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 RENDER = """(module, text) => {
@@ -243,4 +246,4 @@ async def test_no_text_takes_long_to_show(blank: Chat) -> None:
         began = time.perf_counter()
         await blank.module("markdown", "(module, text) => { module.renderMarkdown(text); }", text)
 
-        assert time.perf_counter() - began < 2.0, text[:8]
+        assert time.perf_counter() - began < MOST_S, text[:8]

@@ -294,19 +294,20 @@ async def test_a_user_without_a_licence_reads_why_and_is_not_connected_again(cha
     await expect(chat.page.get_by_label("Message to the agent")).to_be_disabled()
 
 
-async def test_tries_that_fail_do_not_keep_the_line_looking_whole(chat: Chat) -> None:
+async def test_a_lost_line_is_told_at_once_and_until_the_server_greets_again(chat: Chat) -> None:
+    """Source: a page that said "Connected" for seconds after its server was killed."""
     await chat.page.clock.install()
-    await chat.page.goto(chat.gateway.url)
-    script = """({ Header }) => {
-      window.header = new Header({ line: { dataset: { phase: "ready" } }, lineText: {} });
-      window.header.phase("waiting");
-    }"""
-    await chat.module("status", script)
-    for _ in range(2):
-        await chat.page.clock.run_for(800)
-        await chat.page.evaluate("header.phase('connecting'); header.phase('waiting')")
+    socket = await chat.open()
+    await expect(chat.page.locator("#line-text")).to_have_text("Connected")
+    await chat.page.clock.pause_at(await chat.page.evaluate("Date.now() + 100"))
+    await socket.close(1012)
+    await expect(chat.page.locator("#line-text")).to_have_text("Reconnecting…")
+    await chat.page.clock.resume()
+    again = await chat.gateway.socket()
+    await expect(chat.page.locator("#line-text")).to_have_text("Reconnecting…")
+    await again.greet()
 
-    assert await chat.page.evaluate("header.lineText.textContent") == "Reconnecting…"
+    await expect(chat.page.locator("#line-text")).to_have_text("Connected")
 
 
 async def test_waiting_times_double_to_a_limit_and_are_spread(chat: Chat) -> None:

@@ -1,9 +1,9 @@
 """`manage.py run_worker`: the background services without a web server."""
 
-import asyncio
 from argparse import ArgumentParser
 from typing import Any
 
+import uvloop
 from django.core.management.base import BaseCommand
 
 from gateway import metrics, serving
@@ -22,4 +22,4 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Work until SIGTERM or SIGINT."""
         with starting(), metrics.served(options["metrics_port"]):
-            asyncio.run(serving.run_alone(on_stop=lambda: self.stdout.write(STOPPING)))
+            uvloop.run(serving.run_alone(on_stop=lambda: self.stdout.write(STOPPING)))

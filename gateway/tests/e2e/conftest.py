@@ -1,9 +1,12 @@
 """The peers of every deployment, and the one that most tests share."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from gateway.tests.e2e.databases import fresh_database, template
 from gateway.tests.e2e.forking import zygote
@@ -13,6 +16,22 @@ from gateway.tests.e2e.processes import Deployment, Server, deployment
 
 Deploy = Callable[..., AbstractContextManager[Deployment]]
 SHORT_ANSWER_TOKENS = 12
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+# A stage may pass in less than a look takes.
+NOTE_STAGES = """
+window.stages = new Set();
+new MutationObserver(() => {
+    const line = document.getElementById("progress-text");
+    if (line?.textContent) window.stages.add(line.textContent);
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +104,23 @@ def gateway(shared: Deployment) -> Server:
 def answer(llm: Model) -> str:
     """The text that the model answers with, at once, unless the test says otherwise."""
     return llm.write(SHORT_ANSWER_TOKENS)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of Chromium, phone-sized; whatever its console says or its scripts throw fails the test."""
+    path = shutil.which("chromium")
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Chromium is not installed")
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.on(
+            "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(NOTE_STAGES)
+        yield page
+        browser.close()
+    assert problems == []

@@ -2,36 +2,18 @@
 
 import csv
 import gzip
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.processes import ROOT, Server
 
 SPX = ROOT / "workspace" / "mcp_server" / "market" / "shipped" / "SPX.csv.gz"
 BARS, PERIOD = 252, 14
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-# A stage may pass in less than a look takes.
-NOTE_STAGES = """
-window.stages = new Set();
-new MutationObserver(() => {
-    const line = document.getElementById("progress-text");
-    if (line?.textContent) window.stages.add(line.textContent);
-}).observe(document, { childList: true, subtree: true, characterData: true });
-"""
 
 
 @pytest.fixture
@@ -39,26 +21,6 @@ def server(deploy: Deploy) -> Iterator[Server]:
     """A gateway without any model but the demo one."""
     with deploy("first_question", DEFAULT_MODEL_PROVIDER="", DEFAULT_MODEL="", OPENAI_BASE_URL="") as deployment:
         yield deployment.serve()
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of Chromium, phone-sized; whatever its console says or its scripts throw fails the test."""
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Chromium is not installed")
-    problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        page.on(
-            "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
-        )
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.add_init_script(NOTE_STAGES)
-        yield page
-        browser.close()
-    assert problems == []
 
 
 def rsi(closes: list[float]) -> float:

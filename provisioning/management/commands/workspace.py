@@ -6,15 +6,19 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any
 
+import yaml
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from accounts.licences import NotLicensed, active_licence
-from provisioning import rows
+from provisioning import backends, rows
 from provisioning.errors import WorkspaceFailed
 from provisioning.names import workspace_name
+from provisioning.rendering import render_namespace, render_workspace
 from provisioning.stages import StageReport
 from provisioning.workspaces import (
+    close_workspaces,
     delete_workspace,
     ensure_workspace,
     status_of,
@@ -38,32 +42,46 @@ class Command(BaseCommand):
             ("stop", "end the workspace; its data stay"),
             ("status", "show the workspace's state"),
             ("list", "show every workspace"),
-            ("render", "print what would be applied for the user"),
+            ("render", "print what would be applied to a cluster for the user"),
             ("delete", "end the workspace and forget it"),
         ):
             action = actions.add_parser(name, help=text, description=text)
             action.add_argument("--json", action="store_true", help="print JSON")
             if name == "delete":
                 action.add_argument("--with-data", action="store_true", help="delete the user's data too, for ever")
+                action.add_argument("--yes", action="store_true", help="don't ask before data are deleted")
+            if name == "render":
+                action.add_argument(
+                    "--namespace", action="store_true", help="print what stands once for all workspaces"
+                )
             if name != "list":
-                action.add_argument("user", metavar="USER")
+                action.add_argument("user", metavar="USER", nargs="?" if name == "render" else None)
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Do the action and print its answer. Raises CommandError."""
         action: Callable[[dict[str, Any]], Coroutine[Any, Any, Answer]] = getattr(self, f"_{options['action']}")
+        if options["action"] == "delete":
+            self._ask(options)
         try:
-            answer = asyncio.run(action(options))
-        except (WorkspaceFailed, NotLicensed) as error:
+            answer = asyncio.run(_closing(action(options)))
+        except WorkspaceFailed as error:
+            detail = f" ({error.detail})" if error.detail else ""
+            raise CommandError(f"{options['user']}: {error}{detail}") from error
+        except NotLicensed as error:
             raise CommandError(f"{options['user']}: {error}") from error
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(answer, indent=2, cls=DjangoJSONEncoder))
+        elif options["action"] == "render":
+            self.stdout.write(yaml.safe_dump_all(answer, sort_keys=False, allow_unicode=True), ending="")
         else:
             for item in answer if isinstance(answer, list) else [answer]:
                 self.stdout.write(_line(item))
 
     async def _start(self, options: dict[str, Any]) -> Answer:
         endpoint = await ensure_workspace(await active_licence(options["user"]), on_stage=self._say)
-        if not await rows.another_process_lives():
+        if backends.backend().owned and not await rows.another_process_lives():
             self.stderr.write("No gateway is running: a workspace without one ends within a minute.")
         return {**await _status(options["user"]), "url": endpoint.url}
 
@@ -77,8 +95,20 @@ class Command(BaseCommand):
     async def _list(self, _options: dict[str, Any]) -> Answer:
         return [_described(row.user_id, **asdict(status_of(row))) for row in await rows.listing()]
 
-    async def _render(self, _options: dict[str, Any]) -> Answer:
-        raise CommandError("render is not available with this provisioner yet.")
+    async def _render(self, options: dict[str, Any]) -> Answer:
+        if options["namespace"] == bool(options["user"]):
+            raise CommandError("Give USER, or --namespace.")
+        return render_namespace() if options["namespace"] else render_workspace(await active_licence(options["user"]))
+
+    def _ask(self, options: dict[str, Any]) -> None:
+        if not options["with_data"] or options["yes"]:
+            return
+        try:
+            answer = input(f"Delete all data of {options['user']} for ever? Type the user id to go on: ")
+        except EOFError:
+            answer = ""
+        if answer != options["user"]:
+            raise CommandError("Nothing was deleted. Give --yes to delete data without being asked.")
 
     async def _delete(self, options: dict[str, Any]) -> Answer:
         user, with_data = options["user"], options["with_data"]
@@ -87,6 +117,13 @@ class Command(BaseCommand):
 
     async def _say(self, report: StageReport) -> None:
         self.stderr.write(report.detail)
+
+
+async def _closing(action: Coroutine[Any, Any, Answer]) -> Answer:
+    try:
+        return await action
+    finally:
+        await close_workspaces()
 
 
 async def _status(user: str) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""An analysis whose worker is killed at each named point of it: it goes on, asks once, deploys once.
+
+Source: DESIGN section 6; the points are those of agents/workflow_points.py.
+"""
+
+import pytest
+
+from accounts.licences import Licence
+from agents.tests.engine import TestWorker, frames, row, say
+from agents.tests.workflows import (
+    RealBrain,
+    answer_question,
+    deployments,
+    killed_at,
+    pending_approval,
+    run_one,
+    settle,
+    text_of,
+)
+from agents.workflows.trading_analysis import WORKFLOW
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
+POINTS = (
+    "understand.begin", "understand.end", "check.begin", "check.end", "backtest.begin", "backtest.end", "risk.begin",
+    "risk.end", "approval.begin",
+)  # fmt: skip
+UNCLEAR = ("clarify.begin", "clarify.end")
+AFTER_YES = ("approval.begin", "approval.end", "deploy.begin", "deploy.call", "deploy.end")
+
+
+@pytest.fixture
+def real() -> RealBrain:
+    return RealBrain()
+
+
+@pytest.fixture
+async def worker(real: RealBrain, mine: Licence) -> TestWorker:
+    return await TestWorker(real).begin()
+
+
+def test_every_point_of_the_analysis_is_here() -> None:
+    steps = [step.__name__ for step in WORKFLOW.steps]
+
+    assert {*POINTS, *UNCLEAR, *AFTER_YES} == {f"{step}.{end}" for step in steps for end in ("begin", "end")} | {
+        "deploy.call"
+    }
+
+
+@pytest.mark.parametrize("point", UNCLEAR)
+async def test_killed_while_it_asks_what_is_meant_it_goes_on_and_asks_once(
+    real: RealBrain, worker: TestWorker, mine: Licence, point: str
+) -> None:
+    accepted = await say("/analyse something on SPX")
+    if point == "clarify.begin":
+        await killed_at(point, brain=real)
+    await run_one(worker)
+    assert await row(accepted.turn, "state") == ("awaiting_answer",)
+    await answer_question(accepted.turn, "the sma_crossover on SPX")
+    await killed_at(point, brain=real)
+    await run_one(worker)
+
+    await pending_approval(accepted.turn)
+    assert [frame["type"] for frame in await frames(accepted.turn)].count("question") == 1
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_killed_before_the_user_was_asked_it_goes_on_and_asks_once(
+    real: RealBrain, worker: TestWorker, mine: Licence, point: str
+) -> None:
+    accepted = await say("/analyse sma_crossover on SPX")
+    await killed_at(point, brain=real)
+    await run_one(worker)
+
+    await pending_approval(accepted.turn)
+    found = await frames(accepted.turn)
+    assert [frame["type"] for frame in found].count("approval") == 1
+    assert text_of(found).count("**Risk:**") == text_of(found).count("trades, fees and slippage paid") == 1
+
+
+@pytest.mark.parametrize("point", AFTER_YES)
+async def test_killed_after_the_yes_it_goes_on_and_deploys_once(
+    real: RealBrain, worker: TestWorker, mine: Licence, point: str
+) -> None:
+    before = {each["id"] for each in await deployments(mine)}
+    accepted = await say("/analyse sma_crossover on SPX")
+    await run_one(worker)
+    await settle(accepted.turn)
+
+    await killed_at(point, brain=real)
+    await run_one(worker)
+
+    assert len({each["id"] for each in await deployments(mine)} - before) == 1
+    found = await frames(accepted.turn)
+    assert found[-1]["type"] == "done"
+    assert text_of(found) == found[-1]["content"]
+    assert found[-1]["content"].count("**Deployed:**") == found[-1]["content"].count("You approved it") == 1
+
+
+async def test_killed_twice_and_in_different_places_it_deploys_once(
+    real: RealBrain, worker: TestWorker, mine: Licence
+) -> None:
+    before = {each["id"] for each in await deployments(mine)}
+    accepted = await say("/analyse sma_crossover on SPX")
+    for point in ("backtest.end", "risk.begin"):
+        await killed_at(point, brain=real)
+    await run_one(worker)
+    await settle(accepted.turn)
+    for point in ("deploy.call", "deploy.end"):
+        await killed_at(point, brain=real)
+    await run_one(worker)
+
+    assert len({each["id"] for each in await deployments(mine)} - before) == 1

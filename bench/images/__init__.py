@@ -1,0 +1,1 @@
+"""Dockerfiles, run step by step in a clean Debian root where no Docker is."""

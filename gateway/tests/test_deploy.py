@@ -1,0 +1,124 @@
+"""The gateway's own manifests hold together, and run as the pods of a locked-down namespace.
+
+Source: kubernetes.io/docs, Pod Security Standards, "restricted"; DESIGN.md, Settings and commands.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.env import ROOT
+
+DEPLOY = ROOT / "deploy"
+FOLDERS = sorted(path.parent for path in DEPLOY.rglob("kustomization.yaml"))
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+Object = dict[str, Any]
+
+
+def documents(path: Path) -> list[Object]:
+    return [each for each in yaml.safe_load_all(path.read_text()) if each]
+
+
+def objects(kind: str) -> Iterator[Object]:
+    """Of every file but the overlays' patches, which are parts of objects."""
+    for folder in FOLDERS:
+        for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+            if name.endswith(".yaml"):
+                yield from (each for each in documents(folder / name) if each["kind"] == kind)
+
+
+def pods() -> dict[str, Object]:
+    owners = [*objects("Deployment"), *objects("Job")]
+    return {each["metadata"]["name"]: each["spec"]["template"] for each in owners}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(DEPLOY)))
+def test_a_kustomization_names_every_file_beside_it_and_no_other(folder: Path) -> None:
+    named = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    entries = [*named["resources"], *(patch["path"] for patch in named.get("patches", ()))]
+
+    assert all((folder / entry).exists() for entry in entries)
+    files = {entry for entry in entries if entry.endswith(".yaml")}
+    assert files == {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
+
+
+@pytest.mark.parametrize(
+    "patch", sorted(DEPLOY.glob("overlays/*/[wn]*.yaml")), ids=lambda path: f"{path.parent.name}-{path.name}"
+)
+def test_a_patch_is_of_something_that_the_base_has(patch: Path) -> None:
+    (part,) = documents(patch)
+
+    (whole,) = [each for each in objects(part["kind"]) if each["metadata"]["name"] == part["metadata"]["name"]]
+    names = {container["name"] for container in whole["spec"]["template"]["spec"]["containers"]}
+    patched = part.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
+    assert {container["name"] for container in patched} <= names
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_a_pod_runs_as_nobody_on_a_root_that_it_cannot_write(name: str) -> None:
+    spec = pods()[name]["spec"]
+
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    containers = [*spec["containers"], *spec.get("initContainers", ())]
+    for container in containers:
+        assert container["securityContext"] == RESTRICTED
+        assert container["image"] == "dexorder-gateway"
+        assert "memory" in container["resources"]["limits"]
+    assert all("emptyDir" in volume for volume in spec["volumes"])
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_a_pod_has_rights_only_where_it_speaks_to_the_api_server(name: str) -> None:
+    """A migration needs none, and a process that takes orders from the world none to delete a volume."""
+    spec = pods()[name]["spec"]
+
+    expected = {"dexorder-migrate": ("dexorder-gateway", False), "dexorder-erase": ("dexorder-eraser", True)}
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == expected.get(
+        name, ("dexorder-gateway", True)
+    )
+
+
+def test_nothing_but_the_eraser_may_delete_volumes() -> None:
+    rules = [(role["metadata"]["name"], rule) for role in objects("Role") for rule in role["rules"]]
+    may = {name for name, rule in rules if "persistentvolumeclaims" in rule["resources"] and "delete" in rule["verbs"]}
+
+    assert may == {"dexorder-eraser"}
+    assert not [rule for _, rule in rules if {"secrets", "pods/exec"} & set(rule["resources"])]
+
+
+def test_services_budgets_and_policies_select_the_pods_that_there_are() -> None:
+    labels = [pod["metadata"]["labels"] for pod in pods().values()]
+    selectors = [
+        *(each["spec"]["selector"] for each in objects("Service")),
+        *(each["spec"]["selector"]["matchLabels"] for each in objects("PodDisruptionBudget")),
+        *(each["spec"]["podSelector"].get("matchLabels", {}) for each in objects("NetworkPolicy")),
+        *(each["spec"]["selector"]["matchLabels"] for each in objects("Deployment")),
+    ]
+
+    assert len(selectors) > 6
+    for selector in selectors:
+        assert any(selector.items() <= each.items() for each in labels), selector
+
+
+def test_its_settings_are_settings_of_the_gateway() -> None:
+    (settings,) = objects("ConfigMap")
+    known = set(re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+    assert set(settings["data"]) <= known
+    assert not [name for name in settings["data"] if re.search(r"SECRET|TOKEN|KEY$|DATABASE|REDIS", name)]
+
+
+def test_the_autoscaler_follows_a_series_that_the_gateway_has() -> None:
+    (scaler,) = objects("HorizontalPodAutoscaler")
+    series = scaler["spec"]["metrics"][0]["pods"]["metric"]["name"]
+
+    assert f"`{series}`" in (ROOT / "docs/operations.md").read_text()

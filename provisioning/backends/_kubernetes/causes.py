@@ -1,0 +1,32 @@
+"""What the API server's refusals mean for a workspace."""
+
+from provisioning.backends._kubernetes.errors import ApiFailed, Away, Refused
+from provisioning.backends._kubernetes.judging import Trouble
+from provisioning.errors import ADVICE, Cause, WorkspaceFailed
+
+
+def failure_of(error: ApiFailed) -> WorkspaceFailed:
+    """The failure that the user and the operator are told."""
+    return _failed(_cause(error), str(error))
+
+
+def failure_of_trouble(trouble: Trouble) -> WorkspaceFailed:
+    """The same, of what the cluster shows."""
+    return _failed(trouble.cause, trouble.detail)
+
+
+def _failed(cause: Cause, detail: str) -> WorkspaceFailed:
+    return WorkspaceFailed(cause, detail=f"{ADVICE[cause]} {detail}" if cause in ADVICE else detail)
+
+
+def _cause(error: ApiFailed) -> Cause:
+    if isinstance(error, Away):
+        return Cause.CLUSTER_AWAY
+    if not isinstance(error, Refused):
+        return Cause.INTERNAL
+    if "exceeded quota" in error.message:
+        return Cause.QUOTA
+    # Both are 403: what an authorizer says begins so, an admission plug-in says something else.
+    # https://github.com/kubernetes/apiserver/blob/v0.33.0/pkg/endpoints/handlers/responsewriters/errors.go
+    forbidden = error.status == 401 or (error.status == 403 and " cannot " in error.message)
+    return Cause.FORBIDDEN if forbidden else Cause.REFUSED

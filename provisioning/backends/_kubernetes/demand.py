@@ -1,0 +1,76 @@
+"""The mark on a Deployment that a workspace is wanted. Its sidecar stops an idle one only if nobody has written since.
+
+A sidecar reads the Deployment's version when its server falls quiet, and again after the whole idle time: only if it is still
+the same, and nothing was asked of the server, does it stop. So a mark is good for as long as the idle time, and one that is
+less than half of that old needs no other: a talk costs no calls, and the first word after a pause costs one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from gateway.ids import new_uuid
+from provisioning.backends._kubernetes.cluster import Cluster
+from provisioning.backends._kubernetes.errors import ApiFailed, Missing
+from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
+from provisioning.backends._kubernetes.manifests import DEMAND
+
+log = structlog.get_logger(__name__)
+
+
+def new_mark() -> str:
+    """A mark that no other call makes: when, for people, and who."""
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {new_uuid()}"
+
+
+class Demand:
+    """The marks that this process has written, and when."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._written: dict[str, float] = {}
+        self._writing: dict[str, asyncio.Task[bool]] = {}
+
+    def now(self) -> float:
+        """The clock's time."""
+        return self._clock()
+
+    def wrote(self, name: str, *, at: float) -> None:
+        """A mark was written by a call that began at the time `at` of the clock."""
+        self._written[name] = at
+
+    def forget(self, name: str) -> None:
+        """The workspace has ended."""
+        self._written.pop(name, None)
+
+    async def tell(self, cluster: Cluster, name: str) -> bool:
+        """See that a mark stands that is good enough; False when the workspace was stopped before it could be written."""
+        found = cluster.deployments.one(name)
+        if found is None or found.deleting or found.replicas == 0:
+            return False
+        since = self._clock() - self._written.get(name, float("-inf"))
+        if found.idle_s == 0 or since < found.idle_s / 2:
+            return True
+        if name not in self._writing:
+            task = self._writing[name] = asyncio.create_task(self._write(cluster, name))
+            task.add_done_callback(lambda _: self._writing.pop(name, None))
+        return await asyncio.shield(self._writing[name])
+
+    async def _write(self, cluster: Cluster, name: str) -> bool:
+        began = self._clock()
+        try:
+            answer = await cluster.api.patch(DEPLOYMENTS, name, {"metadata": {"annotations": {DEMAND: new_mark()}}})
+        except Missing:
+            return False
+        except ApiFailed as error:
+            # The sidecar needs the same API server to stop the workspace, and what runs must not depend on it.
+            log.warning("workspace_demand_not_written", workspace=name, error=str(error))
+            return True
+        cluster.note(answer)
+        if answer["spec"].get("replicas", 1) == 0:
+            return False
+        self.wrote(name, at=began)
+        return True

@@ -1,0 +1,142 @@
+"""What is not as it should be between the table and the cluster, and what to do about it. Pure: facts in, decisions out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from provisioning.backends._kubernetes.cluster import Sight
+from provisioning.backends._kubernetes.judging import judge
+from provisioning.models import State
+from provisioning.rows import Row
+
+# A row that changed more recently may tell of what our watch has not told yet.
+SETTLED = timedelta(seconds=30)
+# A start's row is there before its objects; this is for a delete that is under way.
+YOUNG = timedelta(minutes=10)
+ORPHAN_KEPT = timedelta(days=7)
+# Whose licence has ended can't ask any more: after this nothing that they began is being answered.
+ENDED_LICENCE_IDLE = timedelta(minutes=15)
+
+
+class Action(StrEnum):
+    """What is done about a drift."""
+
+    FINISH = "finish what a dead gateway left half done"
+    NOTE_ENDED = "note that it has ended"
+    ADOPT = "note that it runs"
+    STOP = "stop it"
+    SCALE_DOWN = "scale it to 0"
+    SCALE_TO_ONE = "scale it to 1"
+    MEND = "apply what is missing"
+    MARK_ORPHAN = "scale it to 0 and mark it as an orphan"
+    UNMARK_ORPHAN = "take the mark of an orphan away"
+    DELETE_ORPHAN = "delete all but its data"
+    DELETE_PARTS = "delete what is left but its data"
+    REPORT = "nothing: look at it"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A user's licence: `ended` since when it is no longer valid, None = it is; `kept_until` = the end of its data's term."""
+
+    licensed: bool
+    ended: datetime | None = None
+    kept_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What was found, in words for the operator, and what shall be done."""
+
+    found: str
+    action: Action
+
+
+def drifts(row: Row | None, sight: Sight, standing: Standing, *, now: datetime) -> list[Drift]:
+    """What is to be done for one workspace; nothing while somebody is at work on it or has been a moment ago."""
+    if row is None:
+        return list(_of_an_orphan(sight, now=now))
+    if row.state in {State.STARTING, State.STOPPING}:
+        return list(_of_half_done(row, sight))
+    if now - row.since < SETTLED:
+        return []
+    found = _of_a_running(sight, standing, now=now) if row.state == State.READY else _of_a_resting(row, sight)
+    return [*found, *_of_any(sight, standing, now=now)]
+
+
+def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
+    if row.held:
+        return
+    if row.state == State.STARTING and sight.complete and judge(sight).ready is not None:
+        yield Drift("came up after its gateway was gone", Action.ADOPT)
+    else:
+        yield Drift(f"{row.state} under a gateway that is gone", Action.FINISH)
+
+
+def _of_an_orphan(sight: Sight, *, now: datetime) -> Iterator[Drift]:
+    deployment = sight.deployment
+    if deployment is None:
+        if any(_is_old(part.created, now) for part in (sight.service, sight.account) if part is not None):
+            yield Drift("a Service or ServiceAccount without a Deployment", Action.DELETE_PARTS)
+    elif not deployment.deleting:
+        marked = _moment(deployment.orphaned)
+        if marked is None or deployment.replicas > 0:
+            yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
+        elif now - marked > ORPHAN_KEPT:
+            yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
+    if sight.volume is not None:
+        yield Drift("data that no row knows", Action.REPORT)
+
+
+def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
+    deployment = sight.deployment
+    if deployment is None or not sight.up:
+        yield Drift("ready in the table, and does not run", Action.NOTE_ENDED)
+        return
+    if standing.ended is not None and now - max(_asked(deployment.demand), standing.ended) > ENDED_LICENCE_IDLE:
+        yield Drift("runs without a valid licence, and nobody asks anything of it", Action.STOP)
+        return
+    if not sight.complete and standing.licensed:
+        yield Drift("runs without all of its objects", Action.MEND)
+    if deployment.replicas > 1:
+        yield Drift(f"{deployment.replicas} pods for one volume", Action.SCALE_TO_ONE)
+
+
+def _of_a_resting(row: Row, sight: Sight) -> Iterator[Drift]:
+    if not sight.up:
+        return
+    if row.state == State.STOPPED and judge(sight).ready is not None:
+        # Its sidecar stops it when nobody uses it, and until then it may be used.
+        yield Drift("runs, and is stopped in the table", Action.ADOPT)
+    else:
+        yield Drift(f"{row.state} in the table, and a pod is wanted", Action.SCALE_DOWN)
+
+
+def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
+    if sight.deployment is not None and sight.deployment.orphaned:
+        yield Drift("marked as an orphan, and a row knows it", Action.UNMARK_ORPHAN)
+    if sight.deployment is not None and sight.volume is None:
+        yield Drift("its volume is gone", Action.REPORT)
+    if sight.volume is not None and sight.volume.phase == "Lost":
+        yield Drift("its volume is Lost", Action.REPORT)
+    if sight.volume is not None and standing.kept_until is not None and now > standing.kept_until:
+        yield Drift("data past the term of their licence", Action.REPORT)
+
+
+def _asked(demand: str) -> datetime:
+    """When the workspace was last wanted: a mark begins with it."""
+    return _moment(demand.partition(" ")[0]) or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _is_old(created: str, now: datetime) -> bool:
+    moment = _moment(created)
+    return moment is not None and now - moment > YOUNG

@@ -1,0 +1,130 @@
+"""What the cluster shows of a start: how far it is, and what is in its way. Pure: a sight in, a verdict out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from provisioning.backends._kubernetes.cluster import Sight
+from provisioning.backends._kubernetes.views import ContainerView, PodView
+from provisioning.errors import Cause
+
+# Reasons as the kubelet gives them:
+# https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/kubelet/images/types.go
+# https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/kubelet/kuberuntime/kuberuntime_container.go
+WRONG_IMAGE = {"InvalidImageName", "ErrImageNeverPull"}
+PULL_FAILS, PULL_FAILED = "ErrImagePull", "ImagePullBackOff"
+CANNOT_BE_MADE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+CRASH_LOOP = "CrashLoopBackOff"
+OUT_OF_MEMORY = "OOMKilled"
+# Of a Failed pod: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+EVICTED = "Evicted"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something in the way. `lasting` = waiting won't help. `detail` is the cluster's own words."""
+
+    cause: Cause
+    lasting: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`stage` is that of a start (scheduling, pulling, starting); `ready` is the pod that serves."""
+
+    stage: str
+    ready: PodView | None
+    trouble: Trouble | None
+
+
+def judge(sight: Sight) -> Verdict:
+    """How far the workspace is. The gravest trouble is told: a lasting one before one that may pass."""
+    pod = sight.pod
+    if sight.up and pod is not None and pod.ready:
+        return Verdict("ready", pod, None)
+    troubles = [trouble for rule in _RULES for trouble in rule(sight)]
+    gravest = min(troubles, key=lambda trouble: not trouble.lasting, default=None)
+    return Verdict(_stage(pod), None, gravest)
+
+
+def _stage(pod: PodView | None) -> str:
+    if pod is None or not pod.scheduled:
+        return "scheduling"
+    server = pod.server
+    begun = server is not None and (server.running or server.restarts > 0 or bool(server.ended))
+    return "starting" if begun else "pulling"
+
+
+def _no_pod_can_be_made(sight: Sight) -> Iterator[Trouble]:
+    failure = sight.deployment.failure if sight.deployment is not None else ""
+    if "exceeded quota" in failure:
+        # The wording of the API server's quota plug-in, which has no code of its own.
+        yield Trouble(Cause.QUOTA, lasting=True, detail=failure)
+    elif failure:
+        yield Trouble(Cause.REFUSED, lasting=True, detail=failure)
+
+
+def _no_node(sight: Sight) -> Iterator[Trouble]:
+    pod = sight.pod
+    if pod is not None and pod.unschedulable:
+        storage = "PersistentVolumeClaim" in pod.unschedulable
+        cause = Cause.STORAGE_PENDING if storage else Cause.NO_ROOM
+        yield Trouble(cause, lasting=False, detail=pod.unschedulable)
+
+
+def _storage(sight: Sight) -> Iterator[Trouble]:
+    volume, pod = sight.volume, sight.pod
+    if volume is not None and volume.phase == "Lost":
+        yield Trouble(Cause.STORAGE_LOST, lasting=True, detail=f"PersistentVolumeClaim {volume.name} is Lost")
+    for each in sight.warnings:
+        detail = f"{each.reason}: {each.message}"
+        if volume is not None and each.about == volume.uid and volume.phase == "Pending":
+            yield Trouble(Cause.STORAGE_PENDING, lasting=False, detail=detail)
+        # Of a pod that has come up since it is no longer true.
+        if pod is None or each.about != pod.uid or _stage(pod) == "starting":
+            continue
+        if each.reason == "FailedAttachVolume" and "Multi-Attach" in each.message:
+            yield Trouble(Cause.STORAGE_BUSY, lasting=False, detail=detail)
+        elif each.reason in {"FailedAttachVolume", "FailedMount"}:
+            yield Trouble(Cause.STORAGE_FAILED, lasting=False, detail=detail)
+
+
+def _containers(sight: Sight) -> Iterator[Trouble]:
+    for container in sight.pod.containers if sight.pod is not None else ():
+        yield from _image(container)
+        yield from _end(container)
+
+
+def _image(container: ContainerView) -> Iterator[Trouble]:
+    detail = f"{container.name}: {container.waiting}: {container.message}"
+    if container.waiting in WRONG_IMAGE:
+        yield Trouble(Cause.IMAGE_NAME, lasting=True, detail=detail)
+    elif container.waiting in {PULL_FAILS, PULL_FAILED}:
+        yield Trouble(Cause.IMAGE_PULL, lasting=container.waiting == PULL_FAILED, detail=detail)
+    elif container.waiting in CANNOT_BE_MADE:
+        yield Trouble(Cause.CONTAINER, lasting=True, detail=detail)
+
+
+def _end(container: ContainerView) -> Iterator[Trouble]:
+    if container.ended == OUT_OF_MEMORY:
+        yield Trouble(Cause.OUT_OF_MEMORY, lasting=True, detail=f"{container.name}: OOMKilled")
+    elif container.waiting == CRASH_LOOP:
+        detail = f"{container.name}: exit code {container.exit_code}, {container.restarts} restarts"
+        yield Trouble(Cause.CRASHED, lasting=True, detail=detail)
+    elif container.ended and not container.running and container.exit_code:
+        yield Trouble(Cause.CRASHED, lasting=False, detail=f"{container.name}: exit code {container.exit_code}")
+
+
+def _evicted(sight: Sight) -> Iterator[Trouble]:
+    for pod in sight.pods[-1:]:
+        if pod.phase == "Failed" and pod.reason == EVICTED:
+            yield Trouble(Cause.EVICTED, lasting=False, detail=pod.message or EVICTED)
+
+
+_RULES: tuple[Callable[[Sight], Iterator[Trouble]], ...] = (
+    _no_pod_can_be_made,
+    _containers,
+    _storage,
+    _no_node,
+    _evicted,
+)

@@ -1,0 +1,36 @@
+"""The public halves of the gateway's signing keys, in a ConfigMap that every workspace mounts."""
+
+import re
+
+from provisioning import tokens
+from provisioning.backends._kubernetes.api import Api
+from provisioning.backends._kubernetes.cluster import Cluster
+from provisioning.backends._kubernetes.errors import Missing
+from provisioning.backends._kubernetes.kinds import CONFIGMAPS
+from provisioning.backends._kubernetes.manifests import KEYS, keys_manifest
+
+# Ours and the one before it: while a change of keys rolls out, gateways sign with both. An older one falls out.
+KEPT = 2
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----\n?")
+
+
+async def publish_keys(cluster: Cluster) -> None:
+    """See once in the life of a cluster's connection that workspaces trust this gateway's key.
+
+    Raises ApiFailed, and ImproperlyConfigured without a key.
+    """
+    ours = tokens.signing_key().public_pem.decode("ascii")
+    async with cluster.publishing:
+        if cluster.published != ours:
+            await _publish(cluster.api, ours)
+            cluster.published = ours
+
+
+async def _publish(api: Api, ours: str) -> None:
+    try:
+        found = await api.get(CONFIGMAPS, KEYS)
+        former = _PEM.findall((found.get("data") or {}).get("public.pem", ""))
+    except Missing:
+        former = []
+    if ours not in former:
+        await api.apply(keys_manifest("".join([ours, *former][:KEPT])), force=True)

@@ -1,0 +1,57 @@
+"""A limit on starts at once; who must wait knows the place in line."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+# How often those who wait are told that they have moved on.
+TELL_EVERY_S = 1.0
+
+
+class Line:
+    """First come, first served, by `places` at once."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def turn(self, tell: Callable[[int], Awaitable[None]]) -> AsyncIterator[None]:
+        """A place inside the block; `tell` is awaited with the position in line, 1 = the next, while it changes."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+        else:
+            await self._wait(tell)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _wait(self, tell: Callable[[int], Awaitable[None]]) -> None:
+        ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(ours)
+        told = 0
+        try:
+            while not ours.done():
+                position = self._waiting.index(ours) + 1
+                if position != told:
+                    told = position
+                    await tell(position)
+                await asyncio.wait([ours], timeout=TELL_EVERY_S)
+        except BaseException:
+            # A place that was given in the same moment goes to the next.
+            if ours.done():
+                self._leave()
+            else:
+                self._waiting.remove(ours)
+            raise
+
+    def _leave(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self._free += 1

@@ -1,0 +1,134 @@
+"""Put a workspace's objects in place: create what is missing, scale up what sleeps, join what runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from provisioning.backends import Spec
+from provisioning.backends._kubernetes.cluster import Cluster, Sight
+from provisioning.backends._kubernetes.errors import Conflict, Missing, Refused
+from provisioning.backends._kubernetes.kinds import BY_NAME, DEPLOYMENTS
+from provisioning.backends._kubernetes.manifests import (
+    DEMAND,
+    ORPHANED,
+    USER,
+    Manifests,
+    manifests,
+    service_manifest,
+    user_digest,
+)
+from provisioning.backends._kubernetes.templates import Tree
+from provisioning.backends._kubernetes.values import size
+from provisioning.backends._kubernetes.views import VolumeView
+from provisioning.errors import ADVICE, Cause, WorkspaceFailed
+
+# What `kubectl rollout restart` writes: a change of the pod's template, so that the controller makes a new pod.
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """One placing of a workspace; `demand` is the mark that it leaves on the Deployment, as no other start does."""
+
+    cluster: Cluster
+    spec: Spec
+    demand: str
+
+    async def place(self, *, restart: bool) -> None:
+        """Have a pod wanted for the workspace, with all that it needs; with `restart` a new one.
+
+        First of all 4 calls, of one that sleeps or runs 1. Raises WorkspaceFailed for another's object of that name, ApiFailed.
+        """
+        sight = self.cluster.look(self.spec.name)
+        _require_ours(sight, self.spec)
+        wanted = manifests(self.spec)
+        if sight.account is None:
+            await self._apply(wanted.account)
+        if sight.volume is None:
+            await self._apply(wanted.volume)
+        else:
+            await grow(self.cluster, sight.volume, wanted.volume)
+        uid = await self._deployment(sight, wanted, restart=restart)
+        if sight.service is None or sight.service.deleting:
+            await self._apply(service_manifest(self.spec, owner_uid=uid))
+
+    async def _deployment(self, sight: Sight, wanted: Manifests, *, restart: bool) -> str:
+        found = sight.deployment
+        if found is None or (found.replicas == 0 and found.template != wanted.template):
+            # Of one that sleeps, the sidecar owns the scale by now.
+            return await self._apply(self._marked(wanted.deployment), force=found is not None)
+        # Also of one that seems to run: its sidecar may have stopped it in this moment.
+        change: Tree = {"metadata": {"annotations": {DEMAND: self.demand}}, "spec": {"replicas": 1}}
+        if found.orphaned:
+            change["metadata"]["annotations"][ORPHANED] = None
+        if restart:
+            change["spec"]["template"] = {"metadata": {"annotations": {RESTARTED: self.demand}}}
+        try:
+            answer = await self.cluster.api.patch(DEPLOYMENTS, self.spec.name, change)
+        except Missing:
+            return await self._apply(self._marked(wanted.deployment))
+        self.cluster.note(answer)
+        return str(answer["metadata"]["uid"])
+
+    def _marked(self, tree: Tree) -> Tree:
+        annotations = tree["metadata"]["annotations"] | {DEMAND: self.demand}
+        return tree | {"metadata": tree["metadata"] | {"annotations": annotations}}
+
+    async def _apply(self, tree: Tree, *, force: bool = False) -> str:
+        try:
+            answer = await self.cluster.api.apply(tree, force=force)
+        except (Conflict, Refused) as error:
+            # Somebody has made it, or changed it, since we looked: another gateway, or a person.
+            await self._require_not_taken(tree)
+            if isinstance(error, Refused):
+                raise
+            answer = await self.cluster.api.apply(tree, force=True)
+        self.cluster.note(answer)
+        return str(answer["metadata"]["uid"])
+
+    async def _require_not_taken(self, tree: Tree) -> None:
+        try:
+            found = await self.cluster.api.get(BY_NAME[tree["kind"]], tree["metadata"]["name"])
+        except Missing:
+            return
+        if not _is_of(found["metadata"].get("annotations") or {}, self.spec):
+            raise _taken(tree["kind"], self.spec.name)
+
+
+async def grow(cluster: Cluster, volume: VolumeView, wanted: Tree) -> None:
+    """Let a volume grow to what the licence gives now; it never shrinks. A class that can't expand hinders no start."""
+    storage = wanted["spec"]["resources"]["requests"]["storage"]
+    if not _is_smaller(volume.storage, storage):
+        return
+    try:
+        cluster.note(await cluster.api.apply(wanted, force=True))
+    except Refused as error:
+        log.warning("workspace_volume_not_grown", workspace=volume.workspace, error=str(error))
+    else:
+        log.info("workspace_volume_grows", workspace=volume.workspace, storage=storage)
+
+
+def _require_ours(sight: Sight, spec: Spec) -> None:
+    digest = user_digest(spec.user_id)
+    for each in sight.objects:
+        if each.user != digest:
+            raise _taken(type(each).__name__.removesuffix("View"), spec.name)
+
+
+def _is_of(annotations: Mapping[str, str], spec: Spec) -> bool:
+    return annotations.get(USER) == user_digest(spec.user_id)
+
+
+def _taken(kind: str, name: str) -> WorkspaceFailed:
+    return WorkspaceFailed(Cause.NAME_TAKEN, detail=f"{ADVICE[Cause.NAME_TAKEN]} {kind} {name}")
+
+
+def _is_smaller(storage: str, wanted: str) -> bool:
+    """Whether it is; one in units that licences don't have is left alone."""
+    try:
+        return size(storage) < size(wanted)
+    except (KeyError, ValueError):
+        return False

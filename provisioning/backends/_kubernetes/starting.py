@@ -1,0 +1,195 @@
+"""One start: put the objects in place, follow the pod until it serves, and on failure leave nothing running."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+
+from provisioning.answering import answers
+from provisioning.backends import Instance, Record, Report, Spec
+from provisioning.backends._kubernetes.causes import failure_of_trouble
+from provisioning.backends._kubernetes.cluster import Cluster, Sight
+from provisioning.backends._kubernetes.demand import Demand, new_mark
+from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
+from provisioning.backends._kubernetes.judging import Verdict, judge
+from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
+from provisioning.backends._kubernetes.manifests import DEMAND
+from provisioning.backends._kubernetes.placing import Placing
+from provisioning.backends._kubernetes.views import PodView
+from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+
+# The Service's route follows the pod's readiness, by the nodes' proxies, within a second or two.
+ROUTE_POLL_S = 0.1
+ANSWER_TIMEOUT_S = 3.0
+# Between a look and a write: whoever writes in between is followed.
+TRIES = 5
+# While the controller has not yet taken away the pod that is to be replaced.
+REPLACED = Verdict("scheduling", None, None)
+
+Asks = Callable[..., Awaitable[bool]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How long a start may spend on waiting for a place, on fetching images and on booting, in seconds."""
+
+    place_s: float = 300.0
+    pull_s: float = 600.0
+    boot_s: float | None = None
+
+    def of(self, stage: str) -> float:
+        """What a stage may take; the boot is WORKSPACE_START_TIMEOUT_S unless given."""
+        boot_s = settings.WORKSPACE_START_TIMEOUT_S if self.boot_s is None else self.boot_s
+        return {"scheduling": self.place_s, "pulling": self.pull_s}.get(stage, boot_s)
+
+
+class Start:
+    """One start of one workspace."""
+
+    def __init__(self, cluster: Cluster, spec: Spec, *, marks: Demand, budgets: Budgets, asks: Asks = answers) -> None:
+        self._asks = asks
+        self._cluster = cluster
+        self._spec = spec
+        self._marks = marks
+        self._demand = new_mark()
+        self._budgets = budgets
+        self._placed = 0
+        self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
+
+    async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
+        """See Backend.start. Raises ApiFailed and WorkspaceFailed."""
+        await report("scheduling")
+        await self._until_former_is_gone()
+        await record(Instance())
+        try:
+            useless = _useless(self._cluster.look(self._spec.name), former)
+            while True:
+                began = self._marks.now()
+                await self._place(restart=useless is not None)
+                await record(self._instance(None))
+                instance = self._instance(await self._until_ready(report, record, unlike=useless))
+                await report("starting")
+                if await self._answered(instance) and await self._kept(began):
+                    await record(instance)
+                    return instance
+                useless = None
+        except BaseException:
+            await asyncio.shield(self._undo())
+            raise
+
+    async def _kept(self, began: float) -> bool:
+        """Whether it is ours for half its idle time: after a long start its sidecar may be about to stop it."""
+        self._marks.wrote(self._spec.name, at=began)
+        return await self._marks.tell(self._cluster, self._spec.name)
+
+    async def _place(self, *, restart: bool) -> None:
+        self._placed += 1
+        if self._placed > TRIES:
+            raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else, again and again")
+        await Placing(self._cluster, self._spec, self._demand).place(restart=restart)
+
+    async def _until_former_is_gone(self) -> None:
+        """A Deployment that is being deleted makes room for a new one."""
+        with self._cluster.listening(self._spec.name) as heard:
+            while (found := self._cluster.look(self._spec.name).deployment) is not None and found.deleting:
+                await self._wait(heard, "scheduling", None)
+
+    async def _until_ready(self, report: Report, record: Record, *, unlike: PodView | None) -> PodView:
+        with self._cluster.listening(self._spec.name) as heard:
+            while True:
+                sight = self._cluster.look(self._spec.name)
+                if not sight.up or not sight.complete:
+                    # A sidecar, or a person, was quicker. A gateway that stops it has taken the claim: recording raises.
+                    await record(self._instance(None))
+                    await self._place(restart=False)
+                    continue
+                verdict = judge(sight) if _is_another(sight.pod, unlike) else REPLACED
+                if verdict.ready is not None:
+                    return verdict.ready
+                if verdict.trouble is not None and verdict.trouble.lasting:
+                    raise failure_of_trouble(verdict.trouble)
+                await report(
+                    verdict.stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else ""
+                )
+                await self._wait(heard, verdict.stage, verdict)
+
+    async def _wait(self, heard: asyncio.Event, stage: str, verdict: Verdict | None) -> None:
+        """Wait for news at the stage's expense. Raises WorkspaceFailed when that is spent."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._left[stage]):
+                await heard.wait()
+        except TimeoutError:
+            raise self._too_late(stage, verdict) from None
+        heard.clear()
+        self._left[stage] -= time.monotonic() - began
+
+    def _too_late(self, stage: str, verdict: Verdict | None) -> WorkspaceFailed:
+        if verdict is not None and verdict.trouble is not None:
+            return failure_of_trouble(verdict.trouble)
+        detail = f"not past the stage {stage} within {self._budgets.of(stage):g} s"
+        broken = self._cluster.failure
+        if broken is not None:
+            return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
+        return WorkspaceFailed(Cause.NEVER_READY, detail=detail)
+
+    async def _answered(self, instance: Instance) -> bool:
+        """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""
+        detail = "the pod is ready, but its Service does not lead to it"
+        until = time.monotonic() + max(self._left["starting"], ROUTE_POLL_S)
+        while not await self._asks(instance.url, user_id=self._spec.user_id, timeout_s=ANSWER_TIMEOUT_S):
+            if not self._cluster.look(self._spec.name).up:
+                return False
+            if time.monotonic() > until:
+                raise WorkspaceFailed(Cause.NEVER_READY, detail=detail)
+            await asyncio.sleep(ROUTE_POLL_S)
+        return True
+
+    def _instance(self, pod: PodView | None) -> Instance:
+        facts = {"name": self._spec.name, "demand": self._demand} | ({"pod": pod.uid} if pod is not None else {})
+        return Instance(url=endpoint(self._spec.name), facts=facts)
+
+    async def _undo(self) -> None:
+        """Scale to 0, unless another start has put its own mark on the Deployment since; the volume is never touched."""
+        for _ in range(TRIES):
+            try:
+                found = await self._cluster.api.get(DEPLOYMENTS, self._spec.name)
+                if (found["metadata"].get("annotations") or {}).get(DEMAND) != self._demand:
+                    return
+                version = found["metadata"]["resourceVersion"]
+                change = {"metadata": {"resourceVersion": version}, "spec": {"replicas": 0}}
+                with suppress(Conflict):
+                    self._cluster.note(await self._cluster.api.patch(DEPLOYMENTS, self._spec.name, change))
+                    return
+            except Missing:
+                return
+            except ApiFailed as error:
+                # The reconciling finds a Deployment that runs and whose row says that its start failed.
+                log.warning("workspace_not_scaled_down", workspace=self._spec.name, error=str(error))
+                return
+
+
+def _useless(sight: Sight, former: Instance) -> PodView | None:
+    """The pod that must be replaced: one that was found not to answer, or that has come to grief before this start."""
+    pod, verdict = sight.pod, judge(sight)
+    if pod is None or not sight.up:
+        return None
+    # Without its Service nobody could hear it.
+    deaf = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
+    trouble = verdict.trouble
+    return pod if deaf or (trouble is not None and (trouble.lasting or trouble.cause is Cause.CRASHED)) else None
+
+
+def _is_another(pod: PodView | None, unlike: PodView | None) -> bool:
+    return pod is None or unlike is None or pod.uid != unlike.uid
+
+
+def endpoint(name: str) -> str:
+    """Where the gateway reaches the workspace of this name."""
+    return str(settings.WORKSPACE_ENDPOINT_TEMPLATE).format(name=name, namespace=settings.KUBERNETES_NAMESPACE)

@@ -1,0 +1,116 @@
+"""One watch of one kind for the whole process: listed once, then told, and taken up again where it broke off."""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from provisioning.backends._kubernetes.api import Api
+from provisioning.backends._kubernetes.errors import ApiFailed, Gone
+from provisioning.backends._kubernetes.kinds import Kind
+from provisioning.backends._kubernetes.shelves import Shelf
+from provisioning.backends._kubernetes.templates import Tree
+
+# Between two tries while the API server is away, doubled up to the second.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+# Events taken in before the event loop has its turn: some milliseconds' work.
+AT_ONCE = 32
+
+log = structlog.get_logger(__name__)
+
+
+class Watcher:
+    """Keeps a shelf true to the cluster for as long as `run` runs; `synced` once it has been so, `failure` while it can't be."""
+
+    def __init__(self, api: Api, kind: Kind, *, shelf: Shelf[Any], query: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.shelf = shelf
+        self.synced = asyncio.Event()
+        self.failure: ApiFailed | None = None
+        self.tried = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._api = api
+        self._query = query
+        self._heard = time.monotonic()
+
+    @property
+    def silence_s(self) -> float:
+        """Since when nothing was heard."""
+        return time.monotonic() - self._heard
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._follow()
+                pause_s = FIRST_PAUSE_S
+                continue
+            except Gone:
+                log.info("kubernetes_watch_lists_anew", resource=self.kind.plural)
+                self.shelf.version = ""
+            except ApiFailed as error:
+                self._note(error)
+            await self._rest(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def first_list(self) -> None:
+        """Return once the kind has been listed; what failed a while ago is tried again at once. Raises ApiFailed."""
+        while not self.synced.is_set():
+            self._hurry.set()
+            self.tried.clear()
+            await self.tried.wait()
+            if self.failure is not None and not self.synced.is_set():
+                raise self.failure
+
+    async def _rest(self, seconds: float) -> None:
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+
+    async def _follow(self) -> None:
+        if not self.shelf.version:
+            await self._list()
+        taken = 0
+        async for event in self._api.watch(self.kind, query=self._query, version=self.shelf.version):
+            self._hear()
+            self._take(event["type"], event["object"])
+            taken += 1
+            if taken % AT_ONCE == 0:
+                # What has arrived already is read without waiting.
+                await asyncio.sleep(0)
+
+    async def _list(self) -> None:
+        trees: list[Tree] = []
+        version = ""
+        async for page in self._api.pages(self.kind, query=self._query):
+            trees += page.get("items") or []
+            version = page["metadata"]["resourceVersion"]
+            # The event loop's turn: a page takes some milliseconds to read.
+            await asyncio.sleep(0)
+        self.shelf.replace(trees, version=version)
+        self._hear()
+        self.synced.set()
+        self.tried.set()
+
+    def _take(self, happened: str, tree: Tree) -> None:
+        if happened == "DELETED":
+            self.shelf.drop(tree)
+        elif happened != "BOOKMARK":
+            self.shelf.put(tree)
+        self.shelf.version = tree["metadata"]["resourceVersion"]
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+        self.failure = None
+
+    def _note(self, error: ApiFailed) -> None:
+        if self.failure is None:
+            log.warning("kubernetes_watch_broke", resource=self.kind.plural, error=str(error))
+        self.failure = error
+        self.tried.set()

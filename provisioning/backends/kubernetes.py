@@ -1,0 +1,112 @@
+"""Workspaces as Deployments of a cluster: applied on demand, followed by watches, stopped by their own sidecars when idle.
+
+The cluster keeps them: they outlive the gateway, and no process owns them.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+from provisioning.answering import answers
+from provisioning.backends import Finding, Instance, Record, Report, Spec
+from provisioning.backends._kubernetes import following, reconciling, removing
+from provisioning.backends._kubernetes.causes import failure_of
+from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
+from provisioning.backends._kubernetes.demand import Demand
+from provisioning.backends._kubernetes.errors import ApiFailed
+from provisioning.backends._kubernetes.keys import publish_keys
+from provisioning.backends._kubernetes.line import Line
+from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets, Start
+
+# Of one process: the control plane and the registry feel each of them.
+STARTS_AT_ONCE = 64
+
+
+class KubernetesBackend:
+    """Starts each workspace as a Deployment with a Service, a ServiceAccount and a volume of its own."""
+
+    name = "kubernetes"
+    owned = False
+
+    def __init__(self) -> None:
+        self.budgets = Budgets()
+        self.demand = Demand()
+        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Line] = WeakKeyDictionary()
+
+    async def start(self, spec: Spec, *, former: Instance, report: Report, record: Record) -> Instance:
+        """See Backend. Waiting in line, for a node, for images and for the boot each have a budget of their own."""
+        await report("queued")
+
+        async def tell(position: int) -> None:
+            await report("queued", detail=f"Your workspace is number {position} in line…")
+
+        async with self._line().turn(tell):
+            with _failures():
+                found = await cluster()
+                await publish_keys(found)
+                start = Start(found, spec, marks=self.demand, budgets=self.budgets)
+                return await start.run(former=former, report=report, record=record)
+
+    async def stop(self, name: str) -> None:
+        """See Backend."""
+        self.demand.forget(name)
+        with _failures():
+            await removing.stop(await cluster(), name)
+
+    def alive(self, instance: Instance) -> bool:
+        """See Backend. Until this process has heard of the cluster, what was recorded stands."""
+        name, pod = instance.facts.get("name"), instance.facts.get("pod")
+        if not isinstance(name, str) or pod is None:
+            return False
+        found = known_cluster()
+        if found is None:
+            return True
+        sight = found.look(name)
+        return sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
+
+    async def want(self, instance: Instance) -> bool:
+        """See Backend."""
+        with _failures():
+            found = await cluster()
+            return self.alive(instance) and await self.demand.tell(found, str(instance.facts["name"]))
+
+    async def serves(self, user_id: str, instance: Instance) -> bool:
+        """See Backend."""
+        return await answers(instance.url, user_id=user_id, timeout_s=ANSWER_TIMEOUT_S)
+
+    async def heartbeat(self, names: Iterable[str]) -> None:
+        """See Backend. A Deployment needs no owner."""
+
+    async def remove(self, name: str, *, with_data: bool) -> bool:
+        """See Backend. The gateway's own account may not delete volumes: that takes an operator's KUBECONFIG."""
+        self.demand.forget(name)
+        with _failures():
+            return await removing.remove(await cluster(), name, with_data=with_data)
+
+    async def follow(self) -> None:
+        """See Backend."""
+        await following.follow(backend=self.name)
+
+    async def reconcile(self, *, dry_run: bool) -> list[Finding]:
+        """See Backend."""
+        with _failures():
+            return await reconciling.reconcile(await cluster(), dry_run=dry_run)
+
+    async def close(self) -> None:
+        """See Backend."""
+        await close_cluster()
+
+    def _line(self) -> Line:
+        return self._lines.setdefault(asyncio.get_running_loop(), Line(STARTS_AT_ONCE))
+
+
+BACKEND = KubernetesBackend()
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except ApiFailed as error:
+        raise failure_of(error) from error

@@ -1,0 +1,21 @@
+"""`python -m provisioning.tests.cluster`: serve a cluster until Ctrl-C and print a kubeconfig for it, e.g. for kubectl."""
+
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from provisioning.tests.cluster import Cluster, served
+
+
+def main() -> None:
+    """Serve on the machine's own time, with TLS."""
+    with tempfile.TemporaryDirectory() as folder, served(Cluster(virtual=False), Path(folder), tls=True) as api:
+        sys.stdout.write(f"{api.kubeconfig()}\n")
+        sys.stdout.flush()
+        signal.sigwait([signal.SIGINT, signal.SIGTERM])
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    main()

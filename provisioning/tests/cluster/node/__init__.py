@@ -1,0 +1,1 @@
+"""A node that runs pods as processes of this machine, and the way to them through their Services."""

@@ -1,0 +1,311 @@
+"""Drift between the table and the cluster, healed within one reconcile; no volume is ever lost by it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from accounts.models import UserLicence
+from gateway import db
+from gateway.ids import new_uuid
+from provisioning import launching, rows
+from provisioning.backends import Finding
+from provisioning.backends._kubernetes.drift import Action
+from provisioning.backends._kubernetes.manifests import DEMAND, ORPHANED
+from provisioning.backends.kubernetes import BACKEND
+from provisioning.models import State, Workspace
+from provisioning.names import workspace_name
+from provisioning.specs import spec_of
+from provisioning.tests.bed import VOLUMES, Bed
+from provisioning.tests.cluster import Fault, Gate, Plan, Trouble
+from provisioning.tests.gateways import gateway_keeper, licence_of, until
+from provisioning.workspaces import delete_workspace, ensure_workspace, stop_workspace
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
+USER = "demo-pro"
+NAME = workspace_name(USER)
+LONG_AGO = timedelta(days=8)
+Inject = Callable[[Bed], Awaitable[None]]
+
+
+async def reconcile(*, dry_run: bool = False) -> list[Finding]:
+    return await BACKEND.reconcile(dry_run=dry_run)
+
+
+async def write(sql: Any, *values: object) -> None:
+    async with db.connection() as conn:
+        await conn.execute(sql, values)
+
+
+async def settle() -> None:
+    """Let the row be as old as one must be to be judged."""
+    await write("UPDATE workspaces SET since = since - interval '2 minutes'")
+
+
+async def row_says(state: State, *, held: bool = False) -> None:
+    holder = new_uuid()
+    await write("UPDATE workspaces SET state = %s, holder = %s", state, holder if not held else None)
+
+
+async def forget_row(bed: Bed) -> None:
+    await write("DELETE FROM workspaces")
+
+
+async def scaled(bed: Bed, replicas: int) -> None:
+    await bed.scale(NAME, replicas)
+
+
+def deleted(plural: str) -> Inject:
+    async def inject(bed: Bed) -> None:
+        bed.cluster.delete(plural, NAME)
+
+    return inject
+
+
+def annotated(**annotations: str) -> Inject:
+    async def inject(bed: Bed) -> None:
+        given = {ORPHANED if key == "orphaned" else DEMAND: value for key, value in annotations.items()}
+        bed.cluster.edit("deployments", NAME, lambda tree: tree["metadata"]["annotations"].update(given))
+
+    return inject
+
+
+def row_is(state: State) -> Inject:
+    async def inject(bed: Bed) -> None:
+        await row_says(state)
+
+    return inject
+
+
+def scale_is(replicas: int) -> Inject:
+    async def inject(bed: Bed) -> None:
+        await bed.scale(NAME, replicas)
+
+    return inject
+
+
+async def pod_fails(bed: Bed) -> None:
+    bed.cluster.plan(NAME, Plan(Trouble.CRASH_LOOP))
+    await bed.scale(NAME, 0)
+    await bed.scale(NAME, 1)
+
+
+async def licence_ends(bed: Bed) -> None:
+    await write("UPDATE user_licenses SET expires_at = clock_timestamp() - interval '1 day'")
+
+
+async def licence_is_removed(bed: Bed) -> None:
+    await UserLicence.objects.all().adelete()
+
+
+async def nobody_asks(bed: Bed) -> None:
+    moment = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    await annotated(demand=f"{moment} somebody")(bed)
+
+
+async def volume_is_lost(bed: Bed) -> None:
+    bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["status"].update(phase="Lost"))
+
+
+OLD = (datetime.now(UTC) - LONG_AGO).isoformat()
+NEW = datetime.now(UTC).isoformat()
+STATES: list[tuple[str, list[Inject], set[Action]]] = [
+    ("all is well", [], set()),
+    ("the Deployment is gone", [deleted("deployments")], {Action.NOTE_ENDED}),
+    ("scaled to 0 behind our back", [scale_is(0)], {Action.NOTE_ENDED}),
+    ("scaled to 3", [scale_is(3)], {Action.SCALE_TO_ONE}),
+    ("the Service is gone", [deleted("services")], {Action.MEND}),
+    ("the ServiceAccount is gone", [deleted("serviceaccounts")], {Action.MEND}),
+    ("both are gone", [deleted("services"), deleted("serviceaccounts")], {Action.MEND}),
+    ("all but the volume is gone", [deleted("deployments"), deleted("serviceaccounts")], {Action.NOTE_ENDED}),
+    ("a start of a dead gateway, up", [row_is(State.STARTING)], {Action.ADOPT}),
+    ("a start of a dead gateway, down", [scale_is(0), row_is(State.STARTING)], {Action.FINISH}),
+    ("a start of a dead gateway, in trouble", [pod_fails, row_is(State.STARTING)], {Action.FINISH}),
+    ("a start of a dead gateway, without Service", [deleted("services"), row_is(State.STARTING)], {Action.FINISH}),
+    (
+        "a start of a dead gateway, without Deployment",
+        [deleted("deployments"), row_is(State.STARTING)],
+        {Action.FINISH},
+    ),
+    ("a stop of a dead gateway, up", [row_is(State.STOPPING)], {Action.FINISH}),
+    ("a stop of a dead gateway, down", [scale_is(0), row_is(State.STOPPING)], {Action.FINISH}),
+    ("a stop of a dead gateway, gone", [deleted("deployments"), row_is(State.STOPPING)], {Action.FINISH}),
+    ("stopped in the table, and runs", [row_is(State.STOPPED)], {Action.ADOPT}),
+    ("stopped in the table, and crashes", [row_is(State.STOPPED), pod_fails], {Action.SCALE_DOWN}),
+    ("failed in the table, and runs", [row_is(State.FAILED)], {Action.SCALE_DOWN}),
+    ("failed in the table, and crashes", [row_is(State.FAILED), pod_fails], {Action.SCALE_DOWN}),
+    ("no row, runs", [forget_row], {Action.MARK_ORPHAN}),
+    ("no row, sleeps", [scale_is(0), forget_row], {Action.MARK_ORPHAN}),
+    ("no row, marked, runs", [annotated(orphaned=NEW), forget_row], {Action.MARK_ORPHAN}),
+    ("no row, marked lately", [scale_is(0), annotated(orphaned=NEW), forget_row], set()),
+    ("no row, marked long ago", [scale_is(0), annotated(orphaned=OLD), forget_row], {Action.DELETE_ORPHAN}),
+    ("no row, marked in no words of ours", [scale_is(0), annotated(orphaned="x"), forget_row], {Action.MARK_ORPHAN}),
+    ("no row, a Service without Deployment", [deleted("deployments"), forget_row], {Action.DELETE_PARTS}),
+    ("a mark of an orphan that has a row", [annotated(orphaned=OLD)], {Action.UNMARK_ORPHAN}),
+    ("the same, and it sleeps", [scale_is(0), annotated(orphaned=OLD)], {Action.NOTE_ENDED, Action.UNMARK_ORPHAN}),
+    ("the licence has ended, and nobody asks", [licence_ends, nobody_asks], {Action.STOP}),
+    ("the licence is gone, and nobody asks", [licence_is_removed, nobody_asks], {Action.STOP}),
+    ("the licence has ended a moment after the last word", [licence_ends], set()),
+    ("the licence has ended long ago", [scale_is(0), licence_ends], {Action.NOTE_ENDED}),
+    ("the volume is Lost", [volume_is_lost], set()),
+]
+
+
+@pytest.mark.parametrize(("injected", "actions"), [each[1:] for each in STATES], ids=[each[0] for each in STATES])
+async def test_a_drift_is_healed_within_one_reconcile_and_no_volume_is_lost(
+    injected: list[Inject], actions: set[Action], bed: Bed
+) -> None:
+    await ensure_workspace(licence_of(USER))
+    volume = bed.cluster.get(VOLUMES, NAME)["metadata"]["uid"]
+    for inject in injected:
+        await inject(bed)
+    await settle()
+    await bed.heard()
+    expected = {Action(finding.done) for finding in await reconcile(dry_run=True)}
+    before = await rows.find(NAME)
+    found = await reconcile()
+    await bed.heard()
+    await settle()
+
+    assert expected - {Action.REPORT} == actions
+    assert {Action(finding.done) for finding in found} == expected
+    assert before is None or before.name == NAME
+    assert {Action(finding.done) for finding in await reconcile(dry_run=True)} <= {Action.REPORT}
+    assert bed.cluster.get(VOLUMES, NAME)["metadata"]["uid"] == volume
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("injected", [each[1] for each in STATES], ids=[each[0] for each in STATES])
+async def test_after_any_drift_the_next_start_serves(injected: list[Inject], bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    for inject in injected:
+        await inject(bed)
+    bed.cluster.plans.clear(NAME)
+    await bed.heard()
+    launching.forget_all()
+    starting = asyncio.create_task(ensure_workspace(licence_of(USER), fresh=True))
+    while not starting.done():
+        bed.cluster.advance(1)
+        await asyncio.sleep(0.01)
+    await starting
+
+    row = await rows.find(NAME)
+    assert row is not None
+    assert row.state == State.READY
+    assert row.facts["pod"] in bed.ready(NAME)
+    assert bed.cluster.names("services") == [NAME]
+
+
+async def test_a_dry_run_changes_nothing(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await bed.scale(NAME, 3)
+    await settle()
+    bed.cluster.journal.clear()
+    [finding] = await reconcile(dry_run=True)
+
+    assert finding == Finding(NAME, USER, "3 pods for one volume", "scale it to 1")
+    assert bed.cluster.journal.calls == []
+
+
+async def test_what_somebody_is_at_work_on_is_left_alone(bed: Bed) -> None:
+    """Source: a scan takes time, and a start under way looks like drift."""
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="services", gate=gate))
+    starting = asyncio.create_task(ensure_workspace(licence_of(USER)))
+    await asyncio.to_thread(gate.reached.wait, 20)
+
+    assert await reconcile() == []
+    gate.open()
+    await starting
+
+
+async def test_a_row_that_changed_a_moment_ago_is_left_alone(bed: Bed) -> None:
+    """Source: our watch may not have told yet what another gateway has done."""
+    await ensure_workspace(licence_of(USER))
+    await bed.scale(NAME, 0)
+
+    assert await reconcile() == []
+
+
+async def test_what_changes_between_the_look_and_the_write_wins(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await bed.scale(NAME, 3)
+    await settle()
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", gate=gate))
+    reconciling = asyncio.create_task(reconcile())
+    await asyncio.to_thread(gate.reached.wait, 20)
+    await annotated(demand="somebody else")(bed)
+    gate.open()
+    [finding] = await reconciling
+
+    assert finding.done == "nothing: it has changed meanwhile"
+    assert bed.replicas(NAME) == 3
+
+
+async def test_two_gateways_that_reconcile_at_once_do_no_harm(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await bed.scale(NAME, 3)
+    await settle()
+    await asyncio.gather(reconcile(), reconcile())
+
+    assert bed.replicas(NAME) == 1
+
+
+async def test_an_orphan_of_seven_days_goes_and_its_data_stay(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await scaled(bed, 0)
+    await annotated(orphaned=OLD)(bed)
+    await forget_row(bed)
+    await bed.heard()
+    await reconcile()
+
+    assert [bed.cluster.names(plural) for plural in ("deployments", "services", "serviceaccounts")] == [
+        [],
+        [],
+        ["default"],
+    ]
+    assert bed.cluster.names(VOLUMES) == [NAME]
+
+
+async def test_data_past_the_term_of_their_licence_are_told_and_kept(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await stop_workspace(USER)
+    await write("UPDATE user_licenses SET expires_at = clock_timestamp() - interval '91 days'")
+    await settle()
+
+    [finding] = await reconcile()
+    assert (finding.found, finding.done) == ("data past the term of their licence", Action.REPORT.value)
+    assert bed.cluster.names(VOLUMES) == [NAME]
+
+
+async def test_a_gateway_notes_within_a_second_that_a_sidecar_has_stopped_its_workspace(bed: Bed) -> None:
+    async with gateway_keeper():
+        await ensure_workspace(licence_of(USER))
+        await bed.scale(NAME, 0)
+
+        async def noted() -> bool:
+            return (await Workspace.objects.aget(name=NAME)).state == State.STOPPED
+
+        await until(noted)
+
+
+async def test_a_gateway_that_stops_leaves_its_workspaces_running(bed: Bed) -> None:
+    async with gateway_keeper():
+        await ensure_workspace(licence_of(USER))
+
+    assert bed.replicas(NAME) == 1
+    row = await rows.find(NAME)
+    assert row is not None
+    assert row.state == State.READY
+
+
+async def test_deleting_takes_all_but_the_data_which_the_gateways_own_account_may_not_delete(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    assert await delete_workspace(USER, with_data=False)
+
+    assert bed.cluster.names("deployments") == bed.cluster.names("services") == []
+    assert bed.cluster.names(VOLUMES) == [NAME]
+    assert spec_of(licence_of(USER)).name == NAME

@@ -1,0 +1,72 @@
+/** The user's words of a turn, and a way to say them otherwise: as a new message, since what was said stays said. */
+
+import { el, icon } from "./dom.js";
+import { clean } from "./text.js";
+import { t } from "./words.js";
+
+const CHANNELS = { telegram: "Telegram", slack: "Slack", discord: "Discord", webhook: "Webhook" };
+
+export class QuestionView {
+  #bubble = el("div", { class: "question", dir: "auto" });
+  #files = el("ul", { class: "files", hidden: true, "aria-label": t("Attached files") });
+  #badge = el("div", { class: "question-note" });
+  #edit = el("button", { type: "button", class: "copy edit", "aria-label": t("Edit and send again"), title: t("Edit and send again") }, icon("new"));
+  #words = "";
+
+  /** say(content) sends a new message; why not, or "". */
+  constructor(say) {
+    this.say = say;
+    this.#edit.addEventListener("click", () => this.#rewrite());
+    this.node = el("div", { class: "asked", hidden: true }, this.#bubble, this.#files, this.#edit, this.#badge);
+  }
+
+  /** What was asked; "" while nothing is known. */
+  get words() {
+    return this.#words;
+  }
+
+  show({ content, channel, attachments = [] }) {
+    this.#words = content;
+    this.node.hidden = false;
+    this.#bubble.textContent = clean(content);
+    const named = attachments.map((name) => el("li", {}, icon("clip"), el("span", { dir: "auto" }, clean(name))));
+    this.#files.replaceChildren(...named);
+    this.#files.hidden = attachments.length === 0;
+    this.note(channel === "web" ? "" : t("from {channel}", { channel: CHANNELS[channel] ?? clean(channel) }));
+  }
+
+  note(text) {
+    this.#badge.textContent = text;
+  }
+
+  #rewrite() {
+    const input = el("textarea", { rows: "3", "aria-label": t("Your message, edited") });
+    input.value = this.#words;
+    const problem = el("p", { class: "ask-note", role: "alert" });
+    const close = () => {
+      form.replaceWith(this.#bubble);
+      this.#edit.hidden = false;
+      this.#edit.focus();
+    };
+    const submit = (event) => {
+      event.preventDefault();
+      const content = input.value.toWellFormed().replaceAll("\0", "").trim();
+      problem.textContent = content ? this.say(content) : t("Write something first.");
+      if (!problem.textContent) close();
+    };
+    const key = (event) => {
+      if (event.key === "Escape") close();
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      event.preventDefault();
+      form.requestSubmit();
+    };
+    const ways = [
+      el("button", { class: "button small" }, t("Send as a new message")),
+      el("button", { type: "button", class: "button small", onclick: close }, t("Cancel")),
+    ];
+    const form = el("form", { class: "rewrite", onsubmit: submit, onkeydown: key }, input, problem, el("div", { class: "ways" }, ...ways));
+    this.#bubble.replaceWith(form);
+    this.#edit.hidden = true;
+    input.focus();
+  }
+}
