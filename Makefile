@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-webhook demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words bench-webhook bench-page
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -69,10 +69,6 @@ bench-model: ## print the processor time of a streamed answer of 50 tokens, in a
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.model_stream $(ARGS)
 
-bench-webhook: ## print how fast 200 webhooks a second are acknowledged; ARGS="--rate 100"
-	$(BOOTSTRAP) test
-	@exec $(PY) -m bench.webhook $(ARGS)
-
 bench-chat: ## print what a whole turn costs beside Fastify and LangChain.js, and the time to the first token; ARGS="--profile"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.chat $(ARGS)
@@ -80,6 +76,10 @@ bench-chat: ## print what a whole turn costs beside Fastify and LangChain.js, an
 bench-sockets: ## print the gaps between tokens of 500 users at once, and the memory of 2,000 idle sockets
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.sockets $(ARGS)
+
+bench-webhook: ## print how fast 200 webhooks a second are acknowledged; ARGS="--rate 100"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.webhook $(ARGS)
 
 demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
 	$(BOOTSTRAP) test
@@ -96,6 +96,10 @@ upgrade-check: ## replace a release by this one, and restore a dump, with a turn
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.embedded
+
+bench-page: ## print the first paint and the weight of the chat and account pages in Chromium; ARGS="--loads 20"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.page $(ARGS)
 
 words: ## bring the catalogues of the pages' words up to date with the code, and name what is not translated
 	$(BOOTSTRAP) test

@@ -6,7 +6,7 @@ and prints what still has to be translated. It needs Babel and no GNU gettext.
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -30,7 +30,7 @@ KEYWORDS = {
 }
 
 # A text, or the two of what is counted.
-Message = str | tuple[str, ...]
+Message = str | tuple[str, ...] | list[str]
 Found = tuple[str, Message]
 
 
@@ -81,7 +81,7 @@ def missing(catalogue: Catalog) -> list[Message]:
     return [each.id for each in catalogue if each.id and not _whole(each.string)]
 
 
-def _whole(string: str | Iterable[str]) -> bool:
+def _whole(string: Message | None) -> bool:
     return bool(string) and (isinstance(string, str) or all(string))
 
 

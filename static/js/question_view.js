@@ -17,7 +17,8 @@ export class QuestionView {
   constructor(say) {
     this.say = say;
     this.#edit.addEventListener("click", () => this.#rewrite());
-    this.node = el("div", { class: "asked", hidden: true }, this.#bubble, this.#files, this.#edit, this.#badge);
+    const heading = el("h2", { class: "hidden-text" }, t("Your message"));
+    this.node = el("div", { class: "asked", hidden: true }, heading, this.#bubble, this.#files, this.#edit, this.#badge);
   }
 
   /** What was asked; "" while nothing is known. */

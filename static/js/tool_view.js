@@ -52,6 +52,6 @@ export class ToolView {
 
   #section(title, text) {
     const content = shorten(clean(text), LONGEST_RESULT);
-    this.#body.append(el("h4", {}, title), el("pre", { tabindex: "0" }, content));
+    this.#body.append(el("h3", {}, title), el("pre", { tabindex: "0" }, content));
   }
 }

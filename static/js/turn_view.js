@@ -66,7 +66,7 @@ export class TurnView {
   /** Show a turn of the stored history. */
   restore({ question, steps, model, ending }) {
     if (question) this.ask(question);
-    this.#model = model ?? "";
+    this.#model = clean(model ?? "");
     for (const step of steps) {
       if (step.kind === "text") this.#write(step.content, "append");
       else if (step.kind === "image") this.#image(step);
@@ -149,11 +149,11 @@ export class TurnView {
 
   #started({ model, reason, attempt }) {
     this.#inLine = false;
-    this.#model = model;
-    this.#reason = reason;
+    this.#model = clean(model);
+    this.#reason = clean(reason);
     if (attempt > 1) this.#abandonTools();
     this.#say(attempt > 1 ? t("Starting again…") : t("Thinking…"));
-    this.#waiting.append(el("span", { class: "model", title: reason }, model));
+    this.#waiting.append(el("span", { class: "model", title: this.#reason }, this.#model));
   }
 
   #write(content, how) {
@@ -235,7 +235,7 @@ export class TurnView {
     const spoken = this.#texts.map((stream) => stream.text);
     const shown = [spoken.join(""), spoken.join("\n\n"), spoken.at(-1) ?? ""].map((text) => text.trim());
     if (!shown.includes(content.trim())) this.#rewrite(content);
-    this.#model = model ?? "";
+    this.#model = clean(model ?? "");
     this.#end({ usage, ms });
   }
 

@@ -16,6 +16,7 @@ ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-features=AutofillServerCommunication,OptimizationHints,MediaRouter,Translate",
     "--disable-sync",
     "--no-first-run",
 ]

@@ -34,7 +34,7 @@ def rsi(closes: list[float]) -> float:
     return 100 - 100 / (1 + gain / loss)
 
 
-def test_the_first_answer_states_the_figure_that_the_data_gives(server: Server, page: Page) -> None:
+def test_the_first_answer_states_the_figure_and_a_file_and_an_approval_are_taken(server: Server, page: Page) -> None:
     with gzip.open(SPX, "rt") as file:
         bars = list(csv.DictReader(file))[-BARS:]
 
@@ -53,3 +53,16 @@ def test_the_first_answer_states_the_figure_that_the_data_gives(server: Server, 
     figure = re.search(r"RSI\(14\) was ([0-9.]+)", text)
     assert figure is not None, text
     assert float(figure[1]) == pytest.approx(rsi([float(bar["close"]) for bar in bars]), abs=0.005)
+
+    page.locator("#file").set_input_files({"name": "idea.md", "mimeType": "text/markdown", "buffer": b"# Buy low"})
+    page.locator("#files li:not([aria-busy])").wait_for()
+    page.keyboard.press("Enter")
+    page.locator(".question-note, .asked .files").get_by_text("idea.md").wait_for()
+    page.locator(".turn").nth(1).locator(".facts").wait_for()
+
+    page.get_by_label("Message to the agent").fill("Analyse sma_crossover on SPX")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Approve").click(timeout=60_000)
+    page.get_by_text("Approved on the web page.").wait_for()
+    page.locator(".turn").nth(2).locator(".facts").wait_for(timeout=60_000)
+    assert "trades on paper since" in page.locator(".turn").nth(2).inner_text()

@@ -1,0 +1,84 @@
+"""Print how soon the pages show something and what they weigh, in Chromium on loopback.
+
+    python -m bench.page [--loads 5]
+
+Starts the gateway as a newcomer does, signs in as demo-pro and loads each page with an empty cache. `first_paint_ms` is the
+browser's first contentful paint, median and worst; `kilobytes` is what crossed the line as it is here, and
+`kilobytes_compressed` the same with gzip, as production serves it. Asserts nothing.
+"""
+
+import argparse
+import asyncio
+import gzip
+import json
+import shutil
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, Request, async_playwright
+
+from bench.smoke import running_gateway
+
+PAINT = """() => new Promise((resolve) => new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (entry.name === "first-contentful-paint") resolve(entry.startTime);
+}).observe({ type: "paint", buffered: true }))"""
+PAGES = {"chat": "/", "account": "/account/"}
+
+
+def main() -> None:
+    """Measure and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loads", type=int, default=5)
+    loads = parser.parse_args().loads
+    with tempfile.TemporaryDirectory() as folder, running_gateway(Path(folder)) as (port, _pid, _environment):
+        print(json.dumps(asyncio.run(measure(f"http://localhost:{port}", loads)), indent=2))
+
+
+async def measure(site: str, loads: int) -> dict[str, Any]:
+    """The figures of each page."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        figures = {name: await _of_page(browser, site, path, loads=loads) for name, path in PAGES.items()}
+        await browser.close()
+    return figures
+
+
+async def _of_page(browser: Browser, site: str, path: str, *, loads: int) -> dict[str, Any]:
+    paints: list[float] = []
+    sizes: dict[str, bytes] = {}
+    for _ in range(loads):
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"{site}/signin/")
+        await page.get_by_role("button", name="demo-pro").click()
+        await page.locator("#line-text").wait_for()
+        sizes = await _load(page, site + path)
+        paints.append(await page.evaluate(PAINT))
+        await context.close()
+    return {
+        "first_paint_ms": {"p50": round(statistics.median(paints)), "max": round(max(paints))},
+        "files": len(sizes),
+        "kilobytes": round(sum(map(len, sizes.values())) / 1000, 1),
+        "kilobytes_compressed": round(sum(len(gzip.compress(body)) for body in sizes.values()) / 1000, 1),
+    }
+
+
+async def _load(page: Page, url: str) -> dict[str, bytes]:
+    """The files of a page that is loaded with an empty cache; what its scripts ask for later is not of its weight."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.clearBrowserCache")
+    asked: set[str] = set()
+
+    def sent(request: Request) -> None:
+        asked.add(request.url)
+
+    page.on("request", sent)
+    await page.goto(url, wait_until="load")
+    page.remove_listener("request", sent)
+    return {each: await (await page.request.get(each)).body() for each in asked if "/api/" not in each}
+
+
+if __name__ == "__main__":
+    main()
