@@ -194,6 +194,16 @@ def test_markdown_is_slacks(markdown: str, text: str) -> None:
     assert [part["text"] for part in CHANNEL.compose(markdown)] == [text]
 
 
+def test_commands_are_written_as_slacks_client_lets_them_be_typed() -> None:
+    written = "/new – begin, or `/approve AB12`, not /usr/bin, a/new, https://x.example/status or /newer"
+
+    assert CHANNEL.typed("/link AB12CD34") == "!link AB12CD34"
+    assert CHANNEL.compose(written)[0]["text"] == (
+        "!new – begin, or `!approve AB12`, not /usr/bin, a/new, https://x.example/status or /newer"
+    )
+    assert inbound(text=CHANNEL.typed("/link AB12")).content == "/link AB12"
+
+
 @given(text=st.text(alphabet="ab *_~`<>&|[]()\n#-1.!@", max_size=300))
 def test_no_text_of_a_model_speaks_to_a_whole_channel(text: str) -> None:
     """Source: "Formatting message text": <!channel>, <@U1> and <!subteam^S1> notify."""
