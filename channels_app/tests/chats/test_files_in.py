@@ -115,6 +115,15 @@ async def test_what_can_not_be_taken_is_named_and_the_rest_is_answered(chat: Cha
     assert "at most 3,000,000 bytes" in told
 
 
+async def test_a_file_alone_is_a_message_too(chat: Chat, driver: Slack | Discord) -> None:
+    driver.has("notes.md", NOTES)
+    await chat.post(driver.with_files(None, "notes.md"))
+
+    await take_files(chat.sender.id)
+
+    assert await turns() == [("Here is notes.md.", "notes.md", "text", len(NOTES))]
+
+
 async def test_a_file_that_is_away_for_a_moment_is_fetched_later(chat: Chat, driver: Slack | Discord) -> None:
     driver.has("notes.md", NOTES)
     driver.cut()

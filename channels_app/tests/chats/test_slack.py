@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from io import BytesIO
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rest_framework.exceptions import ParseError
 
 from channels_app import strict_json
+from channels_app.api.parsers import FlatFormParser
 from channels_app.channels import Button, Ignored, Inbound, Press
 from channels_app.channels._slack import api
 from channels_app.channels.slack import CHANNEL
@@ -174,6 +177,19 @@ def test_no_form_and_no_payload_is_more_than_bad(value: Any, text: str) -> None:
             CHANNEL.parse(form)
         except (BadUpdate, strict_json.BadJSON):
             continue
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"payload", b"a=1&a=2", b"payload=%ff", b"\xff=1", b"a=%00", b"&".join(b"%d=1" % number for number in range(101))],
+)
+def test_a_form_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(ParseError):
+        FlatFormParser().parse(BytesIO(body))
+    assert FlatFormParser().parse(BytesIO(b"text=&command=%2Fdexorder+a%C3%A4")) == {
+        "text": "",
+        "command": "/dexorder a\u00e4",
+    }
 
 
 @pytest.mark.parametrize(
