@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from channels.routing import get_default_application
 from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +22,8 @@ from channels_app.tests.doubles.discord import TOKEN, DiscordApi, DiscordDriver,
 from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Reply
 from channels_app.tests.live import serving
 from channels_app.text import utf16_units
+from channels_app.webhooks import WebhookGuard
+from channels_app.webhooks.view import WebhookApplication
 
 DM = {"user": "7", "channel": "97", "message": "70"}
 
@@ -309,7 +310,10 @@ async def test_the_answer_to_a_ping_is_a_pong_and_an_interaction_is_deferred_in_
     """Source: PLATFORMS, Discord: first answer within 3 s; 401 for the bad signatures that it probes with."""
     driver = DiscordDriver()
     ping = driver.signed(json.dumps({"id": "1", "application_id": "2", "type": 1, "version": 1}).encode())
-    async with serving(get_default_application()) as host, httpx.AsyncClient(base_url=f"http://{host}") as http:
+    async with (
+        serving(WebhookGuard(WebhookApplication())) as host,
+        httpx.AsyncClient(base_url=f"http://{host}") as http,
+    ):
         pong = await http.post("/webhook/discord", content=ping.body, headers=ping.headers)
         forged = driver.forged(ping)
         refusal = await http.post("/webhook/discord", content=forged.body, headers=forged.headers)
