@@ -1,4 +1,4 @@
-"""Files that people send in a chat. Source: issue of the channels: to the workspace or the model, size-capped; security.md."""
+"""Files that people send in a chat. Source: docs/operations.md, Chat apps: after the acknowledgement, capped in size."""
 
 import json
 from collections.abc import AsyncIterator
