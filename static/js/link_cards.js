@@ -16,7 +16,7 @@ export class LinkCards {
     Object.assign(this, { box, label, actions, clock });
   }
 
-  /** codes: {channel, code, deepLink, expiresAt, over}; requests as the API gives them, pending and refused. */
+  /** codes: {channel, code, command, deepLink, expiresAt, over}; requests as the API gives them, pending and refused. */
   show(codes, requests) {
     const left = requests.filter(({ id }) => !this.#dismissed.has(id));
     showKeyed(this.box, [...left, ...codes], { key: keyOf, make: (item) => this.#card(item) });
@@ -30,11 +30,10 @@ export class LinkCards {
     return make.call(this, item);
   }
 
-  #code({ channel, code, deepLink, expiresAt }) {
+  #code({ channel, code, command, deepLink, expiresAt }) {
     const label = this.label(channel);
     const address = deepLink && safeLink(deepLink);
-    const command = `/link ${code}`;
-    const spaced = `/link ${code.slice(0, 4)} ${code.slice(4)}`;
+    const spaced = command.replace(code, `${code.slice(0, 4)} ${code.slice(4)}`);
     const waiting = el("span", {}, t("Waiting for the bot to hear from you. Good for:"), " ", timer(expiresAt));
     return group(
       t("Code for {channel}", { channel: label }),
