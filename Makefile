@@ -15,7 +15,7 @@ IN_PRODUCTION = env DATABASE_URL= DATA_DIR=.data-test DEBUG=false SECRET_KEY="$$
 	form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode())')"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model bench-chat bench-sockets demo-providers valkey words clean bench-page test-cluster bench-provisioning image-check
+.PHONY: help run test check soak bench-smoke bench-workspace bench-admin bench-model demo-providers image-check upgrade-check valkey clean bench-chat bench-sockets test-cluster bench-provisioning words bench-webhook bench-page
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,10 @@ bench-sockets: ## print the gaps between tokens of 500 users at once, and the me
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.sockets $(ARGS)
 
+bench-webhook: ## print how fast 200 webhooks a second are acknowledged; ARGS="--rate 100"
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.webhook $(ARGS)
+
 demo-providers: ## one conversation with a tool through the wire formats of all four model providers, against doubles
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.demo_providers
@@ -84,6 +88,10 @@ demo-providers: ## one conversation with a tool through the wire formats of all 
 image-check: ## run the Dockerfiles' steps in clean Debian roots and use what comes out; Linux, as root, with mmdebstrap or debootstrap
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.image_check $(ARGS)
+
+upgrade-check: ## replace a release by this one, and restore a dump, with a turn in flight and an approval open; FROM=REVISION
+	$(BOOTSTRAP) test
+	@exec $(PY) -m bench.upgrade $(if $(FROM),--from $(FROM))
 
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test

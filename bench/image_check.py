@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization as form
@@ -65,12 +65,12 @@ def check_gateway(image: Image, folder: Path) -> None:
         ):
             finish(image.root, ["python", "manage.py", *command], **settings)
         port = settings["PORT"]
-        with running(image.root, image.arguments, **settings):
+        with running(image.root, image.arguments, settings):
             until(f"http://127.0.0.1:{port}/health", what="the gateway")
             until(f"http://127.0.0.1:{port}/signed-out/", what="a page with its styles")
             finish(image.root, image.health, **settings)
         metrics = free_port()
-        with running(image.root, ["python", "manage.py", "run_worker", "--metrics-port", str(metrics)], **settings):
+        with running(image.root, ["python", "manage.py", "run_worker", "--metrics-port", str(metrics)], settings):
             until(f"http://127.0.0.1:{metrics}/", what="the worker")
         refuse_to_write(image.root, "/app", "/venv", "/etc")
         assert not list((image.root.folder / "app").rglob("tests")), "tests are no part of the image"
@@ -84,7 +84,7 @@ def check_workspace(image: Image, key: Ed25519PrivateKey) -> None:
     port = free_port()
     options = {"WORKSPACE_USER": "somebody", "WORKSPACE_TIER": "free", "WORKSPACE_PUBLIC_KEY": "/data/key.pem"}
     options |= {"WORKSPACE_PORT": str(port), "WORKSPACE_ACTIVITY_PORT": str(free_port())}
-    with running(image.root, image.arguments, writable=["/data"], **options):
+    with running(image.root, image.arguments, options, writable=["/data"]):
         until(f"http://127.0.0.1:{port}/healthz", what="the workspace")
         finish(image.root, image.health, **options)
     refuse_to_write(image.root, "/app", "/etc")
@@ -121,11 +121,11 @@ def finish(root: Root, arguments: list[str], **environment: str) -> None:
 
 @contextlib.contextmanager
 def running(
-    root: Root, arguments: list[str], *, writable: list[str] | None = None, **environment: str
+    root: Root, arguments: list[str], environment: dict[str, str], *, writable: Sequence[str] = ()
 ) -> Iterator[None]:
     """The process of a container; SIGTERM must end it with 0."""
     say(f"  starts {' '.join(arguments)[:80]}")
-    process = root.start(arguments, writable=writable or (), **environment)
+    process = root.start(arguments, writable=writable, **environment)
     try:
         yield
         assert process.poll() is None, f"it ended with {process.returncode}"

@@ -7,8 +7,9 @@ DATABASE_URL, DATA_DIR and the settings are the gateway's own, from the environm
 
 import argparse
 import os
+from typing import Literal
 
-TIER = "enterprise"
+TIER: Literal["free", "pro", "enterprise"] = "enterprise"
 
 
 def main() -> None:

@@ -82,7 +82,12 @@ def running(
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=STOP_S)
+        try:
+            process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            # What is measured is over; a server that hangs must not hide its figures.
+            process.kill()
+            process.wait()
 
 
 @contextmanager

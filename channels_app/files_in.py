@@ -7,6 +7,7 @@ import psycopg
 import structlog
 from redis.exceptions import RedisError
 
+from accounts.links import user_of
 from agents.errors import Refused
 from agents.uploads import MOST_BYTES, add_upload
 from channels_app import inbox
@@ -80,6 +81,9 @@ async def _take(kept: Kept) -> None:
 
 async def _accept(channel: Channel, kept: Kept) -> None:
     inbound, uploads, reasons = kept.inbound, [], []
+    if await user_of(channel.name, inbound.sender) != kept.user_id:
+        # Unlinked since.
+        return
     for index, file in enumerate(inbound.files):
         try:
             uploads.append(await _upload(channel, file, kept, allowed=index < MOST_FILES))

@@ -12,7 +12,7 @@ from gateway.ids import new_id
 Message = dict[str, Any]
 
 
-class LocalChannelLayer(BaseChannelLayer):  # type: ignore[misc]  # channels has no types
+class LocalChannelLayer(BaseChannelLayer):
     """Passes a message straight to the queues of those who listen now; who leaves takes the queue along.
 
     The in-memory layer of `channels` looks through every channel and every group of the process at each message, for what has

@@ -185,7 +185,7 @@ async def test_a_well_signed_token_is_accepted_under_a_harmless_header_only(more
 
 def test_processes_that_make_the_key_at_once_end_with_one(tmp_path: Path) -> None:
     """Source: the web server, the worker and a command may all be the first to need it."""
-    file = tmp_path / "issuer" / "key.pem"
+    file = tmp_path / "fresh" / "key.pem"
     program = "import sys, pathlib; from accounts.issuer import _load; key = _load(pathlib.Path(sys.argv[1]))"
     report = "; print(key.private_numbers().p)"
     started = [

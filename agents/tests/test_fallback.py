@@ -31,7 +31,7 @@ class Till:
     asked: list[str] = field(default_factory=list)
     paid: list[Usage] = field(default_factory=list)
 
-    async def begin(self, model: Model, *, prompt_tokens: int) -> None:  # noqa: ARG002 - a meter's signature
+    async def begin(self, model: Model, *, prompt_tokens: int) -> None:
         if (model.input or 0) > self.dearest:
             raise AgentFailed("budget_exhausted", "Your month's budget is used up.")
         self.asked.append(model.spec)
@@ -40,7 +40,7 @@ class Till:
 
     def took(self, usage: Usage) -> None: ...
 
-    async def end(self, usage: Usage, *, tool_calls: int) -> None:  # noqa: ARG002 - a meter's signature
+    async def end(self, usage: Usage, *, tool_calls: int) -> None:
         self.paid.append(usage)
 
 

@@ -23,13 +23,11 @@ SIGNATURE, TIMESTAMP = "x-dexorder-signature", "x-dexorder-timestamp"
 MIN_SECRET_CHARS = 32
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
-_Key = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
 
 class _Posted(Strict, extra="forbid"):
-    """A message, or with `press` a button that `account` pressed. `id` is the same however often it is posted."""
+    """A message, or with `press` a button that `account` pressed. `id` is its own among the account's."""
 
-    id: _Key
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     account: Annotated[str, StringConstraints(pattern=f"^{_ACCOUNT.pattern}$")]
     text: str | None = None
     press: Annotated[str, StringConstraints(max_length=64)] | None = None
@@ -73,7 +71,7 @@ class Webhook(Channel):
         if posted.press is not None:
             return Press(sender=posted.account, token=posted.press, query=posted.id)
         return Inbound(
-            external_id=posted.id,
+            external_id=f"{posted.account}:{posted.id}",
             sender=posted.account,
             content=posted.text,
             target={"account": posted.account, "thread": posted.thread, "reply_to": posted.id},

@@ -74,8 +74,9 @@ class Previews:
             user_id=turn.user_id,
             turn=turn.id,
         )
+        followed.next_at = now + every_s
         if await show(letter, holder=self._holder):
-            followed.shown, followed.next_at = text, now + every_s
+            followed.shown = text
 
 
 async def _read(turn: RunningTurn, followed: _Followed) -> None:

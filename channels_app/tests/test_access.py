@@ -58,6 +58,7 @@ TABLE = {
     ("GET", "signed-out/"): _same(404),
     ("POST", "signin/"): _same(403),  # without the page's CSRF token
     ("POST", "signout/"): _same(403),
+    ("POST", "language/"): _same(403),  # without the page's CSRF token
     ("GET", ".well-known/jwks.json"): _same(200),
     ("POST", "webhook/<str:channel>"): _same(401),
     ("GET", "api/schema"): _same(200),

@@ -4,7 +4,6 @@ The cluster keeps them: they outlive the gateway, and no process owns them.
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
@@ -14,7 +13,7 @@ from provisioning.backends import Finding, Instance, Record, Report, Spec
 from provisioning.backends._kubernetes import following, reconciling, removing
 from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
-from provisioning.backends._kubernetes.demand import Demand, new_mark
+from provisioning.backends._kubernetes.demand import Demand
 from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.line import Line
@@ -46,11 +45,8 @@ class KubernetesBackend:
             with _failures():
                 found = await cluster()
                 await publish_keys(found)
-                began = time.monotonic()
-                start = Start(found, spec, demand=new_mark(), budgets=self.budgets)
-                instance = await start.run(former=former, report=report, record=record)
-                self.demand.wrote(spec.name, at=began)
-                return instance
+                start = Start(found, spec, marks=self.demand, budgets=self.budgets)
+                return await start.run(former=former, report=report, record=record)
 
     async def stop(self, name: str) -> None:
         """See Backend."""

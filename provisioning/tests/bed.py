@@ -34,7 +34,7 @@ class Bed:
 
     def ready(self, name: str) -> list[str]:
         """The uids of the workspace's ready pods."""
-        return [pod["metadata"]["uid"] for pod in self.cluster.pods_of(name) if _is_ready(pod)]
+        return [pod["metadata"]["uid"] for pod in self.cluster.pods_of(name) if is_ready(pod)]
 
     def replicas(self, name: str) -> int:
         """How many pods the Deployment shall have."""
@@ -108,7 +108,8 @@ def _answering(made: Bed) -> Iterator[tuple[Bed, int]]:
         thread.join()
 
 
-def _is_ready(pod: dict[str, Any]) -> bool:
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod is ready and not about to go."""
     conditions = pod.get("status", {}).get("conditions", [])
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
     return ready and not pod["metadata"].get("deletionTimestamp")

@@ -19,6 +19,13 @@ from provisioning.tests.stand_in import SERVES, write_code
 
 
 @pytest.fixture
+def data_dir(tmp_path: Path, settings: Settings) -> Path:
+    """A DATA_DIR of the test's own, with nothing in it: nobody signs in here."""
+    settings.DATA_DIR = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
 def code(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder whose code is started: the quick stand-in, until a test writes another."""
     folder = write_code(tmp_path / "code", SERVES)

@@ -1,12 +1,16 @@
 """Workspaces in the admin: seen by staff, edited by nobody, since the rows follow what runs."""
 
+from pathlib import Path
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import path
 
+from accounts.models import AuditEntry, UserLicence
 from provisioning.models import Workspace
+from provisioning.names import workspace_name
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 urlpatterns = [path("admin/", admin.site.urls)]
@@ -47,3 +51,42 @@ def test_nobody_adds_or_deletes_a_row(address: str, staff: Client, failed: Works
 def test_a_row_is_shown_without_a_way_to_change_it(staff: Client, failed: Workspace) -> None:
     assert staff.get(URL + "ws-aaaaaaaaaaaaa/change/").status_code == 200
     assert staff.post(URL + "ws-aaaaaaaaaaaaa/change/", {"state": "ready"}).status_code == 403
+
+
+NAME = workspace_name("demo-pro")
+
+
+@pytest.fixture
+def asleep(transactional_db: None) -> Workspace:
+    UserLicence.objects.create(user_id="demo-pro", license_type="pro")
+    return Workspace.objects.create(name=NAME, user_id="demo-pro", backend="process", state="stopped")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_staff_restarts_and_stops_a_workspace_and_the_audit_says_so(
+    code: Path, asleep: Workspace, client: Client
+) -> None:
+    client.force_login(User.objects.create_superuser("admin"))
+    for action in ("restart_them", "stop_them"):
+        client.post(URL, {"action": action, "_selected_action": [NAME]})
+
+    assert Workspace.objects.get(name=NAME).state == "stopped"
+    entries = AuditEntry.objects.filter(user_id="demo-pro").order_by("id")
+    assert [entry.action for entry in entries] == ["workspace.restarted", "workspace.stopped"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_staff_is_told_why_a_workspace_does_not_start(code: Path, failed: Workspace, client: Client) -> None:
+    client.force_login(User.objects.create_superuser("admin"))
+    answer = client.post(URL, {"action": "start_them", "_selected_action": [failed.name]}, follow=True)
+
+    assert "0 of 1 workspaces" in answer.content.decode()
+    assert "There is no Dexorder licence" in answer.content.decode()
+    assert not AuditEntry.objects.filter(action__startswith="workspace.").exists()
+
+
+def test_who_may_only_look_starts_nothing(asleep: Workspace, client: Client) -> None:
+    client.force_login(User.objects.create_user("helper", is_staff=True))
+    client.post(URL, {"action": "start_them", "_selected_action": [NAME]})
+
+    assert Workspace.objects.get(name=NAME).state == "stopped"

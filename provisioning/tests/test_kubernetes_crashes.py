@@ -63,6 +63,11 @@ async def killed_at(gateway: "subprocess.Popen[str]", bed: Bed, fault: Fault, ga
         await conn.execute("DELETE FROM worker_leases")
 
 
+def held(place: str, gate: Gate, *, done: bool) -> Fault:
+    """A call that waits before it is carried out, or after."""
+    return Fault(verb="patch", resource=place, gate=None if done else gate, gate_after=gate if done else None)
+
+
 def every_point() -> Iterator[object]:
     for place in WRITES:
         for done in (False, True):
@@ -77,7 +82,7 @@ async def test_the_next_start_completes_what_a_killed_gateway_began(
     place: str, done: bool, bed: Bed, gateway: "subprocess.Popen[str]"
 ) -> None:
     gate = Gate()
-    fault = Fault(verb="patch", resource=place, **{"gate_after" if done else "gate": gate})
+    fault = held(place, gate, done=done)
     await killed_at(gateway, bed, fault, gate)
     await ensure_workspace(licence_of("demo-pro"))
 
@@ -93,7 +98,7 @@ async def test_a_reconcile_tidies_up_what_a_killed_gateway_began(
     place: str, done: bool, bed: Bed, gateway: "subprocess.Popen[str]"
 ) -> None:
     gate = Gate()
-    fault = Fault(verb="patch", resource=place, **{"gate_after" if done else "gate": gate})
+    fault = held(place, gate, done=done)
     await killed_at(gateway, bed, fault, gate)
     await BACKEND.reconcile(dry_run=False)
     row = await rows.find(NAME)

@@ -15,8 +15,7 @@ DEFAULT_WAIT_S = 5.0
 # The chat takes nothing from us.
 _CLOSED = frozenset(
     {"channel_not_found", "is_archived", "not_in_channel", "user_not_found", "user_disabled", "user_is_restricted",
-     "cannot_dm_bot", "restricted_action", "access_denied", "messages_tab_disabled", "team_access_not_granted",
-     "thread_not_found", "not_in_thread"}
+     "cannot_dm_bot", "restricted_action", "access_denied", "messages_tab_disabled", "team_access_not_granted"}
 )  # fmt: skip
 # The operator can put that right before the message is too old.
 _TOKEN = frozenset(

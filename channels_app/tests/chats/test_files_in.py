@@ -154,6 +154,17 @@ async def test_a_killed_process_leaves_its_message_to_another(chat: Chat, driver
     assert await turns() == [("Look", "notes.md", "text", len(NOTES))]
 
 
+async def test_an_account_that_was_unlinked_meanwhile_says_nothing(chat: Chat, driver: Slack | Discord) -> None:
+    driver.has("notes.md", NOTES)
+    await chat.post(driver.with_files("Look", "notes.md"))
+    await rows("DELETE FROM user_channel_links")
+
+    await take_files(chat.sender.id)
+
+    assert await turns() == []
+    assert driver.calls == 0
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -45,7 +45,7 @@ class TelegramDriver(Driver):
         query = {"id": "42", "from": {"id": who, "is_bot": False}, "message": message, "data": token}
         return self.signed(json.dumps({"update_id": 5, "callback_query": query}).encode())
 
-    def signed(self, body: bytes, *, age_s: float = 0) -> Post:  # noqa: ARG002 - nothing of Telegram's says when it was made
+    def signed(self, body: bytes, *, age_s: float = 0) -> Post:
         return Post(body, {"Content-Type": "application/json", SECRET_HEADER: SECRET})
 
     def forged(self, post: Post) -> Post:

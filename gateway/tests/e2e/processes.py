@@ -104,12 +104,13 @@ class Deployment:
     """Processes that share a folder and settings; with a zygote its commands are forked.
 
     The others are executed, which shows that they import what they need: `up`, Daphne, and of the deployment that most
-    tests share the server, the commands and the start that is refused.
+    tests share the server, the commands and the start that is refused. `code` is the release that they run.
     """
 
     folder: Path
     environment: dict[str, str]
     zygote: Zygote | None = None
+    code: Path = ROOT
     started: list[Process] = field(default_factory=list)
 
     @property
@@ -180,7 +181,7 @@ class Deployment:
             command = ["setpriv", "--pdeathsig=KILL", sys.executable, *arguments]
             popen = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.code,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -7,6 +7,7 @@ less than half of that old needs no other: a talk costs no calls, and the first 
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -28,12 +29,17 @@ def new_mark() -> str:
 class Demand:
     """The marks that this process has written, and when."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._written: dict[str, float] = {}
         self._writing: dict[str, asyncio.Task[bool]] = {}
 
+    def now(self) -> float:
+        """The clock's time."""
+        return self._clock()
+
     def wrote(self, name: str, *, at: float) -> None:
-        """A mark was written by a call that began at the monotonic time `at`."""
+        """A mark was written by a call that began at the time `at` of the clock."""
         self._written[name] = at
 
     def forget(self, name: str) -> None:
@@ -45,7 +51,7 @@ class Demand:
         found = cluster.deployments.one(name)
         if found is None or found.deleting or found.replicas == 0:
             return False
-        since = time.monotonic() - self._written.get(name, float("-inf"))
+        since = self._clock() - self._written.get(name, float("-inf"))
         if found.idle_s == 0 or since < found.idle_s / 2:
             return True
         if name not in self._writing:
@@ -54,7 +60,7 @@ class Demand:
         return await asyncio.shield(self._writing[name])
 
     async def _write(self, cluster: Cluster, name: str) -> bool:
-        began = time.monotonic()
+        began = self._clock()
         try:
             answer = await cluster.api.patch(DEPLOYMENTS, name, {"metadata": {"annotations": {DEMAND: new_mark()}}})
         except Missing:

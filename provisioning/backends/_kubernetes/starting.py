@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from provisioning.answering import answers
 from provisioning.backends import Instance, Record, Report, Spec
 from provisioning.backends._kubernetes.causes import failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
+from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.judging import Verdict, judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
@@ -27,6 +29,8 @@ ANSWER_TIMEOUT_S = 3.0
 TRIES = 5
 # While the controller has not yet taken away the pod that is to be replaced.
 REPLACED = Verdict("scheduling", None, None)
+
+Asks = Callable[..., Awaitable[bool]]
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +52,12 @@ class Budgets:
 class Start:
     """One start of one workspace."""
 
-    def __init__(self, cluster: Cluster, spec: Spec, *, demand: str, budgets: Budgets) -> None:
+    def __init__(self, cluster: Cluster, spec: Spec, *, marks: Demand, budgets: Budgets, asks: Asks = answers) -> None:
+        self._asks = asks
         self._cluster = cluster
         self._spec = spec
-        self._demand = demand
+        self._marks = marks
+        self._demand = new_mark()
         self._budgets = budgets
         self._placed = 0
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
@@ -63,22 +69,29 @@ class Start:
         await record(Instance())
         try:
             useless = _useless(self._cluster.look(self._spec.name), former)
-            await self._place(restart=useless is not None)
-            await record(self._instance(None))
-            ready = await self._until_ready(report, unlike=useless)
-            instance = self._instance(ready)
-            await report("starting")
-            await self._until_answered(instance)
-            await record(instance)
+            while True:
+                began = self._marks.now()
+                await self._place(restart=useless is not None)
+                await record(self._instance(None))
+                instance = self._instance(await self._until_ready(report, record, unlike=useless))
+                await report("starting")
+                if await self._answered(instance) and await self._kept(began):
+                    await record(instance)
+                    return instance
+                useless = None
         except BaseException:
             await asyncio.shield(self._undo())
             raise
-        return instance
+
+    async def _kept(self, began: float) -> bool:
+        """Whether it is ours for half its idle time: after a long start its sidecar may be about to stop it."""
+        self._marks.wrote(self._spec.name, at=began)
+        return await self._marks.tell(self._cluster, self._spec.name)
 
     async def _place(self, *, restart: bool) -> None:
         self._placed += 1
         if self._placed > TRIES:
-            raise WorkspaceFailed(Cause.INTERNAL, detail="parts of the workspace are deleted again and again")
+            raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else, again and again")
         await Placing(self._cluster, self._spec, self._demand).place(restart=restart)
 
     async def _until_former_is_gone(self) -> None:
@@ -87,16 +100,15 @@ class Start:
             while (found := self._cluster.look(self._spec.name).deployment) is not None and found.deleting:
                 await self._wait(heard, "scheduling", None)
 
-    async def _until_ready(self, report: Report, *, unlike: PodView | None) -> PodView:
+    async def _until_ready(self, report: Report, record: Record, *, unlike: PodView | None) -> PodView:
         with self._cluster.listening(self._spec.name) as heard:
             while True:
                 sight = self._cluster.look(self._spec.name)
-                if sight.up and not sight.complete:
-                    # Somebody has removed a part of it since we looked.
+                if not sight.up or not sight.complete:
+                    # A sidecar, or a person, was quicker. A gateway that stops it has taken the claim: recording raises.
+                    await record(self._instance(None))
                     await self._place(restart=False)
                     continue
-                if not sight.up:
-                    raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else")
                 verdict = judge(sight) if _is_another(sight.pod, unlike) else REPLACED
                 if verdict.ready is not None:
                     return verdict.ready
@@ -127,13 +139,17 @@ class Start:
             return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
         return WorkspaceFailed(Cause.NEVER_READY, detail=detail)
 
-    async def _until_answered(self, instance: Instance) -> None:
+    async def _answered(self, instance: Instance) -> bool:
+        """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""
         detail = "the pod is ready, but its Service does not lead to it"
         until = time.monotonic() + max(self._left["starting"], ROUTE_POLL_S)
-        while not await answers(instance.url, user_id=self._spec.user_id, timeout_s=ANSWER_TIMEOUT_S):
+        while not await self._asks(instance.url, user_id=self._spec.user_id, timeout_s=ANSWER_TIMEOUT_S):
+            if not self._cluster.look(self._spec.name).up:
+                return False
             if time.monotonic() > until:
                 raise WorkspaceFailed(Cause.NEVER_READY, detail=detail)
             await asyncio.sleep(ROUTE_POLL_S)
+        return True
 
     def _instance(self, pod: PodView | None) -> Instance:
         facts = {"name": self._spec.name, "demand": self._demand} | ({"pod": pod.uid} if pod is not None else {})

@@ -27,6 +27,13 @@ def deployment(name: str = "web", *, replicas: int = 1, image: str = "registry.e
     }
 
 
+def deployment_without_sidecar(name: str = "web", *, replicas: int = 1) -> Object:
+    """The same with the one container: servers before 1.28 know no native sidecars, and refuse to apply them."""
+    tree = deployment(name, replicas=replicas)
+    del tree["spec"]["template"]["spec"]["initContainers"]
+    return tree
+
+
 def claim(name: str = "data", *, storage: str = "1Gi") -> Object:
     return {
         "apiVersion": "v1",

@@ -36,6 +36,12 @@ class Entry:
     subresource: str = ""
     time: str = ""
 
+    @property
+    def shown(self) -> str:
+        """As conflicts name it: https://github.com/kubernetes-sigs/structured-merge-diff and managedfields' printManager."""
+        name = f'"{self.manager}"' + (f' with subresource "{self.subresource}"' if self.subresource else "")
+        return f"{name} using {self.api_version} at {self.time}" if self.operation == "Update" else name
+
     def is_by(self, other: "Entry") -> bool:
         mine = (self.manager, self.operation, self.subresource)
         return mine == (other.manager, other.operation, other.subresource)
@@ -99,7 +105,7 @@ def applied(live: Object | None, config: Object, writer: Writer, *, force: bool)
     before = next((entry for entry in entries if entry.is_by(mine)), None)
     contested = sorted(_contested(live, config, mine.paths, others), key=lambda found: found[1])
     if contested and not force:
-        raise statuses.manager_conflict((entry.manager, entry.api_version, dotted(path)) for entry, path in contested)
+        raise statuses.manager_conflict((entry.shown, dotted(path)) for entry, path in contested)
     lost = frozenset(path for _, path in contested)
     others = [replace(entry, paths=entry.paths - lost) for entry in others]
     tree = _merged(copied(live), config)

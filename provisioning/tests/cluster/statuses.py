@@ -70,11 +70,10 @@ def modified(kind: Kind, name: str) -> Refused:
     )
 
 
-def manager_conflict(conflicts: Iterable[tuple[str, str, str]]) -> Refused:
-    """Server-side apply of fields that others own: (manager, apiVersion, field) each."""
+def manager_conflict(conflicts: Iterable[tuple[str, str]]) -> Refused:
+    """Server-side apply of fields that others own: (who, field) each."""
     causes = [
-        {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}" using {version}', "field": path}
-        for manager, version, path in conflicts
+        {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": path} for who, path in conflicts
     ]
     listed = "; ".join(f"{cause['message']}: {cause['field']}" for cause in causes)
     noun = "conflict" if len(causes) == 1 else "conflicts"

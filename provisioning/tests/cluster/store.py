@@ -113,7 +113,7 @@ class Store:
         after = {**tree, "metadata": metadata}
         if "generation" in meta(before):
             changed = before.get("spec") != after.get("spec")
-            metadata["generation"] = meta(before)["generation"] + changed
+            metadata["generation"] = max(metadata["generation"], meta(before)["generation"] + changed)
         if after == before:
             return before
         if "deletionTimestamp" in metadata and not metadata.get("finalizers") and not _graceful(metadata):

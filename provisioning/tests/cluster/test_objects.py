@@ -49,13 +49,18 @@ def test_each_write_has_a_greater_version_and_one_that_changes_nothing_has_none(
 
 
 @pytest.mark.any_server
-def test_generation_counts_changes_of_the_spec_alone(wire: Wire) -> None:
+def test_generation_counts_changes_of_the_spec_and_a_deployments_annotations(wire: Wire) -> None:
     """conventions: "metadata.generation: a sequence number representing a specific generation of the desired state"."""
     wire.send("POST", DEPLOYMENTS, deployment())
-    annotated = wire.patch(f"{DEPLOYMENTS}/web", {"metadata": {"annotations": {"a": "b"}}}).json()
-    scaled = wire.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": 2}}).json()
+    patches = (
+        {"metadata": {"labels": {"a": "b"}}},
+        {"metadata": {"annotations": {"a": "b"}}},
+        {"spec": {"replicas": 2}},
+        {"metadata": {"annotations": {"a": "c"}}, "spec": {"replicas": 3}},
+    )
+    trees = [wire.patch(f"{DEPLOYMENTS}/web", patch).json() for patch in patches]
 
-    assert (annotated["metadata"]["generation"], scaled["metadata"]["generation"]) == (1, 2)
+    assert [tree["metadata"]["generation"] for tree in trees] == [1, 2, 3, 4]
 
 
 @pytest.mark.any_server
@@ -253,15 +258,17 @@ def test_what_the_body_is_must_be_said(wire: Wire) -> None:
 
 @pytest.mark.any_server
 def test_another_path_method_or_kind_is_refused(wire: Wire) -> None:
+    placeless = config_map()
+    del placeless["metadata"]["namespace"]
     codes = [
         wire.send("GET", "/apis/apps/v2/namespaces/workspaces/deployments").status_code,
         wire.send("GET", "/apis/apps/v1/namespaces/workspaces/deployments/web/colour").status_code,
         wire.send("POST", f"{CONFIG_MAPS}/settings", config_map()).status_code,
         wire.send("POST", CONFIG_MAPS, deployment()).status_code,
-        wire.send("POST", "/api/v1/namespaces/nowhere/configmaps", config_map()).status_code,
+        wire.send("POST", "/api/v1/namespaces/nowhere/configmaps", placeless).status_code,
     ]
 
-    assert codes == [404, 404, 405, 400, 400]
+    assert codes == [404, 404, 405, 400, 404]
 
 
 def test_a_selector_is_immutable_and_a_claim_only_grows(cluster: Cluster, wire: Wire) -> None:

@@ -1,6 +1,5 @@
 """A bare HTTP client of the API, for what the typed one hides: codes, headers, bodies, lines of a watch."""
 
-import re
 import ssl
 import time
 import uuid
@@ -99,7 +98,8 @@ class Wire:
 
     def skip_before(self, minor: int) -> None:
         """Skip the test on a server that is older than 1.`minor`."""
-        own = int(re.sub(r"\D", "", self.get("/version")["minor"]))
+        # `minor` is empty in a server that was built without its Makefile.
+        own = int(self.get("/version")["gitVersion"].split(".")[1])
         if own < minor:
             pytest.skip(f"this server is 1.{own}; what is tested came with 1.{minor}")
 

@@ -11,7 +11,7 @@ from typing import Any
 from provisioning.tests.cluster import managers, statuses
 from provisioning.tests.cluster.admission import Admission
 from provisioning.tests.cluster.defaults import fill_in
-from provisioning.tests.cluster.kinds import NAMESPACES, Kind, Object
+from provisioning.tests.cluster.kinds import DEPLOYMENTS, NAMESPACES, Kind, Object
 from provisioning.tests.cluster.patches import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC, patched
 from provisioning.tests.cluster.policies import check_policies
 from provisioning.tests.cluster.reads import scale_of
@@ -94,16 +94,14 @@ class Writes:
 
     def _apply(self, request: Request) -> tuple[int, Object]:
         if not request.query.get("fieldManager"):
-            raise statuses.bad_request(
-                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
-            )
+            why = "fieldManager: Required value: is required for apply patch"
+            raise statuses.Refused(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {why}')
         config = decoded(request)
         check_belongs(request, config)
         if "managedFields" in config["metadata"]:
             raise statuses.bad_request("metadata.managedFields must be nil")
         target = request.target
         live = self._store.find(target.kind, target.namespace, target.name)
-        check_preconditions(target.kind, live, config["metadata"])
         writer = self._writer(request)
         if live is None:
             if target.subresource:
@@ -112,6 +110,7 @@ class Writes:
             self._authorize(replace(request, verb="create"))
             created = managers.applied(None, without_system_fields(config), writer, force=False)
             return 201, self.create_tree(target.kind, created, request)
+        check_preconditions(target.kind, live, config["metadata"])
         tree = managers.applied(live, without_system_fields(config), writer, force=request.flag("force"))
         return 200, self._store_change(request, live, tree)
 
@@ -132,6 +131,10 @@ class Writes:
         check_policies(self._store, request, live, tree)
         if _unchanged(live, tree):
             return live
+        if kind is DEPLOYMENTS and meta(tree).get("annotations") != meta(live).get("annotations"):
+            # A Deployment's annotations count as a change of it, but not those that its controller writes with the status:
+            # https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/registry/apps/deployment/strategy.go
+            tree["metadata"]["generation"] += request.target.subresource == "" and tree["spec"] == live["spec"]
         return tree if request.dry_run else self._store.replace(kind, tree)
 
     def _scale(self, request: Request, live: Object, scale: Object) -> Object:

@@ -1,0 +1,138 @@
+"""The channel for platforms of one's own. Source: docs/channels.md."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from channels_app.channels import Button, Inbound, Press
+from channels_app.channels.webhook import CHANNEL, SECRET, URL, sign
+from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
+from channels_app.tests.chats.test_slack import json_values, meaning
+from channels_app.tests.doubles.callback import Callback, WebhookDriver
+from channels_app.tests.doubles.peer import CUT, Reply
+
+TARGET = {"account": "ada", "thread": "", "reply_to": "m1"}
+
+
+@pytest.fixture
+async def callback(settings: Any) -> AsyncIterator[Callback]:
+    driver = WebhookDriver()
+    async with driver.on(settings):
+        yield driver.peer
+
+
+def test_a_message_is_known_by_its_account_and_id() -> None:
+    found = CHANNEL.parse({"id": "m1", "account": "ada", "text": "Hi", "thread": "t", "name": "Ada\u202e"})
+
+    assert found == Inbound(
+        external_id="ada:m1", sender="ada", content="Hi", target=TARGET | {"thread": "t"}, name="Ada", thread="ada:t"
+    )
+    assert CHANNEL.parse({"id": "p", "account": "ada", "press": "x"}) == Press(sender="ada", token="x", query="p")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"id": ""}, {"id": 5}, {"id": "x" * 65}, {"account": "a b"}, {"account": "\u0430da\n"}, {"text": 5}, {"url": "http://x"},
+     {"press": "x" * 65}],
+)  # fmt: skip
+def test_what_is_not_of_its_form_is_bad(fields: dict[str, Any]) -> None:
+    with pytest.raises(BadUpdate):
+        CHANNEL.parse({"id": "m1", "account": "ada", "text": "Hi"} | fields)
+
+
+@given(value=json_values)
+def test_nothing_is_more_than_bad(value: Any) -> None:
+    for each in (value, {"id": value, "account": "ada"}, {"id": "m1", "account": "ada", "text": value}):
+        try:
+            CHANNEL.parse(each)
+        except BadUpdate:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("secret", "url", "debug", "fault"),
+    [
+        ("x" * 32, "", False, "together"),
+        ("", "https://x.example", False, "together"),
+        ("x" * 31, "https://x.example", False, "at least 32"),
+        ("x" * 32, "http://x.example", False, "https"),
+        ("x" * 32, "https://user@x.example", False, "https"),
+        ("x" * 32, "ftp://x.example", True, "https"),
+        ("x" * 32, "https:///path", True, "https"),
+        ("x" * 32, "http://localhost:1/a", True, ""),
+        ("x" * 32, "https://x.example/a", False, ""),
+        ("", "", False, ""),
+    ],
+)
+def test_half_a_configuration_or_an_open_address_is_a_fault(
+    settings: Any, secret: str, url: str, debug: bool, fault: str
+) -> None:
+    settings.DEBUG = debug
+    setattr(settings, SECRET, secret)
+    setattr(settings, URL, url)
+
+    faults = CHANNEL.faults()
+
+    assert fault in " ".join(faults) if fault else faults == []
+    assert CHANNEL.is_on() is bool(secret and not fault)
+    assert "x" * 31 not in " ".join(faults)
+
+
+async def test_what_is_posted_is_what_the_page_says(callback: Callback) -> None:
+    [part] = CHANNEL.ask("**Deploy?**", [Button("Approve", "t1")])
+    receipt = await CHANNEL.send(part, TARGET)
+    await CHANNEL.edit(CHANNEL.preview("Begun") or {}, TARGET, message=receipt)
+    await CHANNEL.acknowledge(Press(sender="ada", token="t1", query="p1"), "Approved.")
+
+    said = [json.loads(call.raw) for call in callback.calls]
+    assert said[0] == {
+        "type": "message", "account": "ada", "thread": "", "reply_to": "m1", "message": receipt, "text": "**Deploy?**",
+        "buttons": [{"label": "Approve", "token": "t1"}], "final": True,
+    }  # fmt: skip
+    assert (said[1]["type"], said[1]["message"], said[1]["final"], said[1]["buttons"]) == ("edit", receipt, False, [])
+    assert said[2] == {
+        "type": "notice", "account": "ada", "thread": "", "reply_to": "p1", "message": "", "text": "Approved.",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "means"),
+    [
+        (Reply(429, headers={"Retry-After": "9"}), DeliveryError, "later"),
+        (Reply(429, headers={"Retry-After": "Thu, 26 Nov 2026 12:00:00 GMT"}), DeliveryError, "again"),
+        (Reply(503), DeliveryError, "again"),
+        (Reply(500, headers={"Retry-After": "9"}), DeliveryError, "later"),
+        (Reply(410), ChatClosed, "permanent"),
+        (Reply(404), DeliveryError, "permanent"),
+        (Reply(302, headers={"Location": "http://127.0.0.1:9/"}), DeliveryError, "permanent"),
+        (CUT, DeliveryError, "ambiguous"),
+    ],
+)
+async def test_what_an_answer_means_for_a_message(
+    callback: Callback, reply: Reply, kind: type[DeliveryError], means: str
+) -> None:
+    callback.script.append(reply)
+    with pytest.raises(DeliveryError) as raised:
+        await CHANNEL.send(CHANNEL.compose("Hi")[0], TARGET)
+
+    assert (type(raised.value), meaning(raised.value)) == (kind, means)
+    assert len(callback.calls) == 1
+
+
+async def test_an_edit_of_a_message_that_is_gone_may_be_sent_anew(callback: Callback) -> None:
+    with pytest.raises(NotEditable):
+        await CHANNEL.edit(CHANNEL.compose("Hi")[0], TARGET, message="unknown")
+
+
+def test_the_signature_is_the_one_of_the_page(settings: Any) -> None:
+    """Written down once more, as an integrator would."""
+    import hashlib
+    import hmac
+
+    setattr(settings, SECRET, "k" * 32)
+    expected = hmac.new(b"k" * 32, b"1700000000" + b"." + b'{"a": 1}', hashlib.sha256).hexdigest()
+
+    assert sign("1700000000", b'{"a": 1}') == f"v1={expected}"
