@@ -20,10 +20,10 @@ async def test_a_missing_static_file_is_404_without_a_path_of_the_machine(async_
 
 
 async def test_a_text_is_compressed_for_who_takes_it_and_nothing_else_is(async_client: AsyncClient) -> None:
-    taken = {"headers": {"Accept-Encoding": "gzip"}}
-    sheet = await async_client.get("/static/css/app.css", **taken)
+    taken = {"Accept-Encoding": "gzip"}
+    sheet = await async_client.get("/static/css/app.css", headers=taken)
     plain = await async_client.get("/static/css/app.css")
-    page = await async_client.get("/nothing-here", **taken)
+    page = await async_client.get("/nothing-here", headers=taken)
 
     assert sheet["Content-Encoding"] == "gzip"
     # A browser reads the first member only.
