@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -35,11 +36,15 @@ REUSE_S = 25
 MAX_CACHED = 10_000
 PRIVATE_FILE = "workspace-signing-key.pem"
 PUBLIC_FILE = "workspace-public-key.pem"
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\n?")
 
 
 @dataclass(frozen=True)
 class SigningKey:
-    """The gateway's key; `kid` is the thumbprint of its public half (RFC 7638)."""
+    """The gateway's key; `kid` is the thumbprint of its public half (RFC 7638).
+
+    `public_pem` is what workspaces trust: its public half, and behind it those of the other keys that the setting holds.
+    """
 
     private: Ed25519PrivateKey
     kid: str
@@ -66,7 +71,7 @@ def workspace_token(user_id: str) -> str:
 
 
 def signing_key() -> SigningKey:
-    """WORKSPACE_SIGNING_KEY, or in development a key made once in DATA_DIR. Raises ImproperlyConfigured."""
+    """The first key of WORKSPACE_SIGNING_KEY, or in development a key made once in DATA_DIR. Raises ImproperlyConfigured."""
     if settings.WORKSPACE_SIGNING_KEY:
         return _parse(settings.WORKSPACE_SIGNING_KEY)
     if not settings.DEBUG:
@@ -112,15 +117,20 @@ def _sign(key: SigningKey, user_id: str, *, issued_at: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def _parse(pem: str) -> SigningKey:
+def _parse(pems: str) -> SigningKey:
+    keys = [_private_key(pem) for pem in _PEM.findall(pems) or [pems]]
+    public = [key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in keys]
+    return SigningKey(private=keys[0], kid=thumbprint(keys[0]), public_pem=b"".join(public))
+
+
+def _private_key(pem: str) -> Ed25519PrivateKey:
     try:
         private = load_pem_private_key(pem.encode("ascii"), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ImproperlyConfigured("The workspace signing key is not a readable PEM private key.") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ImproperlyConfigured("The workspace signing key must be an Ed25519 key.")
-    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return SigningKey(private=private, kid=thumbprint(private), public_pem=public)
+    return private
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
@@ -66,6 +66,18 @@ def test_a_new_key_replaces_the_public_file(data_dir: Path, settings: Settings) 
     settings.WORKSPACE_SIGNING_KEY = pem_of(Ed25519PrivateKey.generate())
 
     assert tokens.public_key_file().read_bytes() == tokens.signing_key().public_pem != before
+
+
+def test_of_several_keys_the_first_signs_and_all_are_trusted(data_dir: Path, settings: Settings) -> None:
+    """So that a key can be changed: known to workspaces first, used then."""
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    settings.WORKSPACE_SIGNING_KEY = pem_of(old) + pem_of(new)
+
+    public = tokens.public_key_file().read_bytes()
+    assert tokens.signing_key().kid == tokens.thumbprint(old)
+    assert public == b"".join(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in (old, new)
+    )
 
 
 def test_racing_processes_end_with_one_key(data_dir: Path) -> None:

@@ -9,8 +9,8 @@ from provisioning.backends._kubernetes.errors import Missing
 from provisioning.backends._kubernetes.kinds import CONFIGMAPS
 from provisioning.backends._kubernetes.manifests import KEYS, keys_manifest
 
-# Ours and the one before it: while a change of keys rolls out, gateways sign with both. An older one falls out.
-KEPT = 2
+# Ours, one that will follow it, and one before it: while a change of keys rolls out, gateways sign with both. An older falls out.
+KEPT = 3
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----\n?")
 
 
@@ -32,5 +32,7 @@ async def _publish(api: Api, ours: str) -> None:
         former = _PEM.findall((found.get("data") or {}).get("public.pem", ""))
     except Missing:
         former = []
-    if ours not in former:
-        await api.apply(keys_manifest("".join([ours, *former][:KEPT])), force=True)
+    wanted = _PEM.findall(ours)
+    if not set(wanted) <= set(former):
+        kept = [*wanted, *(pem for pem in former if pem not in wanted)]
+        await api.apply(keys_manifest("".join(kept[:KEPT])), force=True)
