@@ -108,7 +108,7 @@ class LinkCode(Shape):
     expires_at: datetime
 
 
-class Usage(Shape):
+class UsageReport(Shape):
     """What was used by day, model and channel; `limits` null = no licence in force."""
 
     since: date

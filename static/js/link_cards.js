@@ -69,12 +69,13 @@ export class LinkCards {
       el("button", { type: "button", class: "button secondary", onclick: () => decide("reject") }, t("Reject")),
     ];
     const [before, after] = t("Link {channel} account {account}?", { channel: label }).split("{account}");
+    const id = t("Its id in {channel} is {account}.", { channel: label, account: clean(request.account) });
     const warning = t("Confirm only if this account is yours: it will speak for you, and read what you are answered.");
     return group(
       t("Request of a {channel} account", { channel: label }),
       "ask pending",
       el("h3", {}, before, el("bdi", {}, accountName(request)), after),
-      el("p", {}, t("Its id in {channel} is {account}.", { channel: label, account: clean(request.account) }), " ", warning),
+      el("p", {}, id, " ", warning),
       el("p", { class: "ask-ways" }, ...buttons, el("span", {}, t("Good for:"), " ", timer(request.expires_at))),
     );
   }
