@@ -66,10 +66,7 @@ async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Targe
             (token, row.user_id, channel.name, account, kind, subject, Jsonb(choice), row.payload.get("digest", "")),
         )
         made.append(Button(label, token))
-    if kind == "approval":
-        text = words.approval(row.payload, slash=channel.slash)
-    else:
-        text = words.question(row.payload, with_buttons=bool(made), slash=channel.slash)
+    text = words.approval(row.payload) if kind == "approval" else words.question(row.payload, with_buttons=bool(made))
     return Letter(
         origin=f"{kind}:{subject}:{channel.name}:{account}",
         channel=channel.name,

@@ -22,28 +22,28 @@ OUTCOMES = {
 _PLACES = {"web": " on the web page", "gateway": "", "": ""}
 
 
-def approval(payload: JSON, *, slash: str = "/") -> str:
+def approval(payload: JSON) -> str:
     """An approval with what it is about, until when, and what to type."""
     code = code_of(payload["approval"])
     return "\n\n".join(
         [
             f"**{plain(payload['title'])}**",
             *_details(payload["details"]),
-            f"Decide until {_until(payload['expires_at'])}, here or by `{slash}approve {code}` or `{slash}reject {code}`.",
+            f"Decide until {_until(payload['expires_at'])}, here or by `/approve {code}` or `/reject {code}`.",
         ]
     )
 
 
-def question(payload: JSON, *, with_buttons: bool, slash: str = "/") -> str:
+def question(payload: JSON, *, with_buttons: bool) -> str:
     """A question, until when, and how to answer it."""
     code, asked = code_of(payload["question"]), fields(payload["schema"])
     lines = [f"**{plain(payload['text'])}**"]
     if not with_buttons and len(asked) > 1:
         lines.append("\n".join(f"- {_field(each)}" for each in asked))
         example = "\n".join(f"{each.name}: …" for each in asked)
-        how = f"by this, a line for each value:\n\n```\n{slash}answer {code}\n{example}\n```"
+        how = f"by this, a line for each value:\n\n```\n/answer {code}\n{example}\n```"
     else:
-        how = f"by `{slash}answer {code}` and your answer"
+        how = f"by `/answer {code}` and your answer"
     lines.append(f"Answer until {_until(payload['expires_at'])}, {how}")
     return "\n\n".join(lines)
 

@@ -16,17 +16,17 @@ from gateway.db import Connection, connection
 
 HOW_TO_LINK = (
     "I don't know you yet: this {label} account is linked to no Dexorder user. Open your account page{page}, choose "
-    "*Link {label}*, and send me the code that it shows: `{slash}link CODE`.\n\n"
+    "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
     "The number of this account is `{sender}`; whoever runs this gateway can link it, too."
 )
 ANSWERS = {
     Redemption.PENDING: (
         "Nearly done: confirm on your account page{page} that this account is yours. It is linked once you have, within "
-        "{minutes} minutes. If you did not ask for this, send {slash}unlink."
+        "{minutes} minutes. If you did not ask for this, send /unlink."
     ),
     Redemption.ALREADY: "This {label} account is linked to your Dexorder user already.",
     Redemption.TAKEN: (
-        "This {label} account speaks for another Dexorder user, so it was not linked. To change that, send {slash}unlink first "
+        "This {label} account speaks for another Dexorder user, so it was not linked. To change that, send /unlink first "
         "and then use a new code."
     ),
     Redemption.INVALID: (
@@ -36,15 +36,15 @@ ANSWERS = {
     Redemption.BLOCKED: "Too many tries. Wait {window} minutes, then use a new code.",
 }
 LINKED_ALREADY = (
-    "This {label} account is linked to the Dexorder user `{user}`. {slash}unlink ends that. Others are linked on your account "
+    "This {label} account is linked to the Dexorder user `{user}`. /unlink ends that. Others are linked on your account "
     "page{page}."
 )
 UNLINKED = (
     "Unlinked. This {label} account speaks for no Dexorder user any more, and what was on its way to it is dropped. "
-    "{slash}link says how to link it again."
+    "/link says how to link it again."
 )
 WITHDRAWN = "Withdrawn: this {label} account will not be linked."
-NOT_LINKED = "This {label} account is linked to no Dexorder user. {slash}link says how to link it."
+NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
 # Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
 _BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")
 
@@ -108,7 +108,6 @@ def in_words(channel: Channel, text: str, *, sender: str, user: str = "") -> str
     page = account_page()
     return text.format(
         label=channel.label,
-        slash=channel.slash,
         sender=sender,
         user=user,
         page=f" ({page})" if page else "",

@@ -18,22 +18,23 @@ from channels_app.deliveries.rows import put
 from gateway.db import Connection, connection
 
 LINKED = (
-    "Linked. This {label} account speaks for the Dexorder user `{user}` from now on: ask me something, or send {slash}help. "
-    "{slash}unlink ends it."
+    "Linked. This {label} account speaks for the Dexorder user `{user}` from now on: ask me something, or send /help. "
+    "/unlink ends it."
 )
 REJECTED = "The request to link this {label} account was rejected. Nothing is linked."
 TAKEN = (
     "This {label} account speaks for another Dexorder user by now, so it was not linked to the one that was asked. To change "
-    "that, send {slash}unlink first and then use a new code."
+    "that, send /unlink first and then use a new code."
 )
 TAKEN_ON_PAGE = "That {label} account is linked to another Dexorder user. It has to be unlinked there first."
 
 
 @dataclass(frozen=True, slots=True)
 class CodeOffer:
-    """A new code; `deep_link` None where the channel has none."""
+    """A new code, and what is typed in the chat to use it; `deep_link` None where the channel has none."""
 
     issued: IssuedCode
+    command: str
     deep_link: str | None
 
 
@@ -64,7 +65,7 @@ async def offer_code(user_id: str, *, channel: str) -> CodeOffer:
         raise Refused(error.code, str(error)) from error
     except LimitReached as error:
         raise Refused(error.code, str(error), retry_after_s=error.retry_after_s) from error
-    return CodeOffer(issued, platform.deep_link(issued.token))
+    return CodeOffer(issued, platform.typed(f"/link {issued.code}"), platform.deep_link(issued.token))
 
 
 async def confirm(request: str, *, user_id: str) -> Link:
@@ -127,7 +128,7 @@ async def _tell(conn: Connection, request: str, decided: Decided, *, text: str, 
     channel = channels().get(by.channel)
     if channel is None:
         return
-    words = text.format(label=channel.label, user=user_id, slash=channel.slash)
+    words = text.format(label=channel.label, user=user_id)
     reader = user_id if decided.linked else ""
     await put(conn, [text_letter(channel, words, target=by.reply_to, origin=f"link:{request}", user_id=reader)])
 

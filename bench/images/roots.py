@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 # What python:3.11-slim has over Debian's smallest root.
 PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -76,7 +75,7 @@ def clean_root(kept: Path, folder: Path) -> Root:
         making = kept.with_suffix(".part")
         shutil.rmtree(making, ignore_errors=True)
         making.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*_maker(), SUITE, str(making), MIRROR], check=True)
+        subprocess.run([*_maker(), SUITE, str(making)], check=True)
         (making / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
         making.rename(kept)
     subprocess.run(["cp", "-a", str(kept), str(folder)], check=True)  # noqa: S607 - our folders

@@ -34,10 +34,15 @@ class LinkCodesView(ApiView):
 
     @described("make_link_code", {201: shapes.LinkCode}, body=LinkCodeBody, refusals=(404, 409, 429))
     def post(self, request: Request) -> Response:
-        """201 {code, deep_link, expires_at}; the user's code of the channel before it is no good any more."""
+        """201 {code, command, deep_link, expires_at}; the user's code of the channel before it is no good any more."""
         channel = validated(LinkCodeBody, request.data)["channel"]
         offer = async_to_sync(linking.offer_code)(user_of(request), channel=channel)
-        answer = {"code": offer.issued.code, "deep_link": offer.deep_link, "expires_at": offer.issued.expires_at}
+        answer = {
+            "code": offer.issued.code,
+            "command": offer.command,
+            "deep_link": offer.deep_link,
+            "expires_at": offer.issued.expires_at,
+        }
         return Response(answer, status=201, headers={"Cache-Control": "no-store"})
 
 

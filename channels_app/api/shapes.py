@@ -100,14 +100,15 @@ class Links(Shape):
 
 
 class LinkCode(Shape):
-    """A code to use in the chat app; `deep_link` null = the channel has none."""
+    """A code to use in the chat app; `command` is what is typed there, `deep_link` null = the channel has none."""
 
     code: str
+    command: str
     deep_link: str | None
     expires_at: datetime
 
 
-class Usage(Shape):
+class UsageReport(Shape):
     """What was used by day, model and channel; `limits` null = no licence in force."""
 
     since: date

@@ -69,7 +69,7 @@ class UsageView(ApiView):
 
     renderer_classes = [JSONRenderer, CSVRenderer]
 
-    @described("get_usage", {200: shapes.Usage}, query=PeriodQuery, refusals=(404,))
+    @described("get_usage", {200: shapes.UsageReport}, query=PeriodQuery, refusals=(404,))
     def get(self, request: Request) -> Response:
         """200 {since, until, limits, total, days}; with `?format=csv` or `Accept: text/csv` the days as a table."""
         period = validated(PeriodQuery, request.query_params)

@@ -88,8 +88,6 @@ class Channel(Protocol):
     label: str
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
-    # What commands begin with, where a slash is the platform's own.
-    slash: str = "/"
 
     def faults(self) -> list[str]:
         """What is wrong or half done in its settings; the gateway does not start with any."""
@@ -132,6 +130,10 @@ class Channel(Protocol):
     def deep_link(self, token: str) -> str | None:  # noqa: ARG002 - there is none
         """An address that opens the chat and lets the user send `/start <token>` with one touch; None where there is none."""
         return None
+
+    def typed(self, command: str) -> str:
+        """How a command such as `/link CODE` is typed there. `compose` writes those in a text alike."""
+        return command
 
     def pace_s(self, target: Target) -> float:  # noqa: ARG002 - what most platforms bear, in whatever chat
         """How long a chat rests between two messages, in seconds."""

@@ -26,7 +26,6 @@ class Slack(Channel):
     name = "slack"
     label = "Slack"
     forms = True
-    slash = "!"
 
     def faults(self) -> list[str]:
         """Token and secret go together."""
@@ -80,6 +79,10 @@ class Slack(Channel):
     def is_account(self, account: str) -> bool:
         """Team and user."""
         return bool(_ACCOUNT.fullmatch(account))
+
+    def typed(self, command: str) -> str:
+        """Slack's own client keeps what begins with a slash."""
+        return messages.typed(command)
 
     def preview_every_s(self, target: Target) -> float | None:
         """A thread has a stream, other messages are updated."""

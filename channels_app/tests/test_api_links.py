@@ -47,7 +47,8 @@ async def test_a_code_comes_with_a_deep_link_of_its_own(gateway: str) -> None:
         answer = await http.post(CODES, json={"channel": "telegram"})
 
     assert answer.status_code == 201
-    assert set(answer.json()) == {"code", "deep_link", "expires_at"}
+    assert set(answer.json()) == {"code", "command", "deep_link", "expires_at"}
+    assert answer.json()["command"] == f"/link {answer.json()['code']}"
     address, _, token = answer.json()["deep_link"].partition("?start=")
     assert (address, len(token), len(answer.json()["code"])) == ("https://t.me/dexorder_bot", 22, 8)
     assert token != answer.json()["code"]

@@ -82,7 +82,7 @@ def missing(catalogue: Catalog) -> list[Message]:
 
 
 def _whole(string: Message | None) -> bool:
-    return bool(string) and (isinstance(string, str) or all(string))
+    return all([string] if string is None or isinstance(string, str) else string)
 
 
 def _path(domain: str, language: str, ending: str) -> Path:

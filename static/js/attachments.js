@@ -73,7 +73,10 @@ export class Attachments {
   #add(files) {
     if (this.button.disabled) return;
     for (const file of files) {
-      if (this.#files.length === MOST_FILES) return this.onProblem(t("A message takes {count} files.", { count: MOST_FILES }));
+      if (this.#files.length === MOST_FILES) {
+        this.onProblem(t("A message takes {count} files.", { count: MOST_FILES }));
+        return;
+      }
       if (file.size > MOST_BYTES) this.onProblem(t("{name} is larger than 3 MB.", { name: clean(file.name) }));
       else this.#send(file);
     }
@@ -117,7 +120,8 @@ export class Attachments {
 
   #chip(name, drop) {
     const label = clean(name);
-    const button = el("button", { type: "button", "aria-label": t("Remove {name}", { name: label }), onclick: drop }, icon("close"));
+    const words = t("Remove {name}", { name: label });
+    const button = el("button", { type: "button", "aria-label": words, onclick: drop }, icon("close"));
     return el("li", { "aria-busy": "true" }, icon("clip"), el("span", { dir: "auto" }, label), button);
   }
 

@@ -10,7 +10,8 @@ export class ConversationList {
   #current = null;
   #busy = new Set();
 
-  /** parts: list (a <ul>), note (a status line), more (a button). actions: rename, remove (see ConversationRow), more(). */
+  /** parts: list (a <ul>), note (a status line), more (a button). actions: rename and remove, as of a ConversationRow,
+   * and more(). */
   constructor(parts, actions) {
     Object.assign(this, parts, { actions });
     this.more.addEventListener("click", () => actions.more());
@@ -20,8 +21,9 @@ export class ConversationList {
   show(items, { more, sought }) {
     this.#items = items;
     this.more.hidden = !more;
-    const found = items.length ? counted("{count} conversation found", "{count} conversations found", items.length) : "";
-    this.note.textContent = sought ? found || t("No title matches.") : "";
+    const found = counted("{count} conversation found", "{count} conversations found", items.length);
+    const said = items.length ? found : t("No title matches.");
+    this.note.textContent = sought ? said : "";
     this.#draw();
   }
 

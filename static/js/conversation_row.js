@@ -56,7 +56,10 @@ export class ConversationRow {
 
   #label() {
     const title = titleOf(this.#item);
-    const labels = { ".talk-rename": t("Rename “{title}”", { title }), ".talk-delete": t("Delete “{title}”", { title }) };
+    const labels = {
+      ".talk-rename": t("Rename “{title}”", { title }),
+      ".talk-delete": t("Delete “{title}”", { title }),
+    };
     for (const [place, words] of Object.entries(labels)) {
       const button = this.node.querySelector(place);
       button?.setAttribute("aria-label", words);
@@ -70,10 +73,12 @@ export class ConversationRow {
     const submit = async (event) => {
       event.preventDefault();
       const title = input.value.trim();
-      if (title && title !== this.#item.title) await this.#do(() => this.actions.rename(this.#item.id, title), ".talk-rename");
+      const rename = () => this.actions.rename(this.#item.id, title);
+      if (title && title !== this.#item.title) await this.#do(rename, ".talk-rename");
       else this.#rest({ focus: ".talk-rename" });
     };
-    const save = el("button", { class: "quiet", "aria-label": t("Save the title"), title: t("Save the title") }, icon("check"));
+    const label = t("Save the title");
+    const save = el("button", { class: "quiet", "aria-label": label, title: label }, icon("check"));
     this.#ask(el("form", { class: "talk-form", onsubmit: submit }, input, save), ".talk-rename");
     input.select();
   }
@@ -84,7 +89,8 @@ export class ConversationRow {
     const words = t("Delete “{title}” and its messages for good?", { title: titleOf(this.#item) });
     const yes = el("button", { type: "button", class: "button small bad", onclick: go }, t("Delete"));
     const no = el("button", { type: "button", class: "button small", onclick: stay }, t("Keep"));
-    this.#ask(el("div", { class: "talk-check", role: "group", "aria-label": words }, el("p", {}, words), yes, no), ".talk-delete");
+    const box = { class: "talk-check", role: "group", "aria-label": words };
+    this.#ask(el("div", box, el("p", {}, words), yes, no), ".talk-delete");
     no.focus();
   }
 

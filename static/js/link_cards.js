@@ -16,7 +16,7 @@ export class LinkCards {
     Object.assign(this, { box, label, actions, clock });
   }
 
-  /** codes: {channel, code, deepLink, expiresAt, over}; requests as the API gives them, pending and refused. */
+  /** codes: {channel, code, command, deepLink, expiresAt, over}; requests as the API gives them, pending and refused. */
   show(codes, requests) {
     const left = requests.filter(({ id }) => !this.#dismissed.has(id));
     showKeyed(this.box, [...left, ...codes], { key: keyOf, make: (item) => this.#card(item) });
@@ -30,11 +30,10 @@ export class LinkCards {
     return make.call(this, item);
   }
 
-  #code({ channel, code, deepLink, expiresAt }) {
+  #code({ channel, code, command, deepLink, expiresAt }) {
     const label = this.label(channel);
     const address = deepLink && safeLink(deepLink);
-    const command = `/link ${code}`;
-    const spaced = `/link ${code.slice(0, 4)} ${code.slice(4)}`;
+    const spaced = command.replace(code, `${code.slice(0, 4)} ${code.slice(4)}`);
     const waiting = el("span", {}, t("Waiting for the bot to hear from you. Good for:"), " ", timer(expiresAt));
     return group(
       t("Code for {channel}", { channel: label }),
@@ -70,12 +69,13 @@ export class LinkCards {
       el("button", { type: "button", class: "button secondary", onclick: () => decide("reject") }, t("Reject")),
     ];
     const [before, after] = t("Link {channel} account {account}?", { channel: label }).split("{account}");
+    const id = t("Its id in {channel} is {account}.", { channel: label, account: clean(request.account) });
     const warning = t("Confirm only if this account is yours: it will speak for you, and read what you are answered.");
     return group(
       t("Request of a {channel} account", { channel: label }),
       "ask pending",
       el("h3", {}, before, el("bdi", {}, accountName(request)), after),
-      el("p", {}, t("Its id in {channel} is {account}.", { channel: label, account: clean(request.account) }), " ", warning),
+      el("p", {}, id, " ", warning),
       el("p", { class: "ask-ways" }, ...buttons, el("span", {}, t("Good for:"), " ", timer(request.expires_at))),
     );
   }

@@ -40,8 +40,9 @@ export class LinkDesk {
   /** Get a code; one of the same channel before it is no good any more. */
   begin(channel) {
     return this.#act(async () => {
-      const { code, deep_link: deepLink, expires_at: expiresAt } = await post(`${this.url}/codes`, { channel });
-      this.#codes.set(channel, { channel, code, deepLink, expiresAt, over: false });
+      const made = await post(`${this.url}/codes`, { channel });
+      const { code, command, deep_link: deepLink, expires_at: expiresAt } = made;
+      this.#codes.set(channel, { channel, code, command, deepLink, expiresAt, over: false });
     });
   }
 

@@ -34,7 +34,8 @@ export class LinkList {
 
   #offer(link, ways, { focus = false } = {}) {
     const unlink = () => this.#doubleCheck(link, ways);
-    const attributes = { type: "button", class: "button small", "aria-label": t("Unlink {account}", { account: accountName(link) }) };
+    const label = t("Unlink {account}", { account: accountName(link) });
+    const attributes = { type: "button", class: "button small", "aria-label": label };
     const button = el("button", { ...attributes, onclick: unlink }, t("Unlink"));
     ways.replaceChildren(button);
     if (focus) button.focus();
@@ -47,7 +48,8 @@ export class LinkList {
       if (ways.isConnected) this.#offer(link, ways, { focus: true });
     };
     const stay = () => this.#offer(link, ways, { focus: true });
-    const attributes = { type: "button", class: "button small bad", "aria-label": t("Unlink {account} now", { account: accountName(link) }) };
+    const label = t("Unlink {account} now", { account: accountName(link) });
+    const attributes = { type: "button", class: "button small bad", "aria-label": label };
     const yes = el("button", { ...attributes, onclick: go }, t("Unlink now"));
     const no = el("button", { type: "button", class: "button small", onclick: stay }, t("Keep"));
     ways.replaceChildren(yes, no);

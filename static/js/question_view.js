@@ -10,7 +10,7 @@ export class QuestionView {
   #bubble = el("div", { class: "question", dir: "auto" });
   #files = el("ul", { class: "files", hidden: true, "aria-label": t("Attached files") });
   #badge = el("div", { class: "question-note" });
-  #edit = el("button", { type: "button", class: "copy edit", "aria-label": t("Edit and send again"), title: t("Edit and send again") }, icon("new"));
+  #edit = editButton();
   #words = "";
 
   /** say(content) sends a new message; why not, or "". */
@@ -65,9 +65,15 @@ export class QuestionView {
       el("button", { class: "button small" }, t("Send as a new message")),
       el("button", { type: "button", class: "button small", onclick: close }, t("Cancel")),
     ];
-    const form = el("form", { class: "rewrite", onsubmit: submit, onkeydown: key }, input, problem, el("div", { class: "ways" }, ...ways));
+    const events = { onsubmit: submit, onkeydown: key };
+    const form = el("form", { class: "rewrite", ...events }, input, problem, el("div", { class: "ways" }, ...ways));
     this.#bubble.replaceWith(form);
     this.#edit.hidden = true;
     input.focus();
   }
+}
+
+function editButton() {
+  const label = t("Edit and send again");
+  return el("button", { type: "button", class: "copy edit", "aria-label": label, title: label }, icon("new"));
 }

@@ -39,7 +39,8 @@ export class Session {
   conversation = null; // the one that is shown; null = the user's main one, whose id comes with `ready`
   main = null;
 
-  /** views: thread, banner, progress, header, composer, list, desk, meter, language. `connection` needs send(frame) and settled(). */
+  /** views: thread, banner, progress, header, composer, list, desk, meter, language. `connection` needs send(frame) and
+   * settled(). */
   constructor({ connection, outbox, views, conversation = null }) {
     Object.assign(this, { connection, outbox, views, conversation });
   }

@@ -116,7 +116,8 @@ export class Banner {
   /** The gateway will not serve this user; `message` may have been shown by an error frame before. */
   refused(message) {
     this.#lasting = true;
-    if (message || this.box.hidden) this.#show("error", (message && t(message)) || t("The server has closed this conversation."));
+    const why = message ? t(message) : t("The server has closed this conversation.");
+    if (message || this.box.hidden) this.#show("error", why);
     this.box.querySelector("button")?.remove();
   }
 

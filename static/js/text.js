@@ -59,7 +59,8 @@ export function duration(ms) {
   if (ms < 1000) return t("{count} ms", { count: Math.round(ms) });
   if (ms < 60_000) return t("{count} s", { count: decimal(ms / 1000, 1) });
   const seconds = Math.round(ms / 1000);
-  return t("{minutes} min {seconds} s", { minutes: Math.floor(seconds / 60), seconds: String(seconds % 60).padStart(2, "0") });
+  const parts = { minutes: Math.floor(seconds / 60), seconds: String(seconds % 60).padStart(2, "0") };
+  return t("{minutes} min {seconds} s", parts);
 }
 
 /** When a UUIDv7 was made (RFC 9562: its first 48 bits are Unix milliseconds), or null for any other id. */

@@ -101,8 +101,8 @@ export class Thread {
     const view = this.#turns.get(frame.turn) ?? this.#begin(frame.turn);
     const settled = view.settled;
     view.apply(frame);
-    if (frame.type === "approval") this.spoken.textContent = t("Your approval is needed: {title}", { title: clean(frame.title) });
-    if (frame.type === "question") this.spoken.textContent = t("The agent asks: {text}", { text: clean(frame.text) });
+    const asked = spokenAsking(frame);
+    if (asked) this.spoken.textContent = asked;
     if (view.settled && !settled) this.spoken.textContent = this.#spokenOutcome(view, frame);
   }
 
@@ -162,4 +162,10 @@ export class Thread {
   #refresh() {
     this.empty.hidden = this.list.hasChildNodes() || this.#before === undefined;
   }
+}
+
+/** What of the user is wanted, as a screen reader says it; "" when nothing is. */
+function spokenAsking({ type, title, text }) {
+  if (type === "approval") return t("Your approval is needed: {title}", { title: clean(title) });
+  return type === "question" ? t("The agent asks: {text}", { text: clean(text) }) : "";
 }

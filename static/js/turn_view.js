@@ -131,7 +131,8 @@ export class TurnView {
       this.#say(t("Thinking…"));
       return;
     }
-    this.#say(position === 1 ? t("Next in line…") : counted("Waiting behind {count} message…", "Waiting behind {count} messages…", position));
+    const behind = counted("Waiting behind {count} message…", "Waiting behind {count} messages…", position);
+    this.#say(position === 1 ? t("Next in line…") : behind);
     const withdraw = () => this.actions.cancel(this.turn);
     this.#waiting.append(el("button", { type: "button", class: "button small", onclick: withdraw }, t("Withdraw")));
   }

@@ -44,7 +44,8 @@ export class UsageMeter {
 function gauge([name, used, most]) {
   const short = (value) => value.toLocaleString(locale, { notation: value < 100_000 ? "standard" : "compact" });
   const words = t("{used} of {most}", { used: short(used), most: short(most) });
-  const bounds = { max: String(most || 1), low: String(most * NEARLY), high: String(used >= most ? most * NEARLY : most), optimum: "0" };
+  const nearly = String(most * NEARLY);
+  const bounds = { max: String(most || 1), low: nearly, high: used >= most ? nearly : String(most), optimum: "0" };
   const bar = el("meter", { value: String(most ? Math.min(used, most) : 1), ...bounds, "aria-hidden": "true" });
   return el("span", { class: "gauge" }, el("span", {}, name), el("span", {}, words), bar);
 }

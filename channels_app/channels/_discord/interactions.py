@@ -108,13 +108,14 @@ def parse_update(value: Any) -> Update:
         "token": found.token,
         "guild": found.guild_id is not None,
     }
+    files = _files(found.data.resolved.attachments.values() if found.data.resolved else ())
     return Inbound(
         external_id=f"{found.application_id}:{found.id}",
         sender=user.id,
-        content=_words(found.data),
+        content=_words(found.data) or (None if files else "/help"),
         target=target,
         name=user.name,
-        files=_files(found.data.resolved.attachments.values() if found.data.resolved else ()),
+        files=files,
     )
 
 
@@ -155,4 +156,4 @@ def _words(data: _Data) -> str:
     """`/ask` is what was asked; any other command is typed as it would be elsewhere."""
     words = [str(each.value) for each in data.options if each.value is not None and each.type != ATTACHMENT]
     given = " ".join(words).strip()
-    return given or "/help" if data.name == "ask" else f"/{data.name} {given}".strip()
+    return given if data.name == "ask" else f"/{data.name} {given}".strip()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from agents.commands import COMMANDS
 from channels_app.channels import Button, Part
 from channels_app.channels._markup import UNSEEN, Dialect, messages
 
@@ -16,18 +17,20 @@ MAX_SECTION_UNITS = 3000
 MAX_LABEL = 75
 # Source: chat.startStream: markdown_text at most 12,000 characters.
 MAX_STREAM_CHARS = 12_000
-_COMMANDS = re.compile(r"<(?=[!@#])")
+_CONTROLS = re.compile(r"<(?=[!@#])")
+# A command of ours in a text: not a path, nor a part of an address.
+_COMMANDS = re.compile(rf"(?<![\w/.:])/(?=({'|'.join(sorted(COMMANDS))})\b(?!/))")
 _ADDRESS = str.maketrans({"|": "%7C", "<": "%3C", ">": "%3E", " ": "%20", "&": "&amp;"})
 
 
 def compose(markdown: str) -> list[Part]:
     """The messages in order, each `{"text"}` in Slack's mrkdwn."""
-    return [{"text": text} for text in messages(markdown, MRKDWN, limit=MAX_UNITS)]
+    return [{"text": text} for text in messages(typed(markdown), MRKDWN, limit=MAX_UNITS)]
 
 
 def ask(markdown: str, buttons: Sequence[Button]) -> list[Part]:
     """The buttons stand under the last message, whose text must fit into a block."""
-    parts: list[Part] = [{"text": text} for text in messages(markdown, MRKDWN, limit=MAX_SECTION_UNITS)]
+    parts: list[Part] = [{"text": text} for text in messages(typed(markdown), MRKDWN, limit=MAX_SECTION_UNITS)]
     parts[-1]["buttons"] = [[button.label, button.token] for button in buttons]
     return parts
 
@@ -36,7 +39,12 @@ def preview(markdown: str) -> Part | None:
     """The first message, with the markdown that a stream of Slack's takes."""
     parts = compose(markdown)
     # A stream knows the same commands as other text (<!channel>), but no escapes for them.
-    return parts[0] | {"stream": _COMMANDS.sub(f"<{UNSEEN}", markdown)[:MAX_STREAM_CHARS]} if parts else None
+    return parts[0] | {"stream": _CONTROLS.sub(f"<{UNSEEN}", typed(markdown))[:MAX_STREAM_CHARS]} if parts else None
+
+
+def typed(text: str) -> str:
+    """The text with its commands as they can be typed: Slack's own client keeps what begins with a slash."""
+    return _COMMANDS.sub("!", text)
 
 
 def blocks(part: Part) -> list[dict[str, Any]]:

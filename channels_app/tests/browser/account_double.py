@@ -114,7 +114,12 @@ class AccountDouble(GatewayDouble):
         expires_at = (datetime.now(UTC) + self.life).isoformat()
         self.requests_ = [each for each in self.requests_ if each["state"] != "open"]
         self.requests_.insert(0, request(len(self.changes), state="open", expires_at=expires_at))
-        answer = {"code": "ABCD2345", "deep_link": self.deep_link, "expires_at": expires_at}
+        answer = {
+            "code": "ABCD2345",
+            "command": "/link ABCD2345",
+            "deep_link": self.deep_link,
+            "expires_at": expires_at,
+        }
         return web.json_response(answer, status=201)
 
     async def _decide(self, asked: web.Request) -> web.Response:

@@ -1,9 +1,11 @@
 """The Discord channel. Source: discord.com/developers; PLATFORMS, Discord: what its errors and limits mean."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from django.core.management import CommandError, call_command
 from hypothesis import given
@@ -11,13 +13,17 @@ from hypothesis import strategies as st
 
 from channels_app.channels import Button, Ignored, Inbound, Press
 from channels_app.channels._discord import api
+from channels_app.channels._discord.commands import COMMANDS, register
 from channels_app.channels._discord.interactions import parse_message
 from channels_app.channels.discord import CHANNEL, SILENT
 from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
 from channels_app.tests.chats.test_slack import json_values, meaning
 from channels_app.tests.doubles.discord import TOKEN, DiscordApi, DiscordDriver, interaction, refused, snowflake
 from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Reply
+from channels_app.tests.live import serving
 from channels_app.text import utf16_units
+from channels_app.webhooks import WebhookGuard
+from channels_app.webhooks.view import WebhookApplication
 
 DM = {"user": "7", "channel": "97", "message": "70"}
 
@@ -284,16 +290,40 @@ async def test_in_a_server_only_its_author_sees_what_follows_an_answer(discord: 
     assert [shown.hidden for shown in discord.shown.values()] == [True]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_commands_are_registered_by_a_command(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CommandError, match="DISCORD_APPLICATION_ID"):
-        call_command("discord_commands", "register")
+async def test_the_commands_are_registered_by_a_command(
+    discord: DiscordApi, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await asyncio.to_thread(call_command, "discord_commands", "register", "--json")
+
+    assert json.loads(capsys.readouterr().out)["commands"] == list(COMMANDS)
+    discord.script.append(refused(401, 0, "401: Unauthorized"))
+    with pytest.raises(CommandError, match="token_refused"):
+        await asyncio.to_thread(call_command, "discord_commands", "register")
+    for name in (api.APPLICATION_ID, api.BOT_TOKEN, "DISCORD_PUBLIC_KEY"):
+        setattr(settings, name, "")
+    for command in (["discord_commands", "register"], ["run_discord"]):
+        with pytest.raises(CommandError, match="Set DISCORD_APPLICATION_ID"):
+            await asyncio.to_thread(call_command, *command)
+
+
+async def test_the_answer_to_a_ping_is_a_pong_and_an_interaction_is_deferred_in_its_answer(discord: DiscordApi) -> None:
+    """Source: PLATFORMS, Discord: first answer within 3 s; 401 for the bad signatures that it probes with."""
+    driver = DiscordDriver()
+    ping = driver.signed(json.dumps({"id": "1", "application_id": "2", "type": 1, "version": 1}).encode())
+    async with (
+        serving(WebhookGuard(WebhookApplication())) as host,
+        httpx.AsyncClient(base_url=f"http://{host}") as http,
+    ):
+        pong = await http.post("/webhook/discord", content=ping.body, headers=ping.headers)
+        forged = driver.forged(ping)
+        refusal = await http.post("/webhook/discord", content=forged.body, headers=forged.headers)
+
+    assert (pong.status_code, pong.json(), refusal.status_code) == (200, {"type": 1}, 401)
+    assert pong.headers["Content-Type"] == "application/json"
 
 
 async def test_discord_takes_the_list_of_commands(discord: DiscordApi) -> None:
     """Source: "Application Commands": names of 1-32 lower-case letters, descriptions of 1-100 characters, required first."""
-    from channels_app.channels._discord.commands import COMMANDS, register
-
     assert await register() == list(COMMANDS)
     assert {"ask", "new", "stop", "model", "link", "unlink", "approve", "reject"} <= set(COMMANDS)
     for command in discord.commands:
@@ -302,4 +332,3 @@ async def test_discord_takes_the_list_of_commands(discord: DiscordApi) -> None:
         assert all(0 < len(option["description"]) <= 100 for option in command["options"])
     assert json.loads(json.dumps(discord.commands)) == discord.commands
     assert discord.calls[0].path == "/applications/123456/commands"
-    assert api.APPLICATION_ID == "DISCORD_APPLICATION_ID"

@@ -1,4 +1,4 @@
-"""Files that people send in a chat. Source: issue of the channels: to the workspace or the model, size-capped; security.md."""
+"""Files that people send in a chat. Source: docs/operations.md, Chat apps: after the acknowledgement, capped in size."""
 
 import json
 from collections.abc import AsyncIterator
@@ -113,6 +113,15 @@ async def test_what_can_not_be_taken_is_named_and_the_rest_is_answered(chat: Cha
     for name in ("big.png", "tool.exe", "gone.md"):
         assert f"I could not take {name}" in told.replace("\\", "")
     assert "at most 3,000,000 bytes" in told
+
+
+async def test_a_file_alone_is_a_message_too(chat: Chat, driver: Slack | Discord) -> None:
+    driver.has("notes.md", NOTES)
+    await chat.post(driver.with_files(None, "notes.md"))
+
+    await take_files(chat.sender.id)
+
+    assert await turns() == [("Here is notes.md.", "notes.md", "text", len(NOTES))]
 
 
 async def test_a_file_that_is_away_for_a_moment_is_fetched_later(chat: Chat, driver: Slack | Discord) -> None:

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from io import BytesIO
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rest_framework.exceptions import ParseError
 
 from channels_app import strict_json
+from channels_app.api.parsers import FlatFormParser
 from channels_app.channels import Button, Ignored, Inbound, Press
 from channels_app.channels._slack import api
 from channels_app.channels.slack import CHANNEL
@@ -177,6 +180,19 @@ def test_no_form_and_no_payload_is_more_than_bad(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [b"payload", b"a=1&a=2", b"payload=%ff", b"\xff=1", b"a=%00", b"&".join(b"%d=1" % number for number in range(101))],
+)
+def test_a_form_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(ParseError):
+        FlatFormParser().parse(BytesIO(body))
+    assert FlatFormParser().parse(BytesIO(b"text=&command=%2Fdexorder+a%C3%A4")) == {
+        "text": "",
+        "command": "/dexorder a\u00e4",
+    }
+
+
+@pytest.mark.parametrize(
     ("markdown", "text"),
     [
         ("**bold** and *it* and ~~no~~", "*bold* and _it_ and ~no~"),
@@ -192,6 +208,16 @@ def test_no_form_and_no_payload_is_more_than_bad(value: Any, text: str) -> None:
 )
 def test_markdown_is_slacks(markdown: str, text: str) -> None:
     assert [part["text"] for part in CHANNEL.compose(markdown)] == [text]
+
+
+def test_commands_are_written_as_slacks_client_lets_them_be_typed() -> None:
+    written = "/new – begin, or `/approve AB12`, not /usr/bin, a/new, https://x.example/status or /newer"
+
+    assert CHANNEL.typed("/link AB12CD34") == "!link AB12CD34"
+    assert CHANNEL.compose(written)[0]["text"] == (
+        "!new – begin, or `!approve AB12`, not /usr/bin, a/new, https://x.example/status or /newer"
+    )
+    assert inbound(text=CHANNEL.typed("/link AB12")).content == "/link AB12"
 
 
 @given(text=st.text(alphabet="ab *_~`<>&|[]()\n#-1.!@", max_size=300))
