@@ -170,6 +170,7 @@ async def measure_causes(server: ClusterServer, figures: Figures) -> None:
     from provisioning.stages import StageReport  # noqa: PLC0415
     from provisioning.workspaces import ensure_workspace  # noqa: PLC0415
 
+    await ensure_workspace(licence("first"))
     for trouble in CAUSES:
         server.ask(f"plan {workspace_name(trouble)} {trouble}")
         named = asyncio.get_running_loop().create_future()
@@ -224,6 +225,9 @@ async def measure_memory(server: ClusterServer, figures: Figures, *, pods: int) 
     """What so many known workspaces add to the process."""
     from provisioning.backends._kubernetes.cluster import close_cluster, cluster  # noqa: PLC0415
 
+    # The client's package is part of the process, not of what is kept.
+    await cluster()
+    await close_cluster()
     server.ask(f"fill {pods}")
     before = resident_mib()
     began = time.monotonic()

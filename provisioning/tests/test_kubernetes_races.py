@@ -189,8 +189,8 @@ class Gateway:
     def hear(self) -> None:
         """The watches tell what has happened."""
         for kind, shelf in self.cluster.shelves.items():
-            trees = self.world.fake.objects(kind.plural)
-            shelf.replace(trees, version=str(self.world.fake.store.version))
+            views = shelf.views(self.world.fake.objects(kind.plural))
+            shelf.replace(views, version=str(self.world.fake.store.version))
 
     async def ensure(self, *, fresh: bool) -> None:
         """Have the workspace run."""

@@ -63,10 +63,14 @@ class Shelf(Generic[V]):
             self._tidy(view.workspace)
             self._changed(view.workspace)
 
-    def replace(self, trees: Iterable[Tree], *, version: str) -> None:
+    def views(self, trees: Iterable[Tree]) -> list[V]:
+        """What is kept of these objects."""
+        return [view for view in map(self._read, trees) if view is not None]
+
+    def replace(self, views: Iterable[V], *, version: str) -> None:
         """These are all objects that there were at `version`."""
         former, self._workspaces = self._workspaces, defaultdict(dict)
-        for view in filter(None, map(self._read, trees)):
+        for view in views:
             self._workspaces[view.workspace][view.name] = view
         self.version = version
         for workspace in former.keys() | self._workspaces.keys():

@@ -86,14 +86,15 @@ class Watcher:
                 await asyncio.sleep(0)
 
     async def _list(self) -> None:
-        trees: list[Tree] = []
+        views: list[Any] = []
         version = ""
         async for page in self._api.pages(self.kind, query=self._query):
-            trees += page.get("items") or []
+            # Whole objects are let go of page by page.
+            views += self.shelf.views(page.get("items") or [])
             version = page["metadata"]["resourceVersion"]
             # The event loop's turn: a page takes some milliseconds to read.
             await asyncio.sleep(0)
-        self.shelf.replace(trees, version=version)
+        self.shelf.replace(views, version=version)
         self._hear()
         self.synced.set()
         self.tried.set()
