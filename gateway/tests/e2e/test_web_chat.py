@@ -75,7 +75,7 @@ async def test_a_day_at_the_chat_page(
     await page.goto(server.url)
     assert (await Axe().run(page)).response["violations"] == []
     await page.get_by_role("button", name="demo-pro").click()
-    await expect(page.locator("#line-text")).to_have_text("Connected")
+    await expect(page.locator("#line-text")).to_have_text("Connected", timeout=PATIENCE_MS)
 
     llm.write(TOKENS, delay_ms=SLOW_MS)
     await ask(page, "Tell me.")
