@@ -42,29 +42,31 @@ export function remove(url) {
 }
 
 async function request(method, url, body, patience = PATIENCE_MS) {
-  const answer = await send(method, url, body, patience);
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const { answer, said } = await send(method, url, body, patience);
+  if (answer.ok) return said;
   if (answer.status === 401) throw new RequestError("signed_out", t("Your session has ended."));
   const retryAfterS = Number(answer.headers.get("Retry-After")) || 0;
-  if (answer.status === 429 || answer.status >= 500) throw new RequestError("later", await reason(answer), retryAfterS);
-  throw new RequestError("refused", await reason(answer));
+  if (answer.status === 429 || answer.status >= 500) throw new RequestError("later", reason(said), retryAfterS);
+  throw new RequestError("refused", reason(said));
 }
 
+/** The answer and its JSON, null for what is none. An answer that breaks off within its body is no answer. */
 async function send(method, url, body, patience) {
   const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
   if (typeof body === "string") headers["Content-Type"] = "application/json";
   const signal = AbortSignal.timeout(patience);
   try {
-    return await fetch(url, { method, headers, body, signal });
+    const answer = await fetch(url, { method, headers, body, signal });
+    const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
+    return { answer, said: isJson ? await answer.json() : null };
   } catch (error) {
     throw new RequestError("later", t("The server does not answer."), 0, { cause: error });
   }
 }
 
-async function reason(answer) {
-  const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
-  const problem = isJson ? (await answer.json()).error : null;
-  return problem?.message ? t(problem.message) : t("The server did not accept this page. Reload it to try again.");
+function reason(said) {
+  const message = said?.error?.message;
+  return message ? t(message) : t("The server did not accept this page. Reload it to try again.");
 }
 
 /** The cookie's token, which another tab may have renewed, or the one the page came with. */
