@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware import common
 from django.utils.cache import patch_vary_headers
 
 from gateway.ids import new_id
@@ -31,6 +32,8 @@ ADMIN_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+
+PROBES = frozenset({"/health", "/health/live", "/metrics"})
 
 # What a page of ALLOWED_ORIGINS may do under API_PATH, as the Fetch standard's preflight has it.
 API_PATH = "/api/"
@@ -75,6 +78,14 @@ class ContentSecurityPolicyMiddleware(AsyncMiddleware):
         admin = request.path.startswith("/admin/") or (settings.DEBUG and response.status_code >= 400)
         response.headers.setdefault("Content-Security-Policy", ADMIN_POLICY if admin else PAGE_POLICY)
         return response
+
+
+class CommonMiddleware(common.CommonMiddleware):
+    """Django's own, which asks for a Host of ALLOWED_HOSTS; a kubelet and Prometheus ask by a pod's address."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """Refuse another host, but to those who look after the process: what they are answered names none."""
+        return None if request.path in PROBES else super().process_request(request)
 
 
 class CrossOriginMiddleware(AsyncMiddleware):

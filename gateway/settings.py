@@ -95,7 +95,7 @@ MIDDLEWARE = [
     "gateway.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.languages.LanguageMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "gateway.middleware.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from provisioning import launching, rows
 from provisioning.backends._kubernetes.cluster import Cluster, cluster
 from provisioning.backends._kubernetes.errors import ApiFailed
+from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.reconciling import reconcile
 from provisioning.settling import note_ended
 
@@ -27,6 +28,7 @@ async def follow(*, backend: str) -> None:
     while True:
         try:
             found = await cluster()
+            await publish_keys(found)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_note(found, backend=backend))
                 group.create_task(_reconcile(found))

@@ -9,13 +9,11 @@ from provisioning.backends._kubernetes.errors import Missing
 from provisioning.backends._kubernetes.kinds import CONFIGMAPS
 from provisioning.backends._kubernetes.manifests import KEYS, keys_manifest
 
-# Ours, one that will follow it, and one before it: while a change of keys rolls out, gateways sign with both. An older falls out.
-KEPT = 3
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----\n?")
 
 
 async def publish_keys(cluster: Cluster) -> None:
-    """See once in the life of a cluster's connection that workspaces trust this gateway's key.
+    """See once in the life of a cluster's connection that workspaces trust the keys of this gateway's setting, and no others.
 
     Raises ApiFailed, and ImproperlyConfigured without a key.
     """
@@ -32,7 +30,5 @@ async def _publish(api: Api, ours: str) -> None:
         former = _PEM.findall((found.get("data") or {}).get("public.pem", ""))
     except Missing:
         former = []
-    wanted = _PEM.findall(ours)
-    if not set(wanted) <= set(former):
-        kept = [*wanted, *(pem for pem in former if pem not in wanted)]
-        await api.apply(keys_manifest("".join(kept[:KEPT])), force=True)
+    if set(former) != set(_PEM.findall(ours)):
+        await api.apply(keys_manifest(ours), force=True)

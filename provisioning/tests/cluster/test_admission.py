@@ -211,7 +211,7 @@ def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, wire: Wire) -> No
     head = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "own-scale"}}
     spec = {
         "matchConstraints": {"resourceRules": [rules]},
-        "validations": [own, {"expression": "object.spec.replicas == 0"}],
+        "validations": [own, {"expression": "!has(object.spec.replicas) || object.spec.replicas == 0"}],
     }
     cluster.create({**head, "kind": "ValidatingAdmissionPolicy", "spec": spec})
     bound = {"policyName": "own-scale", "validationActions": ["Deny"]}
@@ -229,7 +229,11 @@ def test_a_policy_narrows_what_a_role_allows(cluster: Cluster, wire: Wire) -> No
         "deployments.apps \"other\" is forbidden: ValidatingAdmissionPolicy 'own-scale' with binding 'own-scale' denied "
         "request: Not your own."
     )
-    assert answers[1].json()["message"].endswith("denied request: failed expression: object.spec.replicas == 0")
+    assert (
+        answers[1]
+        .json()["message"]
+        .endswith("denied request: failed expression: !has(object.spec.replicas) || object.spec.replicas == 0")
+    )
 
 
 @pytest.mark.any_server

@@ -143,8 +143,10 @@ class Writes:
         check_preconditions(kind, live, scale.get("metadata") or {})
         tree = copied(live)
         tree["spec"]["replicas"] = replicas_of(kind, scale)
-        # Unlike on the wire a Scale without replicas has 0 of them here: the typed object always has the field.
-        asked = {**scale, "spec": {"replicas": tree["spec"]["replicas"]}}
+        # A policy sees the typed object as JSON, whose `replicas` is omitted when it is 0:
+        # https://github.com/kubernetes/api/blob/v0.34.0/autoscaling/v1/types.go
+        replicas = tree["spec"]["replicas"]
+        asked = {**scale, "spec": {"replicas": replicas} if replicas else {}}
         check_policies(self._store, request, scale_of(kind, live), asked)
         tree = managers.tracked(live, tree, self._writer(request))
         if not _unchanged(live, tree) and not request.dry_run:
