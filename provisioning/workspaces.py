@@ -48,6 +48,18 @@ async def ensure_workspace(licence: Licence, *, on_stage: OnStage | None = None,
     return Endpoint(url=url, user_id=licence.user_id, token=partial(workspace_token, licence.user_id))
 
 
+async def hold_workspace(licence: Licence, url: str) -> bool:
+    """Say that the workspace at `url`, which was ensured before, is about to be used; False when it does not run there any more.
+
+    To be said before each use of a connection that is kept: a workspace may be idle for less long than that. Costs nothing when
+    it was said a moment ago. Raises WorkspaceFailed, as ensure_workspace does.
+    """
+    if licence.mcp_server_url:
+        return allowed_url(licence.mcp_server_url) == url
+    instance = await launching.held(spec_of(licence))
+    return instance is not None and instance.url == url
+
+
 async def stop_workspace(user_id: str) -> None:
     """End the user's workspace, also one that is just starting; none running is no error. The data stay."""
     row = await rows.find(workspace_name(user_id))
