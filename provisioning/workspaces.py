@@ -44,7 +44,7 @@ async def ensure_workspace(licence: Licence, *, on_stage: OnStage | None = None,
     else:
         url = (await launching.running(spec_of(licence), fresh=fresh, on_stage=on_stage)).url
     if on_stage is not None:
-        await on_stage(report_of("ready"))
+        await on_stage(report_of("ready", detail=workspace_news(licence)))
     return Endpoint(url=url, user_id=licence.user_id, token=partial(workspace_token, licence.user_id))
 
 
@@ -58,6 +58,14 @@ async def hold_workspace(licence: Licence, url: str) -> bool:
         return allowed_url(licence.mcp_server_url) == url
     instance = await launching.held(spec_of(licence))
     return instance is not None and instance.url == url
+
+
+def workspace_news(licence: Licence) -> str:
+    """What the user should know of the workspace that runs, e.g. that its next start will bring what the licence gives by now.
+
+    "" = nothing. Without waiting. Raises WorkspaceFailed for a user id that no workspace can have.
+    """
+    return "" if licence.mcp_server_url else backends.backend().news(spec_of(licence))
 
 
 async def stop_workspace(user_id: str) -> None:

@@ -14,8 +14,8 @@ from agents.mcp.session import Session
 from agents.mcp.wire import tls_context
 from provisioning.endpoints import Endpoint
 from provisioning.errors import Cause, WorkspaceFailed
-from provisioning.stages import OnStage
-from provisioning.workspaces import ensure_workspace, hold_workspace
+from provisioning.stages import OnStage, report_of
+from provisioning.workspaces import ensure_workspace, hold_workspace, workspace_news
 
 # Seconds: long enough for a thoughtful pause in a talk, short enough that a thousand idle users hold no sockets.
 IDLE_S = 300.0
@@ -53,6 +53,7 @@ class Pool:
         key = (licence.user_id, licence.mcp_server_url)
         former = self._usable(key, instead_of)
         if former is not None and await _hold(licence, former.endpoint.url):
+            await _tell_news(former, licence, on_stage)
             return former
         endpoint = await _ensure(licence, on_stage, fresh=instead_of is not None)
         lock = self._connecting.setdefault(key, asyncio.Lock())
@@ -60,6 +61,7 @@ class Pool:
             kept = self._usable(key, former or instead_of)
             if kept is None:
                 kept = await self._connect(endpoint) or await self._connect_anew(licence, on_stage)
+                kept.told = workspace_news(licence)
                 self._keep(key, kept)
             return kept
 
@@ -115,6 +117,15 @@ async def _ensure(licence: Licence, on_stage: OnStage, *, fresh: bool) -> Endpoi
 async def _hold(licence: Licence, url: str) -> bool:
     with _failures():
         return await hold_workspace(licence, url)
+
+
+async def _tell_news(connection: Connection, licence: Licence, on_stage: OnStage) -> None:
+    """Tell the user what is new of the workspace, once on a connection; a new one tells it at its "ready"."""
+    news = workspace_news(licence)
+    if news != connection.told:
+        connection.told = news
+        if news:
+            await on_stage(report_of("ready", detail=news))
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def test_every_container_keeps_to_the_restricted_standard() -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert container["resources"]["limits"].keys() == {"cpu", "memory"}
-    allowed = {"configMap", "emptyDir", "projected", "persistentVolumeClaim"}
+    allowed = {"configMap", "downwardAPI", "emptyDir", "projected", "persistentVolumeClaim"}
     assert {kind for volume in pod["volumes"] for kind in volume if kind != "name"} == allowed
 
 
@@ -129,7 +129,7 @@ def test_only_the_sidecar_has_a_token_and_the_pod_has_no_secret() -> None:
 
     assert pod["automountServiceAccountToken"] is False
     assert mounts == {"mcp-server": {"data", "tmp", "keys"}}
-    assert [mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]] == ["token"]
+    assert [mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]] == ["token", "pod"]
     assert "secret" not in json.dumps(pod).replace("/var/run/secrets/", "").lower()
 
 

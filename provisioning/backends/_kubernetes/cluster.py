@@ -109,6 +109,8 @@ class Cluster:
             Watcher(api, kind, shelf=shelf, query=WARNINGS if kind is EVENTS else OURS)
             for kind, shelf in self.shelves.items()
         ]
+        # What reconciling has told people of, by workspace and words.
+        self.told: frozenset[tuple[str, str]] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod

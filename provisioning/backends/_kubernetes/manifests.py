@@ -23,6 +23,10 @@ TEMPLATE = "dexorder.io/template"
 DEMAND = "dexorder.io/demand-at"
 IDLE = "dexorder.io/idle-seconds"
 ORPHANED = "dexorder.io/orphaned-at"
+# What of a licence a pod was made from, so that a change of it can be told from an upgrade.
+LICENCE = "dexorder.io/licence"
+# Since when there has been no valid licence, as far as is known.
+ENDED = "dexorder.io/licence-ended-at"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 KEYS = "dexorder-workspace-keys"
 
@@ -50,7 +54,8 @@ def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     given = _values_of(spec)
     deployment = filled("deployment.yaml", given)[0]
     template = _mark(deployment["spec"]["template"])
-    deployment["metadata"]["annotations"] = given["annotations"] | {TEMPLATE: template, IDLE: str(spec.idle_s)}
+    marks = {TEMPLATE: template, IDLE: str(spec.idle_s), LICENCE: licence_word(spec)}
+    deployment["metadata"]["annotations"] = given["annotations"] | marks
     account, volume = (filled(file, given)[0] for file in ("serviceaccount.yaml", "persistentvolumeclaim.yaml"))
     return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template)
 
@@ -88,6 +93,11 @@ def keys_manifest(public_pem: str) -> Tree:
     )[0]
 
 
+def licence_word(spec: Spec) -> str:
+    """What of the licence is in the workspace's pod; its idle time, which can be changed in place, is not."""
+    return f"{spec.tier} {spec.memory} {spec.cpu} {spec.storage}"
+
+
 def user_digest(user_id: str) -> str:
     """The SHA-256 of a user id, in hexadecimal."""
     return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
@@ -118,6 +128,7 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "workspace_image": settings.WORKSPACE_IMAGE or "dexorder-workspace:latest",
         "sidecar_image": settings.SIDECAR_IMAGE or "dexorder-sidecar:latest",
         "idle_seconds": str(spec.idle_s),
+        "pod_annotations": {IDLE: str(spec.idle_s)},
         "user": literal(spec.user_id),
         "tier": spec.tier,
         "quota_bytes": str(size(spec.storage)),
