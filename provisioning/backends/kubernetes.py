@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from provisioning.answering import answers
 from provisioning.backends import Finding, Instance, Record, Report, Spec
@@ -22,6 +23,7 @@ from provisioning.backends._kubernetes.idling import is_changed
 from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.line import Line
 from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets, Start
+from provisioning.errors import Cause, WorkspaceFailed
 
 # Of one process: the control plane and the registry feel each of them.
 STARTS_AT_ONCE = 64
@@ -50,7 +52,7 @@ class KubernetesBackend:
         async def tell(position: int) -> None:
             await report("queued", detail=f"Your workspace is number {position} in line…")
 
-        async with self._line().turn(tell):
+        async with self._line().turn(tell, within_s=self.budgets.queue_s):
             with _failures():
                 found = await cluster()
                 await publish_keys(found)
@@ -132,3 +134,5 @@ def _failures() -> Iterator[None]:
         yield
     except ApiFailed as error:
         raise failure_of(error) from error
+    except ImproperlyConfigured as error:
+        raise WorkspaceFailed(Cause.NOT_INSTALLED, detail=str(error)) from error

@@ -19,6 +19,15 @@ OUT_OF_MEMORY = "OOMKilled"
 EVICTED = "Evicted"
 
 
+# Of the plug-ins VolumeBinding and VolumeZone, the second as of 1.33:
+# https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/scheduler/framework/plugins/volumebinding/binder.go
+ELSEWHERE = (
+    "volume node affinity conflict",
+    "didn't match persistentvolume's node affinity",
+    "had no available volume zone",
+)
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Something in the way. `lasting` = waiting won't help. `detail` is the cluster's own words."""
@@ -67,9 +76,15 @@ def _no_pod_can_be_made(sight: Sight) -> Iterator[Trouble]:
 def _no_node(sight: Sight) -> Iterator[Trouble]:
     pod = sight.pod
     if pod is not None and pod.unschedulable:
-        storage = "PersistentVolumeClaim" in pod.unschedulable
-        cause = Cause.STORAGE_PENDING if storage else Cause.NO_ROOM
-        yield Trouble(cause, lasting=False, detail=pod.unschedulable)
+        yield Trouble(_cause_of_no_node(pod.unschedulable), lasting=False, detail=pod.unschedulable)
+
+
+def _cause_of_no_node(message: str) -> Cause:
+    """The scheduler has no codes: its plug-ins' words differ by release, also in capitals."""
+    said = message.lower()
+    if any(words in said for words in ELSEWHERE):
+        return Cause.STORAGE_ELSEWHERE
+    return Cause.STORAGE_PENDING if "persistentvolumeclaim" in said else Cause.NO_ROOM
 
 
 def _storage(sight: Sight) -> Iterator[Trouble]:

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from provisioning.answering import answers
 from provisioning.backends import Instance, Record, Report, Spec
-from provisioning.backends._kubernetes.causes import failure_of_trouble
+from provisioning.backends._kubernetes.causes import failure_of_cause, failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
@@ -30,6 +30,9 @@ TRIES = 5
 # While the controller has not yet taken away the pod that is to be replaced.
 REPLACED = Verdict("scheduling", None, None)
 
+# What it is when a stage's time is up and the cluster shows nothing in the way.
+_TOO_LATE = {"scheduling": Cause.NOT_PLACED, "pulling": Cause.SLOW_PULL, "starting": Cause.NEVER_READY}
+
 Asks = Callable[..., Awaitable[bool]]
 
 log = structlog.get_logger(__name__)
@@ -37,8 +40,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Budgets:
-    """How long a start may spend on waiting for a place, on fetching images and on booting, in seconds."""
+    """How long a start may spend in line, on waiting for a node, on fetching images and on booting, in seconds."""
 
+    queue_s: float = 300.0
     place_s: float = 300.0
     pull_s: float = 600.0
     boot_s: float | None = None
@@ -137,7 +141,7 @@ class Start:
         broken = self._cluster.failure
         if broken is not None:
             return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
-        return WorkspaceFailed(Cause.NEVER_READY, detail=detail)
+        return failure_of_cause(_TOO_LATE[stage], detail)
 
     async def _answered(self, instance: Instance) -> bool:
         """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""
