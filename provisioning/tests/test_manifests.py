@@ -224,3 +224,11 @@ def test_a_template_with_a_name_that_has_no_value_is_an_error() -> None:
 def test_quantities_are_compared_by_what_they_mean() -> None:
     assert size("1Gi") > size("512Mi")
     assert cores("2") > cores("500m")
+
+
+def test_workspaces_reach_the_api_server_at_the_addresses_that_are_named(settings: Settings) -> None:
+    settings.WORKSPACE_API_SERVER_CIDR = ["10.0.0.5/32", "10.0.0.6/32"]
+    [policy] = [each for each in namespace_manifests() if each["metadata"]["name"] == "workspaces-to-the-world"]
+    ways = [rule["to"] for rule in policy["spec"]["egress"] if {"port": 6443, "protocol": "TCP"} in rule["ports"]]
+
+    assert ways == [[{"ipBlock": {"cidr": "10.0.0.5/32"}}, {"ipBlock": {"cidr": "10.0.0.6/32"}}]]

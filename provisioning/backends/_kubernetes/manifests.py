@@ -10,7 +10,7 @@ from django.conf import settings
 
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.templates import Tree, filled, namespace_files
-from provisioning.backends._kubernetes.values import cores, size, values
+from provisioning.backends._kubernetes.values import api_servers, cores, size, values
 
 MANAGER = "dexorder-gateway"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -74,7 +74,7 @@ def namespace_manifests() -> list[Tree]:
         "namespace": namespace,
         "gateway_namespace": table.gateway_namespace,
         "gateway_service_account": table.gateway_service_account,
-        "api_server_cidr": table.api_server_cidr,
+        "api_servers": [{"ipBlock": {"cidr": cidr}} for cidr in api_servers()],
         "workspace_group": f"system:serviceaccounts:{namespace}",
         "policy": f"dexorder-workspace-scale.{namespace}",
         "quota_pods": table.quota.pods,
