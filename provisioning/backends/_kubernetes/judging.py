@@ -1,6 +1,6 @@
 """What the cluster shows of a start: how far it is, and what is in its way. Pure: a sight in, a verdict out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioning.backends._kubernetes.cluster import Sight
@@ -131,9 +131,17 @@ def _end(container: ContainerView) -> Iterator[Trouble]:
 
 
 def _evicted(sight: Sight) -> Iterator[Trouble]:
-    for pod in sight.pods[-1:]:
+    gone = evicted(sight.pods[-1:])
+    if gone is not None:
+        yield gone
+
+
+def evicted(pods: Sequence[PodView]) -> Trouble | None:
+    """That the newest of these pods which was evicted was; such pods stay until somebody clears them away."""
+    for pod in reversed(pods):
         if pod.phase == "Failed" and pod.reason == EVICTED:
-            yield Trouble(Cause.EVICTED, lasting=False, detail=pod.message or EVICTED)
+            return Trouble(Cause.EVICTED, lasting=False, detail=pod.message or EVICTED)
+    return None
 
 
 _RULES: tuple[Callable[[Sight], Iterator[Trouble]], ...] = (

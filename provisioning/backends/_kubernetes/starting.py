@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from django.conf import settings
@@ -15,7 +15,7 @@ from provisioning.backends._kubernetes.causes import failure_of_cause, failure_o
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.judging import Verdict, judge
+from provisioning.backends._kubernetes.judging import Verdict, evicted, judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends._kubernetes.placing import Placing
@@ -64,6 +64,8 @@ class Start:
         self._demand = new_mark()
         self._budgets = budgets
         self._placed = 0
+        # The pods that have counted during this start, by uid.
+        self._pods: set[str] = set()
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
 
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -113,7 +115,7 @@ class Start:
                     await record(self._instance(None))
                     await self._place(restart=False)
                     continue
-                verdict = judge(sight) if _is_another(sight.pod, unlike) else REPLACED
+                verdict = self._judged(sight) if _is_another(sight.pod, unlike) else REPLACED
                 if verdict.ready is not None:
                     return verdict.ready
                 if verdict.trouble is not None and verdict.trouble.lasting:
@@ -122,6 +124,14 @@ class Start:
                     verdict.stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else ""
                 )
                 await self._wait(heard, verdict.stage, verdict)
+
+    def _judged(self, sight: Sight) -> Verdict:
+        """The verdict; in want of a trouble of the pod that counts, why one before it had to go during this start."""
+        verdict = judge(sight)
+        gone = evicted([pod for pod in sight.pods if pod.uid in self._pods])
+        if sight.pod is not None:
+            self._pods.add(sight.pod.uid)
+        return verdict if verdict.trouble is not None or verdict.ready is not None else replace(verdict, trouble=gone)
 
     async def _wait(self, heard: asyncio.Event, stage: str, verdict: Verdict | None) -> None:
         """Wait for news at the stage's expense. Raises WorkspaceFailed when that is spent."""
