@@ -4,6 +4,7 @@ Source: DESIGN.md, section 7: the gateway annotates demand before it routes; wha
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from agents.tests.doubles.mcp_double import McpDouble, mcp_double, result
 from agents.tests.licences import licence
 from provisioning import launching
 from provisioning.backends import kubernetes
-from provisioning.backends._kubernetes.demand import Demand
+from provisioning.backends._kubernetes.demand import AGAIN_S, Demand
 from provisioning.names import workspace_name
+from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
 from provisioning.tests.bed import bed as cluster_bed
+from provisioning.tests.cluster import Fault, Gate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 USER = "demo-pro"
@@ -116,3 +119,57 @@ async def test_a_workspace_that_stopped_under_a_kept_connection_is_woken_before_
 
     assert woken == [1]
     assert dict(bed.cluster.journal.counted()) == {"patch deployments": 1}
+
+
+async def test_an_api_server_that_is_away_holds_no_call_up_twice(
+    bed: Bed, connections: Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: what runs must not depend on the control plane, and a sidecar needs the same one to stop it."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.PATIENCE_S", 0.0)
+    session = connections.session(licence(USER))
+    await session.call_tool("look", {})
+    fault = bed.cluster.faults.add(Fault(verb="patch", resource="deployments", drop=True, times=None))
+    clock.now += IDLE_S
+    bed.cluster.journal.clear()
+    for _ in range(3):
+        assert (await session.call_tool("look", {})).text == "done"
+    assert len(bed.cluster.journal.of(verb="patch", resource="deployments")) == 1
+
+    bed.cluster.faults.remove(fault)
+    clock.now += AGAIN_S
+    await session.call_tool("look", {})
+    assert len(bed.cluster.journal.of(verb="patch", resource="deployments")) == 2
+
+
+async def test_a_mark_that_takes_long_is_written_while_the_call_is_on_its_way(
+    bed: Bed, connections: Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends._kubernetes.demand.WAIT_S", 0.05)
+    session = connections.session(licence(USER))
+    await session.call_tool("look", {})
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", gate=gate))
+    clock.now += IDLE_S
+    assert (await session.call_tool("look", {})).text == "done"
+    assert gate.reached.is_set()
+    gate.open()
+
+
+async def test_a_conversation_is_told_once_that_a_change_of_the_licence_waits_for_a_restart(
+    bed: Bed, connections: Pool
+) -> None:
+    """Source: one announced restart at the next idle stop; nothing is restarted by surprise."""
+    bed.cluster.resizes_pods = False
+    told: list[StageReport] = []
+
+    async def tell(report: StageReport) -> None:
+        told.append(report)
+
+    of_pro = licence(USER)
+    await connections.session(of_pro, on_stage=tell).call_tool("look", {})
+    told.clear()
+    bigger = replace(of_pro, limits=of_pro.limits.model_copy(update={"memory": "3Gi"}))
+    for _ in range(2):
+        await connections.session(bigger, on_stage=tell).call_tool("look", {})
+
+    assert told == [StageReport("ready", kubernetes.CHANGED)]

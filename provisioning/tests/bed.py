@@ -77,14 +77,17 @@ def bed(folder: Path, settings: Settings, *, virtual: bool = True) -> Iterator[B
 
 
 @contextmanager
-def node_bed(folder: Path, settings: Settings) -> Iterator[Bed]:
-    """The same with a node that runs the project's own server and sidecar as processes, on the machine's time."""
+def node_bed(folder: Path, settings: Settings, **environment: str) -> Iterator[Bed]:
+    """The same with a node that runs the project's own server and sidecar as processes, on the machine's time.
+
+    `environment` is added to that of both.
+    """
     settings.PROVISIONER = "kubernetes"
     settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE = "registry.example/workspace:1", "registry.example/sidecar:1"
     fake = _prepared(settings, virtual=False)
     with served(fake, folder, tls=True) as api:
         settings.KUBECONFIG = str(api.kubeconfig(fake.identities.issue("dexorder", GATEWAY)))
-        processes = Processes(api, folder, images(settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE))
+        processes = Processes(api, folder, images(settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE, **environment))
         fake.kubelet.runtime = processes
         try:
             with proxied(fake, processes) as endpoint:
