@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import pytest
 
 from accounts.licences import Licence
-from provisioning import launching, rows
+from provisioning import launching, metrics, rows
 from provisioning.backends._kubernetes.adjusting import AGAIN_S as ADJUST_AGAIN_S
 from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.idling import CHANGE_IDLE_S
@@ -306,6 +306,8 @@ async def test_what_runs_is_used_while_the_api_server_is_away(
     await BACKEND.close()
     launching.forget_all()
     bed.cluster.faults.add(Fault(drop=True, times=None))
+    metrics.WATCH_SILENCE.labels("pods").set(-1)
 
     assert (await ensure_workspace(pro)).url == first.url
+    assert metrics.WATCH_SILENCE.labels("pods")._value.get() >= 0
     bed.cluster.faults.clear()

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from provisioning import metrics
 from provisioning.backends._kubernetes import watcher
 from provisioning.backends._kubernetes.api import Api
+from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.kinds import SERVICES, Kind
 from provisioning.backends._kubernetes.manifests import WORKSPACE
 from provisioning.backends._kubernetes.shelves import Shelf
@@ -120,7 +121,7 @@ async def test_who_waits_for_a_first_list_that_cannot_be_read_is_told_so() -> No
     shelf = Shelf(read_object, lambda _name: None)
     made = Watcher(cast(Api, Unreadable()), SERVICES, shelf=shelf, query={})
     running = asyncio.create_task(made.run())
-    with pytest.raises(watcher.ApiFailed, match="KeyError"):
+    with pytest.raises(ApiFailed, match="KeyError"):
         await made.first_list()
     assert made.silence_s >= 0
     running.cancel()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
@@ -41,7 +42,8 @@ class Adjusting:
     async def adjust(self, cluster: Cluster, spec: Spec) -> None:
         """See that a running workspace has what its licence gives, as far as that needs no restart.
 
-        What an API server does not do just now is tried again by a later call; what it refuses is not.
+        What an API server does not do just now is tried again by a later call; what it refuses is not. Neither hinders the use
+        of what runs.
         """
         name = spec.name
         failed = self._clock() - self._failed.get(name, float("-inf"))
@@ -49,9 +51,7 @@ class Adjusting:
             return
         task = self._working[name] = asyncio.create_task(self._work(cluster, spec))
         task.add_done_callback(lambda _: self._working.pop(name, None))
-        done, _ = await asyncio.wait([task], timeout=WAIT_S)
-        for each in done:
-            each.result()
+        await asyncio.wait([task], timeout=WAIT_S)
 
     async def _work(self, cluster: Cluster, spec: Spec) -> None:
         if len(self._settled) + len(self._failed) >= MOST_KNOWN:
@@ -61,7 +61,7 @@ class Adjusting:
             await _give(cluster, cluster.look(spec.name), spec)
         except (Missing, Refused) as error:
             log.info("workspace_change_waits_for_its_next_start", workspace=spec.name, error=str(error))
-        except ApiFailed as error:
+        except (ApiFailed, ImproperlyConfigured) as error:
             self._failed[spec.name] = self._clock()
             log.warning("workspace_change_is_tried_again", workspace=spec.name, error=str(error))
             return

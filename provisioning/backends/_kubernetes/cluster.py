@@ -201,7 +201,12 @@ async def cluster() -> Cluster:
     if loop not in _opening or (_opening[loop].done() and _opening[loop].exception() is not None):
         _opening[loop] = asyncio.create_task(Cluster.open())
     found = await asyncio.shield(_opening[loop])
-    await found.synced()
+    try:
+        await found.synced()
+    except ApiFailed:
+        # Nobody follows it yet who would tell.
+        found.tell_silence()
+        raise
     return found
 
 

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from accounts.licences import NotLicensed, active_licence
 from accounts.standing import LicenceTerm, licence_terms
@@ -135,8 +137,10 @@ async def _mended(case: Case, drift: Drift, *, until: float) -> Finding:
             await _STEPS[drift.action](case)
     except (Conflict, Missing):
         done = "nothing: it has changed meanwhile"
-    except (ApiFailed, WorkspaceFailed, NotLicensed) as error:
-        log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error=str(error))
+    except (ApiFailed, WorkspaceFailed, NotLicensed, ImproperlyConfigured, psycopg.Error) as error:
+        # What a database says may hold a statement's values.
+        why = type(error).__name__ if isinstance(error, psycopg.Error) else str(error)
+        log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error=why)
         done = f"{done}: failed"
     except TimeoutError:
         log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error="the pass is out of time")
