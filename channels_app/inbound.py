@@ -1,11 +1,5 @@
 """What somebody wrote in a chat becomes a turn, or a sentence that says why not."""
 
-import asyncio
-
-import psycopg
-import structlog
-
-from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
 from agents.errors import Refused
 from agents.turns import IncomingMessage, accept_message
@@ -23,11 +17,6 @@ LEAST_SILENCE_S = 60
 # Who comes back after an hour has forgotten.
 MOST_SILENCE_S = 3600
 
-log = structlog.get_logger(__name__)
-
-# The event loop itself keeps only weak references to its tasks.
-_beginning: set[asyncio.Task[None]] = set()
-
 
 async def receive(channel: Channel, inbound: Inbound) -> str:
     """Store what was written, or the reason why it is refused; what became of it, in a word.
@@ -41,7 +30,11 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
     if inbound.files:
-        return "accepted" if await inbox.keep(channel.name, inbound, user_id=user_id) else "duplicate"
+        if not await inbox.keep(channel.name, inbound, user_id=user_id):
+            return "duplicate"
+        # While the files are fetched.
+        warmup.begin_for(user_id)
+        return "accepted"
     if inbound.content is None:
         await _say(channel, inbound, TEXT_ONLY, user_id=user_id)
         return "unreadable"
@@ -68,7 +61,7 @@ async def accept(
         return "refused" if told else "refused_again"
     if accepted.duplicate:
         return "duplicate"
-    _begin_workspace(user_id)
+    warmup.begin_for(user_id)
     return "accepted"
 
 
@@ -114,25 +107,3 @@ async def _hint(channel: Channel, inbound: Inbound) -> bool:
             return False
         await put(conn, [_letter(channel, inbound, text, user_id="")])
     return True
-
-
-def _begin_workspace(user_id: str) -> None:
-    """Begin to start the user's workspace; nobody waits for it here."""
-    task = asyncio.create_task(_warm_up(user_id), name="begin a workspace")
-    _beginning.add(task)
-    task.add_done_callback(_beginning.discard)
-
-
-async def _warm_up(user_id: str) -> None:
-    try:
-        licence = await active_licence(user_id)
-    except NotLicensed:
-        return
-    except psycopg.OperationalError as error:
-        log.warning("workspace_not_begun", error=type(error).__name__)
-        return
-    warmup.begin(licence, tell=_to_nobody)
-
-
-async def _to_nobody(_state: str, _detail: str) -> None:
-    """A chat is not told of the stages: its answer says what went wrong."""

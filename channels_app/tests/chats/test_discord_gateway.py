@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from channels_app import inbound, warmup
+from channels_app import warmup
 from channels_app.channels._discord import gateway as protocol
 from channels_app.channels._discord.gateway import Gateway, GatewayRefused
 from channels_app.direct_messages import hear
@@ -138,8 +138,7 @@ async def test_a_direct_message_is_a_turn_once(server: GatewayServer, licensed: 
     for value in (message(), message(), {"id": 5}, message(guild_id="5")):
         await hear(value, "1")
     # What goes on in the background leaves no connection to the database behind.
-    for running in (inbound._beginning, warmup._running):
-        await asyncio.gather(*running)
+    await warmup.finished()
 
     assert await rows("SELECT user_id, content, external_id, reply_to FROM turns") == [
         ("demo-pro", "Hi", "1:70", {"user": "7", "channel": "97", "message": "70"})
