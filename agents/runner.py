@@ -216,7 +216,8 @@ class TurnRun:
 
     async def _wait(self, waits: Waits) -> None:
         """Let go of everything until the user has decided; a turn that is to be cancelled ends instead."""
-        begin = partial(begin_wait, self.claim, waits, written=self._writer.text, closing=self._meter.close_turn)
+        told = {"written": self._writer.text, "images": self._writer.images}
+        begin = partial(begin_wait, self.claim, waits, **told, closing=self._meter.close_turn)
         event = await insist(begin, unless=lambda: self._draining)
         if event is None:
             await self._end(self._cancelled_outcome())
@@ -262,7 +263,8 @@ class TurnRun:
             await self._meter.end_turn(conn, failed=isinstance(outcome.event, Failed))
             self._ended = await end_joined(conn, self.claim, outcome)
 
-        await insist(lambda: settle(self.claim, outcome, closing=closing), unless=lambda: self._draining)
+        shown = replace(outcome, images=tuple(self._writer.images))
+        await insist(lambda: settle(self.claim, shown, closing=closing), unless=lambda: self._draining)
 
     async def _licence(self) -> Licence:
         try:

@@ -22,7 +22,7 @@ _USERNAME = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{3,31})")
 # Source: Bot API, "User": an id has at most 52 significant bits. Ids of people are positive.
 _ACCOUNT = re.compile(r"[1-9][0-9]{0,15}")
 # Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
-PRIVATE_PACE_S = 1.0
+PRIVATE_PACE_S = 1.1
 GROUP_PACE_S = 3.1
 # More are too narrow for their words on a phone.
 BUTTONS_IN_A_ROW = 2
@@ -90,6 +90,10 @@ class Telegram(Channel):
     def pace_s(self, target: Target) -> float:
         """Ids of groups are negative."""
         return GROUP_PACE_S if str(target["chat"]).startswith("-") else PRIVATE_PACE_S
+
+    def preview_every_s(self, target: Target) -> float | None:
+        """An edit is a message, too."""
+        return self.pace_s(target)
 
     def compose(self, markdown: str) -> list[Part]:
         """HTML with its plain text beside it."""

@@ -56,7 +56,7 @@ class Previews:
     async def _show(self, turn: RunningTurn, channel: Channel, *, every_s: float) -> None:
         followed, now = self._followed[turn.id], self._clock()
         await _read(turn, followed)
-        text = followed.text[:MAX_PREVIEW_CHARS].rstrip()
+        text = _untold(turn, followed)[:MAX_PREVIEW_CHARS].rstrip()
         if text == followed.shown or now < followed.next_at:
             return
         # Off the loop: a long text takes some milliseconds.
@@ -77,6 +77,11 @@ class Previews:
         followed.next_at = now + every_s
         if await show(letter, holder=self._holder):
             followed.shown = text
+
+
+def _untold(turn: RunningTurn, followed: _Followed) -> str:
+    """What was written since the turn waited; nothing while the journal does not even hold what came before."""
+    return followed.text[len(turn.told) :].lstrip() if followed.text.startswith(turn.told) else ""
 
 
 async def _read(turn: RunningTurn, followed: _Followed) -> None:

@@ -26,12 +26,14 @@ class Call:
 class Reply:
     """What the server answers; without a status or body of its own, success.
 
-    `cut`: it closes the connection after it has read the request; `held`: it waits for `released` before it answers.
+    `cut`: it closes the connection after it has read the request, and with `done` after it did it; `held`: it waits for
+    `released` before it answers.
     """
 
     status: int = 200
     body: bytes = b""
     cut: bool = False
+    done: bool = False
     held: bool = False
 
 
@@ -111,6 +113,8 @@ class BotApi:
         if reply.held:
             await self.released.wait()
         if reply.cut:
+            if reply.done:
+                self._success(call)
             return False
         reply = reply if reply.body or reply.status != 200 else self._success(call)
         head = f"HTTP/1.1 {reply.status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(reply.body)}\r\n\r\n"
