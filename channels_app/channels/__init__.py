@@ -13,7 +13,7 @@ from gateway.plugins import load_folder
 # A platform's own address of a chat and of the message that is answered, as JSON.
 Target = dict[str, Any]
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
-# something that was asked in between, and is no first answer any more.
+# something that was asked in between, and is no first answer any more; with `picture` (an address of ours) it is a picture.
 Part = dict[str, Any]
 
 
@@ -154,8 +154,16 @@ class Channel(Protocol):
     def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
         """The same with buttons under the last message. Where there are none, the text alone: it says what to type."""
 
+    def picture(self, url: str, alt: str) -> Part | None:  # noqa: ARG002 - none are shown
+        """A picture of an answer as a message, with its `url` under `picture`; None where none are shown."""
+        return None
+
     async def send(self, part: Part, target: Target) -> str:
         """Show one message, and return the platform's own id of it. Raises DeliveryError."""
+
+    async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:  # noqa: ARG002 - see picture
+        """Show a picture that `picture` made a message of; as `send` else."""
+        raise DeliveryError("no_pictures", permanent=True)
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """Show a message in place of an earlier one, whose buttons go; as `send` else.

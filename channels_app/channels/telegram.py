@@ -10,7 +10,7 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPrevie
 from telegram.constants import ParseMode
 
 from channels_app.channels import Button, Channel, Part, Press, Target, Update
-from channels_app.channels._telegram import api, messages
+from channels_app.channels._telegram import api, messages, photos
 from channels_app.channels._telegram.updates import parse_update
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
@@ -104,6 +104,17 @@ class Telegram(Channel):
         parts = messages.compose(markdown)
         parts[-1]["buttons"] = [[button.label, button.token] for button in buttons]
         return parts
+
+    def picture(self, url: str, alt: str) -> Part | None:
+        """A photo with its words below."""
+        return messages.picture(url, alt)
+
+    async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:
+        """sendPhoto; as a file where Telegram makes no photo of it."""
+        try:
+            return await photos.send_photo(part, target, content=content)
+        except api.NoPhoto:
+            return await photos.send_document(part, target, content=content)
 
     async def send(self, part: Part, target: Target) -> str:
         """sendMessage, in HTML; as plain text where Telegram can't read that."""

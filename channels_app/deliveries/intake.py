@@ -7,7 +7,7 @@ import structlog
 
 from agents import outbox
 from channels_app import asking
-from channels_app.channels import Channel, Target, channels
+from channels_app.channels import Channel, Part, Target, channels
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
 from gateway.db import Connection
@@ -15,6 +15,7 @@ from gateway.db import Connection
 BATCH = 10
 # The kind of those whose receipt the agent waits for.
 ALERT = "alert"
+DRAWN = "Here is the picture."
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
 # What was asked in between, and its outcome, stand in the chat; nothing was written after them.
@@ -79,9 +80,16 @@ def words_of(row: outbox.OutboxRow) -> str:
     said = content[told:].strip() or ("" if content else str(row.payload.get("message") or ""))
     if row.kind == "cancelled":
         return f"{said}\n\n*{STOPPED}*" if said else STOPPED
-    if said or row.kind == outbox.SAID or row.payload.get("images"):
+    if said or row.kind == outbox.SAID:
         return said
+    if row.payload.get("images"):
+        return DRAWN
     return DONE if told else EMPTY
+
+
+def _pictures(channel: Channel, row: outbox.OutboxRow) -> list[Part]:
+    made = (channel.picture(image["url"], image["alt"]) for image in row.payload.get("images", ()))
+    return [part for part in made if part is not None]
 
 
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
@@ -98,7 +106,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=channel.compose(words_of(row)),
+            parts=[*channel.compose(words_of(row)), *_pictures(channel, row)],
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,

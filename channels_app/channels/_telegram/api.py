@@ -47,6 +47,10 @@ class BadMarkup(DeliveryError):
     """Telegram could not read the HTML of a message."""
 
 
+class NoPhoto(DeliveryError):
+    """Telegram makes no photo of the picture: its sides are too long or too unlike, or it can't read it."""
+
+
 class NotModified(DeliveryError):
     """The message is what it was to become already."""
 
@@ -55,6 +59,8 @@ class NotModified(DeliveryError):
 _BAD_REQUESTS: tuple[tuple[str, type[DeliveryError]], ...] = (
     ("can't parse entities", BadMarkup),
     ("message is not modified", NotModified),
+    ("photo_invalid_dimensions", NoPhoto),
+    ("image_process_failed", NoPhoto),
     ("message to edit not found", NotEditable),
     ("message can't be edited", NotEditable),
 )
