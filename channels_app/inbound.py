@@ -7,6 +7,7 @@ import structlog
 
 from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
+from agents import transcription
 from agents.errors import Refused
 from agents.turns import IncomingMessage, accept_message
 from channels_app import chat_linking, inbox, threads, warmup
@@ -15,7 +16,8 @@ from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
 from gateway.db import connection
 
-TEXT_ONLY = "I can read text messages only, so far."
+NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
+UNREADABLE = "I can't read {kind}. I can read {reads}."
 # A chat that sends too much is told once until the limit resets, and not for each message.
 LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included"})
 # The shorter window: a person who goes on at its edge is not told at every message.
@@ -40,10 +42,14 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
+    if any(file.spoken for file in inbound.files) and not transcription.is_on():
+        await _say(channel, inbound, NOT_HEARD, user_id=user_id)
+        return "unreadable"
     if inbound.files:
         return "accepted" if await inbox.keep(channel.name, inbound, user_id=user_id) else "duplicate"
     if inbound.content is None:
-        await _say(channel, inbound, TEXT_ONLY, user_id=user_id)
+        text = UNREADABLE.format(kind=inbound.kind or "that", reads=channel.reads)
+        await _say(channel, inbound, text, user_id=user_id)
         return "unreadable"
     return await accept(channel, inbound, inbound.content, user_id=user_id)
 

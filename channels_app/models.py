@@ -158,6 +158,9 @@ class ChatInbox(models.Model):
     channel = models.TextField()
     external_id = models.TextField()
     user_id = models.TextField()
+    album = models.TextField(
+        blank=True, db_default="", help_text="what the message is a piece of, in the platform's words"
+    )
     message = models.JSONField(null=True, help_text="the message as channels.Inbound; none once it is taken")
     attempts = models.PositiveIntegerField(db_default=0)
     created_at = models.DateTimeField(db_default=Now())

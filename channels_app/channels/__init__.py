@@ -12,6 +12,8 @@ from gateway.plugins import load_folder
 
 # A platform's own address of a chat and of the message that is answered, as JSON.
 Target = dict[str, Any]
+# What people may send where files are fetched, for `Channel.reads`.
+PICTURES_AND_DOCUMENTS = "text, pictures (PNG, JPEG, WebP), PDF and text files"
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
 # something that was asked in between, and is no first answer any more; with `picture` (an address of ours) it is a picture.
 Part = dict[str, Any]
@@ -19,15 +21,22 @@ Part = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that somebody sent: its name, and where the platform has it, in the platform's own words."""
+    """A file that somebody sent: its name, and where the platform has it, in the platform's own words.
+
+    A `spoken` one is to be heard. `order` is its place among those that are sent together.
+    """
 
     name: str
     place: str
+    spoken: bool = False
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
     """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
+
+    `kind` names in words (plural) what can't be read of it. Messages of one `album` are one, sent in pieces.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
@@ -43,6 +52,8 @@ class Inbound:
     address: str = ""
     thread: str = ""
     files: tuple[File, ...] = ()
+    kind: str = ""
+    album: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +97,8 @@ class Channel(Protocol):
 
     name: str
     label: str
+    # What people may send there, in words.
+    reads: str = "text messages only"
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
 

@@ -7,7 +7,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from channels_app.channels import Button, Channel, File, Inbound, Part, Press, Target, Update
+from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._discord import api, messages
 from channels_app.channels._discord.interactions import (
     DEFERRED,
@@ -46,6 +46,7 @@ class Discord(Channel):
 
     name = "discord"
     label = "Discord"
+    reads = PICTURES_AND_DOCUMENTS
 
     def faults(self) -> list[str]:
         """Application, key and token go together."""

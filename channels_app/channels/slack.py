@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from channels_app.channels import Button, Channel, File, Inbound, Part, Press, Target, Update
+from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.channels._slack import api, messages
@@ -25,6 +25,7 @@ class Slack(Channel):
 
     name = "slack"
     label = "Slack"
+    reads = PICTURES_AND_DOCUMENTS
     forms = True
 
     def faults(self) -> list[str]:

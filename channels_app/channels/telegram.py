@@ -9,8 +9,8 @@ from django.conf import settings
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
 
-from channels_app.channels import Button, Channel, Part, Press, Target, Update
-from channels_app.channels._telegram import api, messages, photos
+from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Part, Press, Target, Update
+from channels_app.channels._telegram import api, attached, messages, photos
 from channels_app.channels._telegram.updates import parse_update
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
@@ -33,6 +33,7 @@ class Telegram(Channel):
 
     name = "telegram"
     label = "Telegram"
+    reads = PICTURES_AND_DOCUMENTS
 
     def faults(self) -> list[str]:
         """A token without its secret, the reverse, and values that can't be what they should be."""
@@ -130,6 +131,10 @@ class Telegram(Channel):
         except api.BadMarkup:
             return await self._edit(target, part, message=message, html=False)
 
+    async def fetch(self, file: File, *, most_bytes: int) -> bytes:
+        """getFile, and the file from where that says it is."""
+        return await attached.fetch(file.place, most_bytes=most_bytes)
+
     async def acknowledge(self, press: Press, text: str) -> None:
         """answerCallbackQuery: Telegram shows the text above the chat."""
         await api.call(lambda bot: bot.answer_callback_query(press.query, text=text[: messages.MAX_ACKNOWLEDGEMENT]))
@@ -137,6 +142,7 @@ class Telegram(Channel):
     async def close(self) -> None:
         """Close the connections."""
         await api.close()
+        await attached.HTTP.close()
 
     async def _send(self, target: Target, part: Part, *, html: bool) -> str:
         async def send_message(bot: Bot) -> Message:

@@ -20,7 +20,7 @@ from telegram.error import (
 )
 from telegram.request import HTTPXRequest
 
-from channels_app.errors import ChatClosed, DeliveryError, NotEditable
+from channels_app.errors import ChatClosed, DeliveryError, NotEditable, TooLarge
 
 # The package's opt-in for the type that its next major version returns; without it every 429 is a deprecation warning.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
@@ -56,11 +56,12 @@ class NotModified(DeliveryError):
 
 
 # By Telegram's own words, since its error codes say no more than 400.
-_BAD_REQUESTS: tuple[tuple[str, type[DeliveryError]], ...] = (
-    ("can't parse entities", BadMarkup),
-    ("message is not modified", NotModified),
-    ("photo_invalid_dimensions", NoPhoto),
-    ("image_process_failed", NoPhoto),
+_BAD_REQUESTS: tuple[tuple[str, Callable[[str], DeliveryError]], ...] = (
+    ("can't parse entities", lambda words: BadMarkup(words, permanent=True)),
+    ("message is not modified", lambda words: NotModified(words, permanent=True)),
+    ("photo_invalid_dimensions", lambda words: NoPhoto(words, permanent=True)),
+    ("image_process_failed", lambda words: NoPhoto(words, permanent=True)),
+    ("file is too big", lambda _words: TooLarge()),
     ("message to edit not found", NotEditable),
     ("message can't be edited", NotEditable),
 )
@@ -119,7 +120,8 @@ def _build(token: str, base_url: str) -> Bot:
         write_timeout=READ_S,
         pool_timeout=CONNECT_S,
     )
-    return Bot(token, base_url=f"{base_url}/bot", request=request, get_updates_request=request)
+    addresses = {"base_url": f"{base_url}/bot", "base_file_url": f"{base_url}/file/bot"}
+    return Bot(token, request=request, get_updates_request=request, **addresses)
 
 
 def _translated(error: TelegramError) -> DeliveryError:
@@ -133,11 +135,10 @@ def _translated(error: TelegramError) -> DeliveryError:
     if isinstance(error, Forbidden | ChatMigrated):
         return ChatClosed(_words("forbidden", error))
     if isinstance(error, BadRequest):
-        said = error.message.lower()
-        kind = next((kind for words, kind in _BAD_REQUESTS if words in said), DeliveryError)
-        if kind is NotEditable:
-            return NotEditable(_words("refused", error))
-        return kind(_words("refused", error), permanent=True)
+        said, cause = error.message.lower(), _words("refused", error)
+        return next(
+            (make(cause) for words, make in _BAD_REQUESTS if words in said), DeliveryError(cause, permanent=True)
+        )
     return _broken(error)
 
 

@@ -6,15 +6,11 @@ from pydantic import Field, ValidationError
 
 from channels_app.channels import Ignored, Inbound, Press
 from channels_app.channels._parsing import Strict, bad_update
+from channels_app.channels._telegram.attached import KINDS, files_of, kind_of
 from channels_app.names import shown_name
 
 # Telegram's ids have at most 52 significant bits.
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)]
-# What people send besides text; all else without text is the platform's own news (a pinned message, a changed timer).
-MEDIA = frozenset(
-    {"animation", "audio", "contact", "document", "location", "paid_media", "photo", "poll", "sticker", "story", "venue",
-     "video", "video_note", "voice"}
-)  # fmt: skip
 
 
 class _Account(Strict):
@@ -42,6 +38,8 @@ class _Message(Strict):
     chat: _Chat
     sender: _Account | None = Field(default=None, alias="from")
     text: str | None = None
+    caption: str | None = None
+    media_group_id: Annotated[str, Field(max_length=64)] = ""
 
 
 class _ButtonMessage(Strict):
@@ -77,12 +75,17 @@ def parse_update(value: Any, *, bot_id: str) -> Inbound | Press | Ignored:
         return Ignored("group")
     if message.sender.is_bot:
         return Ignored("bot")
-    if message.text is None and MEDIA.isdisjoint(value["message"]):
+    kind = kind_of(value["message"]) if message.text is None else ""
+    if message.text is None and not kind:
         return Ignored("service_message")
+    files = files_of(value["message"]) if kind else ()
     return Inbound(
         external_id=f"{bot_id}:{update.update_id}",
         sender=str(message.sender.id),
-        content=message.text,
+        content=message.text if not kind else (message.caption or None) if files else None,
+        files=files,
+        kind=KINDS.get(kind, ""),
+        album=f"{message.chat.id}:{message.media_group_id}" if files and message.media_group_id else "",
         target={"chat": message.chat.id, "message": message.message_id},
         name=message.sender.name,
     )
