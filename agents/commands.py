@@ -7,8 +7,9 @@ from typing import Any
 from accounts.licences import Licence
 from accounts.usage_report import usage_words
 from agents import busy, decision_commands
-from agents.conversations import begin_new_main
+from agents.conversations import begin_new_main, create_conversation_on, is_main
 from agents.model_command import run_model
+from agents.outbox import WEB
 from agents.queue import AfterCommit
 from agents.schedules import commands as schedule_commands
 from agents.workflow_runs import WorkflowRun
@@ -110,7 +111,11 @@ async def _unknown(_context: Context) -> str:
 
 
 async def _new(context: Context) -> str:
-    context.conversation = await begin_new_main(context.conn, context.user_id)
+    if context.channel == WEB or await is_main(context.conn, context.conversation):
+        context.conversation = await begin_new_main(context.conn, context.user_id)
+    else:
+        # A thread of a chat app has a conversation of its own, and gets another.
+        context.conversation = (await create_conversation_on(context.conn, context.user_id)).id
     return "A new conversation begins. The old one is kept."
 
 

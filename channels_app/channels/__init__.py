@@ -36,7 +36,8 @@ class File:
 class Inbound:
     """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
 
-    `kind` names in words (plural) what can't be read of it. Messages of one `album` are one, sent in pieces.
+    `kind` names in words (plural) what can't be read of it. Messages of one `album` are one, sent in pieces. What is answered in
+    private was asked `aside`, where others read along.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
@@ -54,6 +55,7 @@ class Inbound:
     files: tuple[File, ...] = ()
     kind: str = ""
     album: str = ""
+    aside: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,14 @@ class Press:
     sender: str
     token: str
     query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A chat goes on under another id: keys of its threads that began with `old` begin with `new`."""
+
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Ignored:
     reply: dict[str, Any] | None = None
 
 
-Update = Inbound | Press | Ignored
+Update = Inbound | Press | Moved | Ignored
 
 
 @runtime_checkable
@@ -97,6 +107,8 @@ class Channel(Protocol):
 
     name: str
     label: str
+    # Whether it may write to people who never wrote to it.
+    writes_first: bool = True
     # What people may send there, in words.
     reads: str = "text messages only"
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.

@@ -1,4 +1,4 @@
-"""Telegram: private chats with a bot, through its webhook and the Bot API."""
+"""Telegram: private chats and groups with a bot, through its webhook and the Bot API."""
 
 import hmac
 import re
@@ -11,7 +11,8 @@ from telegram.constants import ParseMode
 
 from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Part, Press, Target, Update
 from channels_app.channels._telegram import api, attached, messages, photos
-from channels_app.channels._telegram.updates import parse_update
+from channels_app.channels._telegram.updates import Self, parse_update
+from channels_app.errors import NotEditable
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
 # Source: Bot API, setWebhook: "1-256 characters. Only characters A-Z, a-z, 0-9, _ and - are allowed."
@@ -34,6 +35,8 @@ class Telegram(Channel):
     name = "telegram"
     label = "Telegram"
     reads = PICTURES_AND_DOCUMENTS
+    # Source: Bot API, "bot can't initiate conversation with a user".
+    writes_first = False
 
     def faults(self) -> list[str]:
         """A token without its secret, the reverse, and values that can't be what they should be."""
@@ -64,16 +67,22 @@ class Telegram(Channel):
         return self.admits(headers)
 
     def parse(self, update: Any) -> Update:
-        """A private message, or a button that was pressed there; the bot's id is the first part of its token."""
-        return parse_update(update, bot_id=settings.TELEGRAM_BOT_TOKEN.partition(":")[0])
+        """A message to the bot, or a button that was pressed; the bot's id is the first part of its token."""
+        username = _USERNAME.fullmatch(settings.TELEGRAM_BOT_USERNAME)
+        me = Self(settings.TELEGRAM_BOT_TOKEN.partition(":")[0], username[1].lower() if username else "")
+        return parse_update(update, me=me)
 
     def chat_of(self, target: Target) -> str:
         """The chat's id."""
         return str(target["chat"])
 
     def account_of(self, target: Target) -> str:
-        """A private chat has its account's id."""
-        return str(target["chat"])
+        """A private chat has its account's id, a target in a group names its sender."""
+        return str(target.get("user", target["chat"]))
+
+    def private(self, target: Target) -> Target:
+        """In a group others read along."""
+        return self.target_of(str(target["user"])) if "user" in target else target
 
     def target_of(self, account: str) -> Target:
         """A private chat has its account's id."""
@@ -113,23 +122,26 @@ class Telegram(Channel):
     async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:
         """sendPhoto; as a file where Telegram makes no photo of it."""
         try:
-            return await photos.send_photo(part, target, content=content)
-        except api.NoPhoto:
-            return await photos.send_document(part, target, content=content)
+            return await photos.send(part, target, content=content)
+        except api.ChatMoved as moved:
+            return await photos.send(part, target | {"chat": moved.chat}, content=content)
 
     async def send(self, part: Part, target: Target) -> str:
         """sendMessage, in HTML; as plain text where Telegram can't read that."""
         try:
-            return await self._send(target, part, html=True)
-        except api.BadMarkup:
-            return await self._send(target, part, html=False)
+            return await _send_readable(target, part)
+        except api.ChatMoved as moved:
+            return await _send_readable(target | {"chat": moved.chat}, part)
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """editMessageText, likewise."""
         try:
-            return await self._edit(target, part, message=message, html=True)
+            return await _edit(target, part, message=message, html=True)
         except api.BadMarkup:
-            return await self._edit(target, part, message=message, html=False)
+            return await _edit(target, part, message=message, html=False)
+        except api.ChatMoved as moved:
+            # Its messages have other numbers there.
+            raise NotEditable(moved.cause) from moved
 
     async def fetch(self, file: File, *, most_bytes: int) -> bytes:
         """getFile, and the file from where that says it is."""
@@ -144,36 +156,46 @@ class Telegram(Channel):
         await api.close()
         await attached.HTTP.close()
 
-    async def _send(self, target: Target, part: Part, *, html: bool) -> str:
-        async def send_message(bot: Bot) -> Message:
-            return await bot.send_message(
-                target["chat"],
-                part["html" if html else "text"],
-                parse_mode=ParseMode.HTML if html else None,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-                reply_parameters=_quote(target) if part["quote"] else None,
-                reply_markup=_keyboard(part),
-            )
 
-        return str((await api.call(send_message)).message_id)
+async def _send_readable(target: Target, part: Part) -> str:
+    try:
+        return await _send(target, part, html=True)
+    except api.BadMarkup:
+        return await _send(target, part, html=False)
 
-    async def _edit(self, target: Target, part: Part, *, message: str, html: bool) -> str:
-        async def edit_message(bot: Bot) -> Message | bool:
-            return await bot.edit_message_text(
-                part["html" if html else "text"],
-                chat_id=target["chat"],
-                message_id=int(message),
-                parse_mode=ParseMode.HTML if html else None,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-                reply_markup=_keyboard(part),
-            )
 
-        try:
-            await api.call(edit_message)
-        except api.NotModified:
-            # The edit before, whose answer was lost, has arrived.
-            return message
+async def _send(target: Target, part: Part, *, html: bool) -> str:
+    async def send_message(bot: Bot) -> Message:
+        return await bot.send_message(
+            target["chat"],
+            part["html" if html else "text"],
+            parse_mode=ParseMode.HTML if html else None,
+            link_preview_options=LinkPreviewOptions(is_disabled=True),
+            message_thread_id=target.get("topic"),
+            reply_parameters=_quote(target) if part["quote"] else None,
+            reply_markup=_keyboard(part),
+        )
+
+    return str((await api.call(send_message)).message_id)
+
+
+async def _edit(target: Target, part: Part, *, message: str, html: bool) -> str:
+    async def edit_message(bot: Bot) -> Message | bool:
+        return await bot.edit_message_text(
+            part["html" if html else "text"],
+            chat_id=target["chat"],
+            message_id=int(message),
+            parse_mode=ParseMode.HTML if html else None,
+            link_preview_options=LinkPreviewOptions(is_disabled=True),
+            reply_markup=_keyboard(part),
+        )
+
+    try:
+        await api.call(edit_message)
+    except api.NotModified:
+        # The edit before, whose answer was lost, has arrived.
         return message
+    return message
 
 
 def _keyboard(part: Part) -> InlineKeyboardMarkup | None:

@@ -19,7 +19,7 @@ PREVIEW = "preview"
 ENDS = frozenset({"done", "failed", "cancelled", SAID})
 _ORIGIN: LiteralString = """
     'preview:' || %(turn)s || ':' || (SELECT count(DISTINCT a.origin) FROM deliveries a
-        WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('approval', 'question'))
+        WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('said', 'approval', 'question'))
 """
 # One that is on its way is left alone: its next text comes with the next look. One that was refused is not tried again.
 _SHOW = f"""

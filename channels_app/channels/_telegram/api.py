@@ -47,6 +47,14 @@ class BadMarkup(DeliveryError):
     """Telegram could not read the HTML of a message."""
 
 
+class ChatMoved(DeliveryError):
+    """The group became a supergroup, whose id is `chat`. Source: Bot API, ResponseParameters."""
+
+    def __init__(self, chat: int) -> None:
+        super().__init__("chat_moved", permanent=True)
+        self.chat = chat
+
+
 class NoPhoto(DeliveryError):
     """Telegram makes no photo of the picture: its sides are too long or too unlike, or it can't read it."""
 
@@ -68,7 +76,7 @@ _BAD_REQUESTS: tuple[tuple[str, Callable[[str], DeliveryError]], ...] = (
 
 
 async def call(method: Callable[[Bot], Awaitable[T]]) -> T:
-    """Call one method of the bot. Raises DeliveryError, and of it BadMarkup, NotModified and NotEditable."""
+    """Call one method of the bot. Raises DeliveryError, and of it those above, NotEditable, ChatClosed and TooLarge."""
     bot = await _bot()
     try:
         async with asyncio.timeout(CALL_S):
@@ -132,7 +140,9 @@ def _translated(error: TelegramError) -> DeliveryError:
     if isinstance(error, InvalidToken):
         # The operator can put that right before the message is too old.
         return DeliveryError("token_refused")
-    if isinstance(error, Forbidden | ChatMigrated):
+    if isinstance(error, ChatMigrated):
+        return ChatMoved(error.new_chat_id)
+    if isinstance(error, Forbidden):
         return ChatClosed(_words("forbidden", error))
     if isinstance(error, BadRequest):
         said, cause = error.message.lower(), _words("refused", error)

@@ -8,22 +8,33 @@ from channels_app.channels._telegram import api
 NAME = "chart.png"
 
 
-async def send_photo(part: Part, target: Target, *, content: bytes) -> str:
-    """The id of the message that shows it. Raises DeliveryError, and of it api.NoPhoto."""
+async def send(part: Part, target: Target, *, content: bytes) -> str:
+    """As a photo, or as a file where Telegram makes no photo of it; the id of the message. Raises DeliveryError."""
+    try:
+        return await _send_photo(part, target, content=content)
+    except api.NoPhoto:
+        return await _send_document(part, target, content=content)
 
+
+async def _send_photo(part: Part, target: Target, *, content: bytes) -> str:
     async def send(bot: Bot) -> Message:
-        return await bot.send_photo(target["chat"], InputFile(content, filename=NAME), caption=part["caption"])
+        file = InputFile(content, filename=NAME)
+        return await bot.send_photo(
+            target["chat"], file, caption=part["caption"], message_thread_id=target.get("topic")
+        )
 
     return str((await api.call(send)).message_id)
 
 
-async def send_document(part: Part, target: Target, *, content: bytes) -> str:
-    """The same as a file. Raises DeliveryError."""
-
+async def _send_document(part: Part, target: Target, *, content: bytes) -> str:
     async def send(bot: Bot) -> Message:
         file = InputFile(content, filename=NAME)
         return await bot.send_document(
-            target["chat"], file, caption=part["caption"], disable_content_type_detection=True
+            target["chat"],
+            file,
+            caption=part["caption"],
+            disable_content_type_detection=True,
+            message_thread_id=target.get("topic"),
         )
 
     return str((await api.call(send)).message_id)
