@@ -15,7 +15,8 @@ Target = dict[str, Any]
 # What people may send where files are fetched, for `Channel.reads`.
 PICTURES_AND_DOCUMENTS = "text, pictures (PNG, JPEG, WebP), PDF and text files"
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
-# something that was asked in between, and is no first answer any more; with `picture` (an address of ours) it is a picture.
+# something that was asked in between, and is no first answer any more; with `crowded` (true) it is not plain which message it
+# answers; with `picture` (an address of ours) it is a picture.
 Part = dict[str, Any]
 
 
@@ -167,6 +168,14 @@ class Channel(Protocol):
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
         """How often an answer may be shown while it is written, by editing its first message; None = only once it is whole."""
         return None
+
+    def typing_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
+        """How often to show that an answer is worked on, as long as there is no word of it; None = not at all."""
+        return None
+
+    async def typing(self, target: Target) -> None:  # noqa: ARG002 - see typing_every_s
+        """Show that. Raises DeliveryError."""
+        return
 
     def compose(self, markdown: str) -> list[Part]:
         """A text as messages, in order; none for a blank one."""

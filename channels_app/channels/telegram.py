@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
-from telegram.constants import ParseMode
+from telegram.constants import ChatAction, ParseMode
 
 from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Part, Press, Target, Update
 from channels_app.channels._telegram import api, attached, messages, photos
@@ -25,6 +25,8 @@ _ACCOUNT = re.compile(r"[1-9][0-9]{0,15}")
 # Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
 PRIVATE_PACE_S = 1.1
 GROUP_PACE_S = 3.1
+# Source: Bot API, sendChatAction: "The status is set for 5 seconds or less".
+TYPING_EVERY_S = 5.0
 # More are too narrow for their words on a phone.
 BUTTONS_IN_A_ROW = 2
 
@@ -105,6 +107,15 @@ class Telegram(Channel):
         """An edit is a message, too."""
         return self.pace_s(target)
 
+    def typing_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike in every chat
+        """As long as it lasts."""
+        return TYPING_EVERY_S
+
+    async def typing(self, target: Target) -> None:
+        """sendChatAction."""
+        topic = target.get("topic")
+        await api.call(lambda bot: bot.send_chat_action(target["chat"], ChatAction.TYPING, message_thread_id=topic))
+
     def compose(self, markdown: str) -> list[Part]:
         """HTML with its plain text beside it."""
         return messages.compose(markdown)
@@ -172,7 +183,7 @@ async def _send(target: Target, part: Part, *, html: bool) -> str:
             parse_mode=ParseMode.HTML if html else None,
             link_preview_options=LinkPreviewOptions(is_disabled=True),
             message_thread_id=target.get("topic"),
-            reply_parameters=_quote(target) if part["quote"] else None,
+            reply_parameters=_quote(target, part),
             reply_markup=_keyboard(part),
         )
 
@@ -204,8 +215,10 @@ def _keyboard(part: Part) -> InlineKeyboardMarkup | None:
     return InlineKeyboardMarkup(rows) if rows else None
 
 
-def _quote(target: Target) -> ReplyParameters | None:
-    if "message" not in target:
+def _quote(target: Target, part: Part) -> ReplyParameters | None:
+    """What is answered, where it is not plain: in a group, and when other messages came between."""
+    plain = "user" not in target and not part.get("crowded")
+    if "message" not in target or not part["quote"] or plain:
         return None
     return ReplyParameters(target["message"], allow_sending_without_reply=True)
 

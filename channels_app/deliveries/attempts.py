@@ -39,12 +39,13 @@ async def attempt(claim: Claim) -> Outcome:
 async def _show(channel: Channel, claim: Claim) -> str:
     if "picture" in claim.body:
         return await _show_picture(channel, claim)
+    part = claim.body | {"crowded": True} if claim.crowded else claim.body
     if not claim.edits_message:
-        return await channel.send(claim.body, claim.target)
+        return await channel.send(part, claim.target)
     try:
-        return await channel.edit(claim.body, claim.target, message=claim.edits_message)
+        return await channel.edit(part, claim.target, message=claim.edits_message)
     except NotEditable:
-        return await channel.send(claim.body, claim.target)
+        return await channel.send(part, claim.target)
     except DeliveryError as error:
         if not error.ambiguous:
             raise

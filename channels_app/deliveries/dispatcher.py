@@ -62,6 +62,7 @@ class Dispatcher:
                 await end(helpers)
         finally:
             await self._drain()
+            await self._previews.close()
             for channel in channels().values():
                 await channel.close()
 

@@ -15,6 +15,7 @@ from agents.running import RunningTurn, running_in_chats
 from channels_app.channels import Channel, channel_that_is_on
 from channels_app.deliveries.preview_rows import PREVIEW, show
 from channels_app.deliveries.rows import Letter
+from channels_app.deliveries.typing import Typing
 
 # Half of the shortest time between two edits that any platform bears.
 TICK_S = 0.5
@@ -28,12 +29,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Followed:
-    """A turn that is followed in its journal up to `seq`: its text so far, how much of it is shown, when more may be."""
+    """A turn that is followed in its journal up to `seq`: its text so far, how much of it is shown, when more may be.
+
+    Before there is any, a sign of work is due at `typing_at`.
+    """
 
     seq: int = 0
     text: str = ""
     shown: str = ""
     next_at: float = 0.0
+    typing_at: float = 0.0
 
 
 class Previews:
@@ -42,21 +47,36 @@ class Previews:
     def __init__(self, holder: UUID, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._holder, self._clock = holder, clock
         self._followed: dict[str, _Followed] = {}
+        self._typing = Typing()
 
     async def look(self) -> None:
         """Show what has been written since. Raises psycopg.Error when the database fails."""
         running = await running_in_chats(self._holder)
         self._followed = {turn.id: self._followed.get(turn.id) or _Followed() for turn in running}
+        self._typing.keep(set(self._followed))
         for turn in running:
             channel = channel_that_is_on(turn.channel)
             every_s = channel.preview_every_s(turn.reply_to) if channel else None
             if channel is not None and every_s is not None:
                 await self._show(turn, channel, every_s=every_s)
 
+    async def close(self) -> None:
+        """Break off what is on its way and no delivery."""
+        await self._typing.close()
+
+    def _show_work(self, turn: RunningTurn, channel: Channel) -> None:
+        followed, now = self._followed[turn.id], self._clock()
+        every_s = channel.typing_every_s(turn.reply_to)
+        if every_s is not None and now >= followed.typing_at:
+            followed.typing_at = now + every_s
+            self._typing.show(turn, channel)
+
     async def _show(self, turn: RunningTurn, channel: Channel, *, every_s: float) -> None:
         followed, now = self._followed[turn.id], self._clock()
         await _read(turn, followed)
         text = _untold(turn, followed)[:MAX_PREVIEW_CHARS].rstrip()
+        if not text:
+            self._show_work(turn, channel)
         if text == followed.shown or now < followed.next_at:
             return
         # Off the loop: a long text takes some milliseconds.

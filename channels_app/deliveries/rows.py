@@ -52,7 +52,10 @@ _CLAIM_HEAD = f"""
         d.created_at,
         {OBSTACLE} AS obstacle, COALESCE((
             SELECT e.receipt FROM deliveries e WHERE d.edits <> '' AND e.origin = d.edits ORDER BY e.part DESC LIMIT 1
-        ), '') AS edits_message
+        ), '') AS edits_message,
+        EXISTS (SELECT 1 FROM turns o WHERE o.user_id = d.user_id AND o.channel = d.channel AND o.id IS DISTINCT FROM d.turn_id
+            AND (o.state NOT IN ('done', 'failed', 'cancelled')
+                OR o.accepted_at > (SELECT t.accepted_at FROM turns t WHERE t.id = d.turn_id))) AS crowded
 """
 
 
@@ -83,7 +86,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message that this process may send, as long as no higher fence exists and there is no `obstacle`."""
+    """A message that this process may send, as long as no higher fence exists and there is no `obstacle`.
+
+    `crowded`: its user has asked something else in that channel since, or waits for another answer there.
+    """
 
     id: int
     turn: str | None
@@ -98,6 +104,7 @@ class Claim:
     created_at: datetime
     obstacle: str
     edits_message: str
+    crowded: bool = False
 
 
 async def put(conn: Connection, letters: list[Letter]) -> None:
@@ -143,6 +150,24 @@ async def lock_lanes(conn: Connection, lanes: set[str]) -> None:
             "INSERT INTO chat_lanes AS l (key) VALUES (%s)"
             " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, clock_timestamp())",
             (lane,),
+        )
+
+
+async def is_resting(lane: str) -> bool:
+    """Whether nothing may be shown in a chat just now."""
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT not_before > clock_timestamp() FROM chat_lanes WHERE key = %s", (lane,))
+        row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def rest(lane: str, *, seconds: float) -> None:
+    """Show nothing in a chat for so long; a longer rest stays."""
+    async with connection() as conn:
+        await conn.execute(
+            "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(rest)s * interval '1 second')"
+            " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, excluded.not_before)",
+            {"key": lane, "rest": seconds},
         )
 
 

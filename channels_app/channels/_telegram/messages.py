@@ -15,7 +15,7 @@ MAX_ACKNOWLEDGEMENT = 200
 
 
 def compose(markdown: str) -> list[Part]:
-    """The messages in order, each `{"html", "text", "quote"}`; the first quotes what it answers."""
+    """The messages in order, each `{"html", "text", "quote"}`; the first may quote what it answers."""
     # Words that make no text, such as a link's definition alone, are shown as they were written.
     parts = _parts(telegram_html(markdown)) or _parts(escape(markdown, quote=False))
     return [{"html": html, "text": visible_text(html), "quote": index == 0} for index, html in enumerate(parts)]

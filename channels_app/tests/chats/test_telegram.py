@@ -19,7 +19,7 @@ from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, HELD, TOK
 from channels_app.tests.chats.conftest import SECRET
 from channels_app.text import utf16_units
 
-PART = {"html": "<b>Hello</b>", "text": "**Hello**", "quote": True}
+PART = {"html": "<b>Hello</b>", "text": "**Hello**", "quote": True, "crowded": True}
 TARGET = {"chat": 7, "message": 70}
 MARKUP = [
     "word ",
