@@ -161,6 +161,10 @@ class Channel(Protocol):
         """How a command such as `/link CODE` is typed there. `compose` writes those in a text alike."""
         return command
 
+    def bulk_every_s(self) -> float | None:
+        """How far apart messages leave at least, whatever their chats, in seconds; None = only each chat has a pace."""
+        return None
+
     def pace_s(self, target: Target) -> float:  # noqa: ARG002 - what most platforms bear, in whatever chat
         """How long a chat rests between two messages, in seconds."""
         return 1.0

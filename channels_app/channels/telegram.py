@@ -25,6 +25,8 @@ _ACCOUNT = re.compile(r"[1-9][0-9]{0,15}")
 # Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
 PRIVATE_PACE_S = 1.1
 GROUP_PACE_S = 3.1
+# Source: the same: "no more than about 30 messages per second".
+BULK_EVERY_S = 0.04
 # Source: Bot API, sendChatAction: "The status is set for 5 seconds or less".
 TYPING_EVERY_S = 5.0
 # More are too narrow for their words on a phone.
@@ -98,6 +100,10 @@ class Telegram(Channel):
         """Source: https://core.telegram.org/bots/features#deep-linking; a start parameter has at most 64 characters."""
         username = _USERNAME.fullmatch(settings.TELEGRAM_BOT_USERNAME)
         return f"https://t.me/{username[1]}?start={token}" if username else None
+
+    def bulk_every_s(self) -> float | None:
+        """Below what Telegram bears in bulk."""
+        return BULK_EVERY_S
 
     def pace_s(self, target: Target) -> float:
         """Ids of groups are negative."""

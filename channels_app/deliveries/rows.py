@@ -42,7 +42,7 @@ _HEAD = f"""
 """
 _LOCK_LANE = f"""
     SELECT l.key FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
-    WHERE {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
+    WHERE (d.kind = 'preview') = %s AND {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
 """
 _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
@@ -172,14 +172,33 @@ async def rest(lane: str, *, seconds: float) -> None:
 
 
 async def claim_next(holder: UUID) -> Claim | None:
-    """Take the oldest message that may be sent, or None. Raises psycopg.Error when the database fails."""
+    """Take the oldest message that may be sent, previews last, or None. Raises psycopg.Error when the database fails."""
     async with connection() as conn, conn.transaction():
-        row = await (await conn.execute(_LOCK_LANE)).fetchone()
+        # Where a bot may send no faster, whole answers come before parts of others.
+        row = await (await conn.execute(_LOCK_LANE, (False,))).fetchone()
+        row = row or await (await conn.execute(_LOCK_LANE, (True,))).fetchone()
         if row is None:
             return None
         async with conn.cursor(row_factory=class_row(Claim)) as cursor:
             await cursor.execute(_CLAIM_HEAD, {"holder": holder, "lane": row[0]})
             return await cursor.fetchone()
+
+
+async def take_slot(channel: str, *, every_s: float) -> float:
+    """In how many seconds a channel's next message may leave, whatever its chat; slots are `every_s` apart for all processes.
+
+    The slot is the caller's. Raises psycopg.Error.
+    """
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(every)s * interval '1 second')"
+            " ON CONFLICT (key) DO UPDATE SET"
+            " not_before = GREATEST(l.not_before, clock_timestamp()) + %(every)s * interval '1 second'"
+            " RETURNING extract(epoch FROM not_before - clock_timestamp())::float8 - %(every)s",
+            {"key": channel, "every": every_s},
+        )
+        row = await cursor.fetchone()
+    return max(0.0, float(row[0])) if row else 0.0
 
 
 async def begin_sending(claim: Claim, *, holder: UUID) -> bool:

@@ -45,7 +45,8 @@ class Typing:
     async def _show(self, turn: RunningTurn, channel: Channel) -> None:
         lane = f"{channel.name}:{channel.chat_of(turn.reply_to)}"
         try:
-            if not await is_resting(lane):
+            # Neither in a chat that rests nor while others' messages wait for their slots.
+            if not await is_resting(lane) and not await is_resting(channel.name):
                 await channel.typing(turn.reply_to)
         except DeliveryError as error:
             if error.retry_after_s is not None:
