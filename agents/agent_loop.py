@@ -32,6 +32,7 @@ from agents.prompt_marks import as_kept
 from agents.standbys import Standbys, going_on, spoken_whole
 from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
+from agents.tracing import keep_to_the_loop
 from agents.transcript import repaired, said_by_user
 from agents.window import fitted
 from agents.workflows import Workflow
@@ -195,6 +196,7 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
 @cache
 def compiled_agent() -> "CompiledStateGraph[Any, Run, Any, Any]":
     """The agent. Compiling takes some 10 ms, importing what it needs seconds."""
+    keep_to_the_loop()
     never_asked = FakeListChatModel(responses=[])
     return create_agent(never_asked, tools=[], middleware=[_Hooks()], context_schema=Run)
 

@@ -108,6 +108,11 @@ class TurnWriter:
         self.close()
         return self._whole
 
+    @property
+    def last_seq(self) -> int | None:
+        """The number that the turn's last event will have, should nothing but text come before it; None = not known."""
+        return self._next + bool(self._pending) if self._whole else None
+
     async def finish(self, event: Event) -> int | None:
         """Write the turn's last event, and let the journal expire after its time.
 
