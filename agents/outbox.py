@@ -13,6 +13,8 @@ from gateway.ids import new_id
 
 # The page's answers go through the journal.
 WEB = "web"
+# A target with this mark (true) is read by others than the user, too.
+SHARED = "shared"
 # What a user may decide in any channel is told in all of them, wherever the turn was asked.
 EVERYWHERE = frozenset({"approval", "approval_settled", "question", "question_settled"})
 # What a turn had written when it began to wait for its user: it comes before what is asked.

@@ -9,9 +9,10 @@ from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
 from agents import transcription
 from agents.errors import Refused
+from agents.outbox import SHARED
 from agents.turns import IncomingMessage, accept_message
 from channels_app import chat_linking, inbox, threads, warmup
-from channels_app.channels import Channel, Inbound
+from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
 from gateway.db import connection
@@ -82,7 +83,7 @@ async def accept(
             content=content,
             conversation=conversation,
             attachments=attachments,
-            reply_to=inbound.target,
+            reply_to=_marked(channel, inbound),
         )
         accepted = await accept_message(message)
     except Refused as refusal:
@@ -113,6 +114,12 @@ async def _say_aside(channel: Channel, inbound: Inbound, text: str, *, user_id: 
     target = inbound.aside or inbound.target
     async with connection() as conn, conn.transaction():
         await put(conn, [text_letter(channel, text, target=target, origin=origin, user_id=user_id)])
+
+
+def _marked(channel: Channel, inbound: Inbound) -> Target:
+    """Where to answer. What others read along is marked: nothing that the user did not ask for just now is told there."""
+    target = inbound.target
+    return target if channel.private(target) == target else target | {SHARED: True}
 
 
 def _others_read(channel: Channel, inbound: Inbound) -> bool:
