@@ -218,8 +218,8 @@ class TurnRun:
 
     async def _wait(self, waits: Waits) -> None:
         """Let go of everything until the user has decided; a turn that is to be cancelled ends instead."""
-        told = {"written": self._writer.text, "images": self._writer.images}
-        begin = partial(begin_wait, self.claim, waits, **told, closing=self._meter.close_turn)
+        text, images = self._writer.text, self._writer.images
+        begin = partial(begin_wait, self.claim, waits, written=text, images=images, closing=self._meter.close_turn)
         event = await insist(begin, unless=lambda: self._draining)
         if event is None:
             await self._end(self._cancelled_outcome())

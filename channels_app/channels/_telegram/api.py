@@ -128,8 +128,13 @@ def _build(token: str, base_url: str) -> Bot:
         write_timeout=READ_S,
         pool_timeout=CONNECT_S,
     )
-    addresses = {"base_url": f"{base_url}/bot", "base_file_url": f"{base_url}/file/bot"}
-    return Bot(token, request=request, get_updates_request=request, **addresses)
+    return Bot(
+        token,
+        base_url=f"{base_url}/bot",
+        base_file_url=f"{base_url}/file/bot",
+        request=request,
+        get_updates_request=request,
+    )
 
 
 def _translated(error: TelegramError) -> DeliveryError:

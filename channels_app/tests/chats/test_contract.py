@@ -130,6 +130,17 @@ async def test_a_message_that_comes_ten_times_is_one_turn_whose_answer_comes_onc
     assert await states() == ["sent"]
 
 
+async def test_messages_that_come_out_of_their_order_are_each_a_turn_once(chat: Chat) -> None:
+    for number in (3, 1, 2, 3, 1):
+        await chat.write(f"message {number}", number=number)
+
+    assert [row[0] for row in await rows("SELECT content FROM turns ORDER BY accepted_at, id")] == [
+        "message 3",
+        "message 1",
+        "message 2",
+    ]
+
+
 async def test_a_long_answer_comes_in_parts_that_hold_all_of_it(chat: Chat) -> None:
     words = [f"word{number}" for number in range(2500)]
     code = "\n".join(f"line_{number} = '<&>'" for number in range(300))

@@ -36,6 +36,7 @@ async def test_an_answer_that_runs_in_telegram_is_watched_and_stopped_on_the_pag
         await in_telegram(gateway, "Tell me a long story")
         asked = await client.until("user_message")
         turn = await worker.claim()
+        assert turn is not None
         assert turn == asked["turn"]
         previewing, sender = Previewing(worker), await new_sender()
         await previewing.say(turn, "Once upon a time")

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from channels_app import strict_json
-from channels_app.channels import Ignored, Inbound, Press, channels
+from channels_app.channels import Ignored, Inbound, Press, Update, channels
 from channels_app.channels._telegram import api
 from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import BadUpdate, DeliveryError
@@ -47,7 +47,7 @@ def update(**message: Any) -> dict[str, Any]:
     return {"update_id": 9, "message": base | message}
 
 
-def parse(value: Any) -> Inbound | Press | Ignored:
+def parse(value: Any) -> Update:
     return CHANNEL.parse(value)
 
 
