@@ -151,6 +151,20 @@ class ChatThread(models.Model):
         return f"{self.channel}:{self.thread}"
 
 
+class DiscordSession(models.Model):
+    """The session that the bot has at Discord's Gateway; at most one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    session = models.JSONField(help_text="as channels._discord.gateway.Session")
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "discord_sessions"
+
+    def __str__(self) -> str:
+        return f"{self.saved_at:%Y-%m-%d %H:%M}"
+
+
 class ChatInbox(models.Model):
     """A message with files that are still to be fetched from its platform; what is taken stays, without its words."""
 
