@@ -11,7 +11,7 @@ from agents import transcription
 from agents.errors import Refused
 from agents.outbox import SHARED
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, inbox, threads, warmup
+from channels_app import chat_linking, drafts, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
@@ -58,6 +58,9 @@ async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask,
 
 
 async def _take(channel: Channel, inbound: Inbound, *, user_id: str) -> str:
+    wanted = drafts.parse(inbound.content) if channel.draft_s else None
+    if wanted is not None:
+        return await drafts.answer(channel, inbound, wanted=wanted, user_id=user_id)
     if any(file.spoken for file in inbound.files) and not transcription.is_on():
         await _say(channel, inbound, NOT_HEARD, user_id=user_id)
         return "unreadable"

@@ -151,6 +151,20 @@ class ChatThread(models.Model):
         return f"{self.channel}:{self.thread}"
 
 
+class DraftWish(models.Model):
+    """An account that wants to see answers as the platform's drafts."""
+
+    channel = models.TextField()
+    account = models.TextField(help_text="as in a channel link")
+
+    class Meta:
+        db_table = "draft_wishes"
+        constraints = [models.UniqueConstraint(fields=["channel", "account"], name="draft_wish_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.account}"
+
+
 class DiscordSession(models.Model):
     """The session that the bot has at Discord's Gateway; at most one row."""
 

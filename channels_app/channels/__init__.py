@@ -72,6 +72,14 @@ class Press:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Somebody stopped an answer that is shown as a draft; `draft` is its number."""
+
+    sender: str
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A chat goes on under another id: keys of its threads that began with `old` begin with `new`."""
 
@@ -95,7 +103,7 @@ class Ignored:
     reply: dict[str, Any] | None = None
 
 
-Update = Inbound | Press | Moved | Ignored
+Update = Inbound | Press | Halt | Moved | Ignored
 
 
 @runtime_checkable
@@ -110,6 +118,8 @@ class Channel(Protocol):
     label: str
     # Whether it may write to people who never wrote to it.
     writes_first: bool = True
+    # How long a draft is shown, in seconds; 0 = there are none.
+    draft_s: float = 0.0
     # What people may send there, in words.
     reads: str = "text messages only"
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
@@ -179,6 +189,11 @@ class Channel(Protocol):
 
     async def typing(self, target: Target) -> None:  # noqa: ARG002 - see typing_every_s
         """Show that. Raises DeliveryError."""
+        return
+
+    async def draft(self, part: Part | None, target: Target, *, number: int) -> None:  # noqa: ARG002 - see draft_s
+        """Show what there is of an answer (None = nothing yet) in passing, in place of the draft of that number, with a button
+        that comes back as a Halt. Only where nobody reads along. Raises DeliveryError."""
         return
 
     def compose(self, markdown: str) -> list[Part]:

@@ -31,6 +31,8 @@ MENU = (
     Entry("answer", "Answer a question of mine", "Eine Rückfrage beantworten"),
     Entry("model", "Which model answers", "Welches Modell antwortet"),
     Entry("busy", "What becomes of a message during an answer", "Was mit Nachrichten während einer Antwort geschieht"),
+    Entry("drafts", "Show answers as drafts with a button to stop: on, off",
+          "Antworten als Entwurf mit Knopf zum Anhalten zeigen: on, off"),
     Entry("status", "Workspace, queue, what is left", "Arbeitsbereich, Warteschlange und was übrig ist"),
     Entry("usage", "What you have used", "Was Sie verbraucht haben"),
     Entry("link", "Link this account", "Dieses Konto verknüpfen"),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from channels_app.channels import Ignored, Inbound, Moved, Press
+from channels_app.channels import Halt, Ignored, Inbound, Moved, Press, Update
 from channels_app.channels._parsing import Strict, bad_update
 from channels_app.channels._telegram import groups
 from channels_app.channels._telegram.attached import KINDS, files_of, kind_of
@@ -74,28 +74,44 @@ class _CallbackQuery(Strict):
     data: Annotated[str, Field(max_length=64)] = ""
 
 
+class _Stopped(Strict):
+    """Source: Bot API, MessageGenerationStopped."""
+
+    chat: _Chat
+    draft_id: Id
+
+
 class _Update(Strict):
     update_id: Annotated[int, Field(ge=0, le=2**53)]
     message: _Message | None = None
     callback_query: _CallbackQuery | None = None
+    stopped_message_generation: _Stopped | None = None
 
 
-def parse_update(value: Any, *, me: Self) -> Inbound | Press | Moved | Ignored:
+def parse_update(value: Any, *, me: Self) -> Update:
     """A person's message to the bot, a button that was pressed in a private chat, or what was ignored. Raises BadUpdate."""
     try:
         update = _Update.model_validate(value)
     except ValidationError as error:
         raise bad_update(error, of="update of the Bot API") from error
-    if update.callback_query is not None:
-        return _press(update.callback_query)
     message = update.message
     if message is None:
-        return Ignored(_kind(value))
+        return _no_message(update, kind=_kind(value))
     refused = _none_of_ours(message, value["message"])
     if refused is not None or message.sender is None:
         return refused or Ignored("channel")
     found = _written(message, message.sender, raw=value["message"], external_id=f"{me.id}:{update.update_id}")
     return found if message.chat.type == "private" else _in_group(found, message, me)
+
+
+def _no_message(update: _Update, *, kind: str) -> Update:
+    stopped = update.stopped_message_generation
+    if update.callback_query is not None:
+        return _press(update.callback_query)
+    if stopped is not None and stopped.chat.type == "private":
+        # A private chat has its account's id.
+        return Halt(sender=str(stopped.chat.id), draft=stopped.draft_id)
+    return Ignored(kind)
 
 
 def _none_of_ours(message: _Message, raw: dict[str, Any]) -> Moved | Ignored | None:

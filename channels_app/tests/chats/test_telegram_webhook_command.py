@@ -32,7 +32,11 @@ async def test_set_gives_telegram_the_address_the_secret_and_what_to_send(bot_ap
     assert [call.method for call in bot_api.calls] == ["setWebhook", *["setMyCommands"] * 4, "getWebhookInfo"]
     assert setting.parameters["url"] == "https://gw.example/webhook/telegram"
     assert setting.parameters["secret_token"] == SECRET
-    assert json.loads(setting.parameters["allowed_updates"]) == ["message", "callback_query"]
+    assert json.loads(setting.parameters["allowed_updates"]) == [
+        "message",
+        "callback_query",
+        "stopped_message_generation",
+    ]
     assert "https://gw.example/webhook/telegram" in printed
     assert SECRET not in printed
 
@@ -47,7 +51,7 @@ async def test_set_gives_each_kind_of_chat_a_menu_in_english_and_german(bot_api:
             scope = json.loads(call.parameters["scope"])["type"]
             menus[scope, call.parameters.get("language_code", "")] = json.loads(call.parameters["commands"])
     private = [each["command"] for each in menus["all_private_chats", ""]]
-    assert set(private) == set(COMMANDS) - {"analyze"}
+    assert set(private) == set(COMMANDS) - {"analyze"} | {"drafts"}
     assert {"start", "help", "new", "stop", "model", "status", "usage", "link", "unlink"} < set(private)
     assert [each["command"] for each in menus["all_private_chats", "de"]] == private
     assert "Hallo sagen" in str(menus["all_private_chats", "de"])
