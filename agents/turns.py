@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -217,6 +218,20 @@ async def open_turns(user_id: str, *, conversation: str | None = None) -> list[s
             (user_id, conversation, conversation),
         )
         return [row[0] for row in await cursor.fetchall()]
+
+
+async def open_turns_of(user_ids: Collection[str]) -> dict[str, list[str]]:
+    """The same of many users at once; without those who have none."""
+    found: dict[str, list[str]] = defaultdict(list)
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT user_id, id::text FROM turns WHERE user_id = ANY(%s) AND state NOT IN ('done', 'failed', 'cancelled')"
+            " ORDER BY accepted_at, id",
+            ([*user_ids],),
+        )
+        for user, turn in await cursor.fetchall():
+            found[user].append(turn)
+    return found
 
 
 def _check(message: IncomingMessage) -> None:
