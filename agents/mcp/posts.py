@@ -6,6 +6,7 @@ gateway makes for itself, without progress. All else is the SDK's.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -33,6 +34,9 @@ from agents.mcp.poster import Answer, Poster, PostFailed
 
 JSON = dict[str, Any]
 Heard = Callable[[str], None]
+
+# These alone end a line; JSON may hold the others that str.splitlines knows (WHATWG HTML, 9.2.5 Parsing an event stream).
+_LINE_END = re.compile("\r\n|\n|\r")
 
 
 class Posts:
@@ -107,7 +111,7 @@ def _answered(message: JSON) -> JSON:
 def _events(text: str) -> Iterator[str]:
     """The data of each event of a stream that has ended."""
     data: list[str] = []
-    for line in [*text.splitlines(), ""]:
+    for line in [*_LINE_END.split(text.removeprefix("\ufeff")), ""]:
         if line.startswith("data:"):
             data.append(line.removeprefix("data:").removeprefix(" "))
         elif not line and data:

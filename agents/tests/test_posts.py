@@ -53,6 +53,24 @@ async def test_of_a_stream_the_notifications_are_heard_and_the_answer_is_taken(h
     assert (said, heard) == ("done", ["notifications/tools/list_changed"])
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+async def test_a_stream_ends_its_lines_in_three_ways_and_may_begin_with_a_mark(end: str, heard: list[str]) -> None:
+    """Source: WHATWG HTML, 9.2.5: U+2028, U+0085 and separators, which JSON may hold as they are, end no line."""
+    said = "one\u2028two\u2029three\x85four\x7f"
+    message = json.dumps({"jsonrpc": "2.0", "id": "post-1", "result": text(said)}, ensure_ascii=False)
+    stream = f"\ufeffdata: {message}{end}{end}".encode()
+
+    assert (await call(sse(stream), heard))[0] == said
+
+
+@pytest.mark.parametrize("other", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e"])
+async def test_a_control_character_ends_no_line_of_a_stream(other: str, heard: list[str]) -> None:
+    done = json.dumps({"jsonrpc": "2.0", "id": "post-1", "result": text("done")})
+    stream = f": a comment{other}data: no JSON\ndata: {done}\n\n".encode()
+
+    assert (await call(sse(stream), heard))[0] == "done"
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
