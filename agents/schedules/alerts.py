@@ -68,12 +68,16 @@ async def check_due(holder: UUID, *, now: datetime | None = None) -> bool:
         return False
     try:
         change = await look_at(alert)
-    except psycopg.Error:
+    except psycopg.OperationalError:
         raise
     except Exception:  # the boundary of an alert: it must hold up no other, nor itself for ever
-        log.exception("alert_broke", alert=alert.id)
-        change = Change(MOST_WAIT, reason=BROKEN, failures=alert.failures + 1)
-    await settle(alert, change, now=now)
+        change = _broke(alert)
+    try:
+        await settle(alert, change, now=now)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error:  # the database refuses what was found, and would again
+        await settle(alert, _broke(alert), now=now)
     return True
 
 
@@ -187,6 +191,12 @@ async def _tell(conn: Connection, alert: Schedule, change: Change, *, after: lis
             " WHERE id = %s",
             (turn, alert.id),
         )
+
+
+def _broke(alert: Schedule) -> Change:
+    """After a fault that is being handled."""
+    log.exception("alert_broke", alert=alert.id)
+    return Change(MOST_WAIT, reason=BROKEN, failures=alert.failures + 1)
 
 
 def _failed(alert: Schedule, reason: str) -> Change:

@@ -10,6 +10,10 @@ from agents.errors import ToolRefused
 from agents.lazy import load
 from agents.schedules.crossings import Bar
 
+# The column of the last price holds eighteen digits before the point.
+_TOO_HIGH = Decimal(10) ** 18
+# A date, or a date and time, whatever the spelling: it is kept, compared and shown.
+_DATE = re.compile(r"[ -~]{1,40}")
 # A symbol with an exchange before it has live prices.
 LIVE = ":"
 LIVE_INTERVAL = "5m"
@@ -64,14 +68,21 @@ def _newer(answer: dict[str, Any], seen: str) -> tuple[Bar, ...]:
     try:
         names = list(answer["columns"])
         rows = [dict(zip(names, row, strict=True)) if isinstance(row, list) else row for row in answer["rows"]]
-        bars = [Bar(str(row["date"]), *(_price(row[name]) for name in ("high", "low", "close"))) for row in rows]
+        bars = [Bar(_date(row["date"]), *(_price(row[name]) for name in ("high", "low", "close"))) for row in rows]
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise ToolRefused("The workspace's answer is not a list of bars.") from error
     return tuple(bar for bar in bars if bar.at > seen)
 
 
+def _date(value: Any) -> str:
+    date = str(value)
+    if not _DATE.fullmatch(date):
+        raise ValueError("no date")
+    return date
+
+
 def _price(value: Any) -> Decimal:
     price = Decimal(str(value))
-    if not price.is_finite():
+    if not price.is_finite() or abs(price) >= _TOO_HIGH:
         raise ValueError("no price")
     return price

@@ -41,7 +41,8 @@ async def run_due(*, now: datetime | None = None) -> bool:
     schedule_id, user_id = candidate
     try:
         await _do(schedule_id, user_id, now=now)
-    except (psycopg.Error, RedisError, OSError):
+    except (psycopg.OperationalError, RedisError, OSError):
+        # A server is away, which is no task's fault. What the database refuses of a task is: that is met again each time.
         raise
     except Exception:  # the boundary of a task: it must hold up no other
         log.exception("task_broke", task=schedule_id)

@@ -158,6 +158,37 @@ async def test_a_symbol_without_prices_is_set_all_the_same_and_said_once_when_it
     assert (await mine_of()).reason == ""
 
 
+async def test_a_price_beyond_all_prices_is_none(mine: Licence) -> None:
+    await price_is(mine, 51000, symbol="LUNA")
+    await command("/alert LUNA above 60000")
+    await told()
+
+    assert await look_after_of("LUNA", mine, (51000, 1e18), at=NOW) == []
+
+    alert = await mine_of()
+    assert (alert.last_price, alert.failures) == (51000, 1)
+    assert alert.reason == "The workspace's answer is not a list of bars."
+    assert "I can't read its price yet" in await command("/alert LUNA above 70000")
+
+
+async def test_an_alert_whose_news_the_database_refuses_rests_and_says_why(mine: Licence) -> None:
+    await price_is(mine, 51000, symbol="ETC")
+    await command("/alert ETC below 50000")
+    await told()
+    async with connection() as conn:
+        await conn.execute("ALTER TABLE schedules ADD CONSTRAINT no_crash CHECK (last_price > 50000)")
+    try:
+        assert await look_after_of("ETC", mine, (51000, 49000), at=NOW) == []
+    finally:
+        async with connection() as conn:
+            await conn.execute("ALTER TABLE schedules DROP CONSTRAINT no_crash")
+
+    alert = await mine_of()
+    assert (alert.reason, alert.failures) == ("Something went wrong on our side.", 1)
+    assert alert.due_at == NOW + timedelta(hours=6)
+    assert len(await look_after_of("ETC", mine, (51000, 49000), at=NOW + timedelta(hours=6))) == 1
+
+
 async def test_the_list_and_deletion_by_number(mine: Licence) -> None:
     await price_is(mine, 51000)
     await command("/alert BTC below 50000")

@@ -212,3 +212,19 @@ async def test_a_task_that_breaks_holds_up_no_other() -> None:
     async with connection() as conn:
         cursor = await conn.execute("SELECT reason FROM schedules WHERE id = %s", (broken.id,))
         assert await cursor.fetchone() == ("Something went wrong on our side.",)
+
+
+async def test_a_task_that_the_database_refuses_holds_up_no_other() -> None:
+    refused, whole = await add("poison"), await add()
+    async with connection() as conn:
+        await conn.execute("ALTER TABLE turns ADD CONSTRAINT no_poison CHECK (content NOT LIKE '%poison%')")
+    try:
+        assert await all_due(whole.due_at) == 2
+    finally:
+        async with connection() as conn:
+            await conn.execute("ALTER TABLE turns DROP CONSTRAINT no_poison")
+
+    assert len(await turns_of(whole)) == 1
+    [first, _] = await schedules_of("demo-pro")
+    assert (first.id, first.reason) == (refused.id, "Something went wrong on our side.")
+    assert first.due_at == whole.due_at + timedelta(hours=1)
