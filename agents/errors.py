@@ -34,6 +34,10 @@ class ToolRefused(Exception):
     """A tool of the workspace refused what it was asked; the text is for people."""
 
 
+class UntameSchema(Exception):
+    """The schema is too deep, or has a reference that leaves it, names nothing or comes back to itself."""
+
+
 class FenceLost(Exception):
     """Another worker has taken the turn over; nothing more may be written for it here."""
 

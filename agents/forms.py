@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
+from jsonschema.exceptions import SchemaError
+
+from agents.errors import UntameSchema
+from agents.schemas import expanded_chars, fault_of
 
 JSON = dict[str, Any]
 # More than a person fills in; a schema comes from a tool.
@@ -30,7 +32,7 @@ class Field:
 
 
 def schema_fault(schema: JSON) -> str | None:
-    """Why a schema can't be a form: it must describe a flat object, whose references stay inside; None when it can."""
+    """Why a schema can't be a form: it must describe a flat object, without references; None when it can."""
     if len(json.dumps(schema)) > MOST_SCHEMA_CHARS:
         return "The schema is too large."
     properties = schema.get("properties", {})
@@ -39,7 +41,10 @@ def schema_fault(schema: JSON) -> str | None:
     if "$ref" in json.dumps(schema):
         return "The schema holds references."
     try:
+        expanded_chars(schema)
         Draft202012Validator.check_schema(schema)
+    except UntameSchema:
+        return "The schema is too deep, or holds references."
     except SchemaError:
         return "The schema is no JSON Schema."
     return None
@@ -49,12 +54,11 @@ def complaint(schema: JSON, values: JSON) -> str | None:
     """Why the values don't answer the question, in words for the user; None when they do."""
     if len(json.dumps(values)) > MOST_VALUES_CHARS:
         return "The answer is too long."
-    # An empty registry: a reference never leaves the document.
-    error = best_match(Draft202012Validator(schema, registry=Registry()).iter_errors(values))
-    if error is None:
+    fault = fault_of(values, schema)
+    if fault is None:
         return None
-    where = ".".join(str(step) for step in error.absolute_path)
-    return f"{where + ': ' if where else ''}{error.message[:300]}"
+    where = ".".join(fault.path)
+    return f"{where + ': ' if where else ''}{fault.message[:300]}"
 
 
 def fields(schema: JSON) -> list[Field]:

@@ -27,6 +27,11 @@ MODEL_TEXT_BYTES = 64 * 1024
 MOST_TOOLS = 128
 TOOL_SCHEMA_BYTES = 32 * 1024
 
+# Characters of a schema, and of all in a listing, with every reference replaced by what it names: a model sees no references.
+# The largest of the workspace's own has three thousand, all of them twenty-five thousand.
+EXPANDED_TOOL_CHARS = 64 * 1024
+EXPANDED_TOOLS_CHARS = 256 * 1024
+
 # Terminal escapes, bidirectional overrides and other invisible characters hide text from people that a model reads.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"

@@ -11,11 +11,11 @@ from typing import Any
 import mcp_types
 import structlog
 from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.exceptions import best_match
 from langchain_core.utils.json_schema import dereference_refs
-from referencing import Registry
 
-from agents.mcp.limits import TOOL_SCHEMA_BYTES, cleaned
+from agents.errors import UntameSchema
+from agents.mcp.limits import EXPANDED_TOOL_CHARS, EXPANDED_TOOLS_CHARS, TOOL_SCHEMA_BYTES, cleaned
+from agents.schemas import expanded_chars, fault_of
 
 log = structlog.get_logger(__name__)
 JSON = dict[str, Any]
@@ -45,7 +45,6 @@ IDEMPOTENCY_KEY = "idempotency_key"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,53}")
 
 _DESCRIPTION_CHARACTERS = 4096
-_DEPTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +87,11 @@ class Tool:
 
     def complaint(self, arguments: JSON) -> str | None:
         """Why the arguments don't fit the tool's schema, in words for the model; None when they do."""
-        # An empty registry: a reference never leaves the document.
-        error = best_match(Draft202012Validator(self.schema, registry=Registry()).iter_errors(arguments))
-        if error is None:
+        fault = fault_of(arguments, self.schema)
+        if fault is None:
             return None
-        where = "/".join(str(step) for step in error.absolute_path)
-        return f"Wrong arguments for {self.model_name}: {where + ': ' if where else ''}{error.message[:500]}"
+        where = "/".join(fault.path)
+        return f"Wrong arguments for {self.model_name}: {where + ': ' if where else ''}{fault.message[:500]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +140,12 @@ def tool_set(listed: Sequence[mcp_types.Tool]) -> ToolSet:
 @lru_cache(maxsize=64)
 def _tool_set(canonical: str) -> ToolSet:
     tools: dict[str, Tool] = {}
+    listed_chars = 0
     for record in json.loads(canonical):
-        problem = _problem(record["name"], record["schema"])
+        chars = _expanded(record["schema"])
+        listed_chars += chars or 0
+        tame = chars is not None and listed_chars <= EXPANDED_TOOLS_CHARS
+        problem = _problem(record["name"], record["schema"], tame=tame)
         if problem or record["name"] in tools:
             log.warning("tool_left_out", tool=record["name"][:60], problem=problem or "named twice")
             continue
@@ -155,27 +157,26 @@ def _repeatable(hints: mcp_types.ToolAnnotations | None) -> bool:
     return hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
 
 
-def _problem(name: str, schema: JSON) -> str | None:
+def _expanded(schema: JSON) -> int | None:
+    """Its length for a model; None for one that no model gets to see."""
+    if len(json.dumps(schema)) > TOOL_SCHEMA_BYTES:
+        return None
+    try:
+        chars = expanded_chars(schema)
+    except UntameSchema:
+        return None
+    return chars if chars <= EXPANDED_TOOL_CHARS else None
+
+
+def _problem(name: str, schema: JSON, *, tame: bool) -> str | None:
     if not _NAME.fullmatch(name):
         return "name"
-    if len(json.dumps(schema)) > TOOL_SCHEMA_BYTES:
-        return "schema too large"
-    if schema.get("type") != "object" or not _tame(schema, _DEPTH):
-        return "schema too deep, or with a reference that leaves it"
+    if schema.get("type") != "object":
+        return "schema not of an object"
+    if not tame:
+        return "schema too large or too deep, or with a reference that leaves it, names nothing or comes back to itself"
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError:
         return "not a JSON Schema"
     return None
-
-
-def _tame(node: object, depth: int) -> bool:
-    """Whether the schema is at most `depth` levels deep and every reference stays inside its definitions."""
-    if isinstance(node, list):
-        return all(_tame(each, depth) for each in node)
-    if not isinstance(node, dict):
-        return True
-    reference = node.get("$ref")
-    if isinstance(reference, str) and not reference.startswith("#/$defs/"):
-        return False
-    return depth > 0 and all(_tame(each, depth - 1) for each in node.values())

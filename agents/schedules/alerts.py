@@ -71,13 +71,15 @@ async def check_due(holder: UUID, *, now: datetime | None = None) -> bool:
     except psycopg.OperationalError:
         raise
     except Exception:  # the boundary of an alert: it must hold up no other, nor itself for ever
-        change = _broke(alert)
+        log.exception("alert_broke", alert=alert.id)
+        change = _broken(alert)
     try:
         await settle(alert, change, now=now)
     except psycopg.OperationalError:
         raise
     except psycopg.Error:  # the database refuses what was found, and would again
-        await settle(alert, _broke(alert), now=now)
+        log.exception("alert_broke", alert=alert.id)
+        await settle(alert, _broken(alert), now=now)
     return True
 
 
@@ -193,9 +195,7 @@ async def _tell(conn: Connection, alert: Schedule, change: Change, *, after: lis
         )
 
 
-def _broke(alert: Schedule) -> Change:
-    """After a fault that is being handled."""
-    log.exception("alert_broke", alert=alert.id)
+def _broken(alert: Schedule) -> Change:
     return Change(MOST_WAIT, reason=BROKEN, failures=alert.failures + 1)
 
 

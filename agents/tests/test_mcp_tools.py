@@ -1,13 +1,21 @@
 """What of a server's tools a model gets to see. Source: DESIGN.md, Tools: namespaced, none shadows a built-in."""
 
 import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import mcp_types
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from agents.errors import UntameSchema
 from agents.mcp.results import outcome_of
-from agents.mcp.tools import GATEWAY_ONLY, ToolSet, tool_set
+from agents.mcp.tools import GATEWAY_ONLY, Tool, ToolSet, tool_set
+from agents.schemas import expanded_chars
 
 JSON = dict[str, Any]
 PLAIN: JSON = {"type": "object", "properties": {"symbol": {"type": "string", "maxLength": 5}}, "required": ["symbol"]}
@@ -22,6 +30,33 @@ def nested(depth: int) -> JSON:
     for _ in range(depth):
         schema = {"type": "object", "properties": {"next": schema}}
     return schema
+
+
+def of_x(x: JSON, **definitions: JSON) -> JSON:
+    return {"type": "object", "properties": {"x": x}, "$defs": definitions}
+
+
+def doubling(links: int) -> JSON:
+    """A chain of definitions, each naming the next one twice."""
+    named = {f"d{each}": {"allOf": [{"$ref": f"#/$defs/d{each + 1}"}] * 2} for each in range(links)}
+    return of_x({"$ref": "#/$defs/d0"}, **named, **{f"d{links}": {}})
+
+
+def calls_of(act: Callable[[], object]) -> int:
+    """How many functions are called meanwhile."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return calls
 
 
 def test_a_model_calls_tools_under_the_workspaces_namespace() -> None:
@@ -59,10 +94,117 @@ def test_a_name_given_twice_counts_once() -> None:
         {"type": "object", "properties": {"x": {"type": 7}}},
         {"type": "object", "description": "x" * 40_000},
         nested(40),
+        of_x({"$ref": "#/$defs/missing"}),
+        of_x({"$ref": "#/properties/x"}),
+        of_x({"$ref": {"type": "string"}}),
+        of_x({"$dynamicRef": "http://elsewhere.example/schema"}),
+        of_x({"$recursiveRef": "#"}),
+        of_x({"$anchor": "a"}),
+        of_x({"$dynamicAnchor": "a"}),
+        of_x({"$id": "http://elsewhere.example/schema"}),
+        of_x({"$schema": "http://json-schema.org/draft-07/schema#"}),
+        of_x({"$ref": "#/$defs/a"}, a={"anyOf": [{"$ref": "#/$defs/b"}]}, b={"items": {"$ref": "#/$defs/a"}}),
+        of_x({"$ref": "#/$defs/0"}, **{str(each): {"$ref": f"#/$defs/{each + 1}"} for each in range(900)}),
+        of_x({}, unnamed={"$ref": "http://elsewhere.example/schema"}),
+        of_x({}, unnamed=nested(40)),
+        {"type": "object", "$defs": []},
+        of_x({"allOf": [{"$ref": "#/$defs/long"}] * 100}, long={"description": "x" * 1000}),
+        doubling(14),
+        doubling(200),
     ],
 )
 def test_a_schema_that_is_not_tame_is_left_out(schema: JSON) -> None:
     assert listed("look", schema=schema).tools == ()
+
+
+def test_definitions_are_put_where_a_schema_names_them() -> None:
+    shared = of_x({"$ref": "#/$defs/a", "title": "X"}, a={"items": {"$ref": "#/$defs/b"}}, b={"type": "string"})
+    shared["properties"] |= {"y": {"$ref": "#/$defs/a"}, "$id": {"type": "string"}, "$schema": True}
+    (tool,) = listed("look", schema={"$id": "https://a.example/look", **shared}).tools
+
+    properties = tool.for_model()["function"]["parameters"]["properties"]
+
+    assert properties["x"] == {"items": {"type": "string"}, "title": "X"}
+    assert properties["y"] == {"items": {"type": "string"}}
+    assert tool.complaint({"y": [7]}) == "Wrong arguments for workspace__look: y/0: 7 is not of type 'string'"
+
+
+@st.composite
+def webs(draw: st.DrawFn) -> JSON:
+    """Definitions that name later ones, several times, and now and then themselves, or what is not there."""
+    links = draw(st.integers(1, 24))
+    step = st.sampled_from([1, 1, 1, 2, 2, 3]) if draw(st.booleans()) else st.integers(-1, 4)
+    how = st.sampled_from(["allOf", "anyOf", "prefixItems", "unevaluatedProperties"])
+
+    def part(each: int) -> JSON:
+        named = [{"$ref": f"#/$defs/d{each + draw(step)}"} for _ in range(draw(st.integers(0, 4)))]
+        word = draw(how)
+        return (
+            {"title": "x" * draw(st.integers(0, 40)), word: {"anyOf": named} if word[0] == "u" else named}
+            if named
+            else {}
+        )
+
+    return {f"d{each}": part(each) if each < links else {"pattern": "^(a+)+$"} for each in range(links + 4)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(definitions=webs())
+@example(definitions=doubling(6)["$defs"])
+@example(definitions=doubling(30)["$defs"])
+def test_whatever_the_schema_taking_or_refusing_it_is_cheap(definitions: dict[str, JSON]) -> None:
+    """A model's definitions are made, and arguments checked, in the loop that serves everybody."""
+    schema = of_x({"$ref": "#/$defs/d0"}, **definitions)
+
+    def use() -> None:
+        for tool in listed("look", schema=schema).tools:
+            json.dumps(tool.for_model())
+            tool.complaint({"x": {"d1": "a" * 40 + "!", "d2": [{}]}})
+
+    assert calls_of(lambda: expanded_or_refused(schema)) < 8 * len(json.dumps(schema))
+    assert calls_of(use) < 500_000
+
+
+def expanded_or_refused(schema: JSON) -> None:
+    with suppress(UntameSchema):
+        expanded_chars(schema)
+
+
+def test_what_a_pattern_may_keep_busy_for_ever_is_left_to_the_server() -> None:
+    """Python's `re` takes 2 ** 60 steps here."""
+    endless = "^(a+)+$"
+    schema = {
+        "type": "object",
+        "properties": {"x": {"type": "string", "pattern": endless}},
+        "patternProperties": {endless: {"type": "string"}},
+        "additionalProperties": False,
+    }
+    (tool,) = listed("look", schema=schema).tools
+
+    assert tool.complaint({"x": "a" * 60 + "!", "a" * 60 + "!": "y"}) is None
+    assert tool.complaint({"x": 7}) == "Wrong arguments for workspace__look: x: 7 is not of type 'string'"
+
+
+def test_names_that_a_schema_does_not_know_are_refused_where_no_pattern_may_allow_them() -> None:
+    (tool,) = listed("look", schema={**PLAIN, "additionalProperties": False}).tools
+
+    assert "Additional properties are not allowed" in (tool.complaint({"symbol": "SPX", "sym": 1}) or "")
+
+
+def test_a_schema_that_points_nowhere_is_a_complaint() -> None:
+    tool = Tool("look", "", of_x({"$dynamicRef": "http://elsewhere.example/schema"}), repeatable=False)
+
+    assert tool.complaint({"x": 1}) == (
+        "Wrong arguments for workspace__look: The schema has a reference that leads nowhere."
+    )
+
+
+def test_a_server_has_room_for_so_much_schema_and_no_more() -> None:
+    large = {"type": "object", "description": "x" * 30_000}
+
+    tools = listed(*(f"look{each}" for each in range(20)), schema=large).tools
+
+    assert [tool.name for tool in tools] == [f"look{each}" for each in range(8)]
 
 
 def test_a_description_is_cleaned_and_cut() -> None:
