@@ -99,7 +99,8 @@ def _care_for(condition: LiteralString, *, states: LiteralString = _ENDED) -> Li
 """
 
 
-_UNCARED = (_care_for(_ABANDONED), _care_for(_ABANDONED, states=_WAITING), _care_for(_UNSTORED))
+_UNTOLD = (_care_for(_ABANDONED), _care_for(_ABANDONED, states=_WAITING))
+_UNCARED = (*_UNTOLD, _care_for(_UNSTORED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +167,13 @@ async def claim_next(holder: UUID) -> Claim | None:
             return claim
 
 
-async def claim_uncared(holder: UUID) -> Claim | None:
-    """Take a turn that has ended, or waits for its user, and whose worker did not live to tell; or None."""
+async def claim_uncared(holder: UUID, *, stores: bool = True) -> Claim | None:
+    """Take a turn that has ended, or waits for its user, and whose worker did not live to tell; or None.
+
+    With `stores` also one that has ended and was told, and whose messages no workspace has yet.
+    """
     async with connection() as conn:
-        for statement in _UNCARED:
+        for statement in _UNCARED if stores else _UNTOLD:
             claim = await _claim(conn, statement, {"holder": holder})
             if claim is not None:
                 return claim

@@ -10,12 +10,11 @@ import structlog
 from accounts.quotas import sweep_messages
 from accounts.usage_days import close_days
 from agents import metrics
-from agents.aftercare import finish_for_another
 from agents.brain import Brain, live_brain
-from agents.errors import FenceLost
+from agents.leftovers import Leftovers
 from agents.pictures import sweep_pictures
 from agents.pulse import BEAT_S, Pulse
-from agents.queue import cancellations, claim_next, claim_uncared, disown, held_by
+from agents.queue import cancellations, claim_next, disown, held_by
 from agents.runner import TurnRun
 from agents.uploads import sweep_uploads
 from agents.waits import erase_words, expire_waits
@@ -45,6 +44,7 @@ class Worker:
     def __init__(self, services: Services, *, brain: Brain) -> None:
         self._services, self._brain = services, brain
         self._runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = {}
+        self._leftovers = Leftovers(services, brain=brain)
         self._strays: dict[str, int] = {}
         self._pulse = Pulse()
         # Whether the last look found nothing while turns ran, which may have been in the way of others.
@@ -69,6 +69,7 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
             await asyncio.wait(helpers, timeout=1)
+            await self._leftovers.drain()
 
     @property
     def _stopping(self) -> bool:
@@ -119,19 +120,11 @@ class Worker:
     async def _sweep(self) -> None:
         while not self._stopping:
             for step in (
-                self._finish_abandoned, self._disown_strays, _expire_waits, _erase_old_texts, erase_words, _erase_old_times,
+                self._leftovers.take_up, self._disown_strays, _expire_waits, _erase_old_texts, erase_words, _erase_old_times,
                 _close_days, erase_ended, sweep_pictures, sweep_uploads,
             ):  # fmt: skip
                 await _going_on(step)
             await self._swept.wait(timeout_s=SWEEP_EVERY_S)
-
-    async def _finish_abandoned(self) -> None:
-        while not self._stopping and (claim := await claim_uncared(self._services.lease.id)):
-            try:
-                if not await finish_for_another(claim, brain=self._brain):
-                    return
-            except FenceLost:
-                log.info("turn_taken_over", turn=claim.turn)
 
     async def _disown_strays(self) -> None:
         """Give up turns that this process holds and does not run.
@@ -140,7 +133,7 @@ class Worker:
         was claimed or ended just now.
         """
         held = await held_by(self._services.lease.id)
-        strays = {turn: fence for turn, fence in held.items() if turn not in self._runs}
+        strays = {turn: fence for turn, fence in held.items() if turn not in self._runs and turn not in self._leftovers}
         for turn, fence in strays.items():
             if self._strays.get(turn) == fence:
                 log.warning("turn_disowned", turn=turn)
