@@ -34,7 +34,8 @@ class Leftovers:
     def __init__(self, services: Services, *, brain: Brain) -> None:
         self._services, self._brain = services, brain
         self._under_way: dict[str, asyncio.Task[bool]] = {}
-        self._stores = 0
+        # The conversations whose messages are being stored. A workspace keeps them in the order in which they come.
+        self._storing: set[str] = set()
 
     def __contains__(self, turn: str) -> bool:
         return turn in self._under_way
@@ -45,7 +46,7 @@ class Leftovers:
         Raises psycopg.Error.
         """
         while not self._services.stopping.is_set():
-            claim = await claim_uncared(self._services.lease.id, stores=self._stores < MOST_STORES)
+            claim = await claim_uncared(self._services.lease.id, stores=len(self._storing) < MOST_STORES)
             if claim is None or not await self._told(claim):
                 return
 
@@ -74,13 +75,15 @@ class Leftovers:
     async def _finish(self, claim: Claim, stores: asyncio.Event) -> bool:
         async def remember(*what: Any) -> None:
             stores.set()
-            if self._stores >= MOST_STORES:
-                raise AgentFailed("busy", "Too many workspaces are being started.", retryable=True)
-            self._stores += 1
+            # Earlier turns of the conversation come first.
+            later = claim.conversation in self._storing or (claim.abandoned and claim.unstored)
+            if later or len(self._storing) >= MOST_STORES:
+                raise AgentFailed("busy", "Other messages are being stored.", retryable=True)
+            self._storing.add(claim.conversation)
             try:
                 await self._brain.remember(*what)
             finally:
-                self._stores -= 1
+                self._storing.remove(claim.conversation)
 
         try:
             return await finish_for_another(claim, brain=replace(self._brain, remember=remember))

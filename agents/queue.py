@@ -76,9 +76,13 @@ _CLAIM_HEAD = f"""
 """
 # A finished turn that is still held is in its aftercare; see aftercare.py. Each condition is that of an index.
 _ABANDONED = f"f.holder IS NOT NULL AND NOT {holder_alive('f')}"
-_UNSTORED = (
-    "f.holder IS NULL AND f.history IS NOT NULL AND f.history_stored_at IS NULL AND f.run_after <= clock_timestamp()"
-)
+# A workspace keeps a conversation's messages in the order in which they come: one turn at a time, the oldest that is due.
+_UNSTORED = f"""
+    f.holder IS NULL AND f.history IS NOT NULL AND f.history_stored_at IS NULL AND f.run_after <= clock_timestamp()
+    AND NOT EXISTS (
+        SELECT 1 FROM turns h
+        WHERE h.conversation_id = f.conversation_id AND h.holder IS NOT NULL AND {holder_alive("h")})
+"""
 
 _ENDED: LiteralString = "'done', 'failed', 'cancelled'"
 _WAITING: LiteralString = "'awaiting_approval', 'awaiting_answer'"

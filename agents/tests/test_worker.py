@@ -231,6 +231,37 @@ async def test_what_finds_no_room_to_be_stored_is_told_and_stored_later(
     assert set(brain.stored) == {unstored, untold}
 
 
+async def test_turns_of_one_conversation_are_stored_one_after_the_other(
+    brain: ScriptedBrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A workspace keeps messages in the order in which they come."""
+    monkeypatch.setattr(worker_module, "SWEEP_EVERY_S", 0.05)
+    monkeypatch.setattr(worker_module, "DRAIN_S", 0.05)
+    turns = [await leave_unstored(brain, user="demo-free") for _ in range(3)]
+    untold, dying = await leave_untold(brain, user="demo-free")
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE turns SET conversation_id = (SELECT conversation_id FROM turns WHERE id = %s) WHERE id = ANY(%s)",
+            (turns[0], [*turns[1:], untold]),
+        )
+    await dying.lose_lease()
+    stuck, wait = Stuck(brain), await something_waits("demo-pro")
+    async with working(stuck.brain()):
+        assert await asyncio.wait_for(stuck.asked.get(), PATIENCE_S) == turns[0]
+        await known_end(untold)
+        await expire(wait)
+        assert stuck.asked.empty()
+        stuck.starts.set()
+        for turn in turns[1:]:
+            assert await asyncio.wait_for(stuck.asked.get(), PATIENCE_S) == turn
+            await unheld(turn)
+        await let_retries_be_due()
+        assert await asyncio.wait_for(stuck.asked.get(), PATIENCE_S) == untold
+        await unheld(untold)
+
+    assert brain.stored_order == [*turns, untold]
+
+
 async def test_a_worker_that_stops_leaves_what_it_stores_to_another(brain: ScriptedBrain) -> None:
     unstored, stuck = await leave_unstored(brain, user="demo-free"), Stuck(brain)
     async with working(stuck.brain()):

@@ -5,6 +5,7 @@ Source: DESIGN sections 2, 5 and 10.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -166,7 +167,7 @@ async def test_a_price_beyond_all_prices_is_none(mine: Licence) -> None:
     assert await look_after_of("LUNA", mine, (51000, 1e18), at=NOW) == []
 
     alert = await mine_of()
-    assert (alert.last_price, alert.failures) == (51000, 1)
+    assert (alert.last_price, alert.failures) == (Decimal(51000), 1)
     assert alert.reason == "The workspace's answer is not a list of bars."
     assert "I can't read its price yet" in await command("/alert LUNA above 70000")
 
