@@ -286,6 +286,8 @@ def test_a_number_that_is_none_stays_what_was_typed(typed: str) -> None:
         {"type": "object", "properties": {"a": {"type": "nonsense"}}},
         {"type": "object", "properties": {f"p{number}": {} for number in range(21)}},
         {"type": "object", "description": "x" * 20_000},
+        {"type": "object", "properties": {"x": {"$dynamicRef": "http://elsewhere.example/schema"}}},
+        {"type": "object", "properties": {"x": {"$id": "http://elsewhere.example/schema"}}},
     ],
 )
 def test_a_schema_that_is_no_form_is_refused(schema: dict[str, Any]) -> None:
