@@ -146,3 +146,17 @@ def test_the_autoscaler_follows_a_series_that_the_gateway_has() -> None:
     series = scaler["spec"]["metrics"][0]["pods"]["metric"]["name"]
 
     assert f"`{series}`" in (ROOT / "docs/operations.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("component", "ports"), [("traces", {4317, 4318}), ("redis-tls", {6380}), ("pgbouncer", {6432})]
+)
+def test_a_component_opens_its_ports_for_the_gateways_pods_and_nothing_else(component: str, ports: set[int]) -> None:
+    """Policies add up: one that names no rule of the base takes none away."""
+    (policy,) = documents(DEPLOY / "components" / component / "network.yaml")
+    (rule,) = policy["spec"]["egress"]
+
+    assert {each["port"] for each in rule["ports"]} == ports
+    assert policy["spec"]["policyTypes"] == ["Egress"]
+    base = {each["metadata"]["name"] for each in documents(DEPLOY / "base" / "network.yaml")}
+    assert policy["metadata"]["name"] not in base

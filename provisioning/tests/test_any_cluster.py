@@ -210,3 +210,17 @@ async def test_a_sidecar_may_stop_its_own_workspace_and_no_other(backend: Backen
 
     assert codes == [422, 422, 200]
     wire.send("DELETE", f"{DEPLOYMENTS}/other")
+
+
+async def test_no_other_account_of_the_namespace_may_scale_a_workspace(backend: Backend, wire: Wire) -> None:
+    """Source: the sidecars' role is every account's of the namespace, so the policy must not go by what one is called."""
+    await started(backend)
+    wire.send("POST", f"{NAMESPACE}/serviceaccounts", _named("ServiceAccount", "called-otherwise"))
+    made = wire.send("POST", f"{NAMESPACE}/serviceaccounts/called-otherwise/token", TOKEN_REQUEST)
+    stranger = wire.by(made.json()["status"]["token"])
+    refused = stranger.patch(f"{DEPLOYMENTS}/{SPEC.name}/scale", {"spec": {"replicas": 0}})
+    stranger.close()
+
+    assert refused.status_code == 422, refused.text
+    assert wire.get(f"{DEPLOYMENTS}/{SPEC.name}")["spec"]["replicas"] == 1
+    await backend.stop(SPEC.name)
