@@ -9,11 +9,9 @@ that does nothing else: the load average is printed last.
 
 import argparse
 import asyncio
-import atexit
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from bench.admin import prepare_django
+from bench.folders import passing_folder
 
 TICK_S = 0.01
 GATEWAYS = 2
@@ -111,9 +110,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=5000)
     options = parser.parse_args()
     figures = Figures()
-    folder = Path(tempfile.mkdtemp())
-    # Before the database is started there, so that it has ended by then.
-    atexit.register(shutil.rmtree, folder)
+    folder = passing_folder()
     prepare_django(folder)
     # A fresh process shows what is kept; one that has worked has memory to spare.
     with cluster_server(Path(tempfile.mkdtemp(dir=folder))) as server:
