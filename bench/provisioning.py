@@ -280,7 +280,7 @@ async def measure_starts(server: ClusterServer, figures: Figures, *, users: int)
     watching.cancel()
     figures.tell("half of them within", median(waits), "s")
     late, own = (quantiles(each, n=20)[-1] for each in zip(*lags, strict=True))
-    figures.tell("event loop late, p95", 1000 * late, "ms", bound=250)
+    figures.tell("event loop late, p95", 1000 * late, "ms", bound=150)
     # The rest is waiting for a core: the API server, the database and whatever else runs here want the same ones.
     figures.tell("event loop late by the gateway's own work, p95", 1000 * own, "ms", bound=50)
     figures.tell("API calls of each", sum(server.ask("counts").values()) / users, "calls", bound=4)
