@@ -213,9 +213,10 @@ def say(text: str) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Why it failed, in words if the error has any, and where in any case."""
-    where = "".join(traceback.format_exception(error))
-    return f"upgrade-check: {str(error) or type(error).__name__}\n{where}"
+    """Why it failed: the error's words, or the line of code where it has none, and where."""
+    failed = traceback.extract_tb(error.__traceback__)[-1]
+    words = str(error) or f"{type(error).__name__}: {failed.line}"
+    return f"upgrade-check: {words}\n{''.join(traceback.format_exception(error))}"
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def test_the_restored_database_is_beside_the_one_that_was_dumped(url: str) -> No
     ("error", "words"),
     [
         (AssertionError("2 turns did not end well"), "2 turns did not end well"),
-        (AssertionError(), "AssertionError"),
+        (AssertionError(), "AssertionError: raise error"),
         (TimeoutError(), "TimeoutError"),
         (subprocess.CalledProcessError(1, ["pg_dump"]), "pg_dump"),
     ],
