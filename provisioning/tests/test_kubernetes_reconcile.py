@@ -14,9 +14,9 @@ from gateway.ids import new_uuid
 from provisioning import launching, metrics, rows
 from provisioning.backends import Finding
 from provisioning.backends._kubernetes.drift import Action
-from provisioning.backends._kubernetes.idling import ENDED_IDLE_S
 from provisioning.backends._kubernetes.manifests import DEMAND, ENDED, IDLE, ORPHANED
 from provisioning.backends.kubernetes import BACKEND
+from provisioning.idle_times import ENDED_IDLE_S
 from provisioning.models import State, Workspace
 from provisioning.names import workspace_name
 from provisioning.specs import spec_of
