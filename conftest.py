@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -14,6 +15,9 @@ from django.conf import settings as django_settings
 from django.db import connections
 from django.test import TransactionTestCase
 from django.utils import timezone
+
+if TYPE_CHECKING:
+    from gateway.testing.forking import Zygote
 
 # How fast an example is made says something of the machine, not of the code.
 for _profile, _examples in (("suite", 100), ("soak", 10_000)):
@@ -54,6 +58,16 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with running_valkey(Path(tmp_path_factory.mktemp("valkey"))) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def workspaces() -> Iterator["Zygote"]:
+    """Forks workspaces' servers, which otherwise take a second of processor time each to start."""
+    from agents.tests.doubles.workspace import FOLDER, IMPORTED
+    from gateway.testing.forking import zygote
+
+    with zygote(IMPORTED, folder=FOLDER) as forks:
+        yield forks
 
 
 @pytest.fixture

@@ -218,7 +218,8 @@ class TurnRun:
 
     async def _wait(self, waits: Waits) -> None:
         """Let go of everything until the user has decided; a turn that is to be cancelled ends instead."""
-        begin = partial(begin_wait, self.claim, waits, written=self._writer.text, closing=self._meter.close_turn)
+        text, images = self._writer.text, self._writer.images
+        begin = partial(begin_wait, self.claim, waits, written=text, images=images, closing=self._meter.close_turn)
         event = await insist(begin, unless=lambda: self._draining)
         if event is None:
             await self._end(self._cancelled_outcome())
@@ -269,7 +270,8 @@ class TurnRun:
             if self._may_have_joined:
                 self._ended = await end_joined(conn, self.claim, outcome)
 
-        step = partial(settle, self.claim, outcome, last_seq=last_seq, closing=closing)
+        shown = replace(outcome, images=tuple(self._writer.images))
+        step = partial(settle, self.claim, shown, last_seq=last_seq, closing=closing)
         await insist(step, unless=lambda: self._draining)
 
     async def _licence(self) -> Licence:

@@ -1,13 +1,13 @@
 """End an attempt of a turn: one transaction changes its state and writes what people must be told."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
 from agents.errors import FenceLost
-from agents.events import Cancelled, Done, Failed
+from agents.events import Cancelled, Done, Failed, Image
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import Claim, Closing
 from gateway.db import Connection, connection
@@ -25,7 +25,8 @@ class Outcome:
     """How a turn ended: its last event, and the messages that its history gets.
 
     A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet. `written` is
-    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has).
+    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has). `images`
+    are those that the attempt has shown.
     """
 
     event: Final
@@ -33,6 +34,7 @@ class Outcome:
     dead: bool = False
     written: str = ""
     kept_model: str = ""
+    images: tuple[Image, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", storable(self.history))
@@ -70,7 +72,7 @@ async def settle(claim: Claim, outcome: Outcome, *, last_seq: int | None, closin
         row = await cursor.fetchone()
         if row is None:
             raise FenceLost
-        payload = storable(payload_of(outcome))
+        payload = storable(payload_of(outcome)) | ({"told": len(claim.answer)} if claim.answer else {})
         told = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
         await put(conn, told)
         await closing(conn, row[0])
@@ -183,8 +185,13 @@ def _model_of(event: Final) -> str:
 
 def payload_of(outcome: Outcome) -> dict[str, Any]:
     """What an outbox row tells of how a turn ended."""
-    event = outcome.event
+    event, shown = outcome.event, shown_with(outcome.images)
     if not isinstance(event, Failed):
-        return {"content": event.content}
-    told = {"code": event.code, "message": event.message}
+        return {"content": event.content, **shown}
+    told = {"code": event.code, "message": event.message, **shown}
     return told | {"content": f"{outcome.written}\n\n{event.message}"} if outcome.written else told
+
+
+def shown_with(images: Sequence[Image]) -> dict[str, Any]:
+    """The pictures of an outbox row; nothing without any."""
+    return {"images": [{"url": image.url, "alt": image.alt} for image in images]} if images else {}

@@ -14,6 +14,7 @@ from agents.preferences import Preferences
 from agents.tests.doubles.mcp_double import mcp_double
 from agents.tests.doubles.workspace import running_workspace
 from channels_app.tests.live import error_code, http_of
+from gateway.testing.forking import Zygote
 from provisioning.tokens import public_key_file
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,11 +23,11 @@ URL = "/api/v1/preferences"
 
 
 @pytest.fixture
-async def workspace(gateway: str, settings: Any, tmp_path: Path) -> AsyncIterator[None]:
+async def workspace(gateway: str, settings: Any, tmp_path: Path, workspaces: Zygote) -> AsyncIterator[None]:
     """demo-pro's workspace runs."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     settings.WORKSPACE_SIGNING_KEY = pem.decode("ascii")
-    with running_workspace(tmp_path, user="demo-pro", public_key=public_key_file()) as url:
+    with running_workspace(tmp_path, user="demo-pro", public_key=public_key_file(), zygote=workspaces) as url:
         settings.MCP_SERVER_URL_ALLOWLIST = [url]
         await UserLicence.objects.filter(user_id="demo-pro").aupdate(mcp_server_url=f"{url}/mcp")
         yield

@@ -73,14 +73,14 @@ async def backend(wire: Wire) -> AsyncIterator[Backend]:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[tuple[Wire, Path]]:
-    """A real server's own namespace, or a bare API server of this test's."""
+    """A real server's own namespace, or a bare API server of this test's, over TLS as a real one is."""
     real = os.environ.get("TEST_KUBECONFIG")
     if real:
         with own_namespace(Path(real)) as wire:
             wire.skip_before(SINCE)
             yield wire, Path(real)
         return
-    with served(Cluster(virtual=False, controlled=False), folder) as api:
+    with served(Cluster(virtual=False, controlled=False), folder, tls=True) as api:
         wire = Wire(access_to(api))
         yield wire, api.kubeconfig()
         wire.close()

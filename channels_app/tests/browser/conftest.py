@@ -1,25 +1,26 @@
-"""Debian's Chromium against the real page. One browser for the run; each test has a page and a gateway of its own."""
+"""Debian's Chromium against the real page. One browser and one page for the run; each test has a gateway of its own."""
 
-import os
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, ViewportSize, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    async_playwright,
+)
 
 from channels_app.tests.browser.gateway_double import MAIN, GatewayDouble, Socket
+from gateway.testing.chromium import ARGUMENTS, program
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-features=AutofillServerCommunication,OptimizationHints,MediaRouter,Translate",
-    "--disable-sync",
-    "--no-first-run",
-]
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
@@ -55,9 +56,7 @@ class Chat:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """The one browser of the run."""
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Chromium is not installed")
+    path = program()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
@@ -71,36 +70,87 @@ async def gateway() -> AsyncIterator[GatewayDouble]:
         yield double
 
 
+async def new_profile(chromium: Browser) -> BrowserContext:
+    """A browser profile of its own, desktop-sized."""
+    return await chromium.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC")
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser profile of its own, desktop-sized."""
-    fresh = await chromium.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC")
+    """A profile for one test."""
+    fresh = await new_profile(chromium)
     yield fresh
     await fresh.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lasting_page(chromium: Browser) -> Page:
+    """The page of one test after the other: a new one takes Chromium a second of processor time."""
+    return await (await new_profile(chromium)).new_page()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def chat(context: BrowserContext, gateway: GatewayDouble) -> AsyncIterator[Chat]:
+async def page(lasting_page: Page) -> Page:
+    """The page as it was at first. What it keeps for a site is kept for its port, which each test's gateway has anew."""
+    profile = lasting_page.context
+    for other in profile.pages:
+        if other != lasting_page:
+            await other.close()
+    await profile.set_offline(offline=False)
+    await lasting_page.goto("about:blank")
+    await profile.clear_cookies()
+    await profile.clear_permissions()
+    await lasting_page.set_viewport_size(DESKTOP)
+    await lasting_page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+    return lasting_page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chat(page: Page, gateway: GatewayDouble) -> AsyncIterator[Chat]:
     """A page; afterwards no script has failed, no policy was broken and nobody else was asked for anything."""
-    watched = Chat(await context.new_page(), gateway)
-    watch(watched)
-    yield watched
-    assert watched.problems == []
+    with watched(Chat(page, gateway)) as made:
+        yield made
 
 
-def watch(chat: Chat) -> None:
-    """Collect the problems of a page."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def timed_chat(context: BrowserContext, gateway: GatewayDouble) -> AsyncIterator[Chat]:
+    """The same, whose clock the test may set: no profile gets its own back."""
+    with watched(Chat(await context.new_page(), gateway)) as made:
+        yield made
+
+
+@contextmanager
+def watched(chat: Chat) -> Iterator[Chat]:
+    """A page that has no problem in the block."""
+    with watching(chat):
+        yield chat
+    assert chat.problems == []
+
+
+@contextmanager
+def watching(chat: Chat) -> Iterator[None]:
+    """Collect the problems of a page in the block."""
 
     def requested(request: Request) -> None:
         if not request.url.startswith((chat.gateway.url, "blob:", "data:")):
             chat.problems.append(f"asked {request.url}")
 
-    chat.page.on("pageerror", lambda error: chat.problems.append(f"script failed: {error}"))
+    def failed(error: Error) -> None:
+        chat.problems.append(f"script failed: {error}")
+
+    def said(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            chat.problems.append(message.text)
+
     chat.page.on("request", requested)
-    chat.page.on(
-        "console",
-        lambda message: chat.problems.append(message.text) if "Content Security Policy" in message.text else None,
-    )
+    chat.page.on("pageerror", failed)
+    chat.page.on("console", said)
+    try:
+        yield
+    finally:
+        chat.page.remove_listener("request", requested)
+        chat.page.remove_listener("pageerror", failed)
+        chat.page.remove_listener("console", said)
 
 
 __all__ = ["MAIN", "PHONE", "Chat"]

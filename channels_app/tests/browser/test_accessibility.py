@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Page, expect
 
 from channels_app.tests.browser.account_double import AccountDouble, link, request
-from channels_app.tests.browser.conftest import PHONE, Chat, watch
+from channels_app.tests.browser.conftest import PHONE, Chat, watched
 from channels_app.tests.browser.everything import show_everything
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -50,18 +50,16 @@ async def test_an_empty_chat_breaks_no_rule(chat: Chat) -> None:
     assert await findings(chat.page) == []
 
 
-async def test_the_account_page_breaks_no_rule(context: BrowserContext) -> None:
+async def test_the_account_page_breaks_no_rule(page: Page) -> None:
     async with AccountDouble() as double:
         double.links, double.requests_ = [link()], [request(2), request(3, state="refused")]
-        account = Chat(await context.new_page(), double)
-        watch(account)
-        await account.page.goto(f"{double.url}/account/")
-        await expect(account.page.get_by_role("button", name="Confirm")).to_be_visible()
-        await account.page.locator(".dx-chart summary").first.click()
-        for scheme in ("light", "dark"):
-            await account.page.emulate_media(color_scheme=scheme)
-            assert await findings(account.page) == [], scheme
-        await account.page.set_viewport_size(PHONE)
+        with watched(Chat(page, double)):
+            await page.goto(f"{double.url}/account/")
+            await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
+            await page.locator(".dx-chart summary").first.click()
+            for scheme in ("light", "dark"):
+                await page.emulate_media(color_scheme=scheme)
+                assert await findings(page) == [], scheme
+            await page.set_viewport_size(PHONE)
 
-        assert await findings(account.page) == []
-        assert account.problems == []
+            assert await findings(page) == []

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Page, expect
 
 from channels_app.tests.browser.account_double import AccountDouble, link, request, usage
-from channels_app.tests.browser.conftest import PHONE, Chat, watch
+from channels_app.tests.browser.conftest import PHONE, Chat, watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -34,13 +34,11 @@ class Account:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def account(context: BrowserContext) -> AsyncIterator[Account]:
+async def account(page: Page) -> AsyncIterator[Account]:
     """Afterwards no script has failed, no policy was broken and nobody else was asked for anything."""
     async with AccountDouble() as double:
-        watched = Chat(await context.new_page(), double)
-        watch(watched)
-        yield Account(watched.page, double)
-        assert watched.problems == []
+        with watched(Chat(page, double)):
+            yield Account(page, double)
 
 
 async def test_a_code_is_used_in_the_chat_confirmed_here_and_linked(account: Account) -> None:

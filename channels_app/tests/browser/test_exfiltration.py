@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 from playwright.async_api import Error as BrowserError
 
-from channels_app.tests.browser.conftest import DESKTOP, Chat, watch
+from channels_app.tests.browser.conftest import DESKTOP, Chat, watching
 from channels_app.tests.browser.everything import show_everything
 from channels_app.tests.browser.gateway_double import GatewayDouble
 from channels_app.tests.browser.test_markdown import HOSTILE
@@ -80,8 +80,8 @@ async def guarded(chromium: Browser, gateway: GatewayDouble, outside: Outside) -
     proxy = {"server": f"http://127.0.0.1:{outside.port}", "bypass": "127.0.0.1"}
     context = await chromium.new_context(viewport=DESKTOP, locale="en-GB", proxy=proxy)  # type: ignore[arg-type]
     chat = Chat(await context.new_page(), gateway)
-    watch(chat)
-    yield chat
+    with watching(chat):
+        yield chat
     await context.close()
 
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from channels_app.tests.browser.conftest import MAIN, Chat, watch
+from channels_app.tests.browser.conftest import MAIN, Chat, watched
 from channels_app.tests.browser.gateway_double import turn_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -218,21 +218,21 @@ async def test_a_turn_whose_events_are_gone_is_read_from_history(chat: Chat) -> 
 
 
 @pytest.mark.parametrize("code", ["workspace_failed", "workspace_unreachable"])
-async def test_a_turn_that_can_not_be_taken_up_is_tried_less_and_less_often(chat: Chat, code: str) -> None:
+async def test_a_turn_that_can_not_be_taken_up_is_tried_less_and_less_often(timed_chat: Chat, code: str) -> None:
     """Source: what came of a turn stands in the workspace, which may be away for long."""
-    await chat.page.clock.install()
-    socket = await chat.open(running=(turn_id(1),))
+    await timed_chat.page.clock.install()
+    socket = await timed_chat.open(running=(turn_id(1),))
     for refusal in range(1, 9):
         resumed = await socket.receive("resume")
         await socket.send("error", code=code, message="Your workspace is away.", id=resumed["id"])
         await socket.turn(1 + refusal).emit("user_message", channel="web", content="the error has come")
-        await expect(chat.page.locator(".question")).to_have_count(refusal)
-        await chat.page.clock.run_for(9_000 if refusal == 8 else 20_000)
+        await expect(timed_chat.page.locator(".question")).to_have_count(refusal)
+        await timed_chat.page.clock.run_for(9_000 if refusal == 8 else 20_000)
 
-    await chat.ask("anything")
+    await timed_chat.ask("anything")
     await socket.receive("message")
     assert not socket.has_received("resume")
-    await chat.page.clock.run_for(11_000)
+    await timed_chat.page.clock.run_for(11_000)
     await socket.receive("resume")
 
 
@@ -251,21 +251,19 @@ async def test_turns_that_passed_while_the_page_was_away_appear_in_their_place(c
 
 async def test_two_tabs_show_the_same_answer(chat: Chat) -> None:
     first = await chat.open()
-    other = Chat(await chat.page.context.new_page(), chat.gateway)
-    watch(other)
-    second = await other.open()
-    await chat.ask("hello")
-    turn = await first.turn(1).accept(await first.receive("message"))
-    echo = second.turn(1)
-    await echo.emit("user_message", channel="web", content="hello")
-    for stream in (turn, echo):
-        await stream.say("hi")
-        await stream.done("hi")
+    with watched(Chat(await chat.page.context.new_page(), chat.gateway)) as other:
+        second = await other.open()
+        await chat.ask("hello")
+        turn = await first.turn(1).accept(await first.receive("message"))
+        echo = second.turn(1)
+        await echo.emit("user_message", channel="web", content="hello")
+        for stream in (turn, echo):
+            await stream.say("hi")
+            await stream.done("hi")
 
-    for tab in (chat, other):
-        await expect(tab.page.locator(".question")).to_have_text(["hello"])
-        await expect(tab.page.locator(".text")).to_have_text(["hi"])
-    assert not other.problems
+        for tab in (chat, other):
+            await expect(tab.page.locator(".question")).to_have_text(["hello"])
+            await expect(tab.page.locator(".text")).to_have_text(["hi"])
 
 
 async def test_an_ended_session_asks_to_sign_in_and_keeps_the_draft(chat: Chat) -> None:
@@ -294,20 +292,20 @@ async def test_a_user_without_a_licence_reads_why_and_is_not_connected_again(cha
     await expect(chat.page.get_by_label("Message to the agent")).to_be_disabled()
 
 
-async def test_a_lost_line_is_told_at_once_and_until_the_server_greets_again(chat: Chat) -> None:
+async def test_a_lost_line_is_told_at_once_and_until_the_server_greets_again(timed_chat: Chat) -> None:
     """Source: a page that said "Connected" for seconds after its server was killed."""
-    await chat.page.clock.install()
-    socket = await chat.open()
-    await expect(chat.page.locator("#line-text")).to_have_text("Connected")
-    await chat.page.clock.pause_at(await chat.page.evaluate("Date.now() + 100"))
+    await timed_chat.page.clock.install()
+    socket = await timed_chat.open()
+    await expect(timed_chat.page.locator("#line-text")).to_have_text("Connected")
+    await timed_chat.page.clock.pause_at(await timed_chat.page.evaluate("Date.now() + 100"))
     await socket.close(1012)
-    await expect(chat.page.locator("#line-text")).to_have_text("Reconnecting…")
-    await chat.page.clock.resume()
-    again = await chat.gateway.socket()
-    await expect(chat.page.locator("#line-text")).to_have_text("Reconnecting…")
+    await expect(timed_chat.page.locator("#line-text")).to_have_text("Reconnecting…")
+    await timed_chat.page.clock.resume()
+    again = await timed_chat.gateway.socket()
+    await expect(timed_chat.page.locator("#line-text")).to_have_text("Reconnecting…")
     await again.greet()
 
-    await expect(chat.page.locator("#line-text")).to_have_text("Connected")
+    await expect(timed_chat.page.locator("#line-text")).to_have_text("Connected")
 
 
 async def test_waiting_times_double_to_a_limit_and_are_spread(chat: Chat) -> None:

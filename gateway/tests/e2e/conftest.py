@@ -1,28 +1,21 @@
 """The peers of every deployment, and the one that most tests share."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from gateway.testing.chromium import ARGUMENTS, program
+from gateway.testing.forking import zygote
 from gateway.tests.e2e.databases import fresh_database, template
-from gateway.tests.e2e.forking import zygote
 from gateway.tests.e2e.leaks import found_in, kept_by, secrets_of
+from gateway.tests.e2e.packages import PACKAGES
 from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
-from gateway.tests.e2e.processes import Deployment, Server, deployment
+from gateway.tests.e2e.processes import ROOT, Deployment, Server, deployment
 
 Deploy = Callable[..., AbstractContextManager[Deployment]]
 SHORT_ANSWER_TOKENS = 12
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 # A stage may pass in less than a look takes.
 NOTE_STAGES = """
@@ -82,7 +75,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
                 assert found_in(kept_by(made), secrets_of(made)) == []
 
     with ExitStack() as stack:
-        forks = stack.enter_context(zygote())
+        forks = stack.enter_context(zygote(*PACKAGES, folder=ROOT))
         stack.enter_context(template(folder))
         yield make
 
@@ -109,9 +102,7 @@ def answer(llm: Model) -> str:
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page of Chromium, phone-sized; whatever its console says or its scripts throw fails the test."""
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Chromium is not installed")
+    path = program()
     problems: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

@@ -16,7 +16,7 @@ import httpx
 import psycopg
 
 from gateway.embedded.ports import free_port
-from gateway.tests.e2e.forking import Forked, Zygote
+from gateway.testing.forking import Forked, Zygote
 
 ROOT = Path(__file__).resolve().parents[3]
 START_S = 60.0

@@ -1,12 +1,13 @@
-"""One process that has imported the packages of others, and forks for each command of the gateway.
+"""One process that has imported what many commands need, and forks for each of them.
 
-A start of the gateway is 2 to 5 s of processor time, of which nearly all goes into importing what others wrote: dozens
-of starts make that most of what the end-to-end tests cost. This process imports it once; each child then has a session,
-an environment, a folder and an output of its own, as a process that was executed has, and imports the project itself.
+A start of the gateway is 2 to 5 s of processor time and one of a workspace over 1 s, of which nearly all goes into
+imports: dozens of starts make that most of what their tests cost. This process imports it once; each child then has a
+session, an environment, a folder and an output of its own, as a process that was executed has.
 What starts for real all the same, so that an import which only works after another is seen: see `Deployment`.
 
-It is run by its path and imports nothing of the project. A request is a packet on the socket whose number is the
-argument: JSON, an open file for the output, and a socket, to which the child's id is written, then its exit code.
+It is run by its path, in the folder of the code, with the number of a socket and the names of modules to import. A
+request is a packet on the socket: JSON, an open file for the output, and a socket, to which the child's id is written,
+then its exit code.
 """
 
 import array
@@ -24,61 +25,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
-# What reads settings while it is imported is left out: Django's models, most of DRF and of unfold.
-PACKAGES = (
-    "anyio._backends._asyncio",
-    "asgiref.typing",
-    "authlib.integrations.base_client.async_app",
-    "authlib.integrations.base_client.async_openid",
-    "authlib.integrations.httpx_client",
-    "channels.layers",
-    "channels.routing",
-    "channels_redis.core",
-    "django.contrib.admin.options",
-    "django.contrib.messages.middleware",
-    "django.contrib.sessions.middleware",
-    "django.contrib.staticfiles.handlers",
-    "django.core.handlers.asgi",
-    "django.core.management.commands.migrate",
-    "django.core.management.commands.shell",
-    "django.db.backends.postgresql.base",
-    "django.template.loader",
-    "django.test",
-    "environ",
-    "httpcore",
-    "httpcore2",
-    "jsonschema",
-    "jwt",
-    "langchain.agents",
-    "langchain_openai",
-    "langgraph.checkpoint.postgres.aio",
-    "markdown_it",
-    "mcp.client.streamable_http",
-    "nh3",
-    "openai.lib.streaming.chat",
-    "openai.resources.chat.completions",
-    "prometheus_client",
-    "psycopg_pool",
-    "redis.asyncio",
-    "requests",
-    "rest_framework.serializers",
-    "rich",
-    "servestatic.asgi",
-    "servestatic.middleware",
-    "structlog",
-    "telegram",
-    "uvicorn.protocols.http.auto",
-    "uvicorn.protocols.websockets.websockets_sansio_impl",
-    "websockets.asyncio.client",
-    "yaml",
-)
 MAX_REQUEST_BYTES = 100_000
 # <sys/prctl.h>: the signal that this process gets when its parent ends. A child does not inherit it.
 PR_SET_PDEATHSIG = 1
 
 
 class Request(TypedDict):
-    """A command of the project's Python: the script, its arguments, and all of its environment."""
+    """A command of the project's Python: the script or `-m` and a module, its arguments, and all of its environment."""
 
     arguments: list[str]
     environment: dict[str, str]
@@ -148,7 +101,7 @@ def _become(request: Request, output: int) -> None:
     os.environ.update(request["environment"])
     tempfile.tempdir = None
     sys.argv = request["arguments"]
-    sys.path.insert(0, request["folder"])
+    sys.path[0] = request["folder"]
 
 
 def _die_with_parent() -> None:
@@ -158,12 +111,21 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
+def _run() -> None:
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
 if __name__ == "__main__":
     # Python put this folder there, whose modules have names that others use too.
-    assert Path(sys.path.pop(0)).resolve() == Path(__file__).resolve().parent
-    for package in PACKAGES:
+    assert Path(sys.path[0]).resolve() == Path(__file__).resolve().parent
+    sys.path[0] = os.getcwd()
+    for package in sys.argv[2:]:
         importlib.import_module(package)
     # What stands here stays: no child need look through it again.
     gc.freeze()
     main(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    _run()

@@ -58,7 +58,7 @@ class Zygote:
         self._control = control
 
     def start(self, *arguments: str, folder: Path, environment: dict[str, str], output: BinaryIO) -> Forked:
-        """Run a script that stands in `folder` with Python, there and in a session of its own."""
+        """Run a script that stands in `folder`, or `-m` and a module, with Python, there and in a session of its own."""
         request = {"arguments": arguments, "environment": environment, "folder": str(folder)}
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
@@ -67,14 +67,18 @@ class Zygote:
 
 
 @contextmanager
-def zygote() -> Iterator[Zygote]:
-    """A zygote, whose children end at the latest with the block, or with the tests when these are killed."""
+def zygote(*modules: str, folder: Path) -> Iterator[Zygote]:
+    """A zygote that has imported these in `folder`.
+
+    Its children end at the latest with the block, or with the tests when these are killed.
+    """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     script = str(Path(__file__).with_name("zygote.py"))
     with its:
         popen = subprocess.Popen(
-            ["setpriv", "--pdeathsig=KILL", sys.executable, script, str(its.fileno())],
+            ["setpriv", "--pdeathsig=KILL", sys.executable, script, str(its.fileno()), *modules],  # noqa: S607 - of util-linux
+            cwd=folder,
             env=system,
             pass_fds=[its.fileno()],
             stdin=subprocess.DEVNULL,
