@@ -62,11 +62,12 @@ class BudgetState:
 
 
 _MONTH: LiteralString = "date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')"
+_RESERVED: LiteralString = "SELECT fence, step FROM budget_reservations WHERE turn_id = %(turn)s"
 _RESERVE: LiteralString = f"""
-    WITH held AS (
+    held AS (
         INSERT INTO budgets AS b (user_id, month, tokens_reserved, cost_reserved)
-        SELECT %(user)s, {_MONTH}::date, %(tokens)s, %(cost)s
-        WHERE COALESCE(%(token_cap)s::bigint > 0, true) AND COALESCE(%(cost_cap)s::numeric > 0, true)
+        SELECT %(user)s, {_MONTH}::date, %(tokens)s, %(cost)s FROM holding
+        WHERE NOT EXISTS ({_RESERVED}) AND COALESCE(%(token_cap)s::bigint > 0, true) AND COALESCE(%(cost_cap)s::numeric > 0, true)
         ON CONFLICT (user_id, month) DO UPDATE
         SET tokens_reserved = b.tokens_reserved + excluded.tokens_reserved,
             cost_reserved = b.cost_reserved + excluded.cost_reserved
@@ -79,7 +80,9 @@ _RESERVE: LiteralString = f"""
     SELECT %(turn)s, %(fence)s, %(step)s, %(user)s, month, %(tokens)s, %(cost)s FROM held
 """
 _RELEASE: LiteralString = """
-    WITH gone AS (DELETE FROM budget_reservations WHERE turn_id = %(turn)s RETURNING user_id, month, tokens, cost)
+    WITH gone AS (
+        DELETE FROM budget_reservations WHERE turn_id = %(turn)s
+        AND COALESCE((fence, step) < (%(fence)s::bigint, %(step)s::int), true) RETURNING user_id, month, tokens, cost)
     UPDATE budgets b SET tokens_reserved = b.tokens_reserved - gone.tokens, cost_reserved = b.cost_reserved - gone.cost
     FROM gone WHERE b.user_id = gone.user_id AND b.month = gone.month
 """
@@ -126,22 +129,26 @@ _STATE: LiteralString = f"""
 """
 
 
-async def reserve(conn: Connection, licence: Licence, key: StepKey, *, estimate: Estimate) -> None:
-    """Set the estimate aside for a step, in the caller's transaction; what the turn had set aside before is released.
+async def reserve(
+    conn: Connection, licence: Licence, key: StepKey, *, estimate: Estimate, holding: LiteralString = "SELECT 1"
+) -> None:
+    """Set the estimate aside for a step, in one statement; a step that is reserved again keeps its one reservation.
 
-    Raises BudgetExhausted when the month's budget does not allow the step.
+    What an earlier step of the turn has left is given back first. `holding` is a query by %(turn)s and %(fence)s: where it finds
+    no row, nothing is set aside. Raises BudgetExhausted then, and when the month's budget does not allow the step.
     """
-    await release(conn, key.turn)
-    cursor = await conn.execute(
-        _RESERVE,
-        {
-            "turn": key.turn, "fence": key.fence, "step": key.step, "user": licence.user_id,
-            "tokens": max(1, estimate.tokens), "cost": estimate.cost_usd or Decimal(0),
-            "token_cap": licence.limits.tokens_per_month, "cost_cap": licence.limits.cost_usd_per_month,
-        },
-    )  # fmt: skip
-    if cursor.rowcount == 0:
-        _refuse(licence, await budget_on(conn, licence.user_id))
+    values = {
+        "turn": key.turn, "fence": key.fence, "step": key.step, "user": licence.user_id,
+        "tokens": max(1, estimate.tokens), "cost": estimate.cost_usd or Decimal(0),
+        "token_cap": licence.limits.tokens_per_month, "cost_cap": licence.limits.cost_usd_per_month,
+    }  # fmt: skip
+    while (await conn.execute(f"WITH holding AS ({holding}), {_RESERVE}", values)).rowcount == 0:
+        left = await (await conn.execute(_RESERVED, values)).fetchone()
+        if left == (key.fence, key.step):
+            return
+        if left is None or left > (key.fence, key.step):
+            _refuse(licence, await budget_on(conn, licence.user_id))
+        await conn.execute(_RELEASE, values)
 
 
 async def settle(conn: Connection, key: StepKey, spent: Spent) -> bool:
@@ -169,7 +176,7 @@ async def spend(conn: Connection, user_id: str, spent: Spent) -> None:
 
 async def release(conn: Connection, turn: str) -> None:
     """Give back what a turn has set aside, for whoever takes it over or ends it; nothing is booked."""
-    await conn.execute(_RELEASE, {"turn": turn})
+    await conn.execute(_RELEASE, {"turn": turn, "fence": None, "step": None})
 
 
 async def require_budget(conn: Connection, licence: Licence) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.tiers import Tier
+from pydantic import ValidationError
+
+from accounts.tiers import Tier, limits_of, tier_limits
 from gateway.db import connection
 
 
@@ -22,19 +24,31 @@ async def licence_marks(user_ids: Collection[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class LicenceTerm:
-    """A licence's tier and when it ends or ended; None = never."""
+    """A licence's tier, when it ends or ended (None = never), and after how long its workspace is idle (0 = never)."""
 
     tier: Tier
     ends: datetime | None
+    idle_s: int
 
 
 async def licence_terms(user_ids: Collection[str]) -> dict[str, LicenceTerm]:
     """The terms of those of these users who have a licence, valid or not."""
     async with connection() as conn:
         cursor = await conn.execute(
-            "SELECT user_id, license_type, expires_at FROM user_licenses WHERE user_id = ANY(%s)", (list(user_ids),)
+            "SELECT user_id, license_type, expires_at, resource_limits FROM user_licenses WHERE user_id = ANY(%s)",
+            (list(user_ids),),
         )
-        return {user_id: LicenceTerm(tier, ends) for user_id, tier, ends in await cursor.fetchall()}
+        return {
+            user_id: LicenceTerm(tier, ends, _idle_s(tier, own)) for user_id, tier, ends, own in await cursor.fetchall()
+        }
+
+
+def _idle_s(tier: Tier, own: dict[str, object]) -> int:
+    try:
+        return limits_of(tier, own).idle_s
+    except (ValidationError, TypeError):
+        # Plain SQL can write what the model refuses. Such a licence allows nothing, and its workspace rests as others do.
+        return tier_limits(tier).idle_s
 
 
 async def open_sessions(session_ids: Collection[str]) -> set[str]:

@@ -30,24 +30,25 @@ FINAL_TYPES = {event.type for event in (Done, Failed, Cancelled)}
 log = structlog.get_logger(__name__)
 
 
-async def care_for(claim: Claim, history: list[dict[str, Any]] | None, *, brain: Brain) -> None:
-    """Store the messages of a turn that has just ended in the workspace, and free its conversation.
+async def care_for(
+    claim: Claim, history: list[dict[str, Any]] | None, *, brain: Brain, licence: Licence | None = None
+) -> bool:
+    """Store the messages of a turn that has just ended in the workspace, and free its conversation; whether others wait there.
 
-    None = there is nothing to store, and the text stays here for a while (a dead letter may be retried).
+    None = there is nothing to store, and the text stays here for a while (a dead letter may be retried). `licence` is the one
+    that the turn was answered by, where it was read in this process.
     """
     if history is None:
-        await let_go(claim)
-        return
+        return await let_go(claim)
     try:
-        licence = await active_licence(claim.user_id)
+        licence = licence or await active_licence(claim.user_id)
         await _remember(brain, licence, conversation=claim.conversation, turn=claim.turn, history=history)
     except NotLicensed:
-        await store_later(claim, after_s=UNLICENSED_RETRY_AFTER_S)
+        return await store_later(claim, after_s=UNLICENSED_RETRY_AFTER_S)
     except AgentFailed as error:
         log.warning("history_not_stored", turn=claim.turn, code=error.code)
-        await store_later(claim, after_s=RETRY_AFTER_S)
-    else:
-        await forget(claim)
+        return await store_later(claim, after_s=RETRY_AFTER_S)
+    return await forget(claim)
 
 
 async def store_earlier(claim: Claim, licence: Licence, *, brain: Brain) -> None:

@@ -32,6 +32,7 @@ from agents.prompt_marks import as_kept
 from agents.standbys import Standbys, going_on, spoken_whole
 from agents.telemetry import span
 from agents.tool_step import Toolbox, call_tool
+from agents.tracing import keep_to_the_loop
 from agents.transcript import repaired, said_by_user
 from agents.window import fitted
 from agents.workflows import Workflow
@@ -49,8 +50,9 @@ CUT = "The answer is longer than one of {:,} tokens may be, and is cut here. Ask
 class Run:
     """One turn's run: what it works with, and what has come of it so far.
 
-    `workflows` are those that its model may hand the turn over to, by name. `listed` is the model as the catalogue has it,
-    `tool_tokens` what the definitions of its tools take of each prompt. The user sees the words of a run that is `aloud`.
+    `before` is what its messages follow, `workflows` are those that its model may hand the turn over to, by name. `listed` is the
+    model as the catalogue has it, `tool_tokens` what the definitions of its tools take of each prompt. The user sees the words of
+    a run that is `aloud`.
     """
 
     model: BoundModel
@@ -61,6 +63,7 @@ class Run:
     more: Callable[[], Awaitable[list[Said]]] = nobody_joins
     tool_tokens: int = 0
     aloud: bool = True
+    before: Sequence[AnyMessage] = ()
     workflows: dict[str, Workflow] = field(default_factory=dict)
     standbys: Standbys = field(default_factory=Standbys)
     text: str = ""
@@ -178,10 +181,10 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
         if run.toolbox.pending:
             raise Asked(request.messages)
         joined = [said_by_user(each) for each in await run.more()]
-        messages = [*request.messages, *joined]
-        message = await run.model_step(messages)
+        added = [*request.messages, *joined]
+        message = await run.model_step([*run.before, *added])
         if call := handed_over(message, run.workflows):
-            raise HandOver(call, [*messages, message])
+            raise HandOver(call, [*added, message])
         return ModelResponse(result=[*joined, message])
 
     async def awrap_tool_call(
@@ -195,6 +198,7 @@ class _Hooks(AgentMiddleware[AgentState[Any], Run, Any]):
 @cache
 def compiled_agent() -> "CompiledStateGraph[Any, Run, Any, Any]":
     """The agent. Compiling takes some 10 ms, importing what it needs seconds."""
+    keep_to_the_loop()
     never_asked = FakeListChatModel(responses=[])
     return create_agent(never_asked, tools=[], middleware=[_Hooks()], context_schema=Run)
 
@@ -206,9 +210,7 @@ async def run_loop(run: Run, messages: Sequence[AnyMessage]) -> list[AnyMessage]
     """
     # Each step is a model node and a node for its tools; ours ends the turn first, with a sentence.
     config = RunnableConfig(recursion_limit=2 * MOST_STEPS + 2)
-    try:
-        state = await compiled_agent().ainvoke({"messages": list(messages)}, config, context=run)
-    except (Asked, HandOver) as ended:
-        ended.messages = ended.messages[len(messages) :]
-        raise
-    return list(state["messages"][len(messages) :])
+    # Not in the graph's state, all of which it goes through at each step.
+    run.before = messages
+    state = await compiled_agent().ainvoke({"messages": []}, config, context=run)
+    return list(state["messages"])

@@ -12,7 +12,7 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         """Have the model settings checked by every command, `serve` included."""
         # models can't be imported before the apps are ready
-        from agents.checks import check_models, check_telemetry, check_workflows  # noqa: PLC0415
+        from agents.checks import check_models, check_telemetry, check_transcription, check_workflows  # noqa: PLC0415
 
-        for check in (check_models, check_telemetry, check_workflows):
+        for check in (check_models, check_telemetry, check_transcription, check_workflows):
             checks.register(check)

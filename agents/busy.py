@@ -21,10 +21,12 @@ WORDS = {
 class Way:
     """How a message goes in: how many turns come before it, and what becomes of them.
 
-    `joins` is the running turn that it wants to join, `stops` are the turns that it stops.
+    `joins` is the running turn that it wants to join, `stops` are the turns that it stops. `running` counts those of its user
+    that are answered now, in whatever conversation.
     """
 
     position: int
+    running: int = 0
     joins: str | None = None
     stops: tuple[str, ...] = ()
     refused: bool = False
@@ -36,18 +38,20 @@ async def find_way(conn: Connection, *, user_id: str, conversation: str, when_bu
     `when_busy` None is the user's own policy.
     """
     cursor = await conn.execute(
-        "SELECT id::text, state FROM turns WHERE conversation_id = %s AND state IN ('queued', 'running')"
-        " AND joined_to IS NULL ORDER BY accepted_at, id",
-        (conversation,),
+        "SELECT id::text, state, conversation_id = %s AND joined_to IS NULL FROM turns"
+        " WHERE user_id = %s AND state IN ('queued', 'running') ORDER BY accepted_at, id",
+        (conversation, user_id),
     )
-    ahead: list[tuple[str, str]] = await cursor.fetchall()
+    found: list[tuple[str, str, bool]] = await cursor.fetchall()
+    at_once = sum(state == "running" for _, state, _ in found)
+    ahead = [(turn, state) for turn, state, here in found if here]
     if not ahead:
-        return Way(0)
+        return Way(0, at_once)
     policy = when_busy or await own_policy(conn, user_id)
     running = next((turn for turn, state in ahead if state == "running"), None)
     if policy == "interrupt":
-        return Way(int(running is not None), stops=tuple(turn for turn, _ in ahead))
-    return Way(len(ahead), joins=running if policy == "steer" else None, refused=policy == "reject")
+        return Way(int(running is not None), at_once, stops=tuple(turn for turn, _ in ahead))
+    return Way(len(ahead), at_once, joins=running if policy == "steer" else None, refused=policy == "reject")
 
 
 async def clear_way(conn: Connection, way: Way, *, user_id: str) -> list[AfterCommit]:

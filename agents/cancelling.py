@@ -64,7 +64,8 @@ async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | 
     if row is not None:
         await tell_channel(conn, idle, row)
         await record(conn, row, actor=audit.user(user_id))
-    payload = {"content": idle.answer}
+    # It was told when the turn began to wait.
+    payload = {"content": idle.answer, "told": len(idle.answer)}
     await put(conn, OutboxRow(new_row_id(), turn, user_id, idle.channel, idle.reply_to, "cancelled", payload))
     await notify(conn, "turns")
 

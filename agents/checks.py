@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
-from agents import telemetry
+from agents import telemetry, transcription
 from agents.catalogue import catalogue, configured_default
 from agents.providers import providers
 from agents.workflows import workflows
@@ -32,6 +32,11 @@ def check_models(**_options: Any) -> list[CheckMessage]:
 def check_telemetry(**_options: Any) -> list[CheckMessage]:
     """Spans that the environment asks for can be sent."""
     return [Error(fault, id="agents.E004") for fault in telemetry.faults()]
+
+
+def check_transcription(**_options: Any) -> list[CheckMessage]:
+    """A model that is to hear has a provider."""
+    return [Error(fault, id="agents.E005") for fault in transcription.faults()]
 
 
 def check_workflows(**_options: Any) -> list[CheckMessage]:

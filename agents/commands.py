@@ -6,15 +6,15 @@ from typing import Any
 
 from accounts.licences import Licence
 from accounts.usage_report import usage_words
-from agents import busy, decision_commands
-from agents.conversations import begin_new_main
+from agents import busy, decision_commands, status_command
+from agents.conversations import begin_new_main, create_conversation_on, is_main
 from agents.model_command import run_model
+from agents.outbox import WEB
 from agents.queue import AfterCommit
 from agents.schedules import commands as schedule_commands
 from agents.workflow_runs import WorkflowRun
 from agents.workflows import workflows
 from gateway.db import Connection
-from provisioning.workspaces import workspace_status
 
 HELP = """\
 Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
@@ -110,7 +110,11 @@ async def _unknown(_context: Context) -> str:
 
 
 async def _new(context: Context) -> str:
-    context.conversation = await begin_new_main(context.conn, context.user_id)
+    if context.channel == WEB or await is_main(context.conn, context.conversation):
+        context.conversation = await begin_new_main(context.conn, context.user_id)
+    else:
+        # A thread of a chat app has a conversation of its own, and gets another.
+        context.conversation = (await create_conversation_on(context.conn, context.user_id)).id
     return "A new conversation begins. The old one is kept."
 
 
@@ -158,23 +162,6 @@ async def _gather_usage(user_id: str, _words: str) -> str:
     return await usage_words(user_id)
 
 
-async def _gather_status(user_id: str, _words: str) -> str:
-    status = await workspace_status(user_id)
-    return f"Workspace: {status.state}" + (f" – {status.detail}" if status.detail else "")
-
-
-async def _status(context: Context) -> str:
-    cursor = await context.conn.execute(
-        "SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'queued'),"
-        " count(*) FILTER (WHERE state NOT IN ('running', 'queued')) FROM turns"
-        " WHERE user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')",
-        (context.user_id,),
-    )
-    running, queued, asking = await cursor.fetchone() or (0, 0, 0)
-    counts = f"{context.facts}\nAnswers being written: {running}, waiting: {queued}"
-    return f"{counts}, waiting for you: {asking}" if asking else counts
-
-
 COMMANDS = {
     "start": Command(_start),
     "help": Command(_help),
@@ -187,7 +174,7 @@ COMMANDS = {
     "approve": Command(decision_commands.approve),
     "reject": Command(decision_commands.reject),
     "answer": Command(decision_commands.answer),
-    "status": Command(_status, gather=_gather_status),
+    "status": Command(status_command.run, gather=status_command.gather),
     "usage": Command(_usage, gather=_gather_usage),
     "analyse": Command(_how_to_analyse),
     "analyze": Command(_how_to_analyse),

@@ -68,6 +68,13 @@ async def begin_new_main(conn: Connection, user_id: str) -> str:
     return await lock_conversation(conn, user_id=user_id, conversation=None)
 
 
+async def is_main(conn: Connection, conversation: str) -> bool:
+    """Whether it is the one that all channels of its user share."""
+    cursor = await conn.execute("SELECT alias = 'main' FROM conversations WHERE id = %s", (conversation,))
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def list_conversations(
     user_id: str, *, limit: int = 100, after: tuple[datetime, str] | None = None, title_holds: str = ""
 ) -> list[ConversationItem]:

@@ -1,14 +1,15 @@
 """Each model call of a turn passes here: allowed by the licence of that moment, its budget set aside, then booked.
 
-A call is a *step*. Before it, one transaction looks whether the turn is still this claim's, reads the licence again, and sets
-the estimate aside. After it, one statement books what it really took and gives the rest back; the reservation, which
-carries the claim's fence, makes that once. A step that fails or is cancelled is booked by the transaction that ends the
-attempt, with what was heard of it. One whose worker died is released by the worker that takes the turn over.
+A call is a *step*. Before it the licence is read again, and one statement sets the estimate aside while the turn is still this
+claim's. After it, one statement books what it really took and gives the rest back; the reservation, which carries the
+claim's fence, makes that once. The last step of an attempt, also one that fails or is cancelled, is booked by the transaction
+that ends the attempt, with what was heard of it. One whose worker died is released by the worker that takes the turn over.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from typing import LiteralString
 
 from accounts import budgets, usage
 from accounts.budgets import Estimate, Spent, StepKey
@@ -22,6 +23,8 @@ from agents.insisting import insist
 from agents.queue import Claim
 from gateway.db import Connection, connection
 
+# Whether a turn is still the claim's; nobody takes it over before the statement's transaction ends.
+_HELD: LiteralString = "SELECT 1 FROM turns WHERE id = %(turn)s AND fence = %(fence)s AND state = 'running' FOR SHARE"
 # As vendors count English text; an answer whose tokens no vendor tells is booked by it.
 CHARACTERS_PER_TOKEN = 4
 
@@ -67,7 +70,7 @@ class StepMeter:
     async def begin(self, model: Model, *, prompt_tokens: int) -> None:
         """See Meter. Raises FenceLost when another worker has taken the turn over.
 
-        A call that failed is booked first: another model goes on where it broke off.
+        A call that was not booked is booked first: another model goes on where it broke off.
         """
         if self._open is not None:
             await insist(self._book)
@@ -94,7 +97,8 @@ class StepMeter:
             return
         self._open.tool_calls = tool_calls
         self._open.usage = usage if usage.input_tokens or usage.output_tokens else None
-        await insist(self._book)
+        if tool_calls:
+            await insist(self._book)
 
     async def close(self, conn: Connection) -> None:
         """Book a step that did not end well, in the transaction that ends the attempt."""
@@ -102,29 +106,26 @@ class StepMeter:
             await budgets.settle(conn, self._open.key, self._open.spent(self._claim.channel))
 
     async def close_turn(self, conn: Connection) -> None:
-        """The same, and give back what the turn has set aside: it waits for its user."""
+        """The same, and give back what the turn has set aside for a step that never began: it waits for its user."""
         await self.close(conn)
-        if self._aside:
+        if self._aside and self._open is None:
             await budgets.release(conn, self._claim.turn)
 
-    async def end_turn(self, conn: Connection, *, failed: bool) -> None:
-        """As `close_turn`, and count the turn, however often it is ended: staff may have a dead one tried again."""
+    async def end_turn(self, conn: Connection, *, failed: bool, first: bool) -> None:
+        """As `close_turn`, and count a turn that ends for the `first` time: staff may have a dead one tried again."""
         await self.close_turn(conn)
-        cursor = await conn.execute(
-            "UPDATE turns SET metered = true WHERE id = %s AND NOT metered", (self._claim.turn,)
-        )
-        if cursor.rowcount:
+        if first:
             claim = self._claim
             await usage.add_turn(conn, user_id=claim.user_id, model=self.model, channel=claim.channel, failed=failed)
 
     async def _reserve(self, key: StepKey, model: Model, estimate: Estimate) -> None:
-        async with connection() as conn, conn.transaction():
-            await _hold(conn, self._claim)
+        async with connection() as conn:
             try:
                 licence = await active_licence_on(conn, self._claim.user_id)
                 _require(licence, self._claim.channel, model)
-                await budgets.reserve(conn, licence, key, estimate=estimate)
+                await budgets.reserve(conn, licence, key, estimate=estimate, holding=_HELD)
             except (NotLicensed, NotIncluded, BudgetExhausted) as error:
+                await _require_held(conn, self._claim)
                 raise AgentFailed(error.code, str(error)) from error
 
     async def _book(self) -> None:
@@ -133,11 +134,9 @@ class StepMeter:
         self._open, self._aside = None, False
 
 
-async def _hold(conn: Connection, claim: Claim) -> None:
-    """Keep the turn from being taken over until the transaction ends. Raises FenceLost when it has been before."""
-    cursor = await conn.execute(
-        "SELECT 1 FROM turns WHERE id = %s AND fence = %s AND state = 'running' FOR SHARE", (claim.turn, claim.fence)
-    )
+async def _require_held(conn: Connection, claim: Claim) -> None:
+    """Raise FenceLost unless the turn is still this claim's."""
+    cursor = await conn.execute(_HELD, {"turn": claim.turn, "fence": claim.fence})
     if await cursor.fetchone() is None:
         raise FenceLost
 

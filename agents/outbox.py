@@ -13,8 +13,12 @@ from gateway.ids import new_id
 
 # The page's answers go through the journal.
 WEB = "web"
+# A target with this mark (true) is read by others than the user, too.
+SHARED = "shared"
 # What a user may decide in any channel is told in all of them, wherever the turn was asked.
 EVERYWHERE = frozenset({"approval", "approval_settled", "question", "question_settled"})
+# What a turn had written when it began to wait for its user: it comes before what is asked.
+SAID = "said"
 # Any number, as long as nothing else in the database uses it for an advisory lock.
 _TAKING = 0x6F757462
 
@@ -23,8 +27,9 @@ _TAKING = 0x6F757462
 class OutboxRow:
     """Something to say to a user in `channel`; `reply_to` is that channel's own target.
 
-    `kind` is done, failed or cancelled; `payload` holds `content`, or `code` and `message`. Or it is one of EVERYWHERE, with
-    the fields of that event, and of an outcome also the title and details, or the text, of what was asked.
+    `kind` is done, failed, cancelled or SAID; `payload` holds `content`, or `code` and `message`. Of the content the first
+    `told` characters were told before, and `images` (`{"url", "alt"}`) were shown with the rest. Or it is one of EVERYWHERE,
+    with the fields of that event, and of an outcome also the title and details, or the text, of what was asked.
     """
 
     id: str

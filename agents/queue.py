@@ -50,8 +50,9 @@ _HEAD = f"""
         (SELECT count(*) FROM turns r WHERE r.user_id = t.user_id AND r.state = 'running') < {turn_cap("t.user_id")}, true))
 """
 _LOCK_CONVERSATION = f"""
-    SELECT c.id, t.user_id FROM turns t JOIN conversations c ON c.id = t.conversation_id
-    WHERE {_HEAD} AND {_LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED
+    SELECT picked.id, pg_advisory_xact_lock({_CLAIMING}, hashtext(picked.user_id)) FROM (
+        SELECT c.id, t.user_id FROM turns t JOIN conversations c ON c.id = t.conversation_id
+        WHERE {_HEAD} AND {_LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED) picked
 """
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
@@ -60,7 +61,9 @@ _COLUMNS = f"""
     t.journal_floor AS reserved,
     c.model AS preferred_model, c.model_settled, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
     COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow,
-    EXISTS (SELECT 1 FROM uploads u WHERE u.turn_id = t.id) AS attached
+    EXISTS (SELECT 1 FROM uploads u WHERE u.turn_id = t.id) AS attached,
+    EXISTS (SELECT 1 FROM turns b WHERE b.conversation_id = t.conversation_id AND b.id <> t.id
+        AND b.history_stored_at IS NULL AND b.history IS NOT NULL AND b.state IN ('done', 'failed', 'cancelled')) AS unstored
 """
 _CLAIM_HEAD = f"""
     UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
@@ -84,7 +87,8 @@ _WAITING: LiteralString = "'awaiting_approval', 'awaiting_answer'"
 def _care_for(condition: LiteralString, *, states: LiteralString = _ENDED) -> LiteralString:
     return f"""
     UPDATE turns t SET holder = %(holder)s, fence = t.fence + 1, run_after = NULL,
-        journal_floor = t.journal_floor + {JOURNAL_BLOCK}
+        journal_floor = t.journal_floor + {JOURNAL_BLOCK},
+        last_seq = CASE WHEN picked.abandoned THEN NULL ELSE t.last_seq END
     FROM conversations c, (
         SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
         WHERE f.state IN ({states}) AND {_LEASED} AND {condition}
@@ -105,7 +109,8 @@ class Claim:
     before which nothing but the question was shown); numbers from `reserved` on need a reservation.
     `abandoned` = the turn had ended, or begun to wait, and its worker died before all was told. `wait_kind` and `wait_id` name
     what it waited for last, `wait_state` is what its brain wanted back; `answer` is what it had written by then. `attached` =
-    it has files. `waited_s` is the time since the message was accepted, in seconds.
+    it has files, `unstored` = earlier turns of its conversation have messages that no workspace has yet. `waited_s` is the
+    time since the message was accepted, in seconds.
     """
 
     turn: str
@@ -135,6 +140,7 @@ class Claim:
     wait_state: dict[str, Any] | None
     waits: int
     attached: bool
+    unstored: bool
     abandoned: bool
     waited_s: float
 
@@ -151,9 +157,7 @@ async def claim_next(holder: UUID) -> Claim | None:
             row = await (await conn.execute(_LOCK_CONVERSATION, values)).fetchone()
             if row is None:
                 return None
-            conversation, user_id = row
-            await conn.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_CLAIMING, user_id))
-            claim = await _claim(conn, _CLAIM_HEAD, values | {"conversation": conversation})
+            claim = await _claim(conn, _CLAIM_HEAD, values | {"conversation": row[0]})
             if claim is not None and claim.fence > 1:
                 await budgets.release(conn, claim.turn)
         # None: another took the turn in the moment before the lock; there may be other conversations.

@@ -61,8 +61,9 @@ class TurnRun:
         # What has joined the turn, what may want to, and what ended with it.
         self._joined: list[Said] = []
         self._attached: tuple[Attached, ...] = ()
-        self._steered = claim.fence > 1
+        self._steered = self._may_have_joined = claim.fence > 1
         self._ended: list[Ended] = []
+        self._known: Licence | None = None
         self._span: Span = INVALID_SPAN
 
     async def run(self) -> None:
@@ -191,7 +192,8 @@ class TurnRun:
         return Usage(**self.claim.usage) if self.claim.usage else Usage(cost_usd=0)
 
     async def _answer(self, licence: Licence) -> Answer | Waits:
-        await store_earlier(self.claim, licence, brain=self._brain)
+        if self.claim.unstored:
+            await store_earlier(self.claim, licence, brain=self._brain)
         if self.claim.fence > 1:
             self._joined = await joined_before(self.claim.turn)
         if self.claim.attached:
@@ -216,7 +218,8 @@ class TurnRun:
 
     async def _wait(self, waits: Waits) -> None:
         """Let go of everything until the user has decided; a turn that is to be cancelled ends instead."""
-        begin = partial(begin_wait, self.claim, waits, written=self._writer.text, closing=self._meter.close_turn)
+        text, images = self._writer.text, self._writer.images
+        begin = partial(begin_wait, self.claim, waits, written=text, images=images, closing=self._meter.close_turn)
         event = await insist(begin, unless=lambda: self._draining)
         if event is None:
             await self._end(self._cancelled_outcome())
@@ -226,20 +229,24 @@ class TurnRun:
             await disown(self.claim.turn, fence=self.claim.fence)
 
     async def _end(self, outcome: Outcome) -> None:
-        await self._settle(outcome)
+        last_seq = self._writer.last_seq
+        await self._settle(outcome, last_seq=last_seq)
         self._span.set_attribute("turn.state", outcome.event.type)
         metrics.turn_ended(self.claim.channel, outcome.event.type)
         if self._writer.first_token_at is not None:
             metrics.first_token.observe(self.claim.waited_s + self._writer.first_token_at - self._began)
-        last_seq = await self._writer.finish(outcome.event)
+        written = await self._writer.finish(outcome.event)
         await tell_ends(self._ended)
-        if last_seq is not None:
-            await note_end(self.claim.turn, fence=self.claim.fence, last_seq=last_seq)
-            await care_for(self.claim, None if outcome.dead else outcome.history, brain=self._brain)
-        else:
+        if written is None:
             # Whoever takes it up again tells the turn's end as soon as the journal can be written.
             await disown(self.claim.turn, fence=self.claim.fence)
-        await tell_positions(self.claim.conversation)
+            await tell_positions(self.claim.conversation)
+            return
+        if written != last_seq:
+            await note_end(self.claim.turn, fence=self.claim.fence, last_seq=written)
+        history = None if outcome.dead else outcome.history
+        if await care_for(self.claim, history, brain=self._brain, licence=self._known):
+            await tell_positions(self.claim.conversation)
 
     async def _sum_up(self) -> None:
         """Sum up a conversation that has grown long. The turn is over and its conversation free: nobody waits for it."""
@@ -255,20 +262,24 @@ class TurnRun:
         if not summing.cancelled() and (error := summing.exception()):
             log.error("summary_broke", error=type(error).__name__)
 
-    async def _settle(self, outcome: Outcome) -> None:
+    async def _settle(self, outcome: Outcome, *, last_seq: int | None) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""
 
-        async def closing(conn: Connection) -> None:
-            await self._meter.end_turn(conn, failed=isinstance(outcome.event, Failed))
-            self._ended = await end_joined(conn, self.claim, outcome)
+        async def closing(conn: Connection, first: bool) -> None:
+            await self._meter.end_turn(conn, failed=isinstance(outcome.event, Failed), first=first)
+            if self._may_have_joined:
+                self._ended = await end_joined(conn, self.claim, outcome)
 
-        await insist(lambda: settle(self.claim, outcome, closing=closing), unless=lambda: self._draining)
+        shown = replace(outcome, images=tuple(self._writer.images))
+        step = partial(settle, self.claim, shown, last_seq=last_seq, closing=closing)
+        await insist(step, unless=lambda: self._draining)
 
     async def _licence(self) -> Licence:
         try:
-            return await active_licence(self.claim.user_id)
+            self._known = await active_licence(self.claim.user_id)
         except NotLicensed as error:
             raise AgentFailed(error.code, str(error)) from error
+        return self._known
 
     def _request(self, licence: Licence) -> TurnRequest:
         claim = self.claim
@@ -286,7 +297,7 @@ class TurnRun:
         """What the user has added since; most turns are never asked."""
         if not self._steered:
             return []
-        self._steered = False
+        self._steered, self._may_have_joined = False, True
         said = await join(self.claim)
         self._joined += said
         if said:

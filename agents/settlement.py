@@ -1,12 +1,13 @@
 """End an attempt of a turn: one transaction changes its state and writes what people must be told."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
 from agents.errors import FenceLost
-from agents.events import Cancelled, Done, Failed
+from agents.events import Cancelled, Done, Failed, Image
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import Claim, Closing
 from gateway.db import Connection, connection
@@ -15,6 +16,8 @@ from gateway.db import Connection, connection
 RETRY_AFTER_S = (1, 4)
 
 Final = Done | Failed | Cancelled
+# What else is done in the transaction that makes a turn final; told whether it does so for the first time.
+Ending = Callable[[Connection, bool], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Outcome:
     """How a turn ended: its last event, and the messages that its history gets.
 
     A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet. `written` is
-    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has).
+    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has). `images`
+    are those that the attempt has shown.
     """
 
     event: Final
@@ -30,26 +34,30 @@ class Outcome:
     dead: bool = False
     written: str = ""
     kept_model: str = ""
+    images: tuple[Image, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", storable(self.history))
 
 
-async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
+async def settle(claim: Claim, outcome: Outcome, *, last_seq: int | None, closing: Ending) -> None:
     """Make a running turn final. It stays held until its aftercare is done. `closing` is part of the transaction.
 
-    Raises FenceLost when another worker has taken it over; then nothing is changed.
+    `last_seq` is the number that its last event will have; None where that is not known yet. Raises FenceLost when another
+    worker has taken it over; then nothing is changed.
     """
     event = outcome.event
     async with connection() as conn, conn.transaction():
         # The conversation first, then the turn: in this order everywhere, or two of them would wait for each other.
-        await conn.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (claim.conversation,))
+        await _touch_conversation(conn, claim, model=outcome.kept_model)
         cursor = await conn.execute(
-            "UPDATE turns SET state = %s, finished_at = clock_timestamp(), answer = %s, history = %s, model = %s, usage = %s,"
-            " error_code = %s, error_message = %s, dead = %s, wait_state = NULL"
-            " WHERE id = %s AND fence = %s AND state = 'running'",
+            "UPDATE turns t SET state = %s, finished_at = clock_timestamp(), last_seq = %s, answer = %s, history = %s,"
+            " model = %s, usage = %s, error_code = %s, error_message = %s, dead = %s, wait_state = NULL, metered = true"
+            " FROM turns before WHERE before.id = t.id AND t.id = %s AND t.fence = %s AND t.state = 'running'"
+            " RETURNING NOT before.metered",
             (
                 event.type,
+                last_seq,
                 storable(outcome.written if isinstance(event, Failed) else event.content),
                 None if outcome.dead else Jsonb(outcome.history),
                 _model_of(event),
@@ -61,13 +69,13 @@ async def settle(claim: Claim, outcome: Outcome, *, closing: Closing) -> None:
                 claim.fence,
             ),
         )
-        if cursor.rowcount == 0:
+        row = await cursor.fetchone()
+        if row is None:
             raise FenceLost
-        await _touch_conversation(conn, claim, model=outcome.kept_model)
-        payload = storable(payload_of(outcome))
-        row = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
-        await put(conn, row)
-        await closing(conn)
+        payload = storable(payload_of(outcome)) | ({"told": len(claim.answer)} if claim.answer else {})
+        told = OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload)
+        await put(conn, told)
+        await closing(conn, row[0])
 
 
 async def note_end(turn: str, *, fence: int, last_seq: int) -> None:
@@ -90,21 +98,21 @@ async def postpone(claim: Claim, *, closing: Closing) -> None:
         await closing(conn)
 
 
-async def forget(claim: Claim) -> None:
-    """End a finished turn's aftercare: the workspace holds its messages, so the text is erased here."""
-    await _let_go(
+async def forget(claim: Claim) -> bool:
+    """End a finished turn's aftercare: the workspace holds its messages, so the text is erased here; see `let_go`."""
+    return await _let_go(
         claim, "history = NULL, history_stored_at = clock_timestamp(), content = '', answer = '', run_after = NULL", 0
     )
 
 
-async def store_later(claim: Claim, *, after_s: float) -> None:
-    """End a finished turn's aftercare for now: the workspace could not take its messages."""
-    await _let_go(claim, "run_after = clock_timestamp() + %(wait)s * interval '1 second'", after_s)
+async def store_later(claim: Claim, *, after_s: float) -> bool:
+    """End a finished turn's aftercare for now: the workspace could not take its messages; see `let_go`."""
+    return await _let_go(claim, "run_after = clock_timestamp() + %(wait)s * interval '1 second'", after_s)
 
 
-async def let_go(claim: Claim) -> None:
-    """End a finished turn's aftercare and keep its text."""
-    await _let_go(claim, "run_after = NULL", 0)
+async def let_go(claim: Claim) -> bool:
+    """End a finished turn's aftercare and keep its text. True when messages of its conversation wait for an answer."""
+    return await _let_go(claim, "run_after = NULL", 0)
 
 
 async def unstored_in(conversation: str) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -128,16 +136,19 @@ async def forget_stored(turn: str) -> None:
         )
 
 
-async def _let_go(claim: Claim, changes: LiteralString, wait_s: float) -> None:
+async def _let_go(claim: Claim, changes: LiteralString, wait_s: float) -> bool:
     """Give up the hold; workers are woken when another turn of the user waits, which may have waited for this one."""
     async with connection() as conn:
-        await conn.execute(
+        cursor = await conn.execute(
             f"WITH gone AS (UPDATE turns SET holder = NULL, {changes} WHERE id = %(turn)s AND fence = %(fence)s"
-            " RETURNING user_id)"
-            " SELECT pg_notify('turns', '') FROM gone WHERE EXISTS"
-            " (SELECT 1 FROM turns t WHERE t.user_id = gone.user_id AND t.state = 'queued')",
+            " RETURNING user_id, conversation_id), waiting AS ("
+            " SELECT bool_or(t.conversation_id = gone.conversation_id) AS here"
+            " FROM gone JOIN turns t ON t.user_id = gone.user_id AND t.state = 'queued' HAVING count(*) > 0)"
+            " SELECT here, pg_notify('turns', '') FROM waiting",
             {"wait": wait_s, "turn": claim.turn, "fence": claim.fence},
         )
+        row = await cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 def storable(value: Any) -> Any:
@@ -174,8 +185,13 @@ def _model_of(event: Final) -> str:
 
 def payload_of(outcome: Outcome) -> dict[str, Any]:
     """What an outbox row tells of how a turn ended."""
-    event = outcome.event
+    event, shown = outcome.event, shown_with(outcome.images)
     if not isinstance(event, Failed):
-        return {"content": event.content}
-    told = {"code": event.code, "message": event.message}
+        return {"content": event.content, **shown}
+    told = {"code": event.code, "message": event.message, **shown}
     return told | {"content": f"{outcome.written}\n\n{event.message}"} if outcome.written else told
+
+
+def shown_with(images: Sequence[Image]) -> dict[str, Any]:
+    """The pictures of an outbox row; nothing without any."""
+    return {"images": [{"url": image.url, "alt": image.alt} for image in images]} if images else {}

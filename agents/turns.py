@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from agents.queue import AfterCommit
 from agents.uploads import attach
 from agents.workflow_runs import WorkflowRun, put_run
 from agents.workflows import workflows
-from gateway.db import Connection, connection, notify
+from gateway.db import Connection, connection
 from gateway.ids import is_id, new_id
 
 MAX_CONTENT_CHARS = 32_000
@@ -144,13 +145,16 @@ async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepte
     Raises what `accept_message` raises.
     """
     _check(message)
-    known = await _find_duplicate(conn, message)
-    if known is not None:
+    try:
+        place = await _place(conn, message)
+    except Refused:
+        # One that is sent again is the same turn, whatever is refused by now.
+        known = await _find_duplicate(conn, message)
+        if known is None:
+            raise
         return known, _nothing
-    licence = await admit(conn, message.user_id, channel=message.channel)
-    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
     after: list[AfterCommit] = []
-    accepted, events = await _queue(conn, message, licence, conversation=conversation, after_commit=after)
+    accepted, events = await _queue(conn, message, place, after_commit=after)
     return accepted, partial(_begin, accepted, message, events, after=after)
 
 
@@ -216,6 +220,20 @@ async def open_turns(user_id: str, *, conversation: str | None = None) -> list[s
         return [row[0] for row in await cursor.fetchall()]
 
 
+async def open_turns_of(user_ids: Collection[str]) -> dict[str, list[str]]:
+    """The same of many users at once; without those who have none."""
+    found: dict[str, list[str]] = defaultdict(list)
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT user_id, id::text FROM turns WHERE user_id = ANY(%s) AND state NOT IN ('done', 'failed', 'cancelled')"
+            " ORDER BY accepted_at, id",
+            ([*user_ids],),
+        )
+        for user, turn in await cursor.fetchall():
+            found[user].append(turn)
+    return found
+
+
 def _check(message: IncomingMessage) -> None:
     try:
         message.content.encode()
@@ -250,17 +268,21 @@ async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepte
     return Accepted(turn, conversation, await _position(conn, turn=turn, conversation=conversation), duplicate=True)
 
 
-async def _queue(
-    conn: Connection,
-    message: IncomingMessage,
-    licence: Licence,
-    *,
-    conversation: str,
-    after_commit: list[AfterCommit],
-) -> tuple[Accepted, list[Event]]:
-    turn = new_id()
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a message goes: its conversation, locked, its way into it, and the workflow that answers it in the agent's place."""
+
+    licence: Licence
+    conversation: str
+    way: Way
+    run: WorkflowRun | None
+
+
+async def _place(conn: Connection, message: IncomingMessage) -> _Place:
+    licence = await admit(conn, message.user_id, channel=message.channel)
+    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
     way = await find_way(conn, user_id=message.user_id, conversation=conversation, when_busy=message.when_busy)
-    if (position := way.position) > QUEUE_CAP:
+    if way.position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
     run = message.workflow or commands.started_workflow(message.content)
     if run is not None:
@@ -269,21 +291,27 @@ async def _queue(
     if run is not None or message.attachments:
         # It has steps of its own to take, or files to deliver, and joins no answer.
         way = replace(way, joins=None)
-    # First the row, then the quota and others: one that was sent twice at once is found out by the row, and does nothing.
-    if not await _insert(conn, message, turn=turn, conversation=conversation, way=way):
-        return await _lost_race(conn, message), []
+    return _Place(licence, conversation, way, run)
+
+
+async def _queue(
+    conn: Connection, message: IncomingMessage, place: _Place, *, after_commit: list[AfterCommit]
+) -> tuple[Accepted, list[Event]]:
+    turn, way = new_id(), place.way
+    # First the row, then the quota and others: one that was sent before is found out by the row, and does nothing.
+    if not await _insert(conn, message, turn=turn, conversation=place.conversation, way=way):
+        return await _sent_before(conn, message), []
     after_commit += await clear_way(conn, way, user_id=message.user_id)
     names = await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
-    windows = await take_quota(conn, licence)
-    if run is not None:
-        await put_run(conn, turn, run)
+    windows = await take_quota(conn, place.licence)
+    if place.run is not None:
+        await put_run(conn, turn, place.run)
     events: list[Event] = [UserMessage(message.channel, message.content, names or None)]
-    if position:
-        events.append(Queued(position=position))
-    elif waiting := await _waits_for_slot(conn, licence):
+    if way.position:
+        events.append(Queued(position=way.position))
+    elif waiting := _waits_for_slot(place.licence, running=way.running):
         events.append(Notice(text=waiting))
-    await notify(conn, "turns")
-    return Accepted(turn, conversation, position, windows=windows), events
+    return Accepted(turn, place.conversation, way.position, windows=windows), events
 
 
 def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
@@ -293,16 +321,10 @@ def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
         raise Refused(error.code, error.message) from error
 
 
-async def _waits_for_slot(conn: Connection, licence: Licence) -> str:
+def _waits_for_slot(licence: Licence, *, running: int) -> str:
     """What to tell a user as many of whose turns run as the licence allows at once; "" for any other."""
     cap = licence.limits.turns_at_once
-    if cap is None:
-        return ""
-    cursor = await conn.execute(
-        "SELECT count(*) FROM turns WHERE user_id = %s AND state = 'running'", (licence.user_id,)
-    )
-    row = await cursor.fetchone()
-    if row is None or row[0] < cap:
+    if cap is None or running < cap:
         return ""
     at_once = "one message" if cap == 1 else f"{cap} messages"
     return f"Your licence has {at_once} answered at once. This one begins when another has ended."
@@ -313,7 +335,7 @@ async def _answer_command(
 ) -> tuple[Accepted, list[Event]]:
     conn, turn = context.conn, new_id()
     if not await _insert(conn, message, turn=turn, conversation=context.conversation):
-        return await _lost_race(conn, message), []
+        return await _sent_before(conn, message), []
     answer = await command.run(context)
     events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
     await conn.execute(
@@ -329,17 +351,18 @@ async def _answer_command(
 async def _insert(
     conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, way: Way | None = None
 ) -> bool:
-    """Write the row; False when the same message was written by another in the meantime.
+    """Write the row, and wake the workers; False when the same message was written before.
 
     A command, which has no `way`, is stored in its last state, so that no worker ever sees it.
     """
     cursor = await conn.execute(
-        "INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model, reply_to, state,"
-        " answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code, error_message, dead,"
-        " steers, told_position)"
+        "WITH made AS (INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model,"
+        " reply_to, state, answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code,"
+        " error_message, dead, steers, told_position)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false,"
         " %s, %s)"
-        " ON CONFLICT (user_id, channel, external_id) DO NOTHING",
+        " ON CONFLICT (user_id, channel, external_id) DO NOTHING RETURNING state)"
+        " SELECT CASE WHEN state = 'queued' THEN pg_notify('turns', '') END FROM made",
         (
             turn, message.user_id, conversation, message.channel, message.external_id, message.digest, message.content,
             message.model or "", Jsonb(message.reply_to), "queued" if way else "done", 1 + ACCEPT_BLOCK,
@@ -349,7 +372,7 @@ async def _insert(
     return cursor.rowcount == 1
 
 
-async def _lost_race(conn: Connection, message: IncomingMessage) -> Accepted:
+async def _sent_before(conn: Connection, message: IncomingMessage) -> Accepted:
     known = await _find_duplicate(conn, message)
     if known is None:
         raise Refused("conflict", "This message is being deleted. Send it again.")

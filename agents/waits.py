@@ -4,6 +4,7 @@ Pending exactly as long as its turn waits. Whoever settles one locks the turn fi
 everywhere; the settlement, the turn's new state and what people are told of it are one transaction.
 """
 
+from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from psycopg.rows import class_row, dict_row
@@ -11,9 +12,10 @@ from psycopg.types.json import Json, Jsonb
 
 from accounts import audit
 from agents.errors import FenceLost, Refused
-from agents.outbox import OutboxRow, new_row_id, put
+from agents.events import Image
+from agents.outbox import SAID, OutboxRow, new_row_id, put
 from agents.queue import NOBODY, Claim, Closing
-from agents.settlement import storable
+from agents.settlement import shown_with, storable
 from agents.wait_events import IdleTurn, Row, WaitEvent, asked_event, events_of, settled_event, show
 from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, WaitKind, Waits, digest_of
 from gateway.db import Connection, connection, notify
@@ -41,9 +43,12 @@ _ERASE: tuple[LiteralString, ...] = (
 )
 
 
-async def begin_wait(claim: Claim, waits: Waits, *, written: str, closing: Closing) -> WaitEvent | None:
+async def begin_wait(
+    claim: Claim, waits: Waits, *, written: str, images: Sequence[Image] = (), closing: Closing
+) -> WaitEvent | None:
     """Have a running turn wait, as one transaction; the event to be shown, or None when the turn is to be cancelled instead.
 
+    What it had written and shown by then is told first.
     The turn stays held until `end_telling`, so that the event comes first in its journal. Raises FenceLost when another
     worker has taken it over; then nothing is changed.
     """
@@ -62,11 +67,13 @@ async def begin_wait(claim: Claim, waits: Waits, *, written: str, closing: Closi
             await _require_fence(conn, claim)
             return None
         event = asked_event(await _insert(conn, claim, waits.request, wait=wait))
-        payload = storable(event.payload())
-        await put(
-            conn,
-            OutboxRow(new_row_id(), claim.turn, claim.user_id, claim.channel, claim.reply_to, event.type, payload),
-        )
+        told = [(event.type, storable(event.payload()))]
+        if storable(written) != claim.answer or images:
+            said = {"content": written, "told": len(claim.answer), **shown_with(images)}
+            told = [(SAID, storable(said)), *told]
+        for name, payload in told:
+            own = (claim.turn, claim.user_id, claim.channel, claim.reply_to)
+            await put(conn, OutboxRow(new_row_id(), *own, name, payload))
         await closing(conn)
     return event
 

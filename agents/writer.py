@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from agents.errors import FenceLost, JournalLost
-from agents.events import Event, Snapshot, Token
+from agents.events import Event, Image, Snapshot, Token
 from agents.hints import hint_turn
 from agents.journal import Journal
 from agents.queue import JOURNAL_BLOCK, Claim
@@ -54,7 +54,7 @@ def _finite(value: Any) -> Any:
 
 
 class TurnWriter:
-    """The one writer of a claimed turn. `text` is the answer as far as it was written.
+    """The one writer of a claimed turn. `text` is the answer as far as it was written, `images` are the attempt's pictures.
 
     A journal that is lost, or whose server can't be reached, never stops the turn: the next write that succeeds begins
     with a snapshot of the whole text.
@@ -63,6 +63,7 @@ class TurnWriter:
     def __init__(self, claim: Claim, journal: Journal, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.claim = claim
         self.text = ""
+        self.images: list[Image] = []
         self.first_token_at: float | None = None
         self._journal, self._clock = journal, clock
         self._pending: list[str] = []
@@ -90,6 +91,8 @@ class TurnWriter:
             return
         if isinstance(event, Snapshot):
             self.text = event.content
+        if isinstance(event, Image):
+            self.images.append(event)
         async with self._lock:
             await self._write([*self._taken_text(), event])
 
@@ -104,6 +107,11 @@ class TurnWriter:
         await self.emit(event)
         self.close()
         return self._whole
+
+    @property
+    def last_seq(self) -> int | None:
+        """The number that the turn's last event will have, should nothing but text come before it; None = not known."""
+        return self._next + bool(self._pending) if self._whole else None
 
     async def finish(self, event: Event) -> int | None:
         """Write the turn's last event, and let the journal expire after its time.

@@ -2,8 +2,9 @@
 
     python -m bench.cluster_server DIR
 
-Prints where it is as a line of JSON, then answers a line of JSON for each line it reads: `counts` = the calls since the last
-time, `fill N` = make N workspaces with a ready pod each, `plan NAME TROUBLE` = what befalls a Deployment's pods.
+Prints where it is as a line of JSON, then answers a line of JSON for each line it reads: `counts` = the calls since it was
+asked last, `fill N` = make N workspaces with a ready pod each, `plan NAME TROUBLE` = what befalls a Deployment's pods,
+`objects NAME` = how many a workspace has of each kind.
 """
 
 import json
@@ -48,7 +49,7 @@ def main() -> None:
     django.setup()
     from django.conf import settings  # noqa: PLC0415
 
-    from provisioning.tests.cluster import Cluster, Plan, Trouble, served  # noqa: PLC0415
+    from provisioning.tests.cluster import Cluster, served  # noqa: PLC0415
 
     cluster = Cluster(namespace=settings.KUBERNETES_NAMESPACE, virtual=False)
     answering = Servers(("127.0.0.1", 0), Everything)
@@ -56,14 +57,32 @@ def main() -> None:
     with served(cluster, Path(sys.argv[1])) as api:
         say({"kubeconfig": str(api.kubeconfig()), "port": answering.server_address[1], "pid": os.getpid()})
         for line in sys.stdin:
-            command, *arguments = line.split()
-            if command == "fill":
-                fill(cluster, int(arguments[0]))
-            elif command == "plan":
-                cluster.plan(arguments[0], Plan(Trouble[arguments[1]]))
-            say(dict(cluster.journal.counted()))
-            cluster.journal.clear()
+            say(carried_out(cluster, *line.split()))
         answering.shutdown()
+
+
+def carried_out(cluster: Any, command: str, *arguments: str) -> dict[str, int]:
+    """What is answered to a command."""
+    from provisioning.tests.cluster import Plan, Trouble  # noqa: PLC0415
+
+    if command == "objects":
+        return objects_of(cluster, *arguments)
+    if command == "fill":
+        fill(cluster, int(arguments[0]))
+    elif command == "plan":
+        cluster.plan(arguments[0], Plan(Trouble[arguments[1]]))
+    counted = dict(cluster.journal.counted())
+    cluster.journal.clear()
+    return counted
+
+
+def objects_of(cluster: Any, workspace: str) -> dict[str, int]:
+    """How many objects of each kind bear the workspace's label; its pods and their sets are the controllers'."""
+    from provisioning.backends._kubernetes.manifests import WORKSPACE  # noqa: PLC0415
+
+    kinds = ("deployments", "persistentvolumeclaims", "serviceaccounts", "services")
+    labels = {kind: [tree["metadata"].get("labels") or {} for tree in cluster.objects(kind)] for kind in kinds}
+    return {kind: sum(each.get(WORKSPACE) == workspace for each in found) for kind, found in labels.items()}
 
 
 def fill(cluster: Any, count: int) -> None:

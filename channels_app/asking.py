@@ -27,8 +27,29 @@ _SKIP = ("Don't answer", None)
 async def letters_of(conn: Connection, row: OutboxRow) -> list[Letter]:
     """The letters of a row of outbox.EVERYWHERE, and the buttons under them, in the caller's transaction."""
     if row.kind in ASKING:
-        return [await _ask(conn, row, channel, target) for channel, target in await _chats(conn, row)]
+        letters = [await _ask(conn, row, channel, target) for channel, target in await _chats(conn, row)]
+        return [*_aside(row), *letters]
     return await _settle(conn, row)
+
+
+def _aside(row: OutboxRow) -> list[Letter]:
+    """Where others read along, that something was asked in private."""
+    channel = channel_that_is_on(row.channel)
+    if channel is None or channel.private(row.reply_to) == row.reply_to:
+        return []
+    return [
+        Letter(
+            origin=f"aside:{row.kind}:{row.payload[row.kind]}",
+            channel=channel.name,
+            chat=channel.chat_of(row.reply_to),
+            target=row.reply_to,
+            kind="text",
+            parts=channel.compose(words.ASKED_IN_PRIVATE),
+            account=channel.account_of(row.reply_to),
+            user_id=row.user_id,
+            turn=row.turn,
+        )
+    ]
 
 
 async def _chats(conn: Connection, row: OutboxRow) -> list[tuple[Channel, Target]]:

@@ -19,6 +19,7 @@ OUTCOMES = {
     "expired": "⌛ Not decided in time: nothing was done",
     "cancelled": "Withdrawn: its message was stopped",
 }
+ASKED_IN_PRIVATE = "I have asked you something in our private chat, and go on here once you have answered."
 _PLACES = {"web": " on the web page", "gateway": "", "": ""}
 
 

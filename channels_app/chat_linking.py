@@ -19,6 +19,9 @@ HOW_TO_LINK = (
     "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
     "The number of this account is `{sender}`; whoever runs this gateway can link it, too."
 )
+LINK_IN_PRIVATE = (
+    "I answer people whose {label} account is linked to a Dexorder user. To link yours, write to me in a private chat."
+)
 ANSWERS = {
     Redemption.PENDING: (
         "Nearly done: confirm on your account page{page} that this account is yours. It is linked once you have, within "

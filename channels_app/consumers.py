@@ -12,8 +12,9 @@ from agents.turns import open_turns
 from channels_app.problems import UNAVAILABLE
 from channels_app.protocol.server import Error
 from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event
+from channels_app.socket.backstop import looked_after
 from channels_app.socket.closing import BAD_TICKET, TRY_LATER, not_licensed
-from channels_app.socket.greeting import greeting, heed
+from channels_app.socket.greeting import Heed, greeting
 from channels_app.socket.handshake import SUBPROTOCOL, Admitted, Denied, TicketInvalid, admit, deny
 from channels_app.socket.hints import subscribed
 from channels_app.socket.intake import take_frames
@@ -68,16 +69,12 @@ async def _serve(admitted: Admitted, receive: Receive, send: Send) -> None:
             await send(close_event(TRY_LATER))
             return
         session = Session(standing, send, running=running)
-        await session.outlet.put(ready)
+        stack.push_async_callback(session.end)
+        await stack.enter_async_context(looked_after(session))
+        session.outlet.push(ready)
+        session.begin()
+        hints.hand_over(session.take_hint)
+        standing.news.hand_over(Heed(session, greeted=ready).take)
         await session.warm_up(clock=time.monotonic, licence=licence)
         with OPEN_SOCKETS.track_inprogress():
-            await run_together(
-                [take_frames(receive, session), session.outlet.run()],
-                beside=[
-                    session.take_hints(hints),
-                    session.poll(),
-                    session.lane.run(),
-                    session.expiry.run(),
-                    heed(session, standing, greeted=ready),
-                ],
-            )
+            await run_together(take_frames(receive, session), session.outlet.run())

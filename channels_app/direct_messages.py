@@ -12,6 +12,7 @@ from channels_app.channels import Ignored
 from channels_app.channels._discord.gateway import Gateway
 from channels_app.channels._discord.interactions import parse_message
 from channels_app.channels.discord import CHANNEL
+from channels_app.discord_sessions import owning
 from channels_app.errors import BadUpdate
 from channels_app.inbound import receive
 
@@ -23,7 +24,10 @@ log = structlog.get_logger(__name__)
 async def listen() -> None:
     """Hear until cancelled. Raises channels._discord.gateway.GatewayRefused."""
     try:
-        await Gateway(hear).run()
+        async with owning() as sessions:
+            listening = Gateway(hear, session=await sessions.take(), keep=sessions.keep)
+            await sessions.keep(listening.session)
+            await listening.run()
     finally:
         await CHANNEL.close()
 

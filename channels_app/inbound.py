@@ -1,32 +1,26 @@
 """What somebody wrote in a chat becomes a turn, or a sentence that says why not."""
 
-import asyncio
-
-import psycopg
-import structlog
-
-from accounts.licences import NotLicensed, active_licence
 from accounts.links import user_of
+from agents import transcription
 from agents.errors import Refused
+from agents.outbox import SHARED
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, inbox, threads, warmup
-from channels_app.channels import Channel, Inbound
+from channels_app import chat_linking, drafts, inbox, threads, warmup
+from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
 from gateway.db import connection
 
-TEXT_ONLY = "I can read text messages only, so far."
+NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
+ASIDE = "I answer that in our private chat."
+CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
+UNREADABLE = "I can't read {kind}. I can read {reads}."
 # A chat that sends too much is told once until the limit resets, and not for each message.
 LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included"})
 # The shorter window: a person who goes on at its edge is not told at every message.
 LEAST_SILENCE_S = 60
 # Who comes back after an hour has forgotten.
 MOST_SILENCE_S = 3600
-
-log = structlog.get_logger(__name__)
-
-# The event loop itself keeps only weak references to its tasks.
-_beginning: set[asyncio.Task[None]] = set()
 
 
 async def receive(channel: Channel, inbound: Inbound) -> str:
@@ -35,15 +29,39 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     Raises psycopg.Error or redis.RedisError when that can't be stored; the platform must then send it again.
     """
     user_id = await user_of(channel.name, inbound.sender)
+    if user_id is None and _others_read(channel, inbound) and not channel.writes_first:
+        return "hinted" if await _hint(channel, inbound) else "unlinked"
     ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
     if ask is not None:
-        return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
+        return await _answer_ask(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
+    return await _take(channel, inbound, user_id=user_id)
+
+
+async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:
+    if ask.code and inbound.aside is not None:
+        await _say_aside(channel, inbound, CODE_SEEN, user_id=user_id or "")
+        return "link_code_seen"
+    return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
+
+
+async def _take(channel: Channel, inbound: Inbound, *, user_id: str) -> str:
+    wanted = drafts.parse(inbound.content) if channel.draft_s else None
+    if wanted is not None:
+        return await drafts.answer(channel, inbound, wanted=wanted, user_id=user_id)
+    if any(file.spoken for file in inbound.files) and not transcription.is_on():
+        await _say(channel, inbound, NOT_HEARD, user_id=user_id)
+        return "unreadable"
     if inbound.files:
-        return "accepted" if await inbox.keep(channel.name, inbound, user_id=user_id) else "duplicate"
+        if not await inbox.keep(channel.name, inbound, user_id=user_id):
+            return "duplicate"
+        # While the files are fetched.
+        warmup.begin_for(user_id)
+        return "accepted"
     if inbound.content is None:
-        await _say(channel, inbound, TEXT_ONLY, user_id=user_id)
+        text = UNREADABLE.format(kind=inbound.kind or "that", reads=channel.reads)
+        await _say(channel, inbound, text, user_id=user_id)
         return "unreadable"
     return await accept(channel, inbound, inbound.content, user_id=user_id)
 
@@ -53,28 +71,55 @@ async def accept(
 ) -> str:
     """A linked account's message becomes a turn, or a sentence that says why not; which, in a word. Raises as `receive`."""
     try:
+        conversation = await threads.conversation_of(channel.name, inbound.thread, user_id=user_id)
         message = IncomingMessage(
             user_id=user_id,
             channel=channel.name,
             external_id=inbound.external_id,
             content=content,
-            conversation=await threads.conversation_of(channel.name, inbound.thread, user_id=user_id),
+            conversation=conversation,
             attachments=attachments,
-            reply_to=inbound.target,
+            reply_to=_marked(channel, inbound),
         )
         accepted = await accept_message(message)
     except Refused as refusal:
+        if refusal.code == "conflict":
+            # Whatever has changed since (`/new` gives a thread another conversation), the platform sent it before.
+            return "duplicate"
         told = await _refuse(channel, inbound, refusal, user_id=user_id)
         return "refused" if told else "refused_again"
     if accepted.duplicate:
         return "duplicate"
-    _begin_workspace(user_id)
+    if conversation is not None and accepted.conversation != conversation:
+        thread = inbound.thread
+        await threads.change_conversation(channel.name, thread, user_id=user_id, conversation=accepted.conversation)
+    if inbound.aside is not None:
+        await _say_aside(channel, inbound, ASIDE, user_id=user_id)
+    warmup.begin_for(user_id)
     return "accepted"
 
 
 async def _say(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> None:
     async with connection() as conn, conn.transaction():
         await put(conn, [_letter(channel, inbound, text, user_id=user_id)])
+
+
+async def _say_aside(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> None:
+    """Say something where it was asked, for all to read."""
+    origin = f"{channel.name}:{inbound.external_id}:aside"
+    target = inbound.aside or inbound.target
+    async with connection() as conn, conn.transaction():
+        await put(conn, [text_letter(channel, text, target=target, origin=origin, user_id=user_id)])
+
+
+def _marked(channel: Channel, inbound: Inbound) -> Target:
+    """Where to answer. What others read along is marked: nothing that the user did not ask for just now is told there."""
+    target = inbound.target
+    return target if channel.private(target) == target else target | {SHARED: True}
+
+
+def _others_read(channel: Channel, inbound: Inbound) -> bool:
+    return inbound.aside is not None or channel.private(inbound.target) != inbound.target
 
 
 async def _refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_id: str) -> bool:
@@ -101,38 +146,22 @@ def _letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> L
 
 
 async def _hint(channel: Channel, inbound: Inbound) -> bool:
-    """Tell an account that is linked to nobody how to be; once an hour, whatever it sends."""
-    text = chat_linking.in_words(channel, chat_linking.HOW_TO_LINK, sender=inbound.sender)
+    """Tell an account that is linked to nobody how to be; once an hour in each place, whatever it sends."""
+    in_public = _others_read(channel, inbound) and not channel.writes_first
+    words = chat_linking.LINK_IN_PRIVATE if in_public else chat_linking.HOW_TO_LINK
+    text = chat_linking.in_words(channel, words, sender=inbound.sender)
+    place = channel.chat_of(inbound.aside or inbound.target) if in_public else ""
     async with connection() as conn, conn.transaction():
         cursor = await conn.execute(
             "INSERT INTO unlinked_senders AS u (channel, sender, hinted_at) VALUES (%s, %s, clock_timestamp())"
             " ON CONFLICT (channel, sender) DO UPDATE SET hinted_at = clock_timestamp()"
             " WHERE u.hinted_at < clock_timestamp() - interval '1 hour'",
-            (channel.name, inbound.sender),
+            (channel.name, f"{place}:{inbound.sender}" if place else inbound.sender),
         )
         if cursor.rowcount == 0:
             return False
-        await put(conn, [_letter(channel, inbound, text, user_id="")])
+        if not in_public:
+            await put(conn, [_letter(channel, inbound, text, user_id="")])
+    if in_public:
+        await _say_aside(channel, inbound, text, user_id="")
     return True
-
-
-def _begin_workspace(user_id: str) -> None:
-    """Begin to start the user's workspace; nobody waits for it here."""
-    task = asyncio.create_task(_warm_up(user_id), name="begin a workspace")
-    _beginning.add(task)
-    task.add_done_callback(_beginning.discard)
-
-
-async def _warm_up(user_id: str) -> None:
-    try:
-        licence = await active_licence(user_id)
-    except NotLicensed:
-        return
-    except psycopg.OperationalError as error:
-        log.warning("workspace_not_begun", error=type(error).__name__)
-        return
-    warmup.begin(licence, tell=_to_nobody)
-
-
-async def _to_nobody(_state: str, _detail: str) -> None:
-    """A chat is not told of the stages: its answer says what went wrong."""

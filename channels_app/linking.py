@@ -12,6 +12,7 @@ from accounts.link_codes import IssuedCode, issue_code
 from accounts.link_requests import Decided, confirm_on, reject_on
 from accounts.links import Link, LinkRefused, find_link, link_channel, unlink
 from agents.errors import Refused
+from channels_app import warmup
 from channels_app.channels import Channel, channel_that_is_on, channels
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import put
@@ -65,6 +66,8 @@ async def offer_code(user_id: str, *, channel: str) -> CodeOffer:
         raise Refused(error.code, str(error)) from error
     except LimitReached as error:
         raise Refused(error.code, str(error), retry_after_s=error.retry_after_s) from error
+    # Who links a chat is about to talk in it.
+    warmup.begin(licence)
     return CodeOffer(issued, platform.typed(f"/link {issued.code}"), platform.deep_link(issued.token))
 
 
@@ -74,7 +77,7 @@ async def confirm(request: str, *, user_id: str) -> Link:
     Raises NotLicensed, and Refused `not_found` for another's request or one that is over, `conflict` for an account that is
     another user's.
     """
-    await active_licence(user_id)
+    licence = await active_licence(user_id)
     async with connection() as conn, conn.transaction():
         decided = await confirm_on(conn, request, user_id=user_id)
         if decided is not None:
@@ -89,6 +92,7 @@ async def confirm(request: str, *, user_id: str) -> Link:
     link = await find_link(decided.link if decided else request, user_id=user_id)
     if link is None:
         raise _no_request()
+    warmup.begin(licence)
     return link
 
 

@@ -151,6 +151,34 @@ class ChatThread(models.Model):
         return f"{self.channel}:{self.thread}"
 
 
+class DraftWish(models.Model):
+    """An account that wants to see answers as the platform's drafts."""
+
+    channel = models.TextField()
+    account = models.TextField(help_text="as in a channel link")
+
+    class Meta:
+        db_table = "draft_wishes"
+        constraints = [models.UniqueConstraint(fields=["channel", "account"], name="draft_wish_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.account}"
+
+
+class DiscordSession(models.Model):
+    """The session that the bot has at Discord's Gateway; at most one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    session = models.JSONField(help_text="as channels._discord.gateway.Session")
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "discord_sessions"
+
+    def __str__(self) -> str:
+        return f"{self.saved_at:%Y-%m-%d %H:%M}"
+
+
 class ChatInbox(models.Model):
     """A message with files that are still to be fetched from its platform; what is taken stays, without its words."""
 
@@ -158,6 +186,9 @@ class ChatInbox(models.Model):
     channel = models.TextField()
     external_id = models.TextField()
     user_id = models.TextField()
+    album = models.TextField(
+        blank=True, db_default="", help_text="what the message is a piece of, in the platform's words"
+    )
     message = models.JSONField(null=True, help_text="the message as channels.Inbound; none once it is taken")
     attempts = models.PositiveIntegerField(db_default=0)
     created_at = models.DateTimeField(db_default=Now())

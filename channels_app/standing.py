@@ -18,6 +18,7 @@ from accounts.sessions import SignedOut
 from accounts.standing import licence_marks, open_sessions
 from accounts.tokens import Identity
 from gateway.ending import end
+from gateway.mailbox import Mailbox
 from gateway.wakeups import MAX_PAYLOADS, Wakeups
 
 # What the triggers of accounts' migrations notify, the payload being the user's id.
@@ -36,17 +37,14 @@ class Standing:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.lost: NotLicensed | SignedOut | None = None
-        self._news: asyncio.Queue[News] = asyncio.Queue()
-
-    async def next(self) -> News:
-        """The licence after its next change, or why the connection must end."""
-        return await self._news.get()
+        # The licence after its next change, or why the connection must end.
+        self.news: Mailbox[News] = Mailbox()
 
     def tell(self, news: News) -> None:
         """Pass on what was found; nothing follows what ends the connection."""
         if self.lost is None:
             self.lost = None if isinstance(news, Licence) else news
-            self._news.put_nowait(news)
+            self.news.put_nowait(news)
 
 
 class Watch:

@@ -30,3 +30,24 @@ async def conversation_of(channel: str, thread: str, *, user_id: str) -> str | N
             (*key, conversation),
         )
     return conversation
+
+
+async def change_conversation(channel: str, thread: str, *, user_id: str, conversation: str) -> None:
+    """What the user writes in a thread belongs to another conversation of theirs from now on."""
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE chat_threads SET conversation_id = %s WHERE channel = %s AND thread = %s AND user_id = %s",
+            (conversation, channel, thread, user_id),
+        )
+
+
+async def move(channel: str, *, old: str, new: str) -> None:
+    """Threads whose keys began with `old` begin with `new`; again is no error."""
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE chat_threads t SET thread = %(new)s || substr(t.thread, length(%(old)s) + 1)"
+            " WHERE t.channel = %(channel)s AND starts_with(t.thread, %(old)s) AND NOT EXISTS (SELECT 1 FROM chat_threads o"
+            " WHERE o.channel = t.channel AND o.user_id = t.user_id"
+            " AND o.thread = %(new)s || substr(t.thread, length(%(old)s) + 1))",
+            {"channel": channel, "old": old, "new": new},
+        )

@@ -8,6 +8,7 @@ from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
 from gateway.ids import new_id
+from gateway.mailbox import Mailbox
 
 Message = dict[str, Any]
 
@@ -23,7 +24,7 @@ class LocalChannelLayer(BaseChannelLayer):
 
     def __init__(self, *, capacity: int = 100, **options: Any) -> None:
         super().__init__(capacity=capacity, **options)
-        self._queues: dict[str, asyncio.Queue[Message]] = {}
+        self._queues: dict[str, Mailbox[Message]] = {}
         self._groups: defaultdict[str, set[str]] = defaultdict(set)
 
     async def new_channel(self, prefix: str = "specific.") -> str:
@@ -71,10 +72,10 @@ class LocalChannelLayer(BaseChannelLayer):
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _queue(self, channel: str) -> "asyncio.Queue[Message]":
+    def _queue(self, channel: str) -> Mailbox[Message]:
         queue = self._queues.get(channel)
         if queue is None:
-            queue = self._queues[channel] = asyncio.Queue(self.get_capacity(channel))
+            queue = self._queues[channel] = Mailbox(self.get_capacity(channel))
         return queue
 
     def _put(self, channel: str, message: Message) -> None:

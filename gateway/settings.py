@@ -44,6 +44,7 @@ GOOGLE_API_KEY = env.text("GOOGLE_API_KEY")
 GOOGLE_BASE_URL = env.text("GOOGLE_BASE_URL")
 OPENROUTER_API_KEY = env.text("OPENROUTER_API_KEY")
 OPENROUTER_BASE_URL = env.text("OPENROUTER_BASE_URL")
+TRANSCRIPTION_MODEL = env.text("TRANSCRIPTION_MODEL")
 MODEL_CATALOGUE = env.text("MODEL_CATALOGUE")
 
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN")
@@ -60,6 +61,7 @@ WORKSPACE_IMAGE = env.text("WORKSPACE_IMAGE")
 SIDECAR_IMAGE = env.text("SIDECAR_IMAGE")
 WORKSPACE_ENDPOINT_TEMPLATE = env.text("WORKSPACE_ENDPOINT_TEMPLATE", "http://{name}.{namespace}.svc:8000/mcp")
 WORKSPACE_VALUES = env.text("WORKSPACE_VALUES")
+WORKSPACE_API_SERVER_CIDR = env.words("WORKSPACE_API_SERVER_CIDR")
 MCP_SERVER_URL_ALLOWLIST = env.words("MCP_SERVER_URL_ALLOWLIST")
 # Seconds; -1 = the tier's own default, 0 = never.
 IDLE_TIMEOUT_FREE_S = env.number("IDLE_TIMEOUT_FREE_S", -1)
@@ -82,6 +84,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "channels",
+    "axes",
     "accounts",
     "provisioning",
     "agents",
@@ -100,6 +103,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     "gateway.debug_pages.NotFoundMiddleware",  # the innermost
 ]
 ROOT_URLCONF = "gateway.urls"
@@ -160,6 +164,17 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# Wrong passwords of a name from one address, after which neither a wrong nor the right one is looked at for a while.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "accounts.lockout.locked_out"
+# Sign-ins are in the audit; an attempt's form and headers are nobody's business.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 UNFOLD = admin_menu.options()
 # unfold's sign-in names no page to go on to when its own address was opened.
 LOGIN_REDIRECT_URL = "admin:index"

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
 from provisioning.tokens import signing_key
@@ -41,8 +42,25 @@ def check_cluster_settings(**_kwargs: Any) -> list[CheckMessage]:
     try:
         values()
     except ImproperlyConfigured as error:
-        found.append(Error(str(error), id="provisioning.E004"))
-    return found
+        return [*found, Error(str(error), id="provisioning.E004")]
+    return [*found, *_api_server_faults()]
+
+
+def _api_server_faults() -> list[CheckMessage]:
+    from provisioning.backends._kubernetes.values import api_servers  # noqa: PLC0415 - for this provisioner only
+
+    try:
+        open_to_all = any(cidr.endswith("/0") for cidr in api_servers())
+    except ImproperlyConfigured as error:
+        hint = "`kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes` has the addresses."
+        return [Error(str(error), hint=hint, id="provisioning.E005")]
+    if settings.DEBUG or not open_to_all:
+        return []
+    hint = (
+        "Name your API server's addresses in WORKSPACE_API_SERVER_CIDR, and apply `workspace render --namespace` again."
+    )
+    told = "Users' workspaces reach ports 443 and 6443 of every address, those of your private networks included."
+    return [Caution(told, hint=hint, id="provisioning.W001")]
 
 
 def _is_endpoint(template: str) -> bool:

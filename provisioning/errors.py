@@ -16,6 +16,10 @@ class Cause(StrEnum):
     DATABASE = "database"
     INTERNAL = "internal"
     # What only a cluster can be short of, or say.
+    QUEUE = "queue"
+    NOT_PLACED = "not_placed"
+    SLOW_PULL = "slow_pull"
+    NO_NAMESPACE = "no_namespace"
     NO_ROOM = "no_room"
     QUOTA = "quota"
     REFUSED = "refused"
@@ -32,6 +36,7 @@ class Cause(StrEnum):
     STORAGE_BUSY = "storage_busy"
     STORAGE_FAILED = "storage_failed"
     STORAGE_LOST = "storage_lost"
+    STORAGE_ELSEWHERE = "storage_elsewhere"
 
 
 # For the user: what it means for them and what to do.
@@ -45,6 +50,10 @@ MESSAGES: dict[Cause, str] = {
     Cause.SHUTTING_DOWN: "The service is restarting. Please try again in a moment.",
     Cause.DATABASE: "Your workspace could not be started: the service can't reach its database. Please try again soon.",
     Cause.INTERNAL: "Your workspace could not be started because of an error on our side. Please try again.",
+    Cause.QUEUE: "Too many workspaces are starting at once. Please try again in a few minutes.",
+    Cause.NOT_PLACED: "Your workspace was not given a machine in time. Please try again in a few minutes.",
+    Cause.SLOW_PULL: "Fetching your workspace's software takes too long. Please try again in a few minutes.",
+    Cause.NO_NAMESPACE: "Workspaces can't start here: the cluster is not prepared for them. Please tell the operator.",
     Cause.NO_ROOM: "There is no free machine for your workspace right now. Please try again in a few minutes.",
     Cause.QUOTA: "As many workspaces run as this service may have at once. Please try again in a few minutes.",
     Cause.REFUSED: "Your workspace was refused by the cluster's rules. Please tell support.",
@@ -61,10 +70,15 @@ MESSAGES: dict[Cause, str] = {
     Cause.STORAGE_BUSY: "Your data are still attached to the machine you used before. Please try again in a few minutes.",
     Cause.STORAGE_FAILED: "Your data could not be attached to your workspace. Please try again in a few minutes.",
     Cause.STORAGE_LOST: "The storage with your data can't be found. Please tell support at once; nothing was deleted by us.",
+    Cause.STORAGE_ELSEWHERE: "The machines that your data can be used on are full or away. Please try again in a few minutes.",
 }
 
 # For the operator: where to look. Shown before what the cluster said.
 ADVICE: dict[Cause, str] = {
+    Cause.QUEUE: "The line of starts did not move: look at what the starts before it wait for (STARTS_AT_ONCE a process).",
+    Cause.NOT_PLACED: "No pod, or no node for it, and nobody says why: look at the controller manager and the scheduler.",
+    Cause.SLOW_PULL: "The image is still being pulled: look at its size, the registry and the node's network.",
+    Cause.NO_NAMESPACE: "The namespace KUBERNETES_NAMESPACE is not there: apply `workspace render --namespace`.",
     Cause.NO_ROOM: "No node takes the pod: add nodes, or lower the requests in WORKSPACE_VALUES.",
     Cause.QUOTA: "The namespace's ResourceQuota is used up: raise it, or let idle workspaces stop sooner.",
     Cause.REFUSED: "The API server or an admission rule refuses the objects: compare with `workspace render`.",
@@ -80,6 +94,7 @@ ADVICE: dict[Cause, str] = {
     Cause.STORAGE_PENDING: "The PersistentVolumeClaim is not bound: look at its storage class and its provisioner.",
     Cause.STORAGE_BUSY: "The volume is attached to another node: a pod there must end, or its node be removed.",
     Cause.STORAGE_FAILED: "The volume can't be attached or mounted: look at the pod's events.",
+    Cause.STORAGE_ELSEWHERE: "The volume is bound to a zone or node that takes no pod: add nodes there, or move the volume.",
     Cause.STORAGE_LOST: "The PersistentVolume behind the claim is gone: restore it from a backup.",
 }
 

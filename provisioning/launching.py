@@ -35,18 +35,25 @@ async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Insta
 
     Raises WorkspaceFailed, also for a database that can't be reached and a setting that is wrong.
     """
-    known = _known.get(spec.name)
-    if (
-        known is not None
-        and not fresh
-        and backends.backend().alive(known)
-        and await backends.backend().want(spec, known)
-    ):
+    known = await held(spec) if not fresh else None
+    if known is not None:
         return known
     flight = flights().join(spec.name, fresh=fresh, work=partial(_bring_up, spec, fresh))
     instance = await flight.follow(on_stage)
     _known[spec.name] = instance
     return instance
+
+
+async def held(spec: Spec) -> Instance | None:
+    """The instance that this process knows to run, told that it is wanted; None when it is to be looked for, or started.
+
+    Raises WorkspaceFailed for a setting that is wrong.
+    """
+    known = _known.get(spec.name)
+    with _errors_as_failures():
+        if known is None or not backends.backend().alive(known) or not await backends.backend().want(spec, known):
+            return None
+    return known
 
 
 @asynccontextmanager

@@ -18,3 +18,14 @@ WATCH_SILENCE = Gauge(
     "How long a watch of the Kubernetes API has said nothing; a healthy one speaks about every minute.",
     ["resource"],
 )
+FINDINGS = Gauge(
+    "dexorder_workspace_findings",
+    "What the last reconcile found and left to people, by what it is.",
+    ["found"],
+)
+DRIFT = Counter("dexorder_workspace_drift", "Drift that reconciling came upon, by what it did about it.", ["action"])
+WATCH_FAILURES = Counter(
+    "dexorder_kubernetes_watch_failures",
+    "How often a watch of the Kubernetes API broke off, by whether its error was one that was foreseen.",
+    ["resource", "foreseen"],
+)

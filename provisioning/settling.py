@@ -1,4 +1,4 @@
-"""Rows of workspaces that processes own, brought in line with what runs."""
+"""Rows brought in line with what runs: of workspaces that processes own, and, once noted, of any that has ended by itself."""
 
 from uuid import UUID
 

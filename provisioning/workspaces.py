@@ -44,8 +44,28 @@ async def ensure_workspace(licence: Licence, *, on_stage: OnStage | None = None,
     else:
         url = (await launching.running(spec_of(licence), fresh=fresh, on_stage=on_stage)).url
     if on_stage is not None:
-        await on_stage(report_of("ready"))
+        await on_stage(report_of("ready", detail=workspace_news(licence)))
     return Endpoint(url=url, user_id=licence.user_id, token=partial(workspace_token, licence.user_id))
+
+
+async def hold_workspace(licence: Licence, url: str) -> bool:
+    """Say that the workspace at `url`, which was ensured before, is about to be used; False when it does not run there any more.
+
+    To be said before each use of a connection that is kept: a workspace may be idle for less long than that. Costs nothing when
+    it was said a moment ago. Raises WorkspaceFailed, as ensure_workspace does.
+    """
+    if licence.mcp_server_url:
+        return allowed_url(licence.mcp_server_url) == url
+    instance = await launching.held(spec_of(licence))
+    return instance is not None and instance.url == url
+
+
+def workspace_news(licence: Licence) -> str:
+    """What the user should know of the workspace that runs, e.g. that its next start will bring what the licence gives by now.
+
+    "" = nothing. Without waiting. Raises WorkspaceFailed for a user id that no workspace can have.
+    """
+    return "" if licence.mcp_server_url else backends.backend().news(spec_of(licence))
 
 
 async def stop_workspace(user_id: str) -> None:

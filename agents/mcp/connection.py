@@ -53,6 +53,8 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, *, idle_s: float) -> None:
         self.endpoint = endpoint
+        # What its user knows of the workspace beyond that it is ready.
+        self.told = ""
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
         self._client: asyncio.Future[Client] = self._loop.create_future()

@@ -1,6 +1,8 @@
 """Connections to workspaces: one kept for each active user, made again when it is gone."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from accounts.licences import Licence
@@ -12,14 +14,17 @@ from agents.mcp.session import Session
 from agents.mcp.wire import tls_context
 from provisioning.endpoints import Endpoint
 from provisioning.errors import Cause, WorkspaceFailed
-from provisioning.stages import OnStage
-from provisioning.workspaces import ensure_workspace
+from provisioning.stages import OnStage, report_of
+from provisioning.workspaces import ensure_workspace, hold_workspace, workspace_news
 
 # Seconds: long enough for a thoughtful pause in a talk, short enough that a thousand idle users hold no sockets.
 IDLE_S = 300.0
 
 # With these no other start of the workspace can go better, or the user has waited long enough.
-_LASTING = {Cause.NEVER_READY, Cause.NOT_INSTALLED, Cause.NOT_ALLOWED, Cause.INVALID_USER}
+_LASTING = {
+    *(Cause.NEVER_READY, Cause.QUEUE, Cause.NOT_PLACED, Cause.SLOW_PULL, Cause.NO_NAMESPACE),
+    *(Cause.NOT_INSTALLED, Cause.NOT_ALLOWED, Cause.INVALID_USER),
+}
 
 # With these the workspace at this address is not the user's any more: it was stopped, or another's took its port.
 _STALE = {Reason.UNREACHABLE, Reason.DENIED}
@@ -45,18 +50,21 @@ class Pool:
     ) -> Connection:
         """A usable connection, other than `instead_of`, which was found broken.
 
+        Whoever takes it has said that the workspace is wanted: it may be stopped sooner than the connection is.
         Raises AgentFailed when the workspace can't be started, CallFailed when it can't be reached.
         """
         key = (licence.user_id, licence.mcp_server_url)
-        kept = self._usable(key, instead_of)
-        if kept is not None:
-            return kept
+        former = self._usable(key, instead_of)
+        if former is not None and await _hold(licence, former.endpoint.url):
+            await _tell_news(former, licence, on_stage)
+            return former
         endpoint = await _ensure(licence, on_stage, fresh=instead_of is not None)
         lock = self._connecting.setdefault(key, asyncio.Lock())
         async with lock:
-            kept = self._usable(key, instead_of)
+            kept = self._usable(key, former or instead_of)
             if kept is None:
                 kept = await self._connect(endpoint) or await self._connect_anew(licence, on_stage)
+                kept.told = workspace_news(licence)
                 self._keep(key, kept)
             return kept
 
@@ -105,8 +113,28 @@ class Pool:
 
 
 async def _ensure(licence: Licence, on_stage: OnStage, *, fresh: bool) -> Endpoint:
-    try:
+    with _failures():
         return await ensure_workspace(licence, on_stage=on_stage, fresh=fresh)
+
+
+async def _hold(licence: Licence, url: str) -> bool:
+    with _failures():
+        return await hold_workspace(licence, url)
+
+
+async def _tell_news(connection: Connection, licence: Licence, on_stage: OnStage) -> None:
+    """Tell the user what is new of the workspace, once on a connection; a new one tells it at its "ready"."""
+    news = workspace_news(licence)
+    if news != connection.told:
+        connection.told = news
+        if news:
+            await on_stage(report_of("ready", detail=news))
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
     except WorkspaceFailed as error:
         raise AgentFailed("workspace_failed", error.message, retryable=error.cause not in _LASTING) from error
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents.errors import AgentFailed, Refused, ToolRefused
+from agents.outbox import WEB
 from agents.preferences import read_preferences
 from agents.schedules.alerts import first_look
 from agents.schedules.grammar import (
@@ -17,6 +18,7 @@ from agents.schedules.grammar import (
     Misunderstood,
     NewAlert,
     NewTask,
+    Redirect,
     parse_alert,
     parse_schedule,
     price_words,
@@ -32,6 +34,7 @@ from agents.schedules.rows import (
     add_task,
     address_in,
     delete_number,
+    redirect,
     schedules_on,
 )
 from agents.schedules.rules import zone_of
@@ -102,6 +105,8 @@ async def schedule(context: "Context") -> str:
         return wanted.message
     if isinstance(wanted, Delete):
         return await _delete(context, "task", wanted.number)
+    if isinstance(wanted, Redirect):
+        return await _redirect(context, "task", wanted)
     if not isinstance(wanted, NewTask):
         return await _list(context, "task")
     zone = context.facts or ZoneInfo("UTC")
@@ -121,6 +126,8 @@ async def alert(context: "Context") -> str:
         return wanted.message
     if isinstance(wanted, Delete):
         return await _delete(context, "alert", wanted.number)
+    if isinstance(wanted, Redirect):
+        return await _redirect(context, "alert", wanted)
     if not isinstance(wanted, NewAlert):
         return await _list(context, "alert")
     look: Look = context.facts
@@ -154,7 +161,8 @@ async def _list(context: "Context", kind: Kind) -> str:
     found = await schedules_on(context.conn, context.user_id, kind=kind)
     if not found:
         return f"There is no {NOUNS[kind]} yet. For example:\n\n{HELPS[kind]}"
-    how = f"Delete one with its number: /{_command(kind)} delete {found[0].number}"
+    number, name = found[0].number, _command(kind)
+    how = f"Delete one with its number: /{name} delete {number}\nHave it told elsewhere: /{name} {number} via web"
     return "\n".join(_line(each) for each in found) + f"\n\n{how}"
 
 
@@ -178,6 +186,18 @@ async def _delete(context: "Context", kind: Kind, number: int) -> str:
     if gone is None:
         return f"There is no {NOUNS[kind]} {number}. /{_command(kind)} gives the list."
     return f"Deleted: {gone.words()}"
+
+
+async def _redirect(context: "Context", kind: Kind, wanted: Redirect) -> str:
+    try:
+        where = await _where(context, wanted.via)
+    except Refused as refusal:
+        return refusal.message
+    moved = await redirect(context.conn, context.user_id, kind=kind, number=wanted.number, where=where)
+    if moved is None:
+        return f"There is no {NOUNS[kind]} {wanted.number}. /{_command(kind)} gives the list."
+    place = "on the web page" if moved.channel == WEB else f"in {moved.channel.capitalize()}"
+    return f"{moved.words()}: told {place} from now on."
 
 
 async def _where(context: "Context", via: str) -> Where:

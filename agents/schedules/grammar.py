@@ -15,14 +15,15 @@ SCHEDULE_HELP = """\
 /schedule weekdays 17:30 How did SPX do today?
 /schedule weekly monday 09:00 portfolio review
 /schedule – the list · /schedule delete 2
-Add `via telegram` at the end to be told in another chat app of yours."""
+Add `via telegram` at the end to be told in another chat app of yours, `2 via web` moves number 2."""
 ALERT_HELP = """\
 /alert BTC below 50000
 /alert SPX above 3,000.50
 /alert – the list · /alert delete 2
-Add `via telegram` at the end to be told in another chat app of yours."""
+Add `via telegram` at the end to be told in another chat app of yours, `2 via web` moves number 2."""
 
 _DELETE = re.compile(r"(?:delete|remove|cancel|stop)\s+#?(\d{1,9})", re.IGNORECASE)
+_REDIRECT = re.compile(r"#?(\d{1,9})\s+via\s+([a-z][a-z0-9_]{0,63})", re.IGNORECASE)
 _VIA = re.compile(r"(.*?)\s+via\s+([a-z][a-z0-9_]{0,63})", re.IGNORECASE | re.DOTALL)
 _TIMES = r"(?:daily|every\s+day)|(?:weekdays|every\s+weekday)|(?:(?:weekly\s+(?:on\s+)?|every\s+)?(?:%s)[a-z]*)"
 _WHEN = re.compile(
@@ -63,6 +64,14 @@ class Misunderstood:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    """Tell the one of that number in the channel `via` from now on."""
+
+    number: int
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewTask:
     """Do what `text` says whenever `rule` is due. `via` names the channel, "" = this one."""
 
@@ -89,7 +98,7 @@ class NewAlert:
         return f"{self.symbol} {self.direction} {self.level:f}{_via_words(self.via)}"
 
 
-def parse_schedule(text: str) -> ShowList | Delete | NewTask | Misunderstood:
+def parse_schedule(text: str) -> ShowList | Delete | Redirect | NewTask | Misunderstood:
     """What is meant by the words after /schedule."""
     text = text.strip()
     if common := _common(text):
@@ -105,7 +114,7 @@ def parse_schedule(text: str) -> ShowList | Delete | NewTask | Misunderstood:
     return NewTask(rule, wanted, via)
 
 
-def parse_alert(text: str) -> ShowList | Delete | NewAlert | Misunderstood:
+def parse_alert(text: str) -> ShowList | Delete | Redirect | NewAlert | Misunderstood:
     """What is meant by the words after /alert."""
     text = " ".join(text.split())
     if common := _common(text):
@@ -125,9 +134,11 @@ def price_words(price: Decimal) -> str:
     return rounded.removesuffix(".00") if digits == 2 else rounded.rstrip("0").rstrip(".") or "0"
 
 
-def _common(text: str) -> ShowList | Delete | None:
+def _common(text: str) -> ShowList | Delete | Redirect | None:
     if text.lower() in {"", "list", "show"}:
         return ShowList()
+    if redirected := _REDIRECT.fullmatch(text):
+        return Redirect(int(redirected[1]), redirected[2].lower())
     deleted = _DELETE.fullmatch(text)
     return Delete(int(deleted[1])) if deleted else None
 

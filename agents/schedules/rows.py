@@ -13,6 +13,7 @@ from accounts.errors import NotIncluded
 from accounts.features import require_feature
 from accounts.licences import Licence
 from agents.errors import Refused
+from agents.outbox import SHARED, WEB
 from agents.schedules.grammar import Direction, price_words
 from agents.schedules.rules import Rule, next_due, rule_of
 from agents.workflows import started_by
@@ -27,7 +28,6 @@ MOST_SCHEDULES = 50
 # What a user reads of one that met a fault of ours.
 BROKEN = "Something went wrong on our side."
 # The page's own, which has no address.
-WEB = "web"
 
 COLUMNS = (
     "id::text, user_id, number, kind, channel, reply_to, spec, state, reason, due_at, fence, failures, armed, source, seen,"
@@ -181,13 +181,28 @@ async def delete_number(conn: Connection, user_id: str, *, kind: Kind, number: i
         return await cursor.fetchone()
 
 
+async def redirect(conn: Connection, user_id: str, *, kind: Kind, number: int, where: Where) -> Schedule | None:
+    """Have the user's one of that number told elsewhere; None when there is none."""
+    async with conn.cursor(row_factory=class_row(Schedule)) as cursor:
+        await cursor.execute(
+            "UPDATE schedules SET channel = %s, reply_to = %s WHERE user_id = %s AND kind = %s AND number = %s"
+            f" RETURNING {COLUMNS}",
+            (where.channel, Jsonb(where.reply_to), user_id, kind, number),
+        )
+        return await cursor.fetchone()
+
+
 async def address_in(conn: Connection, user_id: str, channel: str) -> Where:
-    """Where a user is reached in a channel: where they wrote from there last. Raises Refused `not_found`."""
+    """Where a user is reached in a channel: where they wrote from there last, with nobody reading along.
+
+    Raises Refused `not_found`.
+    """
     if channel == WEB:
         return Where(WEB, {})
     cursor = await conn.execute(
-        "SELECT reply_to FROM turns WHERE user_id = %s AND channel = %s ORDER BY accepted_at DESC LIMIT 1",
-        (user_id, channel),
+        "SELECT reply_to FROM turns WHERE user_id = %s AND channel = %s AND NOT reply_to ? %s"
+        " ORDER BY accepted_at DESC LIMIT 1",
+        (user_id, channel, SHARED),
     )
     row = await cursor.fetchone()
     if row is None:

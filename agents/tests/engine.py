@@ -52,6 +52,7 @@ class ScriptedBrain:
     started: list[str] = field(default_factory=list)
     resumed: dict[str, list[Resumed]] = field(default_factory=lambda: defaultdict(list))
     joined: dict[str, list[Said]] = field(default_factory=dict)
+    last_attempt: int = 0
     storing: bool = True
     kept_model: str = ""
 
@@ -60,6 +61,7 @@ class ScriptedBrain:
 
     async def run(self, request: TurnRequest, emit: Emit) -> Answer | Waits:
         self.started.append(request.turn)
+        self.last_attempt = max(self.last_attempt, request.attempt)
         if request.resumed:
             self.resumed[request.turn].append(request.resumed)
         await emit(Started(model=MODEL, reason="test", attempt=request.attempt))

@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,18 @@ from agents.tests.talks import USER, Talk, calls, openai, says
 JSON = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+class Threads(ThreadPoolExecutor):
+    """An event loop's threads, which note what they are asked to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def submit(self, act: Callable[..., Any], /, *args: Any, **named: Any) -> "Future[Any]":
+        self.asked.append(repr(act))
+        return super().submit(act, *args, **named)
 
 
 def closes() -> "numpy.ndarray[Any, numpy.dtype[numpy.float64]]":
@@ -103,6 +117,23 @@ async def test_a_model_calls_tools_and_answers_with_their_results(talk: Talk, se
     (given,) = [m["content"] for m in server.asked[1].body["messages"] if m["role"] == "tool"]
     assert json.loads(given)["bars"] == 5031
     assert [message["role"] for message in answer.messages] == ["user", "assistant", "tool", "assistant"]
+
+
+async def test_a_turn_takes_no_thread(talk: Talk, settings: Any) -> None:
+    """A busy event loop gives a thread its turn after 5 ms at the earliest (sys.getswitchinterval)."""
+    asks = calls("compute_indicators", {"symbol": "SPX", "indicators": [{"name": "RSI"}]})
+    async with scripted_server(says("Ready."), asks, says("It is 42.")) as server:
+        openai(settings, server)
+        await talk.say("What the first turn of a process loads is there.")
+        # The loop shuts it down with itself.
+        threads = Threads()
+        asyncio.get_running_loop().set_default_executor(threads)
+        answer = await talk.say("RSI of SPX?")
+
+        taken = list(threads.asked)
+
+    assert answer.content == "It is 42."
+    assert taken == []
 
 
 async def test_the_prompt_begins_with_what_never_changes(talk: Talk, settings: Any) -> None:

@@ -206,7 +206,9 @@ async def test_cancelling_a_waiting_turn_withdraws_what_it_waits_for(brain: Scri
     assert (await frames(accepted.turn))[-1]["content"] == "The risk is low."
     assert [message["role"] for message in brain.stored[accepted.turn]] == ["user", "assistant"]
     async with batch() as (_, rows):
-        assert [each.kind for each in rows] == ["approval", "approval_settled", "cancelled"]
+        assert [each.kind for each in rows] == ["said", "approval", "approval_settled", "cancelled"]
+        assert rows[0].payload == {"content": "The risk is low.", "told": 0}
+        assert rows[-1].payload == {"content": "The risk is low.", "told": len("The risk is low.")}
     assert await worker.claim() is None
 
 

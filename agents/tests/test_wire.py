@@ -4,6 +4,7 @@ The packages themselves, on their own HTTP clients and the untouched stream, say
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import cache
@@ -23,8 +24,9 @@ from agents.catalogue import Model
 from agents.providers import ApiEndpoint, providers
 from agents.providers._wire.joins import Join, join_anthropic, join_google, join_openai
 from agents.providers._wire.pacing import Pace
+from agents.providers._wire.session import Session
 from agents.providers._wire.sse import Coalescer, EventTooLarge
-from agents.tests.doubles.http_server import scripted_server, sse
+from agents.tests.doubles.http_server import Reply, scripted_server, sse
 from agents.tests.doubles.vendors import Spoken, events
 
 JOINS: dict[str, Join] = {
@@ -341,3 +343,33 @@ async def test_before_the_first_word_reads_are_not_paced() -> None:
     await task
 
     assert read == [b"0", b"1", b"2"]
+
+
+async def test_a_vendor_is_asked_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = httpx2.Request("POST", "http://vendor.invalid/v1/chat", headers={"authorization": "Bearer key"})
+    async with scripted_server(Reply()) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("http://", "http://somebody:secret@"))
+        monkeypatch.setenv("no_proxy", "")
+        vendor = Session()
+        answer = await vendor.send(request, b"{}")
+        answer.close()
+        await vendor.close()
+
+    (asked,) = proxy.asked
+    assert asked.path == "http://vendor.invalid/v1/chat"
+    assert asked.headers["authorization"] == "Bearer key"
+    assert base64.b64decode(asked.headers["proxy-authorization"].removeprefix("Basic ")) == b"somebody:secret"
+
+
+async def test_a_vendor_that_the_environment_excepts_is_asked_without_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with scripted_server(Reply()) as proxy, scripted_server(Reply()) as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "localhost")
+        vendor = Session()
+        answer = await vendor.send(httpx2.Request("POST", f"http://localhost:{server.port}/v1/chat"), b"{}")
+        answer.close()
+        await vendor.close()
+
+    assert (len(proxy.asked), len(server.asked)) == (0, 1)

@@ -26,8 +26,9 @@ from channels_app.problems import EXPECTED, explain
 from channels_app.protocol.events import is_final
 from channels_app.protocol.server import Error
 from channels_app.replay import read_ending
-from channels_app.socket.hints import Subscription, subscribed
+from channels_app.socket.hints import Hint, subscribed
 from channels_app.standing import Standing, watched
+from gateway.mailbox import Mailbox
 
 # The backstop for a lost hint, as for sockets.
 POLL_S = 2.0
@@ -141,11 +142,11 @@ async def _events(reader: _Reader, after: int) -> AsyncIterator[str]:
         yield f"event: error\ndata: {Error(code=problem.code, message=problem.message).text()}\n\n"
 
 
-async def _hinted(hints: Subscription, turn: str) -> None:
+async def _hinted(hints: Mailbox[Hint], turn: str) -> None:
     """Wait for a hint about the turn, at most until it is time to look anyway."""
     try:
         async with asyncio.timeout(POLL_S):
-            while (await hints.next()).get("turn") != turn:
+            while (await hints.get()).get("turn") != turn:
                 pass
     except TimeoutError:
         return

@@ -12,22 +12,33 @@ from gateway.plugins import load_folder
 
 # A platform's own address of a chat and of the message that is answered, as JSON.
 Target = dict[str, Any]
+# What people may send where files are fetched, for `Channel.reads`.
+PICTURES_AND_DOCUMENTS = "text, pictures (PNG, JPEG, WebP), PDF and text files"
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
-# something that was asked in between, and is no first answer any more.
+# something that was asked in between, and is no first answer any more; with `crowded` (true) it is not plain which message it
+# answers; with `picture` (an address of ours) it is a picture.
 Part = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that somebody sent: its name, and where the platform has it, in the platform's own words."""
+    """A file that somebody sent: its name, and where the platform has it, in the platform's own words.
+
+    A `spoken` one is to be heard. `order` is its place among those that are sent together.
+    """
 
     name: str
     place: str
+    spoken: bool = False
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
     """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
+
+    `kind` names in words (plural) what can't be read of it. Messages of one `album` are one, sent in pieces. What is answered in
+    private was asked `aside`, where others read along.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
@@ -43,6 +54,9 @@ class Inbound:
     address: str = ""
     thread: str = ""
     files: tuple[File, ...] = ()
+    kind: str = ""
+    album: str = ""
+    aside: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +69,22 @@ class Press:
     sender: str
     token: str
     query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Somebody stopped an answer that is shown as a draft; `draft` is its number."""
+
+    sender: str
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A chat goes on under another id: keys of its threads that began with `old` begin with `new`."""
+
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +103,7 @@ class Ignored:
     reply: dict[str, Any] | None = None
 
 
-Update = Inbound | Press | Ignored
+Update = Inbound | Press | Halt | Moved | Ignored
 
 
 @runtime_checkable
@@ -86,6 +116,12 @@ class Channel(Protocol):
 
     name: str
     label: str
+    # Whether it may write to people who never wrote to it.
+    writes_first: bool = True
+    # How long a draft is shown, in seconds; 0 = there are none.
+    draft_s: float = 0.0
+    # What people may send there, in words.
+    reads: str = "text messages only"
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
 
@@ -135,6 +171,10 @@ class Channel(Protocol):
         """How a command such as `/link CODE` is typed there. `compose` writes those in a text alike."""
         return command
 
+    def bulk_every_s(self) -> float | None:
+        """How far apart messages leave at least, whatever their chats, in seconds; None = only each chat has a pace."""
+        return None
+
     def pace_s(self, target: Target) -> float:  # noqa: ARG002 - what most platforms bear, in whatever chat
         """How long a chat rests between two messages, in seconds."""
         return 1.0
@@ -142,6 +182,19 @@ class Channel(Protocol):
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
         """How often an answer may be shown while it is written, by editing its first message; None = only once it is whole."""
         return None
+
+    def typing_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
+        """How often to show that an answer is worked on, as long as there is no word of it; None = not at all."""
+        return None
+
+    async def typing(self, target: Target) -> None:  # noqa: ARG002 - see typing_every_s
+        """Show that. Raises DeliveryError."""
+        return
+
+    async def draft(self, part: Part | None, target: Target, *, number: int) -> None:  # noqa: ARG002 - see draft_s
+        """Show what there is of an answer (None = nothing yet) in passing, in place of the draft of that number, with a button
+        that comes back as a Halt. Only where nobody reads along. Raises DeliveryError."""
+        return
 
     def compose(self, markdown: str) -> list[Part]:
         """A text as messages, in order; none for a blank one."""
@@ -154,8 +207,16 @@ class Channel(Protocol):
     def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
         """The same with buttons under the last message. Where there are none, the text alone: it says what to type."""
 
+    def picture(self, url: str, alt: str) -> Part | None:  # noqa: ARG002 - none are shown
+        """A picture of an answer as a message, with its `url` under `picture`; None where none are shown."""
+        return None
+
     async def send(self, part: Part, target: Target) -> str:
         """Show one message, and return the platform's own id of it. Raises DeliveryError."""
+
+    async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:  # noqa: ARG002 - see picture
+        """Show a picture that `picture` made a message of; as `send` else."""
+        raise DeliveryError("no_pictures", permanent=True)
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """Show a message in place of an earlier one, whose buttons go; as `send` else.

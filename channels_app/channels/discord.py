@@ -7,7 +7,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from channels_app.channels import Button, Channel, File, Inbound, Part, Press, Target, Update
+from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._discord import api, messages
 from channels_app.channels._discord.interactions import (
     DEFERRED,
@@ -30,6 +30,8 @@ _HEX_SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
 _ACCOUNT = re.compile(r"[1-9][0-9]{0,19}")
 # Source: discord.com/developers, "Rate Limits": about five requests in five seconds for a route of a channel.
 PREVIEW_EVERY_S = 1.2
+# Source: "Trigger Typing Indicator": it "expires after 10 seconds".
+TYPING_EVERY_S = 9.0
 # A receipt's place of a message that belongs to an interaction.
 OF_INTERACTION = "@"
 # An interaction that nothing more is said to must be answered all the same.
@@ -46,6 +48,7 @@ class Discord(Channel):
 
     name = "discord"
     label = "Discord"
+    reads = PICTURES_AND_DOCUMENTS
 
     def faults(self) -> list[str]:
         """Application, key and token go together."""
@@ -105,6 +108,14 @@ class Discord(Channel):
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike in every chat
         """As often as edits are let through."""
         return PREVIEW_EVERY_S
+
+    def typing_every_s(self, target: Target) -> float | None:
+        """In direct messages; an interaction that was deferred shows it by itself."""
+        return TYPING_EVERY_S if "message" in target else None
+
+    async def typing(self, target: Target) -> None:
+        """Trigger Typing Indicator."""
+        await api.call("POST", f"/channels/{target['channel']}/typing")
 
     def compose(self, markdown: str) -> list[Part]:
         """In Discord's markdown."""

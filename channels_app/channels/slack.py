@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from channels_app.channels import Button, Channel, File, Inbound, Part, Press, Target, Update
+from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.channels._slack import api, messages
@@ -18,6 +18,9 @@ _ACCOUNT = re.compile(r"[A-Z0-9]{1,30}:[A-Z0-9]{1,30}")
 # Source: docs.slack.dev, rate limits: chat.update is of tier 3, 50 a minute and more; chat.appendStream of tier 4, 100.
 UPDATE_EVERY_S = 1.5
 APPEND_EVERY_S = 1.0
+# Source: assistant.threads.setStatus: "If no message is sent after two minutes … the status will be removed".
+STATUS_EVERY_S = 60.0
+STATUS = "is working on it…"
 
 
 class Slack(Channel):
@@ -25,6 +28,7 @@ class Slack(Channel):
 
     name = "slack"
     label = "Slack"
+    reads = PICTURES_AND_DOCUMENTS
     forms = True
 
     def faults(self) -> list[str]:
@@ -87,6 +91,15 @@ class Slack(Channel):
     def preview_every_s(self, target: Target) -> float | None:
         """A thread has a stream, other messages are updated."""
         return APPEND_EVERY_S if target["thread"] else UPDATE_EVERY_S
+
+    def typing_every_s(self, target: Target) -> float | None:
+        """Slack's assistant threads have a status, which an answer ends."""
+        return STATUS_EVERY_S if target["thread"] and in_direct_messages(target) else None
+
+    async def typing(self, target: Target) -> None:
+        """assistant.threads.setStatus."""
+        place = {"channel_id": target["channel"], "thread_ts": target["thread"]}
+        await api.call("assistant.threads.setStatus", **place, status=STATUS)
 
     def compose(self, markdown: str) -> list[Part]:
         """In mrkdwn."""

@@ -1,4 +1,4 @@
-"""Telegram: private chats with a bot, through its webhook and the Bot API."""
+"""Telegram: private chats and groups with a bot, through its webhook and the Bot API."""
 
 import hmac
 import re
@@ -7,11 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
-from telegram.constants import ParseMode
+from telegram.constants import ChatAction, ParseMode
 
-from channels_app.channels import Button, Channel, Part, Press, Target, Update
-from channels_app.channels._telegram import api, messages
-from channels_app.channels._telegram.updates import parse_update
+from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Part, Press, Target, Update
+from channels_app.channels._telegram import api, attached, messages, photos
+from channels_app.channels._telegram.updates import Self, parse_update
+from channels_app.errors import NotEditable
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
 # Source: Bot API, setWebhook: "1-256 characters. Only characters A-Z, a-z, 0-9, _ and - are allowed."
@@ -22,8 +23,12 @@ _USERNAME = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{3,31})")
 # Source: Bot API, "User": an id has at most 52 significant bits. Ids of people are positive.
 _ACCOUNT = re.compile(r"[1-9][0-9]{0,15}")
 # Source: Bot API FAQ: one message a second in a chat, 20 a minute in a group.
-PRIVATE_PACE_S = 1.0
+PRIVATE_PACE_S = 1.1
 GROUP_PACE_S = 3.1
+# Source: the same: "no more than about 30 messages per second".
+BULK_EVERY_S = 0.04
+# Source: Bot API, sendChatAction: "The status is set for 5 seconds or less".
+TYPING_EVERY_S = 5.0
 # More are too narrow for their words on a phone.
 BUTTONS_IN_A_ROW = 2
 
@@ -33,6 +38,11 @@ class Telegram(Channel):
 
     name = "telegram"
     label = "Telegram"
+    reads = PICTURES_AND_DOCUMENTS
+    # Source: Bot API, sendMessageDraft: "a temporary 30-second preview".
+    draft_s = 30.0
+    # Source: Bot API, "bot can't initiate conversation with a user".
+    writes_first = False
 
     def faults(self) -> list[str]:
         """A token without its secret, the reverse, and values that can't be what they should be."""
@@ -63,16 +73,22 @@ class Telegram(Channel):
         return self.admits(headers)
 
     def parse(self, update: Any) -> Update:
-        """A private message, or a button that was pressed there; the bot's id is the first part of its token."""
-        return parse_update(update, bot_id=settings.TELEGRAM_BOT_TOKEN.partition(":")[0])
+        """A message to the bot, or a button that was pressed; the bot's id is the first part of its token."""
+        username = _USERNAME.fullmatch(settings.TELEGRAM_BOT_USERNAME)
+        me = Self(settings.TELEGRAM_BOT_TOKEN.partition(":")[0], username[1].lower() if username else "")
+        return parse_update(update, me=me)
 
     def chat_of(self, target: Target) -> str:
         """The chat's id."""
         return str(target["chat"])
 
     def account_of(self, target: Target) -> str:
-        """A private chat has its account's id."""
-        return str(target["chat"])
+        """A private chat has its account's id, a target in a group names its sender."""
+        return str(target.get("user", target["chat"]))
+
+    def private(self, target: Target) -> Target:
+        """In a group others read along."""
+        return self.target_of(str(target["user"])) if "user" in target else target
 
     def target_of(self, account: str) -> Target:
         """A private chat has its account's id."""
@@ -87,9 +103,41 @@ class Telegram(Channel):
         username = _USERNAME.fullmatch(settings.TELEGRAM_BOT_USERNAME)
         return f"https://t.me/{username[1]}?start={token}" if username else None
 
+    def bulk_every_s(self) -> float | None:
+        """Below what Telegram bears in bulk."""
+        return BULK_EVERY_S
+
     def pace_s(self, target: Target) -> float:
         """Ids of groups are negative."""
         return GROUP_PACE_S if str(target["chat"]).startswith("-") else PRIVATE_PACE_S
+
+    def preview_every_s(self, target: Target) -> float | None:
+        """An edit is a message, too."""
+        return self.pace_s(target)
+
+    def typing_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike in every chat
+        """As long as it lasts."""
+        return TYPING_EVERY_S
+
+    async def typing(self, target: Target) -> None:
+        """sendChatAction."""
+        topic = target.get("topic")
+        await api.call(lambda bot: bot.send_chat_action(target["chat"], ChatAction.TYPING, message_thread_id=topic))
+
+    async def draft(self, part: Part | None, target: Target, *, number: int) -> None:
+        """sendMessageDraft, with a button to stop. Source of `can_stop`: Bot API 10.1, which the package does not know yet."""
+
+        async def send_draft(bot: Bot) -> bool:
+            return await bot.send_message_draft(
+                target["chat"],
+                number,
+                # Source: "Pass an empty text to show a \"Thinking...\" placeholder".
+                part["html"] if part else "",
+                parse_mode=ParseMode.HTML,
+                api_kwargs={"can_stop": True},
+            )
+
+        await api.call(send_draft)
 
     def compose(self, markdown: str) -> list[Part]:
         """HTML with its plain text beside it."""
@@ -101,19 +149,37 @@ class Telegram(Channel):
         parts[-1]["buttons"] = [[button.label, button.token] for button in buttons]
         return parts
 
+    def picture(self, url: str, alt: str) -> Part | None:
+        """A photo with its words below."""
+        return messages.picture(url, alt)
+
+    async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:
+        """sendPhoto; as a file where Telegram makes no photo of it."""
+        try:
+            return await photos.send(part, target, content=content)
+        except api.ChatMoved as moved:
+            return await photos.send(part, target | {"chat": moved.chat}, content=content)
+
     async def send(self, part: Part, target: Target) -> str:
         """sendMessage, in HTML; as plain text where Telegram can't read that."""
         try:
-            return await self._send(target, part, html=True)
-        except api.BadMarkup:
-            return await self._send(target, part, html=False)
+            return await _send_readable(target, part)
+        except api.ChatMoved as moved:
+            return await _send_readable(target | {"chat": moved.chat}, part)
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """editMessageText, likewise."""
         try:
-            return await self._edit(target, part, message=message, html=True)
+            return await _edit(target, part, message=message, html=True)
         except api.BadMarkup:
-            return await self._edit(target, part, message=message, html=False)
+            return await _edit(target, part, message=message, html=False)
+        except api.ChatMoved as moved:
+            # Its messages have other numbers there.
+            raise NotEditable(moved.cause) from moved
+
+    async def fetch(self, file: File, *, most_bytes: int) -> bytes:
+        """getFile, and the file from where that says it is."""
+        return await attached.fetch(file.place, most_bytes=most_bytes)
 
     async def acknowledge(self, press: Press, text: str) -> None:
         """answerCallbackQuery: Telegram shows the text above the chat."""
@@ -122,37 +188,48 @@ class Telegram(Channel):
     async def close(self) -> None:
         """Close the connections."""
         await api.close()
+        await attached.HTTP.close()
 
-    async def _send(self, target: Target, part: Part, *, html: bool) -> str:
-        async def send_message(bot: Bot) -> Message:
-            return await bot.send_message(
-                target["chat"],
-                part["html" if html else "text"],
-                parse_mode=ParseMode.HTML if html else None,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-                reply_parameters=_quote(target) if part["quote"] else None,
-                reply_markup=_keyboard(part),
-            )
 
-        return str((await api.call(send_message)).message_id)
+async def _send_readable(target: Target, part: Part) -> str:
+    try:
+        return await _send(target, part, html=True)
+    except api.BadMarkup:
+        return await _send(target, part, html=False)
 
-    async def _edit(self, target: Target, part: Part, *, message: str, html: bool) -> str:
-        async def edit_message(bot: Bot) -> Message | bool:
-            return await bot.edit_message_text(
-                part["html" if html else "text"],
-                chat_id=target["chat"],
-                message_id=int(message),
-                parse_mode=ParseMode.HTML if html else None,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-                reply_markup=_keyboard(part),
-            )
 
-        try:
-            await api.call(edit_message)
-        except api.NotModified:
-            # The edit before, whose answer was lost, has arrived.
-            return message
+async def _send(target: Target, part: Part, *, html: bool) -> str:
+    async def send_message(bot: Bot) -> Message:
+        return await bot.send_message(
+            target["chat"],
+            part["html" if html else "text"],
+            parse_mode=ParseMode.HTML if html else None,
+            link_preview_options=LinkPreviewOptions(is_disabled=True),
+            message_thread_id=target.get("topic"),
+            reply_parameters=_quote(target, part),
+            reply_markup=_keyboard(part),
+        )
+
+    return str((await api.call(send_message)).message_id)
+
+
+async def _edit(target: Target, part: Part, *, message: str, html: bool) -> str:
+    async def edit_message(bot: Bot) -> Message | bool:
+        return await bot.edit_message_text(
+            part["html" if html else "text"],
+            chat_id=target["chat"],
+            message_id=int(message),
+            parse_mode=ParseMode.HTML if html else None,
+            link_preview_options=LinkPreviewOptions(is_disabled=True),
+            reply_markup=_keyboard(part),
+        )
+
+    try:
+        await api.call(edit_message)
+    except api.NotModified:
+        # The edit before, whose answer was lost, has arrived.
         return message
+    return message
 
 
 def _keyboard(part: Part) -> InlineKeyboardMarkup | None:
@@ -161,8 +238,10 @@ def _keyboard(part: Part) -> InlineKeyboardMarkup | None:
     return InlineKeyboardMarkup(rows) if rows else None
 
 
-def _quote(target: Target) -> ReplyParameters | None:
-    if "message" not in target:
+def _quote(target: Target, part: Part) -> ReplyParameters | None:
+    """What is answered, where it is not plain: in a group, and when other messages came between."""
+    plain = "user" not in target and not part.get("crowded")
+    if "message" not in target or not part["quote"] or plain:
         return None
     return ReplyParameters(target["message"], allow_sending_without_reply=True)
 

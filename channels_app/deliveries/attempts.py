@@ -4,12 +4,14 @@ import random
 
 import structlog
 
+from channels_app import pictures_out
 from channels_app.channels import Channel, channel_that_is_on
 from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim
 from channels_app.deliveries.settling import Outcome
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.models import DeliveryState
 
+NO_PICTURE = "A picture of this answer could not be read. The web page may still have it."
 LONGEST_WAIT_S = 300.0
 # A message that waits longer is too old by then, whatever a platform asks for.
 LONGEST_PAUSE_S = MAX_AGE_HOURS * 3600.0
@@ -35,17 +37,31 @@ async def attempt(claim: Claim) -> Outcome:
 
 
 async def _show(channel: Channel, claim: Claim) -> str:
+    if "picture" in claim.body:
+        return await _show_picture(channel, claim)
+    part = claim.body | {"crowded": True} if claim.crowded else claim.body
     if not claim.edits_message:
-        return await channel.send(claim.body, claim.target)
+        return await channel.send(part, claim.target)
     try:
-        return await channel.edit(claim.body, claim.target, message=claim.edits_message)
+        return await channel.edit(part, claim.target, message=claim.edits_message)
     except NotEditable:
-        return await channel.send(claim.body, claim.target)
+        return await channel.send(part, claim.target)
     except DeliveryError as error:
         if not error.ambiguous:
             raise
         # The same text in the same message, once more, changes nothing that was not to be changed.
         raise DeliveryError(error.cause) from error
+
+
+async def _show_picture(channel: Channel, claim: Claim) -> str:
+    """The picture, or a sentence where it is gone, since its answer speaks of it."""
+    try:
+        content = await pictures_out.read(claim.body["picture"], user_id=claim.user_id, attempt=claim.attempts)
+    except pictures_out.PictureGone as error:
+        log.warning("picture_not_sent", delivery=claim.id, channel=claim.channel, cause=error.cause)
+        [part] = channel.compose(NO_PICTURE)
+        return await channel.send(part, claim.target)
+    return await channel.send_picture(claim.body, claim.target, content=content)
 
 
 def unwritable(outcome: Outcome) -> Outcome:

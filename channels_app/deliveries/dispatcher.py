@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import psycopg
 import structlog
 
 from channels_app import metrics
-from channels_app.channels import channels
+from channels_app.channels import channel_that_is_on, channels
 from channels_app.deliveries import rows, sweeping
 from channels_app.deliveries.attempts import attempt, unwritable
 from channels_app.deliveries.intake import take_outbox
@@ -29,6 +30,8 @@ DRAIN_S = 10.0
 PAUSE_SLACK_S = 0.05
 # What a restart or a failover of the database looks like; anything else is worth its traceback.
 _AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
+
+Number = TypeVar("Number", int, float)
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +65,7 @@ class Dispatcher:
                 await end(helpers)
         finally:
             await self._drain()
+            await self._previews.close()
             for channel in channels().values():
                 await channel.close()
 
@@ -84,6 +88,7 @@ class Dispatcher:
         self._waiting.put("")
 
     async def _send(self, claim: Claim) -> None:
+        await self._await_slot(claim)
         if not await self._insist(lambda: rows.begin_sending(claim, holder=self._services.lease.id)):
             log.warning("delivery_claim_lost", delivery=claim.id)
             return
@@ -96,6 +101,13 @@ class Dispatcher:
         if outcome.pause_s:
             asyncio.get_running_loop().call_later(outcome.pause_s + PAUSE_SLACK_S, self._waiting.put, "")
 
+    async def _await_slot(self, claim: Claim) -> None:
+        """Wait until the channel may send again, which is less than a second: as many slots as messages are on their way."""
+        channel = channel_that_is_on(claim.channel)
+        every_s = channel.bulk_every_s() if channel else None
+        if every_s is not None:
+            await asyncio.sleep(await self._insist(lambda: rows.take_slot(claim.channel, every_s=every_s)))
+
     async def _settle(self, claim: Claim, outcome: Outcome) -> int:
         try:
             return await self._insist(lambda: settle(claim, outcome))
@@ -103,7 +115,7 @@ class Dispatcher:
             log.warning("delivery_outcome_unwritable", delivery=claim.id, error=type(error).__name__)
             return await self._insist(lambda: settle(claim, unwritable(outcome)))
 
-    async def _insist(self, step: Callable[[], Awaitable[int]]) -> int:
+    async def _insist(self, step: Callable[[], Awaitable[Number]]) -> Number | int:
         """Write to the database even if it is away for a while: a row that stays open would hold up its chat.
 
         Raises psycopg.DataError for values that it never takes.

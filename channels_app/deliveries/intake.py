@@ -7,16 +7,19 @@ import structlog
 
 from agents import outbox
 from channels_app import asking
-from channels_app.channels import Channel, Target, channels
+from channels_app.channels import Channel, Part, Target, channels
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
-from channels_app.deliveries.rows import Letter, origin_of, put, put_unusable
+from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
 from gateway.db import Connection
 
 BATCH = 10
 # The kind of those whose receipt the agent waits for.
 ALERT = "alert"
+DRAWN = "Here is the picture."
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
+# What was asked in between, and its outcome, stand in the chat; nothing was written after them.
+DONE = "Done."
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +39,10 @@ async def take_outbox() -> int:
                 await put_unusable(conn, row, error=known)
             else:
                 letters += known
-        await put(conn, [await in_place_of_preview(conn, letter) for letter in letters])
+        await lock_lanes(conn, {letter.lane for letter in letters})
+        for letter in letters:
+            # One after another: what was asked before a letter decides which message it takes the place of.
+            await put(conn, [await in_place_of_preview(conn, letter)])
         await end_previews(conn, letters)
     return len(rows)
 
@@ -69,10 +75,21 @@ def text_letter(channel: Channel, text: str, *, target: Target, origin: str, use
 
 def words_of(row: outbox.OutboxRow) -> str:
     """What an outbox row says to its user, in markdown."""
-    said = str(row.payload.get("content") or row.payload.get("message") or "").strip()
+    told = int(row.payload.get("told", 0))
+    content = str(row.payload.get("content") or "")
+    said = content[told:].strip() or ("" if content else str(row.payload.get("message") or ""))
     if row.kind == "cancelled":
         return f"{said}\n\n*{STOPPED}*" if said else STOPPED
-    return said or EMPTY
+    if said or row.kind == outbox.SAID:
+        return said
+    if row.payload.get("images"):
+        return DRAWN
+    return DONE if told else EMPTY
+
+
+def _pictures(channel: Channel, row: outbox.OutboxRow) -> list[Part]:
+    made = (channel.picture(image["url"], image["alt"]) for image in row.payload.get("images", ()))
+    return [part for part in made if part is not None]
 
 
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
@@ -89,7 +106,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=channel.compose(words_of(row)),
+            parts=[*channel.compose(words_of(row)), *_pictures(channel, row)],
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,

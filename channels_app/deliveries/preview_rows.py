@@ -10,15 +10,16 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from agents.outbox import SAID
 from channels_app.deliveries.rows import Letter, digest_of, lock_lanes
 from gateway.db import Connection, connection, notify
 
 PREVIEW = "preview"
-# How a turn ends in its chat.
-ENDS = frozenset({"done", "failed", "cancelled"})
+# How a turn ends in its chat, or the part of it before it waits for its user.
+ENDS = frozenset({"done", "failed", "cancelled", SAID})
 _ORIGIN: LiteralString = """
     'preview:' || %(turn)s || ':' || (SELECT count(DISTINCT a.origin) FROM deliveries a
-        WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('approval', 'question'))
+        WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('said', 'approval', 'question'))
 """
 # One that is on its way is left alone: its next text comes with the next look. One that was refused is not tried again.
 _SHOW = f"""
@@ -50,7 +51,7 @@ async def show(letter: Letter, *, holder: UUID) -> bool:
 
 
 async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
-    """The end of a turn takes the place of what was shown of it."""
+    """The end of a turn, or of its part before a wait, takes the place of what was shown of it."""
     if letter.kind not in ENDS or letter.turn is None:
         return letter
     cursor = await conn.execute(f"SELECT {_ORIGIN}", {"turn": letter.turn, "lane": letter.lane})
@@ -63,7 +64,7 @@ async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
 
 
 async def end_previews(conn: Connection, letters: list[Letter]) -> None:
-    """Drop what is still to be shown of turns that have ended; the caller holds the lanes of their letters."""
+    """Drop what is still to be shown of turns whose words are told now; the caller holds the lanes of their letters."""
     for turn in [letter.turn for letter in letters if letter.kind in ENDS and letter.turn is not None]:
         waiting = (turn,)
         await conn.execute(

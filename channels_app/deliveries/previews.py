@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -14,7 +15,9 @@ from agents.journal import journal
 from agents.running import RunningTurn, running_in_chats
 from channels_app.channels import Channel, channel_that_is_on
 from channels_app.deliveries.preview_rows import PREVIEW, show
-from channels_app.deliveries.rows import Letter
+from channels_app.deliveries.rows import Letter, rest, take_slot
+from channels_app.deliveries.signs import Signs
+from channels_app.drafts import number_of, wished
 
 # Half of the shortest time between two edits that any platform bears.
 TICK_S = 0.5
@@ -28,12 +31,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Followed:
-    """A turn that is followed in its journal up to `seq`: its text so far, how much of it is shown, when more may be."""
+    """A turn that is followed in its journal up to `seq`: its text so far, how much of it is shown, when more may be.
+
+    Before there is any, a sign of work is due at `typing_at`. `drafts`: whether its user wants to see drafts, None = not known.
+    """
 
     seq: int = 0
     text: str = ""
     shown: str = ""
     next_at: float = 0.0
+    typing_at: float = 0.0
+    drafts: bool | None = None
 
 
 class Previews:
@@ -42,21 +50,70 @@ class Previews:
     def __init__(self, holder: UUID, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._holder, self._clock = holder, clock
         self._followed: dict[str, _Followed] = {}
+        self._typing, self._drafts = Signs(), Signs()
 
     async def look(self) -> None:
         """Show what has been written since. Raises psycopg.Error when the database fails."""
         running = await running_in_chats(self._holder)
         self._followed = {turn.id: self._followed.get(turn.id) or _Followed() for turn in running}
+        for signs in (self._typing, self._drafts):
+            signs.keep(set(self._followed))
         for turn in running:
             channel = channel_that_is_on(turn.channel)
             every_s = channel.preview_every_s(turn.reply_to) if channel else None
             if channel is not None and every_s is not None:
                 await self._show(turn, channel, every_s=every_s)
 
+    async def close(self) -> None:
+        """Break off what is on its way and no delivery."""
+        for signs in (self._typing, self._drafts):
+            await signs.close()
+
+    def _show_work(self, turn: RunningTurn, channel: Channel) -> None:
+        followed, now = self._followed[turn.id], self._clock()
+        every_s = channel.typing_every_s(turn.reply_to)
+        if every_s is not None and now >= followed.typing_at:
+            followed.typing_at = now + every_s
+            self._typing.give(turn, channel, partial(channel.typing, turn.reply_to))
+
+    async def _wants_draft(self, turn: RunningTurn, channel: Channel) -> bool:
+        """Whether a turn is shown as a draft: its user wants it, and the platform takes it."""
+        followed = self._followed[turn.id]
+        if followed.drafts is None:
+            alone = channel.private(turn.reply_to) == turn.reply_to
+            account = channel.account_of(turn.reply_to)
+            followed.drafts = bool(channel.draft_s) and alone and await wished(channel.name, account)
+        elif followed.drafts and self._drafts.refused(turn.id):
+            # From here on by edits, with all that there is.
+            followed.drafts, followed.shown = False, ""
+        return followed.drafts
+
+    async def _draft(self, turn: RunningTurn, channel: Channel, text: str, *, every_s: float) -> None:
+        followed, now = self._followed[turn.id], self._clock()
+        is_old = now >= followed.next_at + channel.draft_s / 2
+        if now < followed.next_at or (text == followed.shown and not is_old and followed.next_at):
+            return
+        part = await asyncio.to_thread(channel.preview, text)
+        lane = f"{channel.name}:{channel.chat_of(turn.reply_to)}"
+
+        async def show_draft() -> None:
+            # It counts as a message, and the end of the turn must not overtake it.
+            await asyncio.sleep(await take_slot(channel.name, every_s=channel.bulk_every_s() or 0.0))
+            await rest(lane, seconds=every_s)
+            await channel.draft(part, turn.reply_to, number=number_of(turn.id))
+
+        if self._drafts.give(turn, channel, show_draft):
+            followed.next_at, followed.shown = now + every_s, text
+
     async def _show(self, turn: RunningTurn, channel: Channel, *, every_s: float) -> None:
         followed, now = self._followed[turn.id], self._clock()
         await _read(turn, followed)
-        text = followed.text[:MAX_PREVIEW_CHARS].rstrip()
+        text = _untold(turn, followed)[:MAX_PREVIEW_CHARS].rstrip()
+        if await self._wants_draft(turn, channel):
+            await self._draft(turn, channel, text, every_s=every_s)
+            return
+        if not text:
+            self._show_work(turn, channel)
         if text == followed.shown or now < followed.next_at:
             return
         # Off the loop: a long text takes some milliseconds.
@@ -77,6 +134,11 @@ class Previews:
         followed.next_at = now + every_s
         if await show(letter, holder=self._holder):
             followed.shown = text
+
+
+def _untold(turn: RunningTurn, followed: _Followed) -> str:
+    """What was written since the turn waited; nothing while the journal does not even hold what came before."""
+    return followed.text[len(turn.told) :].lstrip() if followed.text.startswith(turn.told) else ""
 
 
 async def _read(turn: RunningTurn, followed: _Followed) -> None:

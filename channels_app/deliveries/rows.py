@@ -42,7 +42,7 @@ _HEAD = f"""
 """
 _LOCK_LANE = f"""
     SELECT l.key FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
-    WHERE {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
+    WHERE (d.kind = 'preview') = %s AND {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
 """
 _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
@@ -52,7 +52,10 @@ _CLAIM_HEAD = f"""
         d.created_at,
         {OBSTACLE} AS obstacle, COALESCE((
             SELECT e.receipt FROM deliveries e WHERE d.edits <> '' AND e.origin = d.edits ORDER BY e.part DESC LIMIT 1
-        ), '') AS edits_message
+        ), '') AS edits_message,
+        EXISTS (SELECT 1 FROM turns o WHERE o.user_id = d.user_id AND o.channel = d.channel AND o.id IS DISTINCT FROM d.turn_id
+            AND (o.state NOT IN ('done', 'failed', 'cancelled')
+                OR o.accepted_at > (SELECT t.accepted_at FROM turns t WHERE t.id = d.turn_id))) AS crowded
 """
 
 
@@ -83,7 +86,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message that this process may send, as long as no higher fence exists and there is no `obstacle`."""
+    """A message that this process may send, as long as no higher fence exists and there is no `obstacle`.
+
+    `crowded`: its user has asked something else in that channel since, or waits for another answer there.
+    """
 
     id: int
     turn: str | None
@@ -98,6 +104,7 @@ class Claim:
     created_at: datetime
     obstacle: str
     edits_message: str
+    crowded: bool = False
 
 
 async def put(conn: Connection, letters: list[Letter]) -> None:
@@ -146,15 +153,52 @@ async def lock_lanes(conn: Connection, lanes: set[str]) -> None:
         )
 
 
+async def is_resting(lane: str) -> bool:
+    """Whether nothing may be shown in a chat just now."""
+    async with connection() as conn:
+        cursor = await conn.execute("SELECT not_before > clock_timestamp() FROM chat_lanes WHERE key = %s", (lane,))
+        row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def rest(lane: str, *, seconds: float) -> None:
+    """Show nothing in a chat for so long; a longer rest stays."""
+    async with connection() as conn:
+        await conn.execute(
+            "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(rest)s * interval '1 second')"
+            " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, excluded.not_before)",
+            {"key": lane, "rest": seconds},
+        )
+
+
 async def claim_next(holder: UUID) -> Claim | None:
-    """Take the oldest message that may be sent, or None. Raises psycopg.Error when the database fails."""
+    """Take the oldest message that may be sent, previews last, or None. Raises psycopg.Error when the database fails."""
     async with connection() as conn, conn.transaction():
-        row = await (await conn.execute(_LOCK_LANE)).fetchone()
+        # Where a bot may send no faster, whole answers come before parts of others.
+        row = await (await conn.execute(_LOCK_LANE, (False,))).fetchone()
+        row = row or await (await conn.execute(_LOCK_LANE, (True,))).fetchone()
         if row is None:
             return None
         async with conn.cursor(row_factory=class_row(Claim)) as cursor:
             await cursor.execute(_CLAIM_HEAD, {"holder": holder, "lane": row[0]})
             return await cursor.fetchone()
+
+
+async def take_slot(channel: str, *, every_s: float) -> float:
+    """In how many seconds a channel's next message may leave, whatever its chat; slots are `every_s` apart for all processes.
+
+    The slot is the caller's. Raises psycopg.Error.
+    """
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(every)s * interval '1 second')"
+            " ON CONFLICT (key) DO UPDATE SET"
+            " not_before = GREATEST(l.not_before, clock_timestamp()) + %(every)s * interval '1 second'"
+            " RETURNING extract(epoch FROM not_before - clock_timestamp())::float8 - %(every)s",
+            {"key": channel, "every": every_s},
+        )
+        row = await cursor.fetchone()
+    return max(0.0, float(row[0])) if row else 0.0
 
 
 async def begin_sending(claim: Claim, *, holder: UUID) -> bool:

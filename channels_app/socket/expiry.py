@@ -14,38 +14,36 @@ LOOK_EVERY_S = 30.0
 
 
 class Expiry:
-    """Watches the time of one session."""
+    """Watches the time of one session: warns 60 s before its end (at once when there is less), and closes the socket at it."""
 
     def __init__(self, expires_at: datetime, outlet: Outlet) -> None:
         self._expires_at, self._outlet = expires_at, outlet
-        self._renewed = asyncio.Event()
+        self._warned = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Watch until `end`."""
+        self._look()
 
     def renew(self, expires_at: datetime) -> None:
         """The session now ends at `expires_at`."""
-        self._expires_at = expires_at
-        self._renewed.set()
+        self._expires_at, self._warned = expires_at, False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._look()
 
-    async def run(self) -> None:
-        """Warn 60 s before the end (at once when there is less) and close at the end."""
-        while True:
-            self._renewed.clear()
-            if await self._renewed_within(WARN_S):
-                continue
-            await self._outlet.put(Expiring(seconds=max(0, math.ceil(self._left_s()))))
-            if not await self._renewed_within(0.0):
-                await self._outlet.close(SESSION_EXPIRED)
-                return
+    def end(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
 
-    async def _renewed_within(self, remaining_s: float) -> bool:
-        """Wait until `remaining_s` are left; whether the session was renewed before."""
-        while (wait_s := self._left_s() - remaining_s) > 0:
-            try:
-                async with asyncio.timeout(min(wait_s, LOOK_EVERY_S)):
-                    await self._renewed.wait()
-            except TimeoutError:
-                continue
-            return True
-        return self._renewed.is_set()
-
-    def _left_s(self) -> float:
-        return (self._expires_at - datetime.now(UTC)).total_seconds()
+    def _look(self) -> None:
+        left_s = (self._expires_at - datetime.now(UTC)).total_seconds()
+        if left_s <= WARN_S and not self._warned:
+            self._warned = True
+            self._outlet.push(Expiring(seconds=max(0, math.ceil(left_s))))
+        if left_s <= 0:
+            self._outlet.close(SESSION_EXPIRED)
+            return
+        next_s = left_s if self._warned else left_s - WARN_S
+        self._timer = asyncio.get_running_loop().call_later(min(next_s, LOOK_EVERY_S), self._look)

@@ -1,5 +1,7 @@
 """What a socket begins with, and what it is told when its licence changes or ends."""
 
+from functools import partial
+
 import psycopg
 import structlog
 
@@ -11,7 +13,7 @@ from agents.turns import open_turns
 from channels_app.protocol.server import Error, Ready
 from channels_app.socket.closing import SIGNED_OUT, not_licensed
 from channels_app.socket.session import Session
-from channels_app.standing import Standing
+from channels_app.standing import News
 
 log = structlog.get_logger(__name__)
 
@@ -28,27 +30,30 @@ async def greeting(licence: Licence, *, running: list[str]) -> Ready:
     )
 
 
-async def heed(session: Session, standing: Standing, *, greeted: Ready) -> None:
-    """Greet again when the tier or the model is another one, and close once the connection's right has ended."""
-    while True:
-        news = await standing.next()
+class Heed:
+    """Greets a socket again when its user's tier or model is another one, and closes it once its right has ended."""
+
+    def __init__(self, session: Session, *, greeted: Ready) -> None:
+        self._session, self._greeted = session, greeted
+
+    def take(self, news: News) -> None:
+        """Act on what has become of the connection's standing."""
+        outlet = self._session.outlet
         if isinstance(news, Licence):
-            greeted = await _greet_again(session, news, greeted)
+            self._session.lane.push(partial(self._greet_again, news))
         elif isinstance(news, SignedOut):
-            await session.outlet.close(SIGNED_OUT)
+            outlet.close(SIGNED_OUT)
         else:
             # A client that takes nothing would hold up its own close.
-            session.outlet.offer(Error(code=news.code, message=str(news)))
-            await session.outlet.close(not_licensed(str(news)))
+            outlet.offer(Error(code=news.code, message=str(news)))
+            outlet.close(not_licensed(str(news)))
 
-
-async def _greet_again(session: Session, licence: Licence, greeted: Ready) -> Ready:
-    try:
-        ready = await greeting(licence, running=await open_turns(licence.user_id))
-    except psycopg.OperationalError as error:
-        log.warning("licence_change_not_told", error=type(error).__name__)
-        return greeted
-    if (ready.licence, ready.model) == (greeted.licence, greeted.model):
-        return greeted
-    await session.outlet.put(ready)
-    return ready
+    async def _greet_again(self, licence: Licence) -> None:
+        try:
+            ready = await greeting(licence, running=await open_turns(licence.user_id))
+        except psycopg.OperationalError as error:
+            log.warning("licence_change_not_told", error=type(error).__name__)
+            return
+        if (ready.licence, ready.model) != (self._greeted.licence, self._greeted.model):
+            self._greeted = ready
+            await self._session.outlet.put(ready)

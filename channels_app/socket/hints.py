@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from agents.hints import user_group
 from gateway.ending import end
+from gateway.mailbox import Mailbox
 
 Hint = dict[str, Any]
 
@@ -20,38 +21,21 @@ WAITING_HINTS = 1000
 log = structlog.get_logger(__name__)
 
 
-class Subscription:
-    """What the group is told, from now on."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Hint] = asyncio.Queue(WAITING_HINTS)
-
-    async def next(self) -> Hint:
-        """The next hint (see agents.hints); may be given up at any time."""
-        return await self._queue.get()
-
-    async def listen(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Take hints from the layer until cancelled.
-
-        Only cancelled once: the layer of channels_redis drops a channel when a `receive` of it is cancelled.
-        """
-        while True:
-            hint: Hint = await layer.receive(channel)
-            if not self._queue.full():
-                self._queue.put_nowait(hint)
-
-
 @asynccontextmanager
-async def subscribed(user_id: str) -> AsyncIterator[Subscription]:
-    """A subscription to the user's group. Raises redis.RedisError or OSError when the layer's server can't be reached."""
+async def subscribed(user_id: str) -> AsyncIterator[Mailbox[Hint]]:
+    """What the user's group is told from now on (see agents.hints).
+
+    Raises redis.RedisError or OSError when the layer's server can't be reached.
+    """
     layer = get_channel_layer()
     if layer is None:
         raise RuntimeError("CHANNEL_LAYERS has no default.")
-    channel, group, subscription = await layer.new_channel(), user_group(user_id), Subscription()
-    listening = asyncio.create_task(subscription.listen(layer, channel), name="listen to hints")
+    hints: Mailbox[Hint] = Mailbox(WAITING_HINTS)
+    channel, group = await layer.new_channel(), user_group(user_id)
+    listening = asyncio.create_task(_listen(layer, channel, hints), name="listen to hints")
     try:
         await layer.group_add(group, channel)
-        yield subscription
+        yield hints
     finally:
         try:
             await layer.group_discard(group, channel)
@@ -59,3 +43,14 @@ async def subscribed(user_id: str) -> AsyncIterator[Subscription]:
             log.warning("group_not_left", error=type(error).__name__)
         finally:
             await end([listening])
+
+
+async def _listen(layer: BaseChannelLayer, channel: str, hints: Mailbox[Hint]) -> None:
+    """Take hints from the layer until cancelled.
+
+    Only cancelled once: the layer of channels_redis drops a channel when a `receive` of it is cancelled.
+    """
+    while True:
+        hint: Hint = await layer.receive(channel)
+        if not hints.full():
+            hints.put_nowait(hint)

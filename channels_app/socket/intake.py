@@ -23,14 +23,14 @@ async def take_frames(receive: Receive, session: Session) -> None:
 async def _take(session: Session, text: str | None, limits: FrameLimits) -> None:
     broken = _broken_limit(text, limits)
     if broken is not None or text is None:
-        await session.outlet.close(broken or BINARY)
+        session.outlet.close(broken or BINARY)
         return
     try:
         frame = parse_frame(text)
     except BadFrame as bad:
         await session.outlet.put(Error(code="invalid", message=bad.message, id=bad.id))
         if limits.one_bad_too_many():
-            await session.outlet.close(TOO_MANY_BAD_FRAMES)
+            session.outlet.close(TOO_MANY_BAD_FRAMES)
         return
     await handle(session, frame)
 

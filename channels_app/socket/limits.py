@@ -14,11 +14,14 @@ class FrameLimits:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._times: deque[float] = deque(maxlen=FLOOD_FRAMES + 1)
+        # A socket that only listens needs none.
+        self._times: deque[float] | None = None
         self._bad = 0
 
     def flooding(self) -> bool:
         """Count a frame; whether it is past 100 within 10 s."""
+        if self._times is None:
+            self._times = deque(maxlen=FLOOD_FRAMES + 1)
         self._times.append(self._clock())
         return len(self._times) > FLOOD_FRAMES and self._times[-1] - self._times[0] < FLOOD_WINDOW_S
 

@@ -12,6 +12,7 @@ from channels_app.protocol.server import ServerFrame
 from channels_app.socket.asgi import Event, Send, close_event, text_event
 from channels_app.socket.closing import Close
 from channels_app.socket.tails import Tail, Tails
+from gateway.mailbox import Bell
 
 # Frames that wait for a slow client; past it the socket reads no more from that client.
 WAITING_FRAMES = 64
@@ -29,40 +30,54 @@ class Outlet:
 
     def __init__(self, send: Send, *, tails: Tails, on_lost: Callable[[Tail], None]) -> None:
         self._send_event, self._tails, self._on_lost = send, tails, on_lost
-        self._waiting: asyncio.Queue[ServerFrame | str | Close] = asyncio.Queue(WAITING_FRAMES)
-        self._work = asyncio.Event()
+        self._waiting: list[ServerFrame | str | Close] = []
+        self._work = Bell()
+        # Only while there is none.
+        self._room: asyncio.Event | None = None
+        self._broken: BaseException | None = None
         self.closing = False
 
     async def put(self, frame: ServerFrame | str) -> None:
         """Send a frame (or its text) after those that wait already; waits itself while there are too many."""
-        await self._waiting.put(frame)
-        self._work.set()
+        while len(self._waiting) >= WAITING_FRAMES:
+            self._room = self._room or asyncio.Event()
+            await self._room.wait()
+        self.push(frame)
+
+    def push(self, frame: ServerFrame | str | Close) -> None:
+        """Send a frame of which a socket has but a few, however many wait."""
+        self._waiting.append(frame)
+        self._work.ring()
 
     def offer(self, frame: ServerFrame) -> bool:
         """Send a frame that may also be left out: nothing waits for a slow client, or for one that is gone."""
-        if self.closing or self._waiting.full():
+        if self.closing or len(self._waiting) >= WAITING_FRAMES:
             return False
-        self._waiting.put_nowait(frame)
-        self._work.set()
+        self.push(frame)
         return True
 
-    async def close(self, close: Close) -> None:
+    def close(self, close: Close) -> None:
         """Close the socket once what waits was sent; later closes are ignored."""
         if not self.closing:
             self.closing = True
-            await self._waiting.put(close)
-            self._work.set()
+            self.push(close)
+
+    def fail(self, error: BaseException) -> None:
+        """Let `run` raise what broke beside it."""
+        self._broken = error
+        self._work.ring()
 
     def wake(self) -> None:
         """Some turn has events to be sent."""
-        self._work.set()
+        self._work.ring()
 
     async def run(self) -> None:
         """Send until the socket is closed, by us or by the client, or takes nothing for 60 s."""
         try:
             while True:
                 await self._work.wait()
-                self._work.clear()
+                if self._broken is not None:
+                    raise self._broken
                 if await self._send_waiting():
                     return
                 for tail in self._tails.take_due():
@@ -75,13 +90,19 @@ class Outlet:
 
     async def _send_waiting(self) -> bool:
         """Send the socket's own frames; whether a close was among them."""
-        while not self._waiting.empty():
-            item = self._waiting.get_nowait()
+        while self._waiting:
+            item = self._waiting.pop(0)
+            self._make_room()
             if isinstance(item, Close):
                 await self._send(close_event(item))
                 return True
             await self._send(text_event(item if isinstance(item, str) else item.text()))
         return False
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            room, self._room = self._room, None
+            room.set()
 
     async def _send_turn(self, tail: Tail) -> None:
         """Send what the journal has past `tail.sent`, unless the socket is being closed.

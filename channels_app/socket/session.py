@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 import structlog
@@ -10,23 +11,21 @@ import structlog
 from accounts.licences import Licence, active_licence
 from accounts.tokens import Identity
 from agents.errors import Refused
-from agents.turns import find_turn, open_turns
+from agents.turns import find_turn
 from channels_app import warmup
 from channels_app.problems import EXPECTED, UNLICENSED_CODES, explain, may_pass
 from channels_app.protocol.server import Error, Status
 from channels_app.replay import read_ending
 from channels_app.socket.asgi import Send
+from channels_app.socket.backstop import POLL_S
 from channels_app.socket.closing import not_licensed
 from channels_app.socket.expiry import Expiry
-from channels_app.socket.hints import Subscription
+from channels_app.socket.hints import Hint
 from channels_app.socket.lane import Lane
 from channels_app.socket.outlet import Outlet
 from channels_app.socket.tails import Tail, Tails
 from channels_app.standing import Standing
 
-# The backstop for lost hints: reading a journal again is cheap, asking the database for turns less so.
-POLL_S = 2.0
-POLLS_PER_LOOK = 5
 # A workspace that stopped while the user was away is started again when they write, but not at every key.
 WARM_AGAIN_S = 60.0
 # An ending that can't be read now is read again ever more seldom: it may take a start of the workspace.
@@ -44,7 +43,7 @@ class Session:
         self.outlet = Outlet(send, tails=self.tails, on_lost=self._recover_later)
         self.expiry = Expiry(standing.identity.expires_at, self.outlet)
         self._standing = standing
-        self.lane = Lane()
+        self.lane = Lane(on_broken=self.outlet.fail)
         self._status = ("", "")
         self._warmup: asyncio.Task[None] | None = None
         self._warmed_at = float("-inf")
@@ -66,7 +65,7 @@ class Session:
             Error(code=problem.code, message=problem.message, retry_after_s=problem.retry_after_s, id=frame_id)
         )
         if problem.code in UNLICENSED_CODES:
-            await self.outlet.close(not_licensed(problem.message))
+            self.outlet.close(not_licensed(problem.message))
 
     async def warm_up(self, *, clock: Callable[[], float], licence: Licence | None = None) -> None:
         """Have the user's workspace started, unless that was begun within the last 60 s or is under way.
@@ -77,53 +76,59 @@ class Session:
             return
         licence = licence or await active_licence(self.user_id)
         self._warmed_at = clock()
-        self._warmup = warmup.begin(licence, tell=self._tell_status)
+        self._warmup = warmup.begin(licence, tell=self._hear_status)
 
-    async def take_hints(self, hints: Subscription) -> None:
-        """Act on what the user's group is told, until cancelled."""
-        while True:
-            hint = await hints.next()
-            if hint["type"] == "turn.hint":
-                await self._take_turn_hint(hint["turn"], hint["seq"])
-            elif hint["type"] == "workspace.status":
-                await self._tell_status(hint["state"], hint["detail"])
+    def begin(self) -> None:
+        """Watch the token's end until `end`."""
+        self.expiry.begin()
 
-    async def poll(self) -> None:
-        """Find what hints have not told, until cancelled."""
-        polls = 0
-        while True:
-            await asyncio.sleep(POLL_S)
-            polls += 1
-            if polls % POLLS_PER_LOOK == 0:
-                await self._look_for_turns()
-            self.tails.poll()
+    async def end(self) -> None:
+        """The socket is gone."""
+        self.expiry.end()
+        await self.lane.end()
+
+    def take_hint(self, hint: Hint) -> None:
+        """Act on what the user's group is told."""
+        if hint["type"] == "turn.hint":
+            self._take_turn_hint(hint["turn"], hint["seq"])
+        elif hint["type"] == "workspace.status":
+            self._tell_status(hint["state"], hint["detail"])
+
+    def poll(self) -> None:
+        """Look at every turn that is followed: a hint may have been lost."""
+        if self.tails.poll():
             self.outlet.wake()
 
-    async def _take_turn_hint(self, turn: str, seq: int) -> None:
+    def adopt(self, turn: str) -> None:
+        """Follow a turn of the user's that is open, unless it is known."""
+        self.tails.adopt(turn)
+
+    def _take_turn_hint(self, turn: str, seq: int) -> None:
         if self.tails.knows(turn):
             self.tails.hint(turn, seq)
-        elif self.tails.may_be_new(turn) or await self._is_open(turn):
+        elif self.tails.may_be_new(turn):
             self.tails.adopt(turn)
         else:
-            # Its last hint was under way when this socket opened.
-            self.tails.end(turn, last=seq)
+            # It may be a turn that goes on, or the last hint of one that was ending when this socket opened.
+            self.lane.offer(partial(self._find_out, turn, seq), key=turn)
         self.outlet.wake()
 
-    async def _is_open(self, turn: str) -> bool:
+    async def _find_out(self, turn: str, seq: int) -> None:
         try:
-            return (await find_turn(turn, user_id=self.user_id)).open
+            is_open = (await find_turn(turn, user_id=self.user_id)).open
         except (Refused, psycopg.Error) as error:
             log.info("hinted_turn_not_found", turn=turn, error=type(error).__name__)
-            return False
+            is_open = False
+        if is_open:
+            self.tails.adopt(turn)
+            self.outlet.wake()
+        elif not self.tails.knows(turn):
+            self.tails.end(turn, last=seq)
 
-    async def _look_for_turns(self) -> None:
-        try:
-            for turn in await open_turns(self.user_id):
-                self.tails.adopt(turn)
-        except psycopg.OperationalError as error:
-            log.warning("open_turns_not_read", error=type(error).__name__)
+    async def _hear_status(self, state: str, detail: str) -> None:
+        self._tell_status(state, detail)
 
-    async def _tell_status(self, state: str, detail: str) -> None:
+    def _tell_status(self, state: str, detail: str) -> None:
         """Tell a stage once: the start that this socket began and a turn's own report the same."""
         if (state, detail) != self._status and self.outlet.offer(Status(state=state, detail=detail)):
             self._status = (state, detail)

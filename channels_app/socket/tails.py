@@ -95,9 +95,10 @@ class Tails:
         """Whether the tail was not replaced by a later `follow`."""
         return self._tails.get(tail.turn) is tail
 
-    def poll(self) -> None:
-        """Look at every turn that is followed: a hint may have been lost."""
+    def poll(self) -> bool:
+        """Look at every turn that is followed: a hint may have been lost. Whether anything is due."""
         self._due.update(dict.fromkeys(self._tails))
+        return bool(self._due)
 
     def take_due(self) -> list[Tail]:
         """The turns to read now, each once."""

@@ -1,23 +1,18 @@
-"""Run the loops of one socket as one: when it ends, all end; when one breaks, all break."""
+"""Run the two loops of one socket as one: when one ends, both end; what one raises is raised."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 from gateway.ending import end
 
-Loop = Coroutine[Any, Any, None]
 
-
-async def run_together(deciding: Sequence[Loop], *, beside: Sequence[Loop]) -> None:
-    """Run all until one of `deciding` has ended, then cancel the rest. The first exception of any is raised."""
-    enders = {asyncio.create_task(loop) for loop in deciding}
-    everything = enders | {asyncio.create_task(loop) for loop in beside}
+async def run_together(*loops: Coroutine[Any, Any, None]) -> None:
+    """Run all until one has ended, then cancel the rest. Raises what it raised."""
+    running = [asyncio.create_task(loop) for loop in loops]
     try:
-        waiting = everything
-        while not any(task.done() for task in enders):
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        await end(everything)
+        await end(running)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from channels_app.socket.outlet import WAITING_FRAMES, Outlet
 from channels_app.socket.tails import ENDED_KEPT, Tails
 from channels_app.socket.together import run_together
 from gateway.ids import new_id
+from gateway.mailbox import Mailbox
 
 
 def _due(tails: Tails) -> list[tuple[str, int]]:
@@ -171,8 +173,8 @@ async def test_frames_that_wait_are_sent_before_the_close() -> None:
 
     outlet = Outlet(send, tails=Tails(), on_lost=lambda _tail: None)
     await outlet.put(Pong())
-    await outlet.close(TRY_LATER)
-    await outlet.close(TRY_LATER)
+    outlet.close(TRY_LATER)
+    outlet.close(TRY_LATER)
     await outlet.run()
 
     assert sent == ["websocket.send", "websocket.close"]
@@ -188,7 +190,7 @@ async def test_no_event_is_sent_once_the_socket_is_to_close() -> None:
     async def send(event: Any) -> None:
         sent.append(event["type"])
         if len(sent) == 3:
-            await outlet.close(SESSION_EXPIRED)
+            outlet.close(SESSION_EXPIRED)
 
     outlet = Outlet(send, tails=tails, on_lost=lambda _tail: None)
     tails.follow(turn, after=0)
@@ -212,25 +214,69 @@ async def test_slow_work_waits_in_a_short_lane() -> None:
     async def work() -> None:
         """Nothing."""
 
-    lane = Lane()
+    lane = Lane(on_broken=_broken)
     offered = [lane.offer(work) for _ in range(LANE_LENGTH + 1)]
+    await lane.end()
 
     assert offered == [True] * LANE_LENGTH + [False]
 
 
 async def test_the_same_work_waits_only_once() -> None:
-    lane, done = Lane(), asyncio.Event()
+    lane, done = Lane(on_broken=_broken), asyncio.Event()
 
     async def work() -> None:
         done.set()
 
     assert lane.offer(work, key="a")
     assert not lane.offer(work, key="a")
-    running = asyncio.create_task(lane.run())
     await done.wait()
     await asyncio.sleep(0)
     assert lane.offer(work, key="a")
-    running.cancel()
+    await lane.end()
+
+
+async def test_slow_work_is_done_in_its_order_and_begun_again_after_a_rest() -> None:
+    lane, done = Lane(on_broken=_broken), Mailbox[int]()
+
+    async def work(number: int) -> None:
+        done.put_nowait(number)
+
+    for number in range(3):
+        lane.offer(partial(work, number))
+    first = [await done.get() for _ in range(3)]
+    await asyncio.sleep(0)
+    lane.offer(partial(work, 3))
+
+    assert [*first, await done.get()] == [0, 1, 2, 3]
+
+
+async def test_a_lane_that_has_ended_takes_nothing_more() -> None:
+    lane, done = Lane(on_broken=_broken), asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    await lane.end()
+    lane.offer(work)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert not done.is_set()
+
+
+def _broken(error: BaseException) -> None:
+    raise AssertionError from error
+
+
+async def test_slow_work_that_breaks_breaks_the_sending() -> None:
+    outlet = Outlet(_never, tails=Tails(), on_lost=lambda _tail: None)
+
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    Lane(on_broken=outlet.fail).offer(work)
+    with pytest.raises(ZeroDivisionError):
+        await outlet.run()
 
 
 async def test_when_one_loop_breaks_all_end() -> None:
@@ -243,5 +289,5 @@ async def test_when_one_loop_breaks_all_end() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await run_together([waiting()], beside=[broken()])
+        await run_together(waiting(), broken())
     forever.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -95,6 +96,14 @@ async def test_a_workspace_that_can_not_start_is_told_and_the_socket_stays(gatew
         assert status["state"] == "failed"
         assert status["detail"]
         await client.quiet()
+
+
+def _before(seconds: float) -> float:
+    return time.monotonic() - seconds
+
+
+async def _unheard(_event: Any) -> None:
+    pass
 
 
 async def test_typing_is_taken_in_silence(gateway: str) -> None:

@@ -13,10 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from channels_app import metrics
+from channels_app import drafts, metrics, threads
 from channels_app.api.parsers import FlatFormParser, StrictJSONParser
 from channels_app.asgi_types import Receive, Scope, Send
-from channels_app.channels import Channel, Ignored, Press, channel_that_is_on
+from channels_app.channels import Channel, Halt, Ignored, Moved, Press, channel_that_is_on
 from channels_app.errors import BadUpdate
 from channels_app.inbound import receive as receive_inbound
 from channels_app.presses import receive as receive_press
@@ -102,6 +102,11 @@ async def _take(channel: Channel, update: Any) -> _Taken:
     if isinstance(found, Ignored):
         log.info("update_ignored", channel=channel.name, kind=found.kind)
         return _Taken("ignored", found.reply)
+    if isinstance(found, Moved):
+        await threads.move(channel.name, old=found.old, new=found.new)
+        return _Taken("moved")
+    if isinstance(found, Halt):
+        return _Taken(await drafts.halt(channel, found))
     receive = receive_press(channel, found) if isinstance(found, Press) else receive_inbound(channel, found)
     outcome = await receive
     return _Taken(outcome, channel.reply(found, outcome))

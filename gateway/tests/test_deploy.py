@@ -76,6 +76,30 @@ def test_a_pod_runs_as_nobody_on_a_root_that_it_cannot_write(name: str) -> None:
     assert all("emptyDir" in volume for volume in spec["volumes"])
 
 
+def test_the_images_wait_on_every_node_in_a_pod_that_can_do_nothing() -> None:
+    (daemon,) = objects("DaemonSet")
+    spec = daemon["spec"]["template"]["spec"]
+    settings = next(objects("ConfigMap"))["data"]
+
+    images = {
+        each["name"]: each for each in yaml.safe_load((DEPLOY / "prepull/kustomization.yaml").read_text())["images"]
+    }
+    fetched = {each["image"]: f"{each['image']}:{images[each['image']]['newTag']}" for each in spec["containers"]}
+    assert list(fetched.values()) == [settings["WORKSPACE_IMAGE"], settings["SIDECAR_IMAGE"]]
+    assert daemon["spec"]["selector"]["matchLabels"] == daemon["spec"]["template"]["metadata"]["labels"]
+    assert (spec["automountServiceAccountToken"], spec["securityContext"]["runAsNonRoot"]) == (False, True)
+    assert [each["securityContext"] for each in spec["containers"]] == [RESTRICTED] * 2
+    # Nothing of the gateway's secrets or settings, and no policy lets it out.
+    assert not [each for each in spec["containers"] if {"env", "envFrom", "volumeMounts"} & set(each)]
+    policies = [each["spec"]["podSelector"].get("matchLabels", {}) for each in objects("NetworkPolicy")]
+    assert [each for each in policies if each.items() <= spec_labels(daemon).items()] == [{}]
+
+
+def spec_labels(owner: Object) -> dict[str, str]:
+    labels: dict[str, str] = owner["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
 @pytest.mark.parametrize("name", sorted(pods()))
 def test_a_pod_has_rights_only_where_it_speaks_to_the_api_server(name: str) -> None:
     """A migration needs none, and a process that takes orders from the world none to delete a volume."""
@@ -122,3 +146,17 @@ def test_the_autoscaler_follows_a_series_that_the_gateway_has() -> None:
     series = scaler["spec"]["metrics"][0]["pods"]["metric"]["name"]
 
     assert f"`{series}`" in (ROOT / "docs/operations.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("component", "ports"), [("traces", {4317, 4318}), ("redis-tls", {6380}), ("pgbouncer", {6432})]
+)
+def test_a_component_opens_its_ports_for_the_gateways_pods_and_nothing_else(component: str, ports: set[int]) -> None:
+    """Policies add up: one that names no rule of the base takes none away."""
+    (policy,) = documents(DEPLOY / "components" / component / "network.yaml")
+    (rule,) = policy["spec"]["egress"]
+
+    assert {each["port"] for each in rule["ports"]} == ports
+    assert policy["spec"]["policyTypes"] == ["Egress"]
+    base = {each["metadata"]["name"] for each in documents(DEPLOY / "base" / "network.yaml")}
+    assert policy["metadata"]["name"] not in base

@@ -96,6 +96,9 @@ class Backend(Protocol):
         `spec` is what it shall be like by now: what can be changed without a restart is.
         """
 
+    def news(self, spec: Spec) -> str:
+        """What its user should know of a workspace that runs, as sentences in place of "it is ready"; "" = nothing."""
+
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """Whether the instance answers, and answers to this user, asked over the network within a few seconds."""
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from provisioning.answering import answers
 from provisioning.backends import Finding, Instance, Record, Report, Spec
@@ -18,12 +19,16 @@ from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
 from provisioning.backends._kubernetes.demand import Demand
 from provisioning.backends._kubernetes.errors import ApiFailed
+from provisioning.backends._kubernetes.idling import is_changed
 from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.line import Line
 from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets, Start
+from provisioning.errors import Cause, WorkspaceFailed
 
 # Of one process: the control plane and the registry feel each of them.
 STARTS_AT_ONCE = 64
+
+CHANGED = "Your workspace is ready. Your licence has changed: what is new of it holds in full after your workspace's next pause."
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +52,7 @@ class KubernetesBackend:
         async def tell(position: int) -> None:
             await report("queued", detail=f"Your workspace is number {position} in line…")
 
-        async with self._line().turn(tell):
+        async with self._line().turn(tell, within_s=self.budgets.queue_s):
             with _failures():
                 found = await cluster()
                 await publish_keys(found)
@@ -83,6 +88,12 @@ class KubernetesBackend:
             return False
         await self.adjusting.adjust(found, spec)
         return True
+
+    def news(self, spec: Spec) -> str:
+        """See Backend."""
+        found = known_cluster()
+        sight = found.look(spec.name) if found is not None else None
+        return CHANGED if sight is not None and sight.up and is_changed(sight, spec) else ""
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""
@@ -123,3 +134,5 @@ def _failures() -> Iterator[None]:
         yield
     except ApiFailed as error:
         raise failure_of(error) from error
+    except ImproperlyConfigured as error:
+        raise WorkspaceFailed(Cause.NOT_INSTALLED, detail=str(error)) from error

@@ -76,6 +76,10 @@ class ProcessBackend:
         """See Backend. The sidecar, the server's parent, sees by itself what is asked of it."""
         return self.alive(instance)
 
+    def news(self, spec: Spec) -> str:  # noqa: ARG002 - of the protocol
+        """See Backend. A process has no limits that could be others by now."""
+        return ""
+
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""
         return await answers(instance.url, user_id=user_id, timeout_s=ANSWER_TIMEOUT_S)

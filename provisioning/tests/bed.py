@@ -19,6 +19,9 @@ from provisioning.backends._kubernetes.manifests import WORKSPACE
 from provisioning.names import workspace_name
 from provisioning.rendering import render_namespace
 from provisioning.tests.cluster import Cluster, Served, served
+from provisioning.tests.cluster.node.processes import Processes
+from provisioning.tests.cluster.node.services import proxied
+from provisioning.tests.cluster.node.workspaces import images
 
 GATEWAY = "dexorder-gateway"
 VOLUMES = "persistentvolumeclaims"
@@ -65,17 +68,44 @@ class Bed:
 def bed(folder: Path, settings: Settings, *, virtual: bool = True) -> Iterator[Bed]:
     """Have PROVISIONER=kubernetes work against a cluster inside the block, by the gateway's own account."""
     settings.PROVISIONER = "kubernetes"
+    fake = _prepared(settings, virtual=virtual)
+    with served(fake, folder) as api, _answering(Bed(fake, api, set())) as (made, port):
+        token = fake.identities.issue("dexorder", GATEWAY, lasting_s=10**9)
+        settings.KUBECONFIG = str(api.kubeconfig(token))
+        settings.WORKSPACE_ENDPOINT_TEMPLATE = f"http://127.0.0.1:{port}/{{name}}/mcp"
+        yield made
+
+
+@contextmanager
+def node_bed(folder: Path, settings: Settings, **environment: str) -> Iterator[Bed]:
+    """The same with a node that runs the project's own server and sidecar as processes, on the machine's time.
+
+    `environment` is added to that of both.
+    """
+    settings.PROVISIONER = "kubernetes"
+    settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE = "registry.example/workspace:1", "registry.example/sidecar:1"
+    fake = _prepared(settings, virtual=False)
+    with served(fake, folder, tls=True) as api:
+        settings.KUBECONFIG = str(api.kubeconfig(fake.identities.issue("dexorder", GATEWAY)))
+        processes = Processes(api, folder, images(settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE, **environment))
+        fake.kubelet.runtime = processes
+        try:
+            with proxied(fake, processes) as endpoint:
+                settings.WORKSPACE_ENDPOINT_TEMPLATE = endpoint
+                yield Bed(fake, api, set())
+        finally:
+            processes.close()
+
+
+def _prepared(settings: Settings, *, virtual: bool) -> Cluster:
+    """A cluster with what an operator applies once."""
     fake = Cluster(namespace=settings.KUBERNETES_NAMESPACE, virtual=virtual)
     fake.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dexorder"}})
     fake.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": GATEWAY, "namespace": "dexorder"}})
     for tree in render_namespace():
         if tree["kind"] not in {"Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}:
             fake.create(tree)
-    with served(fake, folder) as api, _answering(Bed(fake, api, set())) as (made, port):
-        token = fake.identities.issue("dexorder", GATEWAY, lasting_s=10**9)
-        settings.KUBECONFIG = str(api.kubeconfig(token))
-        settings.WORKSPACE_ENDPOINT_TEMPLATE = f"http://127.0.0.1:{port}/{{name}}/mcp"
-        yield made
+    return fake
 
 
 @contextmanager

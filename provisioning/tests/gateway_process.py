@@ -12,12 +12,18 @@ from pathlib import Path
 import django
 from django.conf import settings
 
+# As long as a test waits for a process that ends.
+HANGS_S = 60.0
+
 
 async def keep(user_id: str) -> None:
     """A gateway with its keeper."""
+    from provisioning import keeper
     from provisioning.tests.gateways import gateway_keeper, licence_of
     from provisioning.workspaces import ensure_workspace
 
+    # Who stays is another process of the same machine, which may have much to do: 2 s are for machines in production.
+    keeper.ADOPTION_S = HANGS_S
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     async with gateway_keeper():

@@ -73,14 +73,14 @@ async def backend(wire: Wire) -> AsyncIterator[Backend]:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[tuple[Wire, Path]]:
-    """A real server's own namespace, or a bare API server of this test's."""
+    """A real server's own namespace, or a bare API server of this test's, over TLS as a real one is."""
     real = os.environ.get("TEST_KUBECONFIG")
     if real:
         with own_namespace(Path(real)) as wire:
             wire.skip_before(SINCE)
             yield wire, Path(real)
         return
-    with served(Cluster(virtual=False, controlled=False), folder) as api:
+    with served(Cluster(virtual=False, controlled=False), folder, tls=True) as api:
         wire = Wire(access_to(api))
         yield wire, api.kubeconfig()
         wire.close()
@@ -210,3 +210,17 @@ async def test_a_sidecar_may_stop_its_own_workspace_and_no_other(backend: Backen
 
     assert codes == [422, 422, 200]
     wire.send("DELETE", f"{DEPLOYMENTS}/other")
+
+
+async def test_no_other_account_of_the_namespace_may_scale_a_workspace(backend: Backend, wire: Wire) -> None:
+    """Source: the sidecars' role is every account's of the namespace, so the policy must not go by what one is called."""
+    await started(backend)
+    wire.send("POST", f"{NAMESPACE}/serviceaccounts", _named("ServiceAccount", "called-otherwise"))
+    made = wire.send("POST", f"{NAMESPACE}/serviceaccounts/called-otherwise/token", TOKEN_REQUEST)
+    stranger = wire.by(made.json()["status"]["token"])
+    refused = stranger.patch(f"{DEPLOYMENTS}/{SPEC.name}/scale", {"spec": {"replicas": 0}})
+    stranger.close()
+
+    assert refused.status_code == 422, refused.text
+    assert wire.get(f"{DEPLOYMENTS}/{SPEC.name}")["spec"]["replicas"] == 1
+    await backend.stop(SPEC.name)

@@ -1,6 +1,8 @@
 """What every backend must do, tried on each module of `provisioning/backends/` with the project's own workspace server."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from pytest_django.fixtures import Settings
 
 from provisioning import tokens
 from provisioning.backends import Backend, Instance, Spec, backends
+from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
+from provisioning.tests.bed import node_bed
 from provisioning.tests.notes import Notes
 
 SPEC = Spec(name=workspace_name("demo-pro"), user_id="demo-pro", tier="pro", idle_s=0)
@@ -26,10 +30,16 @@ def backend(request: pytest.FixtureRequest, data_dir: Path, settings: Settings) 
     return backends()[request.param]
 
 
-@pytest.fixture
-def processes(data_dir: Path) -> Backend:
-    """The backend whose workspaces keep data in these tests."""
-    return backends()["process"]
+@pytest.fixture(params=sorted(backends()))
+async def keeping(
+    request: pytest.FixtureRequest, data_dir: Path, tmp_path: Path, settings: Settings
+) -> AsyncIterator[Backend]:
+    """Each backend with the project's own server: the cluster's node runs it as a process too."""
+    settings.PROVISIONER = request.param
+    found = backends()[request.param]
+    with node_bed(tmp_path, settings) if request.param == "kubernetes" else nullcontext():
+        yield found
+        await found.close()
 
 
 async def started(backend: Backend, spec: Spec = SPEC, *, former: Instance = NONE) -> Instance:
@@ -130,18 +140,24 @@ async def test_a_cancelled_start_leaves_nothing_running(backend: Backend) -> Non
     assert not backend.alive(notes.instances[-1])
 
 
-async def test_data_outlast_a_stop_and_not_their_deletion(processes: Backend) -> None:
-    async with Notebook(processes) as notebook:
+async def test_data_outlast_a_stop_and_a_removal_without_them(keeping: Backend) -> None:
+    """Source: a volume is deleted when somebody asks for that, by an account that may; the gateway's own may not."""
+    async with Notebook(keeping) as notebook:
         await notebook.call("remember", content="prefers weekly charts")
-    async with Notebook(processes) as notebook:
+    async with Notebook(keeping) as notebook:
         assert "weekly" in await notebook.call("list_memories")
 
-    await processes.remove(SPEC.name, with_data=False)
-    async with Notebook(processes) as notebook:
+    await keeping.remove(SPEC.name, with_data=False)
+    async with Notebook(keeping) as notebook:
         assert "weekly" in await notebook.call("list_memories")
-    assert await processes.remove(SPEC.name, with_data=True)
-    assert not await processes.remove(SPEC.name, with_data=True)
-    async with Notebook(processes) as notebook:
+    if keeping.name == "kubernetes":
+        with pytest.raises(WorkspaceFailed) as refused:
+            await keeping.remove(SPEC.name, with_data=True)
+        assert refused.value.cause == Cause.FORBIDDEN
+        return
+    assert await keeping.remove(SPEC.name, with_data=True)
+    assert not await keeping.remove(SPEC.name, with_data=True)
+    async with Notebook(keeping) as notebook:
         assert "weekly" not in await notebook.call("list_memories")
 
 

@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from accounts.models import UserLicence
 from gateway import db
 from gateway.ids import new_uuid
-from provisioning import launching, rows
+from provisioning import launching, metrics, rows
 from provisioning.backends import Finding
 from provisioning.backends._kubernetes.drift import Action
-from provisioning.backends._kubernetes.manifests import DEMAND, ORPHANED
+from provisioning.backends._kubernetes.idling import ENDED_IDLE_S
+from provisioning.backends._kubernetes.manifests import DEMAND, ENDED, IDLE, ORPHANED
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.models import State, Workspace
 from provisioning.names import workspace_name
@@ -27,7 +29,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 USER = "demo-pro"
 NAME = workspace_name(USER)
 LONG_AGO = timedelta(days=8)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Inject = Callable[[Bed], Awaitable[None]]
+MARKS = {"orphaned": ORPHANED, "demand": DEMAND, "ended": ENDED}
 
 
 async def reconcile(*, dry_run: bool = False) -> list[Finding]:
@@ -66,7 +70,7 @@ def deleted(plural: str) -> Inject:
 
 def annotated(**annotations: str) -> Inject:
     async def inject(bed: Bed) -> None:
-        given = {ORPHANED if key == "orphaned" else DEMAND: value for key, value in annotations.items()}
+        given = {MARKS[key]: value for key, value in annotations.items()}
         bed.cluster.edit("deployments", NAME, lambda tree: tree["metadata"]["annotations"].update(given))
 
     return inject
@@ -92,8 +96,23 @@ async def pod_fails(bed: Bed) -> None:
     await bed.scale(NAME, 1)
 
 
-async def licence_ends(bed: Bed) -> None:
-    await write("UPDATE user_licenses SET expires_at = clock_timestamp() - interval '1 day'")
+def licence_ended(ago: timedelta) -> Inject:
+    async def inject(bed: Bed) -> None:
+        await write("UPDATE user_licenses SET expires_at = clock_timestamp() - %s", ago)
+
+    return inject
+
+
+async def licence_has_a_shorter_idle_time(bed: Bed) -> None:
+    await write("""UPDATE user_licenses SET resource_limits = '{"idle_s": 60}'""")
+
+
+async def licence_has_a_longer_idle_time(bed: Bed) -> None:
+    await write("""UPDATE user_licenses SET resource_limits = '{"idle_s": 0}'""")
+
+
+async def licence_is_unreadable(bed: Bed) -> None:
+    await write("""UPDATE user_licenses SET resource_limits = '{"idle_s": "soon"}'""")
 
 
 async def licence_is_removed(bed: Bed) -> None:
@@ -101,8 +120,7 @@ async def licence_is_removed(bed: Bed) -> None:
 
 
 async def nobody_asks(bed: Bed) -> None:
-    moment = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    await annotated(demand=f"{moment} somebody")(bed)
+    await annotated(demand=f"{OLD} somebody")(bed)
 
 
 async def volume_is_lost(bed: Bed) -> None:
@@ -145,10 +163,21 @@ STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("no row, a Service without Deployment", [deleted("deployments"), forget_row], {Action.DELETE_PARTS}),
     ("a mark of an orphan that has a row", [annotated(orphaned=OLD)], {Action.UNMARK_ORPHAN}),
     ("the same, and it sleeps", [scale_is(0), annotated(orphaned=OLD)], {Action.NOTE_ENDED, Action.UNMARK_ORPHAN}),
-    ("the licence has ended, and nobody asks", [licence_ends, nobody_asks], {Action.STOP}),
-    ("the licence is gone, and nobody asks", [licence_is_removed, nobody_asks], {Action.STOP}),
-    ("the licence has ended a moment after the last word", [licence_ends], set()),
-    ("the licence has ended long ago", [scale_is(0), licence_ends], {Action.NOTE_ENDED}),
+    ("the licence has ended, the last mark is old", [licence_ended(HOUR), nobody_asks], {Action.SHORTEN}),
+    ("the licence has ended, the last mark is new", [licence_ended(HOUR)], {Action.SHORTEN}),
+    (
+        "the licence is gone, the last mark is old",
+        [licence_is_removed, nobody_asks],
+        {Action.SHORTEN, Action.MARK_ENDED},
+    ),
+    ("the licence has been gone for a week", [licence_is_removed, annotated(ended=OLD)], {Action.STOP}),
+    ("the licence ended days ago, and it runs", [licence_ended(2 * DAY)], {Action.STOP}),
+    ("the licence ended days ago, and it sleeps", [scale_is(0), licence_ended(2 * DAY)], {Action.NOTE_ENDED}),
+    ("the licence is gone, and it sleeps", [scale_is(0), licence_is_removed], {Action.NOTE_ENDED, Action.MARK_ENDED}),
+    ("a mark that there is no licence, and one", [annotated(ended=OLD)], {Action.UNMARK_ENDED}),
+    ("the licence has a shorter idle time", [licence_has_a_shorter_idle_time], {Action.SHORTEN}),
+    ("the licence has a longer idle time", [licence_has_a_longer_idle_time], set()),
+    ("the licence can't be read", [licence_is_unreadable], set()),
     ("the volume is Lost", [volume_is_lost], set()),
 ]
 
@@ -279,6 +308,112 @@ async def test_data_past_the_term_of_their_licence_are_told_and_kept(bed: Bed) -
     [finding] = await reconcile()
     assert (finding.found, finding.done) == ("data past the term of their licence", Action.REPORT.value)
     assert bed.cluster.names(VOLUMES) == [NAME]
+
+
+async def test_the_term_of_data_whose_licence_was_removed_counts_from_when_that_was_seen(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await stop_workspace(USER)
+    await licence_is_removed(bed)
+    await settle()
+    [noted] = await reconcile()
+    assert noted.done == Action.MARK_ENDED.value
+    assert await reconcile() == []
+
+    await annotated(ended=(datetime.now(UTC) - 91 * DAY).isoformat())(bed)
+    await bed.heard()
+    [finding] = await reconcile()
+    assert (finding.found, finding.done) == ("data past the term of their licence", Action.REPORT.value)
+
+
+async def test_a_licence_that_ended_lets_the_sidecar_stop_a_workspace_that_was_never_to_stop(bed: Bed) -> None:
+    """Source: DESIGN, section 7: stops at idle. Only the sidecar sees what is at work: the gateway does not cut it off."""
+    await ensure_workspace(licence_of(USER, idle_s=0))
+    await licence_ended(HOUR)(bed)
+    await settle()
+    await reconcile()
+
+    assert bed.replicas(NAME) == 1
+    assert idle_times(bed) == {str(ENDED_IDLE_S)}
+
+
+def idle_times(bed: Bed) -> set[str]:
+    """What the Deployment and its pods say."""
+    trees = [bed.cluster.get("deployments", NAME), *bed.cluster.pods_of(NAME)]
+    return {tree["metadata"]["annotations"][IDLE] for tree in trees}
+
+
+async def half_stopped(bed: Bed, *users: str) -> None:
+    """Workspaces whose stop a gateway that is gone has left half done; the pod of the first does not end."""
+    for user in users:
+        await ensure_workspace(licence_of(user))
+    bed.cluster.plan(workspace_name(users[0]), Plan(stop_s=10**6))
+    await write("UPDATE workspaces SET state = 'stopping', holder = %s", new_uuid())
+
+
+async def test_a_pod_that_does_not_end_hinders_no_other_workspace(bed: Bed) -> None:
+    """Source: the kubelet of a node that is gone never says that a pod has ended."""
+    others = [f"user-{number}" for number in range(3)]
+    await half_stopped(bed, USER, *others)
+    reconciling = asyncio.create_task(reconcile())
+
+    async def others_are_stopped() -> bool:
+        found = [await rows.find(workspace_name(user)) for user in others]
+        return all(row is not None and row.state == State.STOPPED for row in found)
+
+    await until(others_are_stopped)
+    assert not reconciling.done()
+    bed.cluster.advance(10**6)
+    assert {finding.done for finding in await reconciling} == {Action.FINISH.value}
+
+
+async def test_a_pod_that_does_not_end_is_told_when_the_time_of_a_pass_is_over(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends._kubernetes.reconciling.BUDGET_S", 0.5)
+    await half_stopped(bed, USER)
+    [finding] = await reconcile()
+    assert finding.done == f"{Action.FINISH.value}: not within this pass"
+
+    monkeypatch.undo()
+    bed.cluster.advance(10**6)
+    assert [finding.done for finding in await reconcile()] == [Action.FINISH.value]
+
+
+async def test_what_changed_since_it_was_judged_is_not_deleted(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await scaled(bed, 0)
+    await annotated(orphaned=OLD)(bed)
+    await forget_row(bed)
+    await bed.heard()
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="delete", resource="deployments", gate=gate))
+    reconciling = asyncio.create_task(reconcile())
+    await asyncio.to_thread(gate.reached.wait, 20)
+    await annotated(demand="somebody came back")(bed)
+    gate.open()
+    findings = await reconciling
+
+    assert "nothing: it has changed meanwhile" in {finding.done for finding in findings}
+    assert bed.cluster.names("deployments") == bed.cluster.names("services") == [NAME]
+
+
+async def test_what_is_left_to_people_is_logged_when_it_comes_up_and_counted_while_it_is_there(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    await volume_is_lost(bed)
+    await settle()
+    await bed.heard()
+    with capture_logs() as logs:
+        for _ in range(3):
+            await reconcile()
+
+    assert [log["found"] for log in logs if log["event"] == "workspace_needs_a_look"] == ["its volume is Lost"]
+    assert not [log for log in logs if log["event"] == "workspace_drift"]
+    assert metrics.FINDINGS.labels("its volume is Lost")._value.get() == 1
+
+    bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["status"].update(phase="Bound"))
+    await bed.heard()
+    await reconcile()
+    assert metrics.FINDINGS.labels("its volume is Lost")._value.get() == 0
 
 
 async def test_a_gateway_notes_within_a_second_that_a_sidecar_has_stopped_its_workspace(bed: Bed) -> None:

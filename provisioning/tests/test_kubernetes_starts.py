@@ -1,19 +1,24 @@
 """Starts on Kubernetes: DESIGN, section 7, against an API server with controllers."""
 
 import asyncio
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
 
 from accounts.licences import Licence
-from provisioning import launching, rows
-from provisioning.backends.kubernetes import BACKEND
+from provisioning import launching, metrics, rows
+from provisioning.backends._kubernetes.adjusting import AGAIN_S as ADJUST_AGAIN_S
+from provisioning.backends._kubernetes.adjusting import Adjusting
+from provisioning.backends._kubernetes.idling import CHANGE_IDLE_S
+from provisioning.backends._kubernetes.manifests import IDLE
+from provisioning.backends.kubernetes import BACKEND, CHANGED
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State
 from provisioning.names import workspace_name
-from provisioning.stages import StageReport
+from provisioning.stages import SENTENCES, StageReport
 from provisioning.tests.bed import Bed
-from provisioning.tests.cluster import Fault, Plan
+from provisioning.tests.cluster import Fault, Gate, Plan, Refused
 from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import ensure_workspace, stop_workspace, workspace_status
 
@@ -122,6 +127,122 @@ async def test_a_smaller_licence_never_shrinks_a_volume(bed: Bed) -> None:
     assert volume["spec"]["resources"]["requests"]["storage"] == "5Gi"
 
 
+def idle_times(bed: Bed) -> list[str]:
+    """What the Deployment says, and its pod to the sidecar in it."""
+    [pod] = bed.cluster.pods_of(NAME)
+    return [each["metadata"]["annotations"][IDLE] for each in (bed.cluster.get("deployments", NAME), pod)]
+
+
+async def test_a_workspace_that_was_never_to_stop_has_its_new_licences_idle_time_at_once(bed: Bed) -> None:
+    """Source: DESIGN, section 5: enterprise never stops. Without an idle stop a smaller licence would never take effect."""
+    await ensure_workspace(licence_of("demo-pro", idle_s=0))
+    assert idle_times(bed) == ["0", "0"]
+    pods = bed.ready(NAME)
+    await ensure_workspace(licence_of("demo-pro", idle_s=600))
+
+    assert idle_times(bed) == ["600", "600"]
+    assert bed.ready(NAME) == pods
+
+
+async def test_a_longer_idle_time_holds_from_the_next_start_on(bed: Bed) -> None:
+    await ensure_workspace(licence_of("demo-pro", idle_s=600))
+    await ensure_workspace(licence_of("demo-pro", idle_s=0))
+    assert idle_times(bed) == ["600", "600"]
+
+    await bed.scale(NAME, 0)
+    await ensure_workspace(licence_of("demo-pro", idle_s=0))
+    assert idle_times(bed) == ["0", "0"]
+
+
+async def test_an_idle_time_that_was_lowered_for_a_while_is_the_old_one_after_the_next_start(bed: Bed) -> None:
+    await ensure_workspace(licence_of("demo-pro", idle_s=600))
+    await ensure_workspace(licence_of("demo-pro", idle_s=60))
+    await ensure_workspace(licence_of("demo-pro", idle_s=600))
+    assert idle_times(bed) == ["60", "60"]
+
+    await bed.scale(NAME, 0)
+    await ensure_workspace(licence_of("demo-pro", idle_s=600))
+    assert idle_times(bed) == ["600", "600"]
+
+
+async def test_a_change_that_waits_for_a_restart_is_told_and_a_workspace_without_pauses_gets_one(bed: Bed) -> None:
+    """Source: one announced restart at the next idle stop; nothing is restarted by surprise."""
+    bed.cluster.resizes_pods = False
+    told: list[str] = []
+
+    async def tell(report: StageReport) -> None:
+        told.append(report.detail)
+
+    bigger = licence_of("demo-pro", memory="3Gi", idle_s=0)
+    await ensure_workspace(licence_of("demo-pro", memory="1Gi", idle_s=0), on_stage=tell)
+    assert told[-1] == SENTENCES["ready"]
+    await ensure_workspace(bigger, on_stage=tell)
+    assert told[-1] == CHANGED
+    assert idle_times(bed) == [str(CHANGE_IDLE_S)] * 2
+
+    await bed.scale(NAME, 0)
+    await ensure_workspace(bigger, on_stage=tell)
+    assert told[-1] == SENTENCES["ready"]
+    assert idle_times(bed) == ["0", "0"]
+
+
+async def test_a_change_that_the_api_server_did_not_take_is_tried_again(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(BACKEND, "adjusting", Adjusting(clock=lambda: now[0]))
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.PATIENCE_S", 0.0)
+    await ensure_workspace(licence_of("demo-pro", memory="1Gi"))
+    bed.cluster.faults.add(Fault(verb="patch", resource="pods", refusal=Refused(500, "InternalError", "oops")))
+    bigger = licence_of("demo-pro", memory="3Gi")
+    await ensure_workspace(bigger)
+    bed.cluster.journal.clear()
+    await ensure_workspace(bigger)
+    assert bed.cluster.journal.calls == []
+
+    now[0] += ADJUST_AGAIN_S
+    await ensure_workspace(bigger)
+    [pod] = bed.cluster.pods_of(NAME)
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "3Gi"
+
+
+async def test_a_volume_grows_and_nothing_else_of_it_is_written(bed: Bed) -> None:
+    await ensure_workspace(licence_of("demo-pro", storage="1Gi"))
+
+    def others(tree: dict[str, Any]) -> None:
+        tree["metadata"]["annotations"]["backup.example.com/policy"] = "daily"
+        tree["metadata"]["labels"]["dexorder.io/tier"] = "set-by-hand"
+
+    bed.cluster.edit("persistentvolumeclaims", NAME, others)
+    before = bed.cluster.get("persistentvolumeclaims", NAME)
+    await bed.heard()
+    await ensure_workspace(licence_of("demo-pro", storage="5Gi"))
+
+    after = bed.cluster.get("persistentvolumeclaims", NAME)
+    assert after["spec"].pop("resources") == {"requests": {"storage": "5Gi"}}
+    before["spec"].pop("resources")
+    assert after["spec"] == before["spec"]
+    assert [after["metadata"][key] for key in ("annotations", "labels")] == [
+        before["metadata"][key] for key in ("annotations", "labels")
+    ]
+
+
+async def test_a_volume_that_somebody_has_let_grow_further_meanwhile_does_not_shrink(bed: Bed) -> None:
+    await ensure_workspace(licence_of("demo-pro", storage="1Gi"))
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="persistentvolumeclaims", gate=gate))
+    changing = asyncio.create_task(ensure_workspace(licence_of("demo-pro", storage="5Gi")))
+    await asyncio.to_thread(gate.reached.wait, 20)
+    bed.cluster.edit(
+        "persistentvolumeclaims", NAME, lambda tree: tree["spec"]["resources"]["requests"].update(storage="9Gi")
+    )
+    gate.open()
+    await changing
+
+    volume = bed.cluster.get("persistentvolumeclaims", NAME)
+    assert volume["spec"]["resources"]["requests"]["storage"] == "9Gi"
+
+
 async def test_a_watch_that_lost_its_place_or_its_voice_is_taken_up_again(
     bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +306,8 @@ async def test_what_runs_is_used_while_the_api_server_is_away(
     await BACKEND.close()
     launching.forget_all()
     bed.cluster.faults.add(Fault(drop=True, times=None))
+    metrics.WATCH_SILENCE.labels("pods").set(-1)
 
     assert (await ensure_workspace(pro)).url == first.url
+    assert metrics.WATCH_SILENCE.labels("pods")._value.get() >= 0
     bed.cluster.faults.clear()

@@ -119,7 +119,7 @@ def test_every_container_keeps_to_the_restricted_standard() -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert container["resources"]["limits"].keys() == {"cpu", "memory"}
-    allowed = {"configMap", "emptyDir", "projected", "persistentVolumeClaim"}
+    allowed = {"configMap", "downwardAPI", "emptyDir", "projected", "persistentVolumeClaim"}
     assert {kind for volume in pod["volumes"] for kind in volume if kind != "name"} == allowed
 
 
@@ -129,7 +129,7 @@ def test_only_the_sidecar_has_a_token_and_the_pod_has_no_secret() -> None:
 
     assert pod["automountServiceAccountToken"] is False
     assert mounts == {"mcp-server": {"data", "tmp", "keys"}}
-    assert [mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]] == ["token"]
+    assert [mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]] == ["token", "pod"]
     assert "secret" not in json.dumps(pod).replace("/var/run/secrets/", "").lower()
 
 
@@ -224,3 +224,11 @@ def test_a_template_with_a_name_that_has_no_value_is_an_error() -> None:
 def test_quantities_are_compared_by_what_they_mean() -> None:
     assert size("1Gi") > size("512Mi")
     assert cores("2") > cores("500m")
+
+
+def test_workspaces_reach_the_api_server_at_the_addresses_that_are_named(settings: Settings) -> None:
+    settings.WORKSPACE_API_SERVER_CIDR = ["10.0.0.5/32", "10.0.0.6/32"]
+    [policy] = [each for each in namespace_manifests() if each["metadata"]["name"] == "workspaces-to-the-world"]
+    ways = [rule["to"] for rule in policy["spec"]["egress"] if {"port": 6443, "protocol": "TCP"} in rule["ports"]]
+
+    assert ways == [[{"ipBlock": {"cidr": "10.0.0.5/32"}}, {"ipBlock": {"cidr": "10.0.0.6/32"}}]]

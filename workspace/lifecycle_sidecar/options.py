@@ -32,6 +32,7 @@ class Options:
     activity_url: str | None
     activity_file: Path | None
     idle_seconds: float
+    idle_file: Path | None
     owner_file: Path | None
     owner_timeout_seconds: float
     poll_seconds: float
@@ -57,6 +58,8 @@ def _problem_of_a_parent(options: Options) -> str | None:
         return "give one of --spawn and --deployment"
     if (options.activity_url is None) == (options.activity_file is None):
         return "give one of --activity-url and --activity-file"
+    if options.idle_file is not None:
+        return "--idle-file is for --deployment: a pod's annotation, as the kubelet writes it down"
     return None
 
 
@@ -70,6 +73,14 @@ def _problem_of_an_attendant(options: Options) -> str | None:
     if options.owner_file is not None:
         return "--owner-file is for --spawn: a pod belongs to its Deployment"
     return None
+
+
+def idle_seconds_of(file: Path) -> float | None:
+    """The number in an idle file; None for one that is missing or holds none."""
+    try:
+        return _seconds(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -89,6 +100,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--activity-url", type=_url, default=None, help="where the server's /activity is")
     add("--activity-file", type=Path, default=None, help="the server's --ready-file, which names its activity port")
     add("--idle-seconds", type=_seconds, help="stop after so long without a useful request, 0 = never")
+    add("--idle-file", type=Path, default=None, help="file whose number replaces --idle-seconds, read at each look")
     add("--owner-file", type=Path, default=None, help="file that the owner touches every 5 s; left out = no owner")
     add("--owner-timeout-seconds", type=_seconds, default=30.0, help="the owner is gone after this (default 30)")
     add("--poll-seconds", type=_pause, default=5.0, help="time between two looks (default 5)")

@@ -7,7 +7,7 @@ neither a wall clock that jumps nor a machine that slept can end a workspace ear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -81,6 +81,10 @@ class Watch:
     def quiet(self) -> bool:
         """Whether some of the idle time has passed."""
         return self._quiet_s > 0
+
+    def heed(self, idle_s: float) -> None:
+        """From now on this is how long is too long; the time that has passed counts."""
+        self._terms = replace(self._terms, idle_s=idle_s)
 
     def begin_anew(self, now: float) -> None:
         """Begin the idle time anew at the monotonic time `now`."""

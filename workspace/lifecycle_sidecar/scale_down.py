@@ -31,6 +31,11 @@ class ScaleDown:
         self._pause_s = 0.0
         self._resume_at = float("-inf")
 
+    def heed(self, idle_s: float) -> None:
+        """Have another idle time from now on, 0 = never."""
+        self._watch.heed(idle_s)
+        self._never = idle_s == 0
+
     def look(self, now: float, activity: Activity | None) -> bool:
         """Take in what the server said at the monotonic time `now`; True = read the Deployment's version now."""
         reason = self._watch.look(now, Sighting(activity, None))

@@ -4,6 +4,7 @@ aiohttp parses in C and gives all the bytes of a read, where httpcore gives one 
 """
 
 import ssl
+import urllib.request
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -34,10 +35,12 @@ class Session:
 
     async def send(self, request: httpx2.Request, body: bytes, *, read_s: float = READ_S) -> aiohttp.ClientResponse:
         """The answer to a request once its head is there. `read_s` = seconds without a byte. Raises httpx2.HTTPError."""
+        url = URL(str(request.url), encoded=True)
         with httpx2_errors(request):
             return await self._opened().request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                url,
+                proxy=_proxy(url.scheme, url.host or ""),
                 headers=_headers(request),
                 data=body,
                 # A redirect could take the key elsewhere.
@@ -57,10 +60,17 @@ class Session:
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=_tls()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
-                # The proxy that the environment names.
-                trust_env=True,
+                # It would look for a proxy, and in ~/.netrc, at each request, in a thread.
+                trust_env=False,
             )
         return self._session
+
+
+@cache
+def _proxy(scheme: str, host: str) -> URL | None:
+    """The proxy that the environment names for a vendor."""
+    named = urllib.request.getproxies().get(scheme)
+    return None if named is None or urllib.request.proxy_bypass(host) else URL(named)
 
 
 async def joined_events(

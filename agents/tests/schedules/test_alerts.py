@@ -17,6 +17,7 @@ from agents.schedules.alerts import check_due, look_at, settle
 from agents.schedules.rows import Schedule, note_delivered, schedules_of
 from agents.tests.engine import TestWorker, frames, row, say
 from agents.tests.workflows import RealBrain
+from agents.turns import IncomingMessage, accept_message
 from gateway.db import connection
 from gateway.ids import new_uuid
 
@@ -184,6 +185,38 @@ async def test_it_is_told_in_the_channel_that_the_user_chose(mine: Licence) -> N
 
     async with batch() as (_, rows):
         assert [(each.channel, each.reply_to) for each in rows] == [("telegram", {"chat": "1"})]
+
+
+async def test_an_alert_is_told_elsewhere_once_the_user_says_so(mine: Licence) -> None:
+    await price_is(mine, 51000, symbol="XRP")
+    await command("/help", channel="telegram")
+    await command("/alert XRP below 50000", channel="web")
+    assert "where to reach you in 'slack'" in await command("/alert 1 via slack")
+    assert await command("/alert 2 via telegram") == "There is no alert 2. /alert gives the list."
+    assert await command("/schedule 1 via telegram") == "There is no task 1. /schedule gives the list."
+
+    assert await command("/alert 1 via telegram", channel="web") == "XRP below 50,000: told in Telegram from now on."
+    await price_is(mine, 51000, 49000, symbol="XRP")
+    await told()
+    await look(NOW)
+
+    async with batch() as (_, rows):
+        assert [(each.channel, each.reply_to) for each in rows] == [("telegram", {"chat": "1"})]
+
+
+async def test_nothing_is_told_by_itself_where_others_read_along(mine: Licence) -> None:
+    await price_is(mine, 51000)
+    group = {"chat": -5, "user": 7, "shared": True}
+    await accept_message(
+        IncomingMessage(user_id="demo-pro", channel="telegram", external_id="g", content="/help", reply_to=group)
+    )
+    assert "I don't know where to reach you" in await command("/alert BTC below 50000 via telegram", channel="web")
+    await command("/help", channel="telegram")
+    await command("/alert BTC below 50000 via telegram", channel="web")
+
+    async with connection() as conn:
+        found = await (await conn.execute("SELECT reply_to FROM schedules")).fetchall()
+    assert found == [({"chat": "1"},)]
 
 
 async def test_an_expired_licence_pauses_an_alert_and_says_so_once(mine: Licence) -> None:

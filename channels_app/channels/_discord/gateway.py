@@ -35,6 +35,8 @@ FATAL = {
 OVER = frozenset({4007, 4009})
 # Any close code but 1000 and 1001, which would end the session.
 UNHEALTHY = 4000
+# What a restart must not forget.
+KEPT_AFTER = frozenset({"READY", "MESSAGE_CREATE"})
 HELLO_WITHIN_S = 20.0
 LONGEST_WAIT_S = 60.0
 # Between an invalid session and the next, "a random amount of time between 1 and 5 seconds".
@@ -45,6 +47,7 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 _AWAY = (OSError, InvalidHandshake, InvalidURI, TimeoutError, DeliveryError, ValueError, TypeError, KeyError)
 
 Hear = Callable[[Any, str], Awaitable[None]]
+Keep = Callable[["Session"], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +57,7 @@ class GatewayRefused(Exception):
 
 
 @dataclass(slots=True)
-class _Session:
+class Session:
     """What a connection is resumed by; "" = there is none to resume."""
 
     id: str = ""
@@ -67,12 +70,14 @@ class _Session:
 class Gateway:
     """Hears until it is cancelled. `hear` is given a message and the bot's id, and returns once it is stored.
 
-    `waits`: how much of each wait between two connections is waited for.
+    `session` is one to resume, and `keep` is told of it as it goes on. `waits`: how much of each wait between two connections
+    is waited for.
     """
 
     hear: Hear
     waits: float = 1.0
-    _session: _Session = field(default_factory=_Session)
+    session: Session = field(default_factory=Session)
+    keep: Keep = field(default_factory=lambda: _keep_nothing)
     _acknowledged: bool = True
 
     async def run(self) -> None:
@@ -87,13 +92,13 @@ class Gateway:
                 failures = 0
             except _AWAY as error:
                 failures += 1
-                self._session.url = ""
+                self.session.url = ""
                 log.warning("discord_gateway_away", error=type(error).__name__)
             await self._rest(min(2.0**failures, LONGEST_WAIT_S))
 
     async def _connection(self) -> None:
         """One connection, until either side ends it."""
-        url = self._session.url or await _address()
+        url = self.session.url or await _address()
         async with connect(f"{url}?v=10&encoding=json", max_size=MAX_FRAME_BYTES, ping_interval=None) as socket:
             async with asyncio.timeout(HELLO_WITHIN_S):
                 hello = await _next(socket)
@@ -106,9 +111,11 @@ class Gateway:
                     pass
             finally:
                 await end([beating])
+                # Also when this process ends: the session goes on in the next.
+                await socket.close(UNHEALTHY)
 
     async def _begin(self, socket: ClientConnection) -> None:
-        token, session = setting(api.BOT_TOKEN), self._session
+        token, session = setting(api.BOT_TOKEN), self.session
         if session.id:
             await _send(socket, RESUME, {"token": token, "session_id": session.id, "seq": session.seq})
             return
@@ -120,9 +127,11 @@ class Gateway:
         kind = frame.get("op")
         if kind == DISPATCH:
             await self._dispatch(str(frame.get("t")), frame.get("d"))
-            self._session.seq = frame.get("s")
+            self.session.seq = frame.get("s")
+            if frame.get("t") in KEPT_AFTER:
+                await self.keep(self.session)
         elif kind == HEARTBEAT:
-            await _send(socket, HEARTBEAT, self._session.seq)
+            await _send(socket, HEARTBEAT, self.session.seq)
         elif kind == HEARTBEAT_ACK:
             self._acknowledged = True
         elif kind == RECONNECT:
@@ -130,7 +139,7 @@ class Gateway:
             return False
         elif kind == INVALID_SESSION:
             if frame.get("d") is not True:
-                self._session = _Session()
+                self.session = Session()
             await self._rest(INVALID_WAIT_S)
             await socket.close(UNHEALTHY)
             return False
@@ -138,10 +147,10 @@ class Gateway:
 
     async def _dispatch(self, event: str, data: Any) -> None:
         if event == "READY":
-            self._session = _Session(data["session_id"], data["resume_gateway_url"], None, data["user"]["id"])
+            self.session = Session(data["session_id"], data["resume_gateway_url"], None, data["user"]["id"])
             log.info("discord_gateway_ready")
         elif event == "MESSAGE_CREATE":
-            await self.hear(data, self._session.bot_id)
+            await self.hear(data, self.session.bot_id)
 
     async def _beat(self, socket: ClientConnection, every_s: float) -> None:
         """Say that we are alive. A connection that does not answer is none."""
@@ -150,7 +159,7 @@ class Gateway:
         await asyncio.sleep(every_s * random.random())  # noqa: S311 - spreads load; nobody gains by guessing it
         while self._acknowledged:
             self._acknowledged = False
-            await _send(socket, HEARTBEAT, self._session.seq)
+            await _send(socket, HEARTBEAT, self.session.seq)
             await asyncio.sleep(every_s)
         await socket.close(UNHEALTHY)
 
@@ -159,11 +168,15 @@ class Gateway:
         if code in FATAL:
             raise GatewayRefused(FATAL[code]) from closed
         if code in OVER:
-            self._session = _Session()
+            self.session = Session()
         log.info("discord_gateway_closed", code=code)
 
     async def _rest(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self.waits)
+
+
+async def _keep_nothing(_session: Session) -> None:
+    """For a bot that begins anew."""
 
 
 async def _address() -> str:

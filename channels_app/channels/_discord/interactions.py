@@ -51,6 +51,7 @@ class _Option(Strict):
 class _Attachment(Strict):
     filename: str = ""
     url: str = ""
+    content_type: str | None = None
 
 
 class _Resolved(Strict):
@@ -149,7 +150,10 @@ def age_s(target: Target) -> float | None:
 
 
 def _files(attachments: Iterable[_Attachment]) -> tuple[File, ...]:
-    return tuple(File(shown_name(each.filename) or "file", each.url) for each in attachments)
+    return tuple(
+        File(shown_name(each.filename) or "file", each.url, spoken=(each.content_type or "").startswith("audio/"))
+        for each in attachments
+    )
 
 
 def _words(data: _Data) -> str:

@@ -25,6 +25,7 @@ _LINK = re.compile(r"<((?:https?://|mailto:)[^|>]*)(?:\|([^>]*))?>")
 class _File(Strict):
     name: str = ""
     url_private: str = ""
+    mimetype: str = ""
 
 
 class _Event(Strict):
@@ -139,8 +140,12 @@ def _event(callback: _Callback) -> Update:
         content=_as_command(content) if content else None,
         target=_private(target) if _as_command(content).startswith("/") else target,
         thread=f"{event.channel}:{thread}" if thread else "",
-        files=tuple(File(shown_name(file.name) or "file", file.url_private) for file in event.files),
+        files=tuple(_file(file) for file in event.files),
     )
+
+
+def _file(file: _File) -> File:
+    return File(shown_name(file.name) or "file", file.url_private, spoken=file.mimetype.startswith("audio/"))
 
 
 def _command(command: _Command) -> Inbound:

@@ -20,7 +20,7 @@ from telegram.error import (
 )
 from telegram.request import HTTPXRequest
 
-from channels_app.errors import ChatClosed, DeliveryError, NotEditable
+from channels_app.errors import ChatClosed, DeliveryError, NotEditable, TooLarge
 
 # The package's opt-in for the type that its next major version returns; without it every 429 is a deprecation warning.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
@@ -47,21 +47,36 @@ class BadMarkup(DeliveryError):
     """Telegram could not read the HTML of a message."""
 
 
+class ChatMoved(DeliveryError):
+    """The group became a supergroup, whose id is `chat`. Source: Bot API, ResponseParameters."""
+
+    def __init__(self, chat: int) -> None:
+        super().__init__("chat_moved", permanent=True)
+        self.chat = chat
+
+
+class NoPhoto(DeliveryError):
+    """Telegram makes no photo of the picture: its sides are too long or too unlike, or it can't read it."""
+
+
 class NotModified(DeliveryError):
     """The message is what it was to become already."""
 
 
 # By Telegram's own words, since its error codes say no more than 400.
-_BAD_REQUESTS: tuple[tuple[str, type[DeliveryError]], ...] = (
-    ("can't parse entities", BadMarkup),
-    ("message is not modified", NotModified),
+_BAD_REQUESTS: tuple[tuple[str, Callable[[str], DeliveryError]], ...] = (
+    ("can't parse entities", lambda words: BadMarkup(words, permanent=True)),
+    ("message is not modified", lambda words: NotModified(words, permanent=True)),
+    ("photo_invalid_dimensions", lambda words: NoPhoto(words, permanent=True)),
+    ("image_process_failed", lambda words: NoPhoto(words, permanent=True)),
+    ("file is too big", lambda _words: TooLarge()),
     ("message to edit not found", NotEditable),
     ("message can't be edited", NotEditable),
 )
 
 
 async def call(method: Callable[[Bot], Awaitable[T]]) -> T:
-    """Call one method of the bot. Raises DeliveryError, and of it BadMarkup, NotModified and NotEditable."""
+    """Call one method of the bot. Raises DeliveryError, and of it those above, NotEditable, ChatClosed and TooLarge."""
     bot = await _bot()
     try:
         async with asyncio.timeout(CALL_S):
@@ -113,7 +128,13 @@ def _build(token: str, base_url: str) -> Bot:
         write_timeout=READ_S,
         pool_timeout=CONNECT_S,
     )
-    return Bot(token, base_url=f"{base_url}/bot", request=request, get_updates_request=request)
+    return Bot(
+        token,
+        base_url=f"{base_url}/bot",
+        base_file_url=f"{base_url}/file/bot",
+        request=request,
+        get_updates_request=request,
+    )
 
 
 def _translated(error: TelegramError) -> DeliveryError:
@@ -124,14 +145,15 @@ def _translated(error: TelegramError) -> DeliveryError:
     if isinstance(error, InvalidToken):
         # The operator can put that right before the message is too old.
         return DeliveryError("token_refused")
-    if isinstance(error, Forbidden | ChatMigrated):
+    if isinstance(error, ChatMigrated):
+        return ChatMoved(error.new_chat_id)
+    if isinstance(error, Forbidden):
         return ChatClosed(_words("forbidden", error))
     if isinstance(error, BadRequest):
-        said = error.message.lower()
-        kind = next((kind for words, kind in _BAD_REQUESTS if words in said), DeliveryError)
-        if kind is NotEditable:
-            return NotEditable(_words("refused", error))
-        return kind(_words("refused", error), permanent=True)
+        said, cause = error.message.lower(), _words("refused", error)
+        return next(
+            (make(cause) for words, make in _BAD_REQUESTS if words in said), DeliveryError(cause, permanent=True)
+        )
     return _broken(error)
 
 

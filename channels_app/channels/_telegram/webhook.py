@@ -8,7 +8,7 @@ from telegram import Bot
 from channels_app.channels._telegram import api
 
 # The kinds of updates that are answered; Telegram sends no other then.
-ALLOWED_UPDATES = ["message", "callback_query"]
+ALLOWED_UPDATES = ["message", "callback_query", "stopped_message_generation"]
 
 
 async def set_webhook(url: str) -> None:

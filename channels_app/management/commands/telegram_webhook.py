@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from django.core.management.base import BaseCommand, CommandError
 
 from channels_app.channels import refuse_faults
-from channels_app.channels._telegram import webhook
+from channels_app.channels._telegram import menu, webhook
 from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import DeliveryError
 from channels_app.webhooks import PREFIX
 
 
 class Command(BaseCommand):
-    """Set, show or remove the webhook."""
+    """Set, show or remove the webhook and the menu."""
 
-    help = "Set the bot's webhook with its secret, show what Telegram knows of it, or remove it."
+    help = "Set the bot's webhook with its secret and the menu of commands, show what Telegram knows of it, or remove both."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One action."""
@@ -47,8 +47,10 @@ async def _act(action: str, address: str) -> dict[str, Any]:
     try:
         if action == "set":
             await webhook.set_webhook(address)
+            await menu.set_menus()
         elif action == "delete":
             await webhook.delete_webhook()
+            await menu.delete_menus()
         return await webhook.webhook_info()
     finally:
         await CHANNEL.close()

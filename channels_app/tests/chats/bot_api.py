@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,23 +17,30 @@ PATIENCE_S = 10
 
 @dataclass(frozen=True)
 class Call:
-    """A method with its parameters, and the token that it was called with."""
+    """A method with its parameters, and the token that it was called with; of a file's download, `file` is its path.
+
+    `content` is what was uploaded.
+    """
 
     method: str
     token: str
     parameters: dict[str, Any]
+    file: str = ""
+    content: bytes = b""
 
 
 @dataclass(frozen=True)
 class Reply:
     """What the server answers; without a status or body of its own, success.
 
-    `cut`: it closes the connection after it has read the request; `held`: it waits for `released` before it answers.
+    `cut`: it closes the connection after it has read the request, and with `done` after it did it; `held`: it waits for
+    `released` before it answers.
     """
 
     status: int = 200
     body: bytes = b""
     cut: bool = False
+    done: bool = False
     held: bool = False
 
 
@@ -55,16 +64,59 @@ def flood(retry_after_s: int) -> Reply:
 
 
 @dataclass
+class Limits:
+    """What Telegram bears, in a time that passes `scale` times as fast: 30 messages a second, one a second in a chat, 20 a
+    minute in a group. Whoever goes on while a chat is closed to it is closed out for longer.
+
+    Source: Bot API FAQ, "My bot is hitting limits".
+    """
+
+    scale: float = 1.0
+    refused: int = 0
+    ignored: int = 0
+    _times: dict[int, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _closed: dict[int, tuple[float, int]] = field(default_factory=dict)
+
+    def refuse(self, chat: int) -> int | None:
+        """The wait that a message to `chat` is told now, in seconds; None when it may be shown."""
+        now = asyncio.get_running_loop().time() * self.scale
+        until, wait = self._closed.get(chat, (0.0, 0))
+        if now < until:
+            self.ignored += 1
+        elif not self._full(0, 30, 1.0, now) and not (
+            self._full(chat, 20, 60.0, now) if chat < 0 else self._full(chat, 1, 1.0, now)
+        ):
+            for key in (0, chat):
+                self._times[key].append(now)
+            return None
+        self.refused += 1
+        wait = 2 * wait if now < until else 1
+        self._closed[chat] = (now + wait, wait)
+        return wait
+
+    def _full(self, key: int, most: int, seconds: float, now: float) -> bool:
+        times = self._times[key]
+        while times and times[0] <= now - seconds:
+            times.popleft()
+        return len(times) >= most
+
+
+@dataclass
 class BotApi:
     """Replies in the order of `script`, then with success; `shown` is what a user sees, chat by chat.
 
-    `edited` is what became of messages, by their ids: the first that was shown has the id 1001.
+    `edited` is what became of messages, by their ids: the first that was shown has the id 1001. `files` are those that people
+    sent, by the ids that the messages name. `moved` are groups that became supergroups, with their new ids.
     """
 
     calls: list[Call] = field(default_factory=list)
     script: deque[Reply] = field(default_factory=deque)
     shown: list[tuple[int, str]] = field(default_factory=list)
     edited: dict[int, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    pictures: list[bytes] = field(default_factory=list)
+    moved: dict[int, int] = field(default_factory=dict)
+    limits: Limits | None = None
     port: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -111,8 +163,11 @@ class BotApi:
         if reply.held:
             await self.released.wait()
         if reply.cut:
+            if reply.done:
+                self._success(call)
             return False
-        reply = reply if reply.body or reply.status != 200 else self._success(call)
+        if not reply.body and reply.status == 200:
+            reply = self._download(call) if call.file else self._success(call)
         head = f"HTTP/1.1 {reply.status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(reply.body)}\r\n\r\n"
         writer.write(head.encode() + reply.body)
         await writer.drain()
@@ -120,10 +175,17 @@ class BotApi:
 
     def _success(self, call: Call) -> Reply:
         result: Any = True
-        if call.method == "sendMessage":
+        if self.limits and "text" in call.parameters and (wait := self.limits.refuse(int(call.parameters["chat_id"]))):
+            return flood(wait)
+        if (new := self.moved.get(int(call.parameters.get("chat_id", 0)))) is not None:
+            return refusal(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=new)
+        if call.method in {"sendMessage", "sendPhoto", "sendDocument"}:
             chat = int(call.parameters["chat_id"])
-            self.shown.append((chat, call.parameters["text"]))
+            self.shown.append((chat, call.parameters["text" if call.method == "sendMessage" else "caption"]))
+            self.pictures += [call.content] if call.content else []
             result = {"message_id": 1000 + len(self.shown), "date": 1, "chat": {"id": chat, "type": "private"}}
+        elif call.method == "getFile":
+            return self._file(call.parameters["file_id"])
         elif call.method == "editMessageText":
             self.edited[int(call.parameters["message_id"])] = call.parameters["text"]
             chat = int(call.parameters["chat_id"])
@@ -140,14 +202,54 @@ class BotApi:
             }
         return Reply(200, json.dumps({"ok": True, "result": result}).encode())
 
+    def _file(self, file_id: str) -> Reply:
+        """Source: Bot API, getFile: "For the moment, bots can download files of up to 20MB in size"."""
+        content = self.files.get(file_id)
+        if content is None:
+            return refusal(400, "Bad Request: wrong file_id or the file is temporarily unavailable")
+        if len(content) > 20_000_000:
+            return refusal(400, "Bad Request: file is too big")
+        result = {
+            "file_id": file_id,
+            "file_unique_id": "u",
+            "file_size": len(content),
+            "file_path": f"documents/{file_id}",
+        }
+        return Reply(200, json.dumps({"ok": True, "result": result}).encode())
+
+    def _download(self, call: Call) -> Reply:
+        content = self.files.get(call.file.removeprefix("documents/"))
+        return Reply(404, b"Not Found") if content is None else Reply(200, content)
+
 
 async def _read(reader: asyncio.StreamReader) -> Call:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     request_line, *lines = head.split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    _, bot, method = request_line.split(" ")[1].split("/")
-    return Call(method, bot.removeprefix("bot"), dict(parse_qsl(body.decode())))
+    steps = request_line.split(" ")[1].split("/", 3)
+    if steps[1] == "file":
+        return Call("", steps[2].removeprefix("bot"), {}, file=steps[3])
+    parameters, content = _form(headers.get("content-type", ""), body)
+    return Call(steps[2], steps[1].removeprefix("bot"), parameters, content=content)
+
+
+def _form(content_type: str, body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The fields of a form, and the file in it."""
+    if not content_type.startswith("multipart/form-data"):
+        return dict(parse_qsl(body.decode())), b""
+    message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+    fields: dict[str, Any] = {}
+    content = b""
+    for part in message.get_payload():
+        assert isinstance(part, Message)
+        payload = part.get_payload(decode=True)
+        assert isinstance(payload, bytes)
+        if part.get_filename():
+            content = payload
+        else:
+            fields[str(part.get_param("name", header="content-disposition"))] = payload.decode()
+    return fields, content
 
 
 @asynccontextmanager

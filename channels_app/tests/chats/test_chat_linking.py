@@ -15,7 +15,7 @@ from accounts.link_codes import issue_code, normalised
 from accounts.link_requests import requests_of
 from accounts.link_tries import TRIES_EACH
 from accounts.links import links_of
-from channels_app import chat_linking, linking
+from channels_app import chat_linking, linking, warmup
 from channels_app.chat_linking import Ask
 from channels_app.deliveries.intake import take_outbox
 from channels_app.names import shown_name
@@ -105,6 +105,22 @@ async def test_a_chat_is_linked_once_its_user_has_confirmed_and_not_before(chat:
 
     await chat.write("RSI of SPX?")
     assert await rows("SELECT user_id, content FROM turns") == [("demo-pro", "RSI of SPX?")]
+
+
+async def test_linking_begins_the_workspace_before_the_first_word(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
+    """Source: DESIGN.md, Workspaces. Here a server outside the allowlist, so that each beginning is seen to fail."""
+    await rows("UPDATE user_licenses SET mcp_server_url = 'http://127.0.0.1:9/elsewhere'")
+    begun = []
+    with caplog.at_level(logging.WARNING):
+        offer = await linking.offer_code("demo-pro", channel="telegram")
+        await warmup.finished()
+        begun.append(caplog.text.count("workspace_not_started"))
+        await chat.write(f"/link {offer.issued.code}")
+        await linking.confirm(await pending(), user_id="demo-pro")
+        await warmup.finished()
+        begun.append(caplog.text.count("workspace_not_started"))
+
+    assert begun == [1, 2]
 
 
 async def test_two_hundred_posts_with_one_code_make_one_link(chat: Chat) -> None:

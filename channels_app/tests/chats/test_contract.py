@@ -130,6 +130,17 @@ async def test_a_message_that_comes_ten_times_is_one_turn_whose_answer_comes_onc
     assert await states() == ["sent"]
 
 
+async def test_messages_that_come_out_of_their_order_are_each_a_turn_once(chat: Chat) -> None:
+    for number in (3, 1, 2, 3, 1):
+        await chat.write(f"message {number}", number=number)
+
+    assert [row[0] for row in await rows("SELECT content FROM turns ORDER BY accepted_at, id")] == [
+        "message 3",
+        "message 1",
+        "message 2",
+    ]
+
+
 async def test_a_long_answer_comes_in_parts_that_hold_all_of_it(chat: Chat) -> None:
     words = [f"word{number}" for number in range(2500)]
     code = "\n".join(f"line_{number} = '<&>'" for number in range(300))
@@ -208,9 +219,37 @@ async def test_an_answer_after_a_decision_stands_below_it(chat: Chat, worker: Te
     await worker.done(turn)
     await chat.deliver()
 
-    last = driver.shown()[-1]
-    assert last.endswith("After.")
-    assert "Approved" in driver.shown()[-2]
+    before, settled, after = driver.shown()
+    assert (before, after) == ("Before.", "After.")
+    assert "Approved" in settled
+
+
+async def test_what_was_written_before_a_decision_is_told_before_it_is_asked_and_once(
+    chat: Chat, worker: TestWorker
+) -> None:
+    """Also where nobody looked at the answer while it was written."""
+    driver = chat.driver
+    await chat.write("Do it")
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, "say", "The risk is low.")
+    await worker.order(turn, "ask yes")
+    await worker.done(turn)
+    await chat.deliver()
+    assert driver.shown()[0] == "The risk is low."
+    (_, approve), _ = driver.buttons()
+
+    await chat.post(driver.press(approve))
+    await worker.claim()
+    await worker.order(turn, "say", "It is deployed.")
+    await worker.order(turn, "finish")
+    await worker.done(turn)
+    await chat.deliver()
+
+    said, settled, ended = driver.shown()
+    assert (said, ended) == ("The risk is low.", "It is deployed.")
+    assert "Approved" in settled
+    assert set(await states()) == {"sent"}
 
 
 async def test_a_stranger_is_told_how_to_link_once_and_is_linked_by_a_code(chat: Chat) -> None:

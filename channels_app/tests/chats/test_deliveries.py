@@ -6,6 +6,7 @@ import pytest
 
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
+from agents.tests.engine import say
 from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.settling import Outcome, settle
 from channels_app.models import DeliveryState
@@ -61,7 +62,10 @@ async def test_every_end_of_a_turn_is_told(kind: str, payload: dict[str, Any], s
     assert await rows("SELECT kind, body->>'text' FROM deliveries") == [(kind, said)]
 
 
-async def test_a_long_answer_is_sent_in_order_and_its_first_message_quotes(sender: Sender, bot_api: BotApi) -> None:
+async def test_a_long_answer_is_sent_in_order_and_its_first_message_quotes_among_other_requests(
+    sender: Sender, bot_api: BotApi
+) -> None:
+    await say("Something else", channel="telegram")
     paragraphs = [f"{number}: " + "words " * 500 for number in range(4)]
     await answer("\n\n".join(paragraphs))
     await take_outbox()

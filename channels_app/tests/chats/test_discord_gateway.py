@@ -1,21 +1,23 @@
 """Direct messages by Discord's Gateway. Source: discord.com/developers, "Gateway": heartbeats, resuming, close codes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from channels_app import inbound, warmup
+from channels_app import warmup
 from channels_app.channels._discord import gateway as protocol
 from channels_app.channels._discord.gateway import Gateway, GatewayRefused
-from channels_app.direct_messages import hear
+from channels_app.direct_messages import hear, listen
 from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.contract import link_account
 from channels_app.tests.chats.test_discord import message
 from channels_app.tests.doubles.discord import TOKEN, DiscordDriver
 from channels_app.tests.doubles.discord_gateway import GatewayServer, gateway_server
 from channels_app.tests.doubles.peer import Call, Reply
+from gateway.ending import end
 
 
 class Listener:
@@ -138,9 +140,43 @@ async def test_a_direct_message_is_a_turn_once(server: GatewayServer, licensed: 
     for value in (message(), message(), {"id": 5}, message(guild_id="5")):
         await hear(value, "1")
     # What goes on in the background leaves no connection to the database behind.
-    for running in (inbound._beginning, warmup._running):
-        await asyncio.gather(*running)
+    await warmup.finished()
 
     assert await rows("SELECT user_id, content, external_id, reply_to FROM turns") == [
         ("demo-pro", "Hi", "1:70", {"user": "7", "channel": "97", "message": "70"})
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_is_written_during_a_restart_is_heard_after_it(server: GatewayServer, pool: None) -> None:
+    """Source: "Resuming"; a close code other than 1000 and 1001 leaves the session."""
+    first = asyncio.create_task(listen())
+    await server.next(protocol.IDENTIFY)
+    await server.ready()
+    await server.dispatch("MESSAGE_CREATE", {"not": "a message"}, 7)
+    async with asyncio.timeout(10):
+        while await rows("SELECT session->>'seq' FROM discord_sessions") != [("7",)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    second = asyncio.create_task(listen())
+    await server.next(protocol.IDENTIFY)
+    assert len(await rows("SELECT 1 FROM discord_sessions")) == 1, "a second bot takes nothing"
+    await end([second])
+
+    await end([first])
+    assert server.connections[0].close_code == protocol.UNHEALTHY
+    again = asyncio.create_task(listen())
+    try:
+        assert (await server.next(protocol.RESUME))["d"] == {"token": TOKEN, "session_id": "session", "seq": 7}
+    finally:
+        await end([again])
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_old_session_is_not_resumed(server: GatewayServer, pool: None) -> None:
+    old = {"id": "old", "url": server.url, "seq": 3, "bot_id": "1"}
+    await rows(f"INSERT INTO discord_sessions VALUES (1, '{json.dumps(old)}', clock_timestamp() - interval '2 hours')")
+    listening = asyncio.create_task(listen())
+    try:
+        assert (await server.next(protocol.IDENTIFY, protocol.RESUME))["op"] == protocol.IDENTIFY
+    finally:
+        await end([listening])

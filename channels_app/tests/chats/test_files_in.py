@@ -1,6 +1,7 @@
 """Files that people send in a chat. Source: docs/operations.md, Chat apps: after the acknowledgement, capped in size."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from channels.routing import get_default_application
 
 from agents.uploads import MOST_BYTES
+from channels_app import warmup
 from channels_app.channels import File
 from channels_app.errors import DeliveryError
 from channels_app.files_in import take_files
@@ -97,6 +99,18 @@ async def test_a_message_with_files_is_acknowledged_at_once_and_answered_with_th
         ("What is this?", "notes.md", "text", len(NOTES)),
     ]
     assert await rows("SELECT message FROM chat_inbox") == [(None,)]
+
+
+async def test_the_workspace_begins_while_the_files_are_fetched(
+    chat: Chat, driver: Slack | Discord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here a server outside the allowlist, so that the beginning is seen to fail; no worker fetches anything."""
+    await rows("UPDATE user_licenses SET mcp_server_url = 'http://127.0.0.1:9/elsewhere'")
+    with caplog.at_level(logging.WARNING):
+        await chat.post(driver.with_files("Look", "notes.md"))
+        await warmup.finished()
+
+    assert caplog.text.count("workspace_not_started") == 1
 
 
 async def test_what_can_not_be_taken_is_named_and_the_rest_is_answered(chat: Chat, driver: Slack | Discord) -> None:

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from channels_app import strict_json
-from channels_app.channels import Ignored, Inbound, Press, channels
+from channels_app.channels import Ignored, Inbound, Press, Update, channels
 from channels_app.channels._telegram import api
 from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import BadUpdate, DeliveryError
@@ -19,7 +19,7 @@ from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, HELD, TOK
 from channels_app.tests.chats.conftest import SECRET
 from channels_app.text import utf16_units
 
-PART = {"html": "<b>Hello</b>", "text": "**Hello**", "quote": True}
+PART = {"html": "<b>Hello</b>", "text": "**Hello**", "quote": True, "crowded": True}
 TARGET = {"chat": 7, "message": 70}
 MARKUP = [
     "word ",
@@ -47,7 +47,7 @@ def update(**message: Any) -> dict[str, Any]:
     return {"update_id": 9, "message": base | message}
 
 
-def parse(value: Any) -> Inbound | Press | Ignored:
+def parse(value: Any) -> Update:
     return CHANNEL.parse(value)
 
 
@@ -69,7 +69,7 @@ def test_a_private_message_is_known_by_the_bot_and_the_update(on: None) -> None:
         ({"update_id": 1}, "empty"),
         (update(chat={"id": -5, "type": "supergroup"}), "group"),
         (update(**{"from": {"id": 5, "is_bot": True}}), "bot"),
-        (update(**{"from": None}), "group"),
+        (update(**{"from": None}), "channel"),
         (update(text=None, pinned_message={"message_id": 3}), "service_message"),
     ],
 )
@@ -232,11 +232,6 @@ async def test_html_that_telegram_cant_read_is_sent_as_plain_text(bot_api: BotAp
         (refusal(403, BLOCKED), "blocked by the user", {"permanent": True}),
         (refusal(400, "Bad Request: chat not found"), "chat not found", {"permanent": True}),
         (refusal(400, "Bad Request: message is too long"), "too long", {"permanent": True}),
-        (
-            refusal(400, "Bad Request: group chat was upgraded", migrate_to_chat_id=-100),
-            "forbidden",
-            {"permanent": True},
-        ),
         (refusal(401, "Unauthorized"), "token_refused", {}),
         (refusal(404, "Not Found"), "token_refused", {}),
         (refusal(429, "Too Many Requests"), "platform_failed", {}),
@@ -270,6 +265,21 @@ async def test_each_failure_says_whether_to_try_again(
     assert TOKEN not in caplog.text + repr(error)
     assert error.__cause__ is None
     assert error.__suppress_context__
+
+
+async def test_a_chat_that_has_moved_is_followed_once(bot_api: BotApi) -> None:
+    """Source: Bot API, ResponseParameters.migrate_to_chat_id."""
+    moved = [
+        refusal(400, "Bad Request: group chat was upgraded", migrate_to_chat_id=chat) for chat in (-100, -200, -300)
+    ]
+    bot_api.script.append(moved[0])
+    assert await CHANNEL.send(PART, TARGET) == "1001"
+    bot_api.script.extend(moved)
+    with pytest.raises(DeliveryError, match="chat_moved") as raised:
+        await CHANNEL.send(PART, TARGET)
+
+    assert raised.value.permanent
+    assert [call.parameters["chat_id"] for call in bot_api.calls] == ["7", "-100", "7", "-100"]
 
 
 async def test_a_server_that_never_answers_leaves_the_message_ambiguous(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from io import StringIO
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from agents.commands import COMMANDS
+from channels_app.channels._telegram.groups import OPEN
 from channels_app.tests.chats.bot_api import TOKEN, BotApi, refusal
 from channels_app.tests.chats.conftest import SECRET
 
@@ -25,13 +28,39 @@ async def run(*arguments: str) -> str:
 async def test_set_gives_telegram_the_address_the_secret_and_what_to_send(bot_api: BotApi, url: str) -> None:
     printed = await run("set", "--url", url)
 
-    [setting, info] = bot_api.calls
-    assert (setting.method, info.method) == ("setWebhook", "getWebhookInfo")
+    setting = bot_api.calls[0]
+    assert [call.method for call in bot_api.calls] == ["setWebhook", *["setMyCommands"] * 4, "getWebhookInfo"]
     assert setting.parameters["url"] == "https://gw.example/webhook/telegram"
     assert setting.parameters["secret_token"] == SECRET
-    assert json.loads(setting.parameters["allowed_updates"]) == ["message", "callback_query"]
+    assert json.loads(setting.parameters["allowed_updates"]) == [
+        "message",
+        "callback_query",
+        "stopped_message_generation",
+    ]
     assert "https://gw.example/webhook/telegram" in printed
     assert SECRET not in printed
+
+
+async def test_set_gives_each_kind_of_chat_a_menu_in_english_and_german(bot_api: BotApi) -> None:
+    """Source: Bot API, BotCommand: 1-32 of a-z, 0-9 and _, a description of 1-256 characters."""
+    await run("set", "--url", "https://gw.example")
+
+    menus = {}
+    for call in bot_api.calls:
+        if call.method == "setMyCommands":
+            scope = json.loads(call.parameters["scope"])["type"]
+            menus[scope, call.parameters.get("language_code", "")] = json.loads(call.parameters["commands"])
+    private = [each["command"] for each in menus["all_private_chats", ""]]
+    assert set(private) == set(COMMANDS) - {"analyze"} | {"drafts"}
+    assert {"start", "help", "new", "stop", "model", "status", "usage", "link", "unlink"} < set(private)
+    assert [each["command"] for each in menus["all_private_chats", "de"]] == private
+    assert "Hallo sagen" in str(menus["all_private_chats", "de"])
+    for language in ("", "de"):
+        in_group = {each["command"] for each in menus["all_group_chats", language]}
+        assert in_group <= OPEN, "nothing that is answered in private"
+    for each in [entry for menu in menus.values() for entry in menu]:
+        assert re.fullmatch(r"[a-z0-9_]{1,32}", each["command"])
+        assert 1 <= len(each["description"]) <= 256
 
 
 async def test_info_as_json_says_what_waits(bot_api: BotApi) -> None:
@@ -45,7 +74,8 @@ async def test_info_as_json_says_what_waits(bot_api: BotApi) -> None:
 async def test_delete_removes_the_webhook_and_keeps_what_waits(bot_api: BotApi) -> None:
     await run("delete")
 
-    assert bot_api.calls[0].method == "deleteWebhook"
+    methods = [call.method for call in bot_api.calls]
+    assert methods == ["deleteWebhook", *["deleteMyCommands"] * 4, "getWebhookInfo"]
     assert "drop_pending_updates" not in bot_api.calls[0].parameters
 
 

@@ -36,6 +36,7 @@ class DiscordApi(Peer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.typing: list[str] = []
         self.expired: set[str] = set()
         self.unanswered: set[str] = set()
         self.commands: list[dict[str, Any]] = []
@@ -74,6 +75,9 @@ class DiscordApi(Peer):
         return self._make(call, _direct(user))
 
     def _in_channel(self, call: Call, channel: str, message: str) -> Reply:
+        if call.path.endswith("/typing"):
+            self.typing.append(channel)
+            return Reply(204, b"")
         if message:
             return self._edit(call, message)
         now, posted = asyncio.get_running_loop().time(), self._posted[channel]

@@ -35,6 +35,7 @@ class SlackApi(Peer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.statuses: list[tuple[str, str]] = []
         self._posted_at: dict[str, float] = {}
 
     def answer(self, call: Call) -> Reply:
@@ -73,6 +74,10 @@ class SlackApi(Peer):
     def _chat_postEphemeral(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
         self.notices.append((asked["user"], asked["text"]))
         return Reply(200, {"ok": True, "message_ts": "1.1"})
+
+    def _assistant_threads_setStatus(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
+        self.statuses.append((asked["channel_id"], asked["thread_ts"]))
+        return Reply(200, {"ok": True})
 
     def _chat_startStream(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
         if not self.streams:

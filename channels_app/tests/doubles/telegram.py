@@ -7,7 +7,7 @@ from typing import Any
 
 from channels_app.channels.telegram import CHANNEL, SECRET_HEADER
 from channels_app.richtext import visible_text
-from channels_app.tests.chats.bot_api import BLOCKED, CUT, TOKEN, BotApi, bot_api_server, flood, refusal
+from channels_app.tests.chats.bot_api import BLOCKED, TOKEN, BotApi, Reply, bot_api_server, flood, refusal
 from channels_app.tests.doubles.driver import Driver, Post
 
 SECRET = "a-secret_Of-the-webhook"
@@ -20,7 +20,6 @@ class TelegramDriver(Driver):
     limit = 4096
     half = {"TELEGRAM_BOT_TOKEN": TOKEN}
     signs_time = False
-    streams = False
     api: BotApi
 
     @asynccontextmanager
@@ -91,8 +90,7 @@ class TelegramDriver(Driver):
         self.api.script.append(refusal(400, "Bad Request: message is too long"))
 
     def cut(self, *, done: bool = False) -> None:
-        assert not done
-        self.api.script.append(CUT)
+        self.api.script.append(Reply(cut=True, done=done))
 
     @property
     def calls(self) -> int:

@@ -65,10 +65,10 @@ class Api:
         """One object. Raises Missing."""
         return await self._transport.call(Request("get", kind.path(self.namespace, name), kind.plural, name))
 
-    async def delete(self, kind: Kind, name: str, *, uid: str) -> None:
-        """Delete the object if it is the one of `uid`. Raises Conflict, Missing."""
+    async def delete(self, kind: Kind, name: str, *, uid: str, version: str = "") -> None:
+        """Delete the object if it is the one of `uid`, and still of that version if one is given. Raises Conflict, Missing."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        body = options | {"preconditions": {"uid": uid}}
+        body = options | {"preconditions": {"uid": uid} | ({"resourceVersion": version} if version else {})}
         path = kind.path(self.namespace, name)
         await self._transport.call(Request("delete", path, kind.plural, name, method="DELETE", body=body))
 

@@ -1,27 +1,31 @@
 """What the API server's refusals mean for a workspace."""
 
-from provisioning.backends._kubernetes.errors import ApiFailed, Away, Refused
+from provisioning.backends._kubernetes.errors import ApiFailed, Away, Missing, Refused
 from provisioning.backends._kubernetes.judging import Trouble
 from provisioning.errors import ADVICE, Cause, WorkspaceFailed
 
 
 def failure_of(error: ApiFailed) -> WorkspaceFailed:
     """The failure that the user and the operator are told."""
-    return _failed(_cause(error), str(error))
+    return failure_of_cause(_cause(error), str(error))
 
 
 def failure_of_trouble(trouble: Trouble) -> WorkspaceFailed:
     """The same, of what the cluster shows."""
-    return _failed(trouble.cause, trouble.detail)
+    return failure_of_cause(trouble.cause, trouble.detail)
 
 
-def _failed(cause: Cause, detail: str) -> WorkspaceFailed:
+def failure_of_cause(cause: Cause, detail: str) -> WorkspaceFailed:
+    """The same, of a cause that is known; `detail` is what there is to see of it."""
     return WorkspaceFailed(cause, detail=f"{ADVICE[cause]} {detail}" if cause in ADVICE else detail)
 
 
 def _cause(error: ApiFailed) -> Cause:
     if isinstance(error, Away):
         return Cause.CLUSTER_AWAY
+    if isinstance(error, Missing) and error.message.startswith("namespaces "):
+        # What is written into a namespace that is not there is answered so; a list of it is empty.
+        return Cause.NO_NAMESPACE
     if not isinstance(error, Refused):
         return Cause.INTERNAL
     if "exceeded quota" in error.message:

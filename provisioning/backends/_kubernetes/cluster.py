@@ -109,6 +109,8 @@ class Cluster:
             Watcher(api, kind, shelf=shelf, query=WARNINGS if kind is EVENTS else OURS)
             for kind, shelf in self.shelves.items()
         ]
+        # What reconciling has told people of, by workspace and words.
+        self.told: frozenset[tuple[str, str]] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -199,7 +201,12 @@ async def cluster() -> Cluster:
     if loop not in _opening or (_opening[loop].done() and _opening[loop].exception() is not None):
         _opening[loop] = asyncio.create_task(Cluster.open())
     found = await asyncio.shield(_opening[loop])
-    await found.synced()
+    try:
+        await found.synced()
+    except ApiFailed:
+        # Nobody follows it yet who would tell.
+        found.tell_silence()
+        raise
     return found
 
 

@@ -18,6 +18,11 @@ from provisioning.backends._kubernetes.errors import ApiFailed, Missing
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import DEMAND
 
+# What runs must not depend on the control plane: a mark that takes longer is written while the request is on its way.
+WAIT_S = 5.0
+# After one that could not be written in time, nobody waits for another for so long.
+AGAIN_S = 10.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,6 +37,7 @@ class Demand:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._written: dict[str, float] = {}
+        self._failed: dict[str, float] = {}
         self._writing: dict[str, asyncio.Task[bool]] = {}
 
     def now(self) -> float:
@@ -45,19 +51,30 @@ class Demand:
     def forget(self, name: str) -> None:
         """The workspace has ended."""
         self._written.pop(name, None)
+        self._failed.pop(name, None)
 
     async def tell(self, cluster: Cluster, name: str) -> bool:
-        """See that a mark stands that is good enough; False when the workspace was stopped before it could be written."""
+        """See that a mark stands that is good enough; False when the workspace was stopped before it could be written.
+
+        An API server that is away or slow holds nobody up: its sidecar needs the same one to stop the workspace.
+        """
         found = cluster.deployments.one(name)
         if found is None or found.deleting or found.replicas == 0:
             return False
-        since = self._clock() - self._written.get(name, float("-inf"))
-        if found.idle_s == 0 or since < found.idle_s / 2:
+        if found.idle_s == 0 or self._since(self._written, name) < found.idle_s / 2:
+            return True
+        if self._since(self._failed, name) < AGAIN_S:
             return True
         if name not in self._writing:
             task = self._writing[name] = asyncio.create_task(self._write(cluster, name))
             task.add_done_callback(lambda _: self._writing.pop(name, None))
-        return await asyncio.shield(self._writing[name])
+        done, slow = await asyncio.wait([self._writing[name]], timeout=WAIT_S)
+        if slow:
+            self._failed[name] = self._clock()
+        return all(task.result() for task in done)
+
+    def _since(self, moments: dict[str, float], name: str) -> float:
+        return self._clock() - moments.get(name, float("-inf"))
 
     async def _write(self, cluster: Cluster, name: str) -> bool:
         began = self._clock()
@@ -66,7 +83,7 @@ class Demand:
         except Missing:
             return False
         except ApiFailed as error:
-            # The sidecar needs the same API server to stop the workspace, and what runs must not depend on it.
+            self._failed[name] = self._clock()
             log.warning("workspace_demand_not_written", workspace=name, error=str(error))
             return True
         cluster.note(answer)

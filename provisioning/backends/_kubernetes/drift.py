@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from provisioning.backends._kubernetes.cluster import Sight
+from provisioning.backends._kubernetes.idling import is_longer, shorter
 from provisioning.backends._kubernetes.judging import judge
 from provisioning.models import State
 from provisioning.rows import Row
@@ -15,8 +16,8 @@ SETTLED = timedelta(seconds=30)
 # A start's row is there before its objects; this is for a delete that is under way.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
-# Whose licence has ended can't ask any more: after this nothing that they began is being answered.
-ENDED_LICENCE_IDLE = timedelta(minutes=15)
+# Without a licence a workspace stops when it is idle; one whose own work goes on and on ends after this.
+ENDED_LICENCE_RUNS = timedelta(days=1)
 
 
 class Action(StrEnum):
@@ -29,6 +30,9 @@ class Action(StrEnum):
     SCALE_DOWN = "scale it to 0"
     SCALE_TO_ONE = "scale it to 1"
     MEND = "apply what is missing"
+    SHORTEN = "let it stop itself sooner"
+    MARK_ENDED = "note since when"
+    UNMARK_ENDED = "take that mark away"
     MARK_ORPHAN = "scale it to 0 and mark it as an orphan"
     UNMARK_ORPHAN = "take the mark of an orphan away"
     DELETE_ORPHAN = "delete all but its data"
@@ -38,11 +42,15 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """A user's licence: `ended` since when it is no longer valid, None = it is; `kept_until` = the end of its data's term."""
+    """A user's licence. `ended` is since when there has been no valid one, None = there is one, or nobody knows yet.
+
+    `kept_until` is the end of the term of its data. `idle_s` is what the workspace's idle time shall not be longer than.
+    """
 
     licensed: bool
     ended: datetime | None = None
     kept_until: datetime | None = None
+    idle_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def drifts(row: Row | None, sight: Sight, standing: Standing, *, now: datetime) 
     if now - row.since < SETTLED:
         return []
     found = _of_a_running(sight, standing, now=now) if row.state == State.READY else _of_a_resting(row, sight)
-    return [*found, *_of_any(sight, standing, now=now)]
+    return [*_of_any(sight, standing, now=now), *found]
 
 
 def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
@@ -80,7 +88,7 @@ def _of_an_orphan(sight: Sight, *, now: datetime) -> Iterator[Drift]:
         if any(_is_old(part.created, now) for part in (sight.service, sight.account) if part is not None):
             yield Drift("a Service or ServiceAccount without a Deployment", Action.DELETE_PARTS)
     elif not deployment.deleting:
-        marked = _moment(deployment.orphaned)
+        marked = moment(deployment.orphaned)
         if marked is None or deployment.replicas > 0:
             yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
         elif now - marked > ORPHAN_KEPT:
@@ -94,9 +102,11 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
     if deployment is None or not sight.up:
         yield Drift("ready in the table, and does not run", Action.NOTE_ENDED)
         return
-    if standing.ended is not None and now - max(_asked(deployment.demand), standing.ended) > ENDED_LICENCE_IDLE:
-        yield Drift("runs without a valid licence, and nobody asks anything of it", Action.STOP)
+    if standing.ended is not None and now - standing.ended > ENDED_LICENCE_RUNS:
+        yield Drift("has run for a day without a valid licence", Action.STOP)
         return
+    if is_longer(sight, shorter(deployment.idle_s, standing.idle_s)):
+        yield Drift("may be idle for longer than its licence gives", Action.SHORTEN)
     if not sight.complete and standing.licensed:
         yield Drift("runs without all of its objects", Action.MEND)
     if deployment.replicas > 1:
@@ -116,6 +126,10 @@ def _of_a_resting(row: Row, sight: Sight) -> Iterator[Drift]:
 def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
     if sight.deployment is not None and sight.deployment.orphaned:
         yield Drift("marked as an orphan, and a row knows it", Action.UNMARK_ORPHAN)
+    if sight.deployment is not None and sight.deployment.ended and standing.licensed:
+        yield Drift("marked as without a licence, and has one", Action.UNMARK_ENDED)
+    if sight.deployment is not None and not standing.licensed and standing.ended is None:
+        yield Drift("its user has no licence any more", Action.MARK_ENDED)
     if sight.deployment is not None and sight.volume is None:
         yield Drift("its volume is gone", Action.REPORT)
     if sight.volume is not None and sight.volume.phase == "Lost":
@@ -124,19 +138,15 @@ def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drif
         yield Drift("data past the term of their licence", Action.REPORT)
 
 
-def _asked(demand: str) -> datetime:
-    """When the workspace was last wanted: a mark begins with it."""
-    return _moment(demand.partition(" ")[0]) or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """The moment that an annotation tells; None for one that tells none."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else None
+    return found if found.tzinfo is not None else None
 
 
 def _is_old(created: str, now: datetime) -> bool:
-    moment = _moment(created)
-    return moment is not None and now - moment > YOUNG
+    made = moment(created)
+    return made is not None and now - made > YOUNG

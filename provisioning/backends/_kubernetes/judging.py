@@ -1,6 +1,6 @@
 """What the cluster shows of a start: how far it is, and what is in its way. Pure: a sight in, a verdict out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioning.backends._kubernetes.cluster import Sight
@@ -17,6 +17,15 @@ CRASH_LOOP = "CrashLoopBackOff"
 OUT_OF_MEMORY = "OOMKilled"
 # Of a Failed pod: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
 EVICTED = "Evicted"
+
+
+# Of the plug-ins VolumeBinding and VolumeZone, the second as of 1.33:
+# https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/scheduler/framework/plugins/volumebinding/binder.go
+ELSEWHERE = (
+    "volume node affinity conflict",
+    "didn't match persistentvolume's node affinity",
+    "had no available volume zone",
+)
 
 
 @dataclass(frozen=True)
@@ -67,9 +76,15 @@ def _no_pod_can_be_made(sight: Sight) -> Iterator[Trouble]:
 def _no_node(sight: Sight) -> Iterator[Trouble]:
     pod = sight.pod
     if pod is not None and pod.unschedulable:
-        storage = "PersistentVolumeClaim" in pod.unschedulable
-        cause = Cause.STORAGE_PENDING if storage else Cause.NO_ROOM
-        yield Trouble(cause, lasting=False, detail=pod.unschedulable)
+        yield Trouble(_cause_of_no_node(pod.unschedulable), lasting=False, detail=pod.unschedulable)
+
+
+def _cause_of_no_node(message: str) -> Cause:
+    """The scheduler has no codes: its plug-ins' words differ by release, also in capitals."""
+    said = message.lower()
+    if any(words in said for words in ELSEWHERE):
+        return Cause.STORAGE_ELSEWHERE
+    return Cause.STORAGE_PENDING if "persistentvolumeclaim" in said else Cause.NO_ROOM
 
 
 def _storage(sight: Sight) -> Iterator[Trouble]:
@@ -116,9 +131,17 @@ def _end(container: ContainerView) -> Iterator[Trouble]:
 
 
 def _evicted(sight: Sight) -> Iterator[Trouble]:
-    for pod in sight.pods[-1:]:
+    gone = evicted(sight.pods[-1:])
+    if gone is not None:
+        yield gone
+
+
+def evicted(pods: Sequence[PodView]) -> Trouble | None:
+    """That the newest of these pods which was evicted was; such pods stay until somebody clears them away."""
+    for pod in reversed(pods):
         if pod.phase == "Failed" and pod.reason == EVICTED:
-            yield Trouble(Cause.EVICTED, lasting=False, detail=pod.message or EVICTED)
+            return Trouble(Cause.EVICTED, lasting=False, detail=pod.message or EVICTED)
+    return None
 
 
 _RULES: tuple[Callable[[Sight], Iterator[Trouble]], ...] = (

@@ -5,6 +5,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from provisioning.backends._kubernetes.causes import failure_of_cause
+from provisioning.errors import Cause
+
 # How often those who wait are told that they have moved on.
 TELL_EVERY_S = 1.0
 
@@ -20,12 +23,19 @@ class Line:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def turn(self, tell: Callable[[int], Awaitable[None]]) -> AsyncIterator[None]:
-        """A place inside the block; `tell` is awaited with the position in line, 1 = the next, while it changes."""
+    async def turn(self, tell: Callable[[int], Awaitable[None]], *, within_s: float) -> AsyncIterator[None]:
+        """A place inside the block; `tell` is awaited with the position in line, 1 = the next, while it changes.
+
+        Raises WorkspaceFailed when there is none after `within_s`.
+        """
         if self._free > 0 and not self._waiting:
             self._free -= 1
         else:
-            await self._wait(tell)
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._wait(tell)
+            except TimeoutError:
+                raise failure_of_cause(Cause.QUEUE, f"no place within {within_s:g} s") from None
         try:
             yield
         finally:

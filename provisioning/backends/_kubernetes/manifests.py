@@ -10,7 +10,7 @@ from django.conf import settings
 
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.templates import Tree, filled, namespace_files
-from provisioning.backends._kubernetes.values import cores, size, values
+from provisioning.backends._kubernetes.values import api_servers, cores, size, values
 
 MANAGER = "dexorder-gateway"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -23,6 +23,10 @@ TEMPLATE = "dexorder.io/template"
 DEMAND = "dexorder.io/demand-at"
 IDLE = "dexorder.io/idle-seconds"
 ORPHANED = "dexorder.io/orphaned-at"
+# What of a licence a pod was made from, so that a change of it can be told from an upgrade.
+LICENCE = "dexorder.io/licence"
+# Since when there has been no valid licence, as far as is known.
+ENDED = "dexorder.io/licence-ended-at"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 KEYS = "dexorder-workspace-keys"
 
@@ -50,7 +54,8 @@ def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     given = _values_of(spec)
     deployment = filled("deployment.yaml", given)[0]
     template = _mark(deployment["spec"]["template"])
-    deployment["metadata"]["annotations"] = given["annotations"] | {TEMPLATE: template, IDLE: str(spec.idle_s)}
+    marks = {TEMPLATE: template, IDLE: str(spec.idle_s), LICENCE: licence_word(spec)}
+    deployment["metadata"]["annotations"] = given["annotations"] | marks
     account, volume = (filled(file, given)[0] for file in ("serviceaccount.yaml", "persistentvolumeclaim.yaml"))
     return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template)
 
@@ -69,7 +74,7 @@ def namespace_manifests() -> list[Tree]:
         "namespace": namespace,
         "gateway_namespace": table.gateway_namespace,
         "gateway_service_account": table.gateway_service_account,
-        "api_server_cidr": table.api_server_cidr,
+        "api_servers": [{"ipBlock": {"cidr": cidr}} for cidr in api_servers()],
         "workspace_group": f"system:serviceaccounts:{namespace}",
         "policy": f"dexorder-workspace-scale.{namespace}",
         "quota_pods": table.quota.pods,
@@ -86,6 +91,11 @@ def keys_manifest(public_pem: str) -> Tree:
     return filled(
         "keys.yaml", {"namespace": settings.KUBERNETES_NAMESPACE, "labels": labels, "public_pem": public_pem}
     )[0]
+
+
+def licence_word(spec: Spec) -> str:
+    """What of the licence is in the workspace's pod; its idle time, which can be changed in place, is not."""
+    return f"{spec.tier} {spec.memory} {spec.cpu} {spec.storage}"
 
 
 def user_digest(user_id: str) -> str:
@@ -118,6 +128,7 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "workspace_image": settings.WORKSPACE_IMAGE or "dexorder-workspace:latest",
         "sidecar_image": settings.SIDECAR_IMAGE or "dexorder-sidecar:latest",
         "idle_seconds": str(spec.idle_s),
+        "pod_annotations": {IDLE: str(spec.idle_s)},
         "user": literal(spec.user_id),
         "tier": spec.tier,
         "quota_bytes": str(size(spec.storage)),

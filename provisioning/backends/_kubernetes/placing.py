@@ -8,9 +8,11 @@ import structlog
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import Conflict, Missing, Refused
-from provisioning.backends._kubernetes.kinds import BY_NAME, DEPLOYMENTS
+from provisioning.backends._kubernetes.kinds import BY_NAME, DEPLOYMENTS, VOLUMES
 from provisioning.backends._kubernetes.manifests import (
     DEMAND,
+    ENDED,
+    IDLE,
     ORPHANED,
     USER,
     Manifests,
@@ -20,11 +22,13 @@ from provisioning.backends._kubernetes.manifests import (
 )
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import size
-from provisioning.backends._kubernetes.views import VolumeView
+from provisioning.backends._kubernetes.views import DeploymentView, VolumeView, read_volume
 from provisioning.errors import ADVICE, Cause, WorkspaceFailed
 
 # What `kubectl rollout restart` writes: a change of the pod's template, so that the controller makes a new pod.
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
+# Between a look at a volume and the write: a volume is written to when it is bound and when it has grown.
+GROW_TRIES = 3
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +66,7 @@ class Placing:
             return await self._apply(self._marked(wanted.deployment), force=found is not None)
         # Also of one that seems to run: its sidecar may have stopped it in this moment.
         change: Tree = {"metadata": {"annotations": {DEMAND: self.demand}}, "spec": {"replicas": 1}}
-        if found.orphaned:
-            change["metadata"]["annotations"][ORPHANED] = None
+        change["metadata"]["annotations"] |= _corrections(found, self.spec)
         if restart:
             change["spec"]["template"] = {"metadata": {"annotations": {RESTARTED: self.demand}}}
         try:
@@ -99,16 +102,45 @@ class Placing:
 
 
 async def grow(cluster: Cluster, volume: VolumeView, wanted: Tree) -> None:
-    """Let a volume grow to what the licence gives now; it never shrinks. A class that can't expand hinders no start."""
+    """Let a volume grow to what the licence gives now, and change nothing else of it; it never shrinks.
+
+    A class that can't expand hinders no start, and one that somebody writes to all the time grows at a later one.
+    """
     storage = wanted["spec"]["resources"]["requests"]["storage"]
-    if not _is_smaller(volume.storage, storage):
-        return
+    seen: VolumeView | None = volume
     try:
-        cluster.note(await cluster.api.apply(wanted, force=True))
-    except Refused as error:
+        for _ in range(GROW_TRIES):
+            if seen is None or not _is_smaller(seen.storage, storage):
+                return
+            try:
+                await _ask_for(cluster, seen, storage)
+            except Conflict:
+                # Its controller may have written its status, or another gateway has asked for more.
+                seen = read_volume(await cluster.api.get(VOLUMES, volume.name))
+                continue
+            log.info("workspace_volume_grows", workspace=volume.workspace, storage=storage)
+            return
+        log.warning("workspace_volume_not_grown", workspace=volume.workspace, error="it changes all the time")
+    except (Refused, Missing) as error:
         log.warning("workspace_volume_not_grown", workspace=volume.workspace, error=str(error))
-    else:
-        log.info("workspace_volume_grows", workspace=volume.workspace, storage=storage)
+
+
+async def _ask_for(cluster: Cluster, seen: VolumeView, storage: str) -> None:
+    change: Tree = {
+        "metadata": {"resourceVersion": seen.version},
+        "spec": {"resources": {"requests": {"storage": storage}}},
+    }
+    cluster.note(await cluster.api.patch(VOLUMES, seen.name, change))
+
+
+def _corrections(found: DeploymentView, spec: Spec) -> dict[str, str | None]:
+    """The annotations that say of a Deployment what a start makes untrue; None takes one away."""
+    marks = ((ORPHANED, found.orphaned), (ENDED, found.ended))
+    corrected: dict[str, str | None] = {annotation: None for annotation, value in marks if value}
+    if found.replicas == 0 and found.idle_s != spec.idle_s:
+        # It was lowered in the last pod; the next one is made from the template.
+        corrected[IDLE] = str(spec.idle_s)
+    return corrected
 
 
 def _require_ours(sight: Sight, spec: Spec) -> None:

@@ -3,25 +3,30 @@
 Each step is bound to what was seen: a row's generation, an object's uid and version. Whoever was there first wins.
 """
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from accounts.licences import NotLicensed, active_licence
 from accounts.standing import LicenceTerm, licence_terms
-from provisioning import holding, launching, rows
+from provisioning import holding, launching, metrics, rows
 from provisioning.backends import Finding, Instance
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import new_mark
-from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts
+from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
+from provisioning.backends._kubernetes.idling import ENDED_IDLE_S, shorten, shorter
 from provisioning.backends._kubernetes.judging import judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
-from provisioning.backends._kubernetes.manifests import ORPHANED
+from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
 from provisioning.backends._kubernetes.placing import Placing
-from provisioning.backends._kubernetes.removing import remove
+from provisioning.backends._kubernetes.removing import remove_seen
 from provisioning.backends._kubernetes.starting import endpoint
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import values
@@ -31,7 +36,10 @@ from provisioning.rows import Row
 from provisioning.settling import note_ended
 from provisioning.specs import spec_of
 
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+# Most steps are one call; one that waits for a pod of a dead node takes as long as a stop may.
+AT_ONCE = 8
+# Of one pass. A keeper begins one about every minute.
+BUDGET_S = 120.0
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +52,7 @@ class Case:
     name: str
     row: Row | None
     sight: Sight
+    standing: Standing
 
     async def scale(self, replicas: int, annotations: Mapping[str, str | None] | None = None) -> None:
         """Scale the Deployment if nobody has written to it since it was seen. Raises Conflict, Missing."""
@@ -56,49 +65,105 @@ class Case:
         change: Tree = {"metadata": metadata, "spec": {"replicas": replicas}}
         self.cluster.note(await self.cluster.api.patch(DEPLOYMENTS, self.name, change))
 
+    async def annotate(self, annotation: str, value: str | None) -> None:
+        """Write one of our annotations, or take it away, if the Deployment is still that one. Raises ApiFailed.
+
+        No more is asked of it: its controller writes to it after each change of an annotation.
+        """
+        found = self.sight.deployment
+        if found is not None:
+            change = {"metadata": {"uid": found.uid, "annotations": {annotation: value}}}
+            self.cluster.note(await self.cluster.api.patch(DEPLOYMENTS, self.name, change))
+
 
 async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
-    """Compare all workspaces, and mend unless it is a dry run. Raises psycopg.Error."""
+    """Compare all workspaces, and mend unless it is a dry run. Raises psycopg.Error.
+
+    A pass takes no longer than BUDGET_S: what hangs, as a pod of a node that is gone does, is told and hinders no other.
+    """
+    now = datetime.now(UTC)
+    judged = [(case, drifts(case.row, case.sight, case.standing, now=now)) for case in await _cases(cluster, now=now)]
+    drifted = [(case, found) for case, found in judged if found]
+    if dry_run:
+        return [_finding(case, drift, drift.action.value) for case, found in drifted for drift in found]
+    # In no order, so that what one pass had no time for is not what the next has no time for.
+    random.shuffle(drifted)
+    places, until = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop().time() + BUDGET_S
+
+    async def mend(case: Case, found: list[Drift]) -> list[Finding]:
+        async with places:
+            return [await _mended(case, drift, until=until) for drift in found]
+
+    mended = await asyncio.gather(*(mend(case, found) for case, found in drifted))
+    _tell_people(cluster, drifted)
+    return sorted((finding for some in mended for finding in some), key=lambda finding: finding.name)
+
+
+async def _cases(cluster: Cluster, *, now: datetime) -> list[Case]:
     # The cluster is looked at before the table: what it has, and no row knows, had no row before either.
     seen = {name: cluster.look(name) for name in cluster.workspaces()}
     own = holding.process_holder()
     # What this process holds and does not work on, which its locks tell, it has failed to finish.
     known = {row.name: replace(row, held=row.held and row.holder != own) for row in await rows.live_or_named(seen)}
     terms = await licence_terms({row.user_id for row in known.values()})
-    now = datetime.now(UTC)
-    findings: list[Finding] = []
+    cases = []
     for name in sorted(seen.keys() | known.keys()):
-        row = known.get(name)
-        case = Case(cluster, name, row, seen.get(name) or cluster.look(name))
-        if flights().lock(name).locked() or (row is not None and row.backend != "kubernetes" and not case.sight.up):
+        row, sight = known.get(name), seen.get(name) or cluster.look(name)
+        if flights().lock(name).locked() or (row is not None and row.backend != "kubernetes" and not sight.up):
             continue
-        standing = _standing(terms.get(row.user_id) if row is not None else None, now=now)
-        found = drifts(row, case.sight, standing, now=now)
-        findings += [await _mended(case, drift, dry_run=dry_run) for drift in found]
-    return findings
+        standing = _standing(terms.get(row.user_id) if row is not None else None, sight, now=now)
+        cases.append(Case(cluster, name, row, sight, standing))
+    return cases
 
 
-def _standing(term: LicenceTerm | None, *, now: datetime) -> Standing:
-    if term is None:
-        return Standing(licensed=False, ended=NEVER)
-    if term.ends is None or term.ends > now:
-        return Standing(licensed=True)
-    keep = timedelta(days=values().tiers[term.tier].keep_data_days)
-    return Standing(licensed=False, ended=term.ends, kept_until=term.ends + keep)
+def _standing(term: LicenceTerm | None, sight: Sight, *, now: datetime) -> Standing:
+    if term is not None and (term.ends is None or term.ends > now):
+        return Standing(licensed=True, idle_s=term.idle_s)
+    found = sight.deployment
+    if term is not None:
+        tier, ended = str(term.tier), term.ends
+    else:
+        # The licence itself is gone: all that is known of it is what we wrote down.
+        tier, ended = (found.licence.partition(" ")[0], moment(found.ended)) if found is not None else ("", None)
+    of_tier = {str(each): value for each, value in values().tiers.items()}.get(tier)
+    kept_until = ended + timedelta(days=of_tier.keep_data_days) if ended is not None and of_tier is not None else None
+    return Standing(licensed=False, ended=ended, kept_until=kept_until, idle_s=ENDED_IDLE_S)
 
 
-async def _mended(case: Case, drift: Drift, *, dry_run: bool) -> Finding:
+async def _mended(case: Case, drift: Drift, *, until: float) -> Finding:
     done = drift.action.value
-    if not dry_run:
-        try:
+    try:
+        async with asyncio.timeout_at(until):
             await _STEPS[drift.action](case)
-        except (Conflict, Missing):
-            done = "nothing: it has changed meanwhile"
-        except (ApiFailed, WorkspaceFailed, NotLicensed) as error:
-            log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error=str(error))
-            done = f"{done}: failed"
-    log.info("workspace_drift", workspace=case.name, found=drift.found, done=done, dry_run=dry_run)
+    except (Conflict, Missing):
+        done = "nothing: it has changed meanwhile"
+    except (ApiFailed, WorkspaceFailed, NotLicensed, ImproperlyConfigured, psycopg.Error) as error:
+        # What a database says may hold a statement's values.
+        why = type(error).__name__ if isinstance(error, psycopg.Error) else str(error)
+        log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error=why)
+        done = f"{done}: failed"
+    except TimeoutError:
+        log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error="the pass is out of time")
+        done = f"{done}: not within this pass"
+    metrics.DRIFT.labels(drift.action.name.lower()).inc()
+    if drift.action is not Action.REPORT:
+        log.info("workspace_drift", workspace=case.name, found=drift.found, done=done)
+    return _finding(case, drift, done)
+
+
+def _finding(case: Case, drift: Drift, done: str) -> Finding:
     return Finding(case.name, case.row.user_id if case.row is not None else "", drift.found, done)
+
+
+def _tell_people(cluster: Cluster, drifted: list[tuple[Case, list[Drift]]]) -> None:
+    """Log what is left to people when it comes up, and count it for as long as it is there."""
+    left = [(case.name, each.found) for case, found in drifted for each in found if each.action is Action.REPORT]
+    metrics.FINDINGS.clear()
+    for _, found in left:
+        metrics.FINDINGS.labels(found).inc()
+    for name, found in sorted(set(left) - cluster.told):
+        log.warning("workspace_needs_a_look", workspace=name, found=found)
+    cluster.told = frozenset(left)
 
 
 async def _end(case: Case) -> None:
@@ -132,18 +197,30 @@ async def _mend(case: Case) -> None:
         await Placing(case.cluster, spec, new_mark()).place(restart=False)
 
 
+async def _shorten(case: Case) -> None:
+    if case.sight.deployment is not None:
+        idle_s = shorter(case.sight.deployment.idle_s, case.standing.idle_s)
+        await shorten(case.cluster, case.sight, idle_s)
+
+
+async def _mark_ended(case: Case) -> None:
+    await case.annotate(ENDED, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+async def _unmark_ended(case: Case) -> None:
+    await case.annotate(ENDED, None)
+
+
 async def _mark_orphan(case: Case) -> None:
     await case.scale(0, {ORPHANED: datetime.now(UTC).isoformat(timespec="seconds")})
 
 
 async def _unmark_orphan(case: Case) -> None:
-    found = case.sight.deployment
-    if found is not None:
-        await case.scale(found.replicas, {ORPHANED: None})
+    await case.annotate(ORPHANED, None)
 
 
 async def _delete(case: Case) -> None:
-    await remove(case.cluster, case.name, with_data=False)
+    await remove_seen(case.cluster, case.name, case.sight)
 
 
 async def _nothing(_case: Case) -> None:
@@ -158,6 +235,9 @@ _STEPS: dict[Action, Callable[[Case], Awaitable[None]]] = {
     Action.SCALE_DOWN: _scale_down,
     Action.SCALE_TO_ONE: _scale_to_one,
     Action.MEND: _mend,
+    Action.SHORTEN: _shorten,
+    Action.MARK_ENDED: _mark_ended,
+    Action.UNMARK_ENDED: _unmark_ended,
     Action.MARK_ORPHAN: _mark_orphan,
     Action.UNMARK_ORPHAN: _unmark_orphan,
     Action.DELETE_ORPHAN: _delete,

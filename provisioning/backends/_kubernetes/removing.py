@@ -29,20 +29,33 @@ async def stop(cluster: Cluster, name: str) -> None:
 async def remove(cluster: Cluster, name: str, *, with_data: bool) -> bool:
     """Delete what there is of a stopped workspace, the volume only `with_data`; whether there was anything. Raises ApiFailed."""
     sight = cluster.look(name)
-    deleted = [
-        await _delete(cluster, DEPLOYMENTS, sight.deployment),
-        await _delete(cluster, SERVICES, sight.service),
-        await _delete(cluster, ACCOUNTS, sight.account),
-    ]
+    # Who asked holds the workspace's claim, so nobody starts it; its controllers may still write to it.
+    deleted = await _delete_all(cluster, sight, exact=False)
     if with_data:
         deleted.append(await _delete(cluster, VOLUMES, sight.volume))
+    await _heard_of(cluster, name, sight, with_data=with_data)
+    return any(deleted)
+
+
+async def remove_seen(cluster: Cluster, name: str, sight: Sight) -> None:
+    """Delete what was judged, and its data never. Raises Conflict for what has changed since it was seen, ApiFailed."""
+    await _delete_all(cluster, sight, exact=True)
+    await _heard_of(cluster, name, sight, with_data=False)
+
+
+async def _delete_all(cluster: Cluster, sight: Sight, *, exact: bool) -> list[bool]:
+    """All but the volume. The Deployment is first: it is what somebody who comes back writes to."""
+    parts = ((DEPLOYMENTS, sight.deployment), (SERVICES, sight.service), (ACCOUNTS, sight.account))
+    return [await _delete(cluster, kind, view, exact=exact) for kind, view in parts]
+
+
+async def _heard_of(cluster: Cluster, name: str, sight: Sight, *, with_data: bool) -> None:
     with cluster.listening(name) as heard, suppress(TimeoutError):
         # So that the next start, in this process, knows that they are gone.
         async with asyncio.timeout(HEARD_WITHIN_S):
             while _remains(sight, cluster.look(name), with_data=with_data):
                 heard.clear()
                 await heard.wait()
-    return any(deleted)
 
 
 def _remains(before: Sight, now: Sight, *, with_data: bool) -> bool:
@@ -50,11 +63,11 @@ def _remains(before: Sight, now: Sight, *, with_data: bool) -> bool:
     return any(each.uid in removed and not each.deleting for each in now.objects)
 
 
-async def _delete(cluster: Cluster, kind: Kind, view: View | None) -> bool:
+async def _delete(cluster: Cluster, kind: Kind, view: View | None, *, exact: bool = False) -> bool:
     if view is None:
         return False
     try:
-        await cluster.api.delete(kind, view.name, uid=view.uid)
+        await cluster.api.delete(kind, view.name, uid=view.uid, version=view.version if exact else "")
     except Missing:
         return False
     return True

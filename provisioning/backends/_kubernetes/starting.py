@@ -4,18 +4,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from django.conf import settings
 
 from provisioning.answering import answers
 from provisioning.backends import Instance, Record, Report, Spec
-from provisioning.backends._kubernetes.causes import failure_of_trouble
+from provisioning.backends._kubernetes.causes import failure_of_cause, failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.judging import Verdict, judge
+from provisioning.backends._kubernetes.judging import Verdict, evicted, judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends._kubernetes.placing import Placing
@@ -30,6 +30,9 @@ TRIES = 5
 # While the controller has not yet taken away the pod that is to be replaced.
 REPLACED = Verdict("scheduling", None, None)
 
+# What it is when a stage's time is up and the cluster shows nothing in the way.
+_TOO_LATE = {"scheduling": Cause.NOT_PLACED, "pulling": Cause.SLOW_PULL, "starting": Cause.NEVER_READY}
+
 Asks = Callable[..., Awaitable[bool]]
 
 log = structlog.get_logger(__name__)
@@ -37,8 +40,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Budgets:
-    """How long a start may spend on waiting for a place, on fetching images and on booting, in seconds."""
+    """How long a start may spend in line, on waiting for a node, on fetching images and on booting, in seconds."""
 
+    queue_s: float = 300.0
     place_s: float = 300.0
     pull_s: float = 600.0
     boot_s: float | None = None
@@ -60,6 +64,8 @@ class Start:
         self._demand = new_mark()
         self._budgets = budgets
         self._placed = 0
+        # The pods that have counted during this start, by uid.
+        self._pods: set[str] = set()
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
 
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -109,7 +115,7 @@ class Start:
                     await record(self._instance(None))
                     await self._place(restart=False)
                     continue
-                verdict = judge(sight) if _is_another(sight.pod, unlike) else REPLACED
+                verdict = self._judged(sight) if _is_another(sight.pod, unlike) else REPLACED
                 if verdict.ready is not None:
                     return verdict.ready
                 if verdict.trouble is not None and verdict.trouble.lasting:
@@ -118,6 +124,14 @@ class Start:
                     verdict.stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else ""
                 )
                 await self._wait(heard, verdict.stage, verdict)
+
+    def _judged(self, sight: Sight) -> Verdict:
+        """The verdict; in want of a trouble of the pod that counts, why one before it had to go during this start."""
+        verdict = judge(sight)
+        gone = evicted([pod for pod in sight.pods if pod.uid in self._pods])
+        if sight.pod is not None:
+            self._pods.add(sight.pod.uid)
+        return verdict if verdict.trouble is not None or verdict.ready is not None else replace(verdict, trouble=gone)
 
     async def _wait(self, heard: asyncio.Event, stage: str, verdict: Verdict | None) -> None:
         """Wait for news at the stage's expense. Raises WorkspaceFailed when that is spent."""
@@ -137,7 +151,7 @@ class Start:
         broken = self._cluster.failure
         if broken is not None:
             return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
-        return WorkspaceFailed(Cause.NEVER_READY, detail=detail)
+        return failure_of_cause(_TOO_LATE[stage], detail)
 
     async def _answered(self, instance: Instance) -> bool:
         """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""

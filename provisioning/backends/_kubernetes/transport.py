@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ class Transport:
             response = await self._send(
                 request, aiohttp.ClientTimeout(sock_connect=ANSWER_TIMEOUT_S, sock_read=SILENT_S)
             )
-            async with response:
+            async with response, _dropped(response):
                 if response.status != 200:
                     raise _failure(request, response.status, await _json(response))
                 async for line in response.content:
@@ -124,6 +125,20 @@ class Transport:
         sent = await send(method, url, headers=headers, body=body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         response: aiohttp.ClientResponse = sent.response
         return response
+
+
+@asynccontextmanager
+async def _dropped(response: aiohttp.ClientResponse) -> AsyncIterator[None]:
+    """Drop the connection of an answer that is not read to its end.
+
+    Closing it would wait for the server's goodbye by TLS, for which nobody stays: the session knows of it no more.
+    """
+    try:
+        yield
+    finally:
+        connection = response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
 
 
 def _worded(value: str | int | bool) -> str:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,18 @@ class Values(_Strict):
 def values() -> Values:
     """The table in use. Raises ImproperlyConfigured for one that can't be read, with what is wrong in it."""
     return _read(Path(settings.WORKSPACE_VALUES or FOLDER / "values.yaml"))
+
+
+def api_servers() -> list[str]:
+    """The networks in which workspaces reach the API server. Raises ImproperlyConfigured for what is no network."""
+    told = settings.WORKSPACE_API_SERVER_CIDR or [values().api_server_cidr]
+    try:
+        return [str(ip_network(each)) for each in told]
+    except ValueError as error:
+        where = (
+            "WORKSPACE_API_SERVER_CIDR" if settings.WORKSPACE_API_SERVER_CIDR else "api_server_cidr of WORKSPACE_VALUES"
+        )
+        raise ImproperlyConfigured(f"{where} must name networks such as 10.0.0.5/32.") from error
 
 
 def size(quantity: str) -> int:

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.backends._kubernetes.manifests import DEMAND, IDLE, ORPHANED, TEMPLATE, USER, WORKSPACE
+from provisioning.backends._kubernetes.manifests import (
+    DEMAND,
+    ENDED,
+    IDLE,
+    LICENCE,
+    ORPHANED,
+    TEMPLATE,
+    USER,
+    WORKSPACE,
+)
 from provisioning.backends._kubernetes.templates import Tree
 
 SERVER = "mcp-server"
@@ -28,13 +37,16 @@ class View:
 class DeploymentView(View):
     """`failure` is why pods can't be made; "" while they can, or while the controller has not looked yet.
 
-    `idle_s` is after how long its sidecar stops it, 0 = never.
+    `idle_s` is after how long its sidecar stops it, 0 = never; `licence` what of one its pod is made from; `ended` since when
+    there has been none.
     """
 
     replicas: int
     template: str
+    licence: str
     demand: str
     orphaned: str
+    ended: str
     idle_s: int
     failure: str
 
@@ -62,8 +74,9 @@ class ContainerView:
 
 @dataclass(frozen=True, slots=True)
 class PodView(View):
-    """`unschedulable` is the scheduler's message, "" when it has none."""
+    """`unschedulable` is the scheduler's message, "" when it has none; `idle_s` as the pod's sidecar reads it."""
 
+    idle_s: int
     phase: str
     reason: str
     message: str
@@ -101,8 +114,10 @@ def read_deployment(tree: Tree) -> DeploymentView | None:
         **_common(tree),
         replicas=int(tree["spec"].get("replicas", 1)),
         template=annotations.get(TEMPLATE, ""),
+        licence=annotations.get(LICENCE, ""),
         demand=annotations.get(DEMAND, ""),
         orphaned=annotations.get(ORPHANED, ""),
+        ended=annotations.get(ENDED, ""),
         idle_s=_whole(annotations.get(IDLE, "")),
         failure=_replica_failure(tree),
     )
@@ -127,6 +142,7 @@ def read_pod(tree: Tree) -> PodView | None:
     told = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     return PodView(
         **_common(tree),
+        idle_s=_whole(_annotations(tree).get(IDLE, "")),
         phase=status.get("phase", ""),
         reason=status.get("reason", ""),
         message=status.get("message", ""),

@@ -9,14 +9,17 @@ from typing import Any
 
 import structlog
 
+from provisioning import metrics
 from provisioning.backends._kubernetes.api import Api
-from provisioning.backends._kubernetes.errors import ApiFailed, Gone
+from provisioning.backends._kubernetes.errors import ApiFailed, Away, Gone
 from provisioning.backends._kubernetes.kinds import Kind
 from provisioning.backends._kubernetes.shelves import Shelf
 from provisioning.backends._kubernetes.templates import Tree
 
 # Between two tries while the API server is away, doubled up to the second.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+# So many ends in a row without a word are no chance.
+MOST_SHORT = 3
 # Events taken in before the event loop has its turn: some milliseconds' work.
 AT_ONCE = 32
 
@@ -36,6 +39,8 @@ class Watcher:
         self._api = api
         self._query = query
         self._heard = time.monotonic()
+        # Events, bookmarks included.
+        self._taken = 0
 
     @property
     def silence_s(self) -> float:
@@ -43,20 +48,43 @@ class Watcher:
         return time.monotonic() - self._heard
 
     async def run(self) -> None:
-        """List and watch until cancelled."""
-        pause_s = FIRST_PAUSE_S
+        """List and watch until cancelled. What breaks it off is told, whatever it is, and it begins again after a pause.
+
+        The pause grows until something was heard or the watch has stood for a while: one that is ended at once, as some proxies
+        do, does not work.
+        """
+        pause_s, short = FIRST_PAUSE_S, 0
         while True:
-            try:
-                await self._follow()
-                pause_s = FIRST_PAUSE_S
+            began, taken = time.monotonic(), self._taken
+            ended = await self._followed()
+            if ended and self._taken > taken:
+                pause_s, short = FIRST_PAUSE_S, 0
                 continue
-            except Gone:
-                log.info("kubernetes_watch_lists_anew", resource=self.kind.plural)
-                self.shelf.version = ""
-            except ApiFailed as error:
-                self._note(error)
+            stood = time.monotonic() - began > LONGEST_PAUSE_S
+            pause_s, short = (FIRST_PAUSE_S, 0) if stood else (pause_s, short + 1)
+            if ended and short >= MOST_SHORT:
+                self._note(Away("the server ends it at once", about=f"watch {self.kind.plural}"), foreseen=True)
             await self._rest(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _followed(self) -> bool:
+        """Follow until the server ends the watch; False when it breaks off."""
+        try:
+            await self._follow()
+        except Gone:
+            log.info("kubernetes_watch_lists_anew", resource=self.kind.plural)
+            self.shelf.version = ""
+        except ApiFailed as error:
+            self._note(error, foreseen=True)
+        except Exception as error:
+            # A task that ends unseen leaves every decision to what was true once.
+            log.exception("kubernetes_watch_broke_unforeseen", resource=self.kind.plural)
+            # Not taken up where it was: what could not be read would come again.
+            self.shelf.version = ""
+            self._note(ApiFailed(type(error).__name__, about=f"watch {self.kind.plural}"), foreseen=False)
+        else:
+            return True
+        return False
 
     async def first_list(self) -> None:
         """Return once the kind has been listed; what failed a while ago is tried again at once. Raises ApiFailed."""
@@ -76,12 +104,11 @@ class Watcher:
     async def _follow(self) -> None:
         if not self.shelf.version:
             await self._list()
-        taken = 0
         async for event in self._api.watch(self.kind, query=self._query, version=self.shelf.version):
             self._hear()
             self._take(event["type"], event["object"])
-            taken += 1
-            if taken % AT_ONCE == 0:
+            self._taken += 1
+            if self._taken % AT_ONCE == 0:
                 # What has arrived already is read without waiting.
                 await asyncio.sleep(0)
 
@@ -110,7 +137,8 @@ class Watcher:
         self._heard = time.monotonic()
         self.failure = None
 
-    def _note(self, error: ApiFailed) -> None:
+    def _note(self, error: ApiFailed, *, foreseen: bool) -> None:
+        metrics.WATCH_FAILURES.labels(self.kind.plural, "yes" if foreseen else "no").inc()
         if self.failure is None:
             log.warning("kubernetes_watch_broke", resource=self.kind.plural, error=str(error))
         self.failure = error

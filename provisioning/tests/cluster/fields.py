@@ -3,7 +3,7 @@
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -65,7 +65,7 @@ def value_at(tree: Any, path: Path) -> Any:
             name = step[2:]
             tree = tree.get(name, MISSING) if isinstance(tree, dict) else MISSING
         elif isinstance(tree, list):
-            tree = next((item for item in tree if _is_item(name, tree, item, step)), MISSING)
+            tree = next(_items(name, tree, step), MISSING)
         else:
             return MISSING
     return tree
@@ -87,13 +87,17 @@ def _take_out(parent: Any, name: str, step: str) -> None:
     if isinstance(parent, dict):
         parent.pop(step[2:], None)
     elif isinstance(parent, list):
-        parent[:] = [item for item in parent if not _is_item(name, parent, item, step)]
+        taken = list(_items(name, parent, step))
+        parent[:] = [item for item in parent if not any(item is each for each in taken)]
 
 
-def _is_item(name: str, items: list[Any], item: Any, step: str) -> bool:
+def _items(name: str, items: list[Any], step: str) -> Iterator[Any]:
+    """The items of a list that a step means."""
     if step.startswith("v:"):
-        return "v:" + orjson.dumps(item).decode() == step
-    return isinstance(item, dict) and key_of(item, merge_keys(name, items)) == step
+        yield from (item for item in items if "v:" + orjson.dumps(item).decode() == step)
+        return
+    keys = merge_keys(name, items)
+    yield from (item for item in items if isinstance(item, dict) and key_of(item, keys) == step)
 
 
 def dotted(path: Path) -> str:

@@ -16,6 +16,7 @@ from provisioning.tests.cluster.kinds import Object
 from provisioning.tests.cluster.node.images import Translation, expanded
 from provisioning.tests.cluster.node.processes import Processes
 from provisioning.tests.cluster.node.services import proxied
+from provisioning.tests.cluster.node.volumes import Volumes
 from provisioning.tests.cluster.node.workspaces import CREDENTIALS, images
 from provisioning.tests.cluster.wire import DEPLOYMENTS, Wire, access_to
 
@@ -142,6 +143,20 @@ def test_a_workspace_starts_stops_itself_when_idle_and_comes_back_with_its_data(
     assert [(call.verb, call.resource, call.name, call.code) for call in stops][:1] == [
         ("patch", "deployments/scale", "ws", 200)
     ]
+
+
+def test_what_a_pod_says_of_itself_is_a_file_that_follows_it(tmp_path: Path) -> None:
+    """Source: https://kubernetes.io/docs/concepts/storage/volumes/#downwardapi"""
+    volumes = Volumes(Cluster(), tmp_path, tmp_path)
+    item = {"path": "idle", "fieldRef": {"fieldPath": "metadata.annotations['example.com/idle.s']"}}
+    pod: Object = {"metadata": {"name": "p", "namespace": "workspaces", "uid": "1", "annotations": {}}, "spec": {}}
+    pod["spec"]["volumes"] = [{"name": "pod", "downwardAPI": {"items": [item]}}]
+    file = volumes.made_for(pod)["pod"] / "idle"
+    assert file.read_text() == ""
+
+    pod["metadata"]["annotations"]["example.com/idle.s"] = "900"
+    volumes.renew(pod)
+    assert file.read_text() == "900"
 
 
 def test_a_variable_may_name_those_before_it() -> None:

@@ -176,6 +176,53 @@ def test_idle_time_zero_means_never_and_asks_the_api_server_nothing(pod: Pod) ->
     assert set(pod.cluster.log) == {"look"}
 
 
+def with_an_idle_file(pod: Pod, file: Path, text: str) -> None:
+    """A sidecar that would never stop its pod, but for what this file says."""
+    file.write_text(text)
+    pod.arguments[3] = "0"
+    pod.arguments += ["--idle-file", str(file)]
+    pod.attendant = pod.new_sidecar()
+
+
+def test_an_idle_time_that_is_lowered_while_the_pod_runs_holds_from_then_on(pod: Pod, tmp_path: Path) -> None:
+    """Source: a licence that gets smaller, or ends, under a workspace that was never to stop."""
+    file = tmp_path / "idle-seconds"
+    with_an_idle_file(pod, file, "0")
+    pod.look(500)
+    assert set(pod.cluster.log) == {"look"}
+
+    file.write_text(str(IDLE_S))
+    pod.cluster.annotate("the gateway lowers it")
+    pod.look(LOOKS_TO_STOP - 2)
+    assert not pod.is_stopped()
+    pod.look()
+    assert pod.is_stopped()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "nan"])
+def test_an_idle_file_that_says_nothing_leaves_it_as_it_was(pod: Pod, tmp_path: Path, text: str) -> None:
+    """Source: the kubelet replaces the file; an older pod has none of the annotation."""
+    file = tmp_path / "idle-seconds"
+    with_an_idle_file(pod, file, str(IDLE_S))
+    pod.look()
+    file.write_text(text)
+    pod.look()
+    file.unlink()
+    pod.look(LOOKS_TO_STOP)
+
+    assert pod.is_stopped()
+
+
+def test_an_idle_time_that_is_raised_to_never_keeps_the_workspace(pod: Pod, tmp_path: Path) -> None:
+    file = tmp_path / "idle-seconds"
+    with_an_idle_file(pod, file, str(IDLE_S))
+    pod.look(LOOKS_TO_STOP - 1)
+    file.write_text("0")
+    pod.look(100)
+
+    assert not pod.is_stopped()
+
+
 def test_a_restarted_sidecar_begins_at_nothing(pod: Pod) -> None:
     pod.look(LOOKS_TO_STOP - 1)
     pod.attendant = pod.new_sidecar()

@@ -352,6 +352,7 @@ def test_the_options_of_a_pod_come_from_its_environment() -> None:
         ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--namespace", "N"],
         ["--activity-file", "f", "--idle-seconds", "1", "--deployment", "d"],
         ["--idle-seconds", "1", "--deployment", "d"],
+        ["--activity-url", NOBODY, "--idle-seconds", "1", "--idle-file", "i", "--spawn", "--", "server"],
     ],
 )
 def test_wrong_options_end_with_a_hint(arguments: list[str]) -> None:

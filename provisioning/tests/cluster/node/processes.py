@@ -15,11 +15,11 @@ import httpx
 
 from provisioning.tests.cluster.cluster import Cluster
 from provisioning.tests.cluster.controllers.runtime import Reports
-from provisioning.tests.cluster.kinds import Object
+from provisioning.tests.cluster.kinds import PODS, Object
 from provisioning.tests.cluster.node.images import Image, Translation, expanded
 from provisioning.tests.cluster.node.volumes import Volumes, field_of
 from provisioning.tests.cluster.serving import Served
-from provisioning.tests.cluster.store import meta
+from provisioning.tests.cluster.store import Change, meta
 
 # Between two looks at processes and probes: a kubelet's probes come once a second at best, a test shall not wait for that.
 LOOK_S = 0.05
@@ -65,6 +65,7 @@ class Processes:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._http = httpx.Client(trust_env=False, timeout=PROBE_TIMEOUT_S)
+        api.cluster.store.listeners.append(self._note)
         self._watcher = threading.Thread(target=self._watch, name="node", daemon=True)
         self._watcher.start()
 
@@ -131,6 +132,10 @@ class Processes:
             left, self._running = self._running, []
         _end(left, CLOSE_GRACE_S)
         self._http.close()
+
+    def _note(self, change: Change) -> None:
+        if change.kind is PODS and change.type == "MODIFIED" and meta(change.tree)["uid"] in self._places:
+            self.volumes.renew(change.tree)
 
     def _place(self, pod: Object) -> _Place:
         uid = meta(pod)["uid"]

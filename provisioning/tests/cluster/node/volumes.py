@@ -1,6 +1,7 @@
 """A pod's volumes as folders: claims, emptyDir, config maps, and projected tokens.
 
-Contents are written when the pod begins; a real kubelet renews config maps and tokens later too.
+Contents are written when the pod begins. What the downward API tells is renewed when the pod changes; a real kubelet does that
+within a minute or two, and renews config maps and tokens too.
 """
 
 import base64
@@ -25,6 +26,12 @@ class Volumes:
     def made_for(self, pod: Object) -> dict[str, Path]:
         """The folder of each volume of the pod, by name; that of a claim outlives it."""
         return {volume["name"]: self._made(pod, volume) for volume in pod["spec"].get("volumes") or []}
+
+    def renew(self, pod: Object) -> None:
+        """The pod has changed: write down anew what the downward API tells of it."""
+        for volume in pod["spec"].get("volumes") or []:
+            if "downwardAPI" in volume:
+                self._made(pod, volume)
 
     def claim(self, namespace: str, name: str) -> Path:
         """Where the data of a claim are."""
@@ -70,8 +77,14 @@ class Volumes:
 
 
 def field_of(pod: Object, reference: Object) -> str:
-    """What a fieldRef means: a field of the pod by its path."""
+    """What a fieldRef means: a field of the pod by its path, or `metadata.annotations['key']` and labels likewise."""
     tree: object = pod
-    for part in reference["fieldPath"].split("."):
+    for part in _parts_of(reference["fieldPath"]):
         tree = tree.get(part, "") if isinstance(tree, dict) else ""
     return str(tree)
+
+
+def _parts_of(path: str) -> list[str]:
+    """https://kubernetes.io/docs/concepts/workloads/pods/downward-api/#available-fields"""
+    head, bracket, key = path.partition("['")
+    return [*head.split("."), *([key.removesuffix("']")] if bracket else [])]

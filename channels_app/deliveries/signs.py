@@ -1,0 +1,63 @@
+"""What is shown of an answer in passing, and is no message: that it is worked on, or a draft of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import structlog
+
+from agents.running import RunningTurn
+from channels_app.channels import Channel
+from channels_app.deliveries.attempts import LONGEST_PAUSE_S
+from channels_app.deliveries.rows import is_resting, rest
+from channels_app.errors import DeliveryError
+from gateway.ending import end
+
+# What passes is worth no queue: where so many are on their way, others are left out.
+AT_ONCE = 8
+
+log = structlog.get_logger(__name__)
+
+
+class Signs:
+    """The signs of one kind that one process gives; nobody waits for them. A turn has one at a time on its way."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Turns whose platform has refused: it would again.
+        self._refused: set[str] = set()
+
+    def give(self, turn: RunningTurn, channel: Channel, sign: Callable[[], Awaitable[None]]) -> bool:
+        """Begin to give a sign, unless the turn's chat rests; False when it is left out."""
+        if len(self._tasks) >= AT_ONCE or turn.id in self._tasks or turn.id in self._refused:
+            return False
+        self._tasks[turn.id] = task = asyncio.create_task(self._give(turn, channel, sign), name=f"sign {turn.id}")
+        task.add_done_callback(lambda _task: self._tasks.pop(turn.id, None))
+        return True
+
+    def refused(self, turn: str) -> bool:
+        """Whether the platform takes none for a turn."""
+        return turn in self._refused
+
+    def keep(self, turns: set[str]) -> None:
+        """Forget all other turns."""
+        self._refused &= turns
+
+    async def close(self) -> None:
+        """Break off what is on its way."""
+        await end(list(self._tasks.values()))
+
+    async def _give(self, turn: RunningTurn, channel: Channel, sign: Callable[[], Awaitable[None]]) -> None:
+        lane = f"{channel.name}:{channel.chat_of(turn.reply_to)}"
+        try:
+            # Neither in a chat that rests nor while others' messages wait for their slots.
+            if not await is_resting(lane) and not await is_resting(channel.name):
+                await sign()
+        except DeliveryError as error:
+            if error.retry_after_s is not None:
+                await rest(lane, seconds=min(error.retry_after_s, LONGEST_PAUSE_S))
+            elif error.permanent:
+                self._refused.add(turn.id)
+            log.info("sign_not_given", channel=channel.name, cause=error.cause)
+        except psycopg.Error as error:
+            log.info("sign_not_given", channel=channel.name, cause=type(error).__name__)

@@ -1,0 +1,130 @@
+"""Charts and pictures of answers in Telegram. Source: Bot API, sendPhoto; DESIGN section 3, `image`."""
+
+from typing import Any
+
+import pytest
+
+from agents.events import Image
+from agents.harness_types import Answer, Emit, TurnRequest
+from agents.tests.engine import ScriptedBrain, TestWorker, say
+from channels_app.deliveries.intake import take_outbox
+from channels_app.tests.chats.bot_api import BotApi, refusal
+from channels_app.tests.chats.conftest import link, rows
+from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new_sender, states
+from channels_app.tests.chats.test_files_in import PNG
+
+pytestmark = pytest.mark.usefixtures("linked")
+
+
+@pytest.fixture
+async def sender(pool: None, bot_api: BotApi) -> Sender:
+    return await new_sender()
+
+
+async def deliver(sender: Sender) -> None:
+    while await take_outbox():
+        pass
+    while True:
+        await let_all_be_due()
+        if await sender.send_next() is None:
+            return
+
+
+class Drawing(ScriptedBrain):
+    """Draws one picture, and says that it did."""
+
+    async def run(self, request: TurnRequest, emit: Emit) -> Answer:
+        url = await request.keep_picture(PNG)
+        await emit(Image(url, "Equity of golden-cross"))
+        return Answer(content="See the chart.", model="demo/demo", messages=[])
+
+
+async def test_a_chart_comes_as_a_photo_after_the_words(sender: Sender, bot_api: BotApi) -> None:
+    await link("demo-pro", 1)
+    await say("Draw", channel="telegram")
+    worker = await TestWorker(Drawing()).begin()
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.done(turn)
+
+    await deliver(sender)
+
+    assert bot_api.texts(1) == ["See the chart.", "Equity of golden-cross"]
+    assert bot_api.pictures == [PNG]
+    assert [call.method for call in bot_api.calls] == ["sendMessage", "sendPhoto"]
+    assert set(await states()) == {"sent"}
+
+
+def images(*urls: str) -> list[dict[str, str]]:
+    return [{"url": url, "alt": "A chart"} for url in urls]
+
+
+@pytest.fixture
+async def picture(linked: None, pool: None) -> str:
+    """One of chat 7's user."""
+    await say("Draw")
+    await rows(
+        "INSERT INTO pictures (id, turn_id, user_id, media_type, content, kept_until) SELECT id, id, user_id, 'image/png',"
+        f" '\\x{PNG.hex()}', clock_timestamp() + interval '1 day' FROM turns"
+    )
+    [(turn,)] = await rows("SELECT id::text FROM turns")
+    return f"/api/v1/pictures/{turn}"
+
+
+async def test_what_telegram_makes_no_photo_of_comes_as_a_file(sender: Sender, bot_api: BotApi, picture: str) -> None:
+    await answer("See:", images=images(picture))
+    await take_outbox()
+    await sender.send_next()
+    await let_all_be_due()
+    bot_api.script.append(refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS"))
+
+    await sender.send_next()
+
+    assert [call.method for call in bot_api.calls] == ["sendMessage", "sendPhoto", "sendDocument"]
+    assert bot_api.pictures[-1] == PNG
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/api/v1/pictures/00000000-0000-7000-8000-000000000000", "/api/v1/backtests/x/chart.png", "https://evil.example/a.png",
+        "file:///etc/passwd", "/api/v1/../pictures/x",
+    ],
+)  # fmt: skip
+async def test_a_picture_that_is_gone_is_said_to_be_and_nothing_else_is_fetched(
+    sender: Sender, bot_api: BotApi, url: str
+) -> None:
+    await answer("See:", images=images(url))
+
+    await deliver(sender)
+
+    assert bot_api.texts(7) == ["See:", "A picture of this answer could not be read. The web page may still have it."]
+    assert bot_api.pictures == []
+
+
+async def test_a_picture_of_another_user_is_not_sent(sender: Sender, bot_api: BotApi, picture: str) -> None:
+    await rows("UPDATE pictures SET user_id = 'demo-free'")
+    await answer("See:", images=images(picture))
+
+    await deliver(sender)
+
+    assert bot_api.pictures == []
+
+
+async def test_pictures_alone_come_with_a_word(sender: Sender, bot_api: BotApi, picture: str) -> None:
+    await answer("", images=images(picture))
+
+    await deliver(sender)
+
+    assert bot_api.texts(7) == ["Here is the picture.", "A chart"]
+
+
+@pytest.mark.parametrize("alt", ["", "x" * 5000, "😀" * 2000])
+async def test_any_caption_fits(sender: Sender, bot_api: BotApi, picture: str, alt: str) -> None:
+    found: Any = [{"url": picture, "alt": alt}]
+    await answer("See:", images=found)
+
+    await deliver(sender)
+
+    assert len(bot_api.texts(7)[1].encode("utf-16-le")) // 2 <= 1024
+    assert bot_api.pictures == [PNG]
