@@ -6,6 +6,8 @@ Source: DESIGN section 6; the points are those of agents/workflow_points.py.
 import pytest
 
 from accounts.licences import Licence
+from agents.dead_letters import retry_dead
+from agents.queue import MAX_ATTEMPTS
 from agents.tests.engine import TestWorker, frames, row, say
 from agents.tests.workflows import (
     RealBrain,
@@ -109,4 +111,28 @@ async def test_killed_twice_and_in_different_places_it_deploys_once(
         await killed_at(point, brain=real)
     await run_one(worker)
 
+    assert len({each["id"] for each in await deployments(mine)} - before) == 1
+
+
+async def test_a_dead_analysis_that_staff_has_tried_again_asks_anew(
+    real: RealBrain, worker: TestWorker, mine: Licence
+) -> None:
+    """An old yes is none to what is tried again, however far the workflow had come."""
+    before = {each["id"] for each in await deployments(mine)}
+    turn = (await say("/analyse sma_crossover on SPX")).turn
+    await run_one(worker)
+    await settle(turn)
+    for _ in range(MAX_ATTEMPTS):
+        await killed_at("deploy.begin", brain=real)
+    await run_one(worker)
+    assert await row(turn, "dead") == (True,)
+
+    await retry_dead(turn)
+    await run_one(worker)
+    assert await row(turn, "state") == ("awaiting_approval",)
+    assert {each["id"] for each in await deployments(mine)} == before
+
+    await settle(turn)
+    await run_one(worker)
+    assert await row(turn, "state") == ("done",)
     assert len({each["id"] for each in await deployments(mine)} - before) == 1
