@@ -5,15 +5,15 @@ from psycopg.rows import class_row
 from redis.exceptions import RedisError
 
 from accounts import audit, budgets
-from agents.errors import Refused
+from agents.errors import FenceLost, JournalLost, Refused
 from agents.events import Cancelled, Event, Snapshot, UserMessage
 from agents.hints import hint_turn
 from agents.joining import end_joined, tell_ends
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.positions import tell_positions
-from agents.queue import AfterCommit, disown
-from agents.settlement import Outcome, note_end
+from agents.queue import NOBODY, AfterCommit
+from agents.settlement import Outcome, note_told
 from agents.wait_events import IdleTurn, Row, events_of, read_shown
 from agents.waits import IDLE, cancel_wait, record, tell_channel
 from agents.writer import encode
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 # Each value is the row's before the change. A question that an agent has begun to answer stands in the history; one that
 # only waited in the queue is withdrawn.
 _CANCEL_IDLE = f"""
-    UPDATE turns SET cancel_requested = true, fence = fence + 1, holder = NULL, journal_floor = journal_floor + %(block)s,
+    UPDATE turns SET cancel_requested = true, fence = fence + 1, holder = %(nobody)s, journal_floor = journal_floor + %(block)s,
         history = CASE WHEN attempts + waits > 0 THEN
             jsonb_build_array(jsonb_build_object('role', 'user', 'content', content, 'channel', channel))
             || CASE WHEN answer = '' THEN '[]'
@@ -41,7 +41,8 @@ _CANCEL_IDLE = f"""
 async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | None:
     """Cancel in the caller's transaction; what is returned writes the last event once that has committed.
 
-    A turn that has ended stays as it is. Raises Refused `not_found` for another's turn or a missing one.
+    Until then the turn stays held by nobody, so that a worker writes it should this process die before. One that has ended
+    stays as it is. Raises Refused `not_found` for another's turn or a missing one.
     """
     cursor = await conn.execute(
         "UPDATE turns SET cancel_requested = true WHERE id = %s AND user_id = %s RETURNING state", (turn, user_id)
@@ -53,7 +54,7 @@ async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | 
         await notify(conn, "cancels", turn)
         return None
     async with conn.cursor(row_factory=class_row(IdleTurn)) as idle_cursor:
-        await idle_cursor.execute(_CANCEL_IDLE, {"turn": turn, "block": CANCEL_BLOCK})
+        await idle_cursor.execute(_CANCEL_IDLE, {"turn": turn, "block": CANCEL_BLOCK, "nobody": NOBODY})
         idle = await idle_cursor.fetchone()
     if idle is None:
         return None
@@ -90,14 +91,16 @@ async def _write_last(idle: IdleTurn, row: Row | None) -> None:
         events: list[Event] = [] if row is None else [*shown.missing(events_of(row))]
         if shown.text != idle.answer:
             events = [Snapshot(content=idle.answer), *events]
-        if not there and row is not None:
+        if not there:
             events = [UserMessage(channel=idle.channel, content=idle.content), *events]
         texts = [encode(event, turn, idle.conversation) for event in [*events, Cancelled(content=idle.answer)]]
         number = await book.append(turn, texts, fence=idle.fence)
         await book.finish(turn)
+    except (FenceLost, JournalLost):
+        # A worker was quicker, or is to be.
+        return
     except (RedisError, OSError) as error:
         log.warning("journal_unreachable", error=type(error).__name__)
-        await disown(turn, fence=idle.fence)
         return
-    await note_end(turn, fence=idle.fence, last_seq=number - 1)
+    await note_told(turn, fence=idle.fence, last_seq=number - 1)
     await hint_turn(idle.user_id, turn=turn, seq=number - 1)

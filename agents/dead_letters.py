@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from accounts import audit
 from agents.errors import Refused
 from agents.journal import journal
+from agents.workflow_runs import erase_steps
 from gateway.db import connection, notify
 from gateway.ids import is_id
 
@@ -57,7 +58,7 @@ async def retry_dead(turn: str, *, actor: str = audit.COMMAND) -> None:
         cursor = await conn.execute(
             "UPDATE turns SET state = 'queued', dead = false, attempts = 0, run_after = NULL, finished_at = NULL, history = NULL,"
             " last_seq = NULL, error_code = '', error_message = '', cancel_requested = false, holder = NULL, fence = fence + 1,"
-            # An old yes is none to what is tried again now: the user is asked anew.
+            # An old yes is none to what is tried again now: the user is asked anew, and a workflow begins at its first step.
             " answer = '', usage = '{}', wait_kind = '', wait_id = NULL, wait_state = NULL, waits = 0"
             " WHERE id = %s AND dead AND state = 'failed' AND content <> '' RETURNING fence, journal_floor, user_id",
             (turn,),
@@ -65,6 +66,7 @@ async def retry_dead(turn: str, *, actor: str = audit.COMMAND) -> None:
         row = await cursor.fetchone()
         if row is None:
             raise _not_dead()
+        await erase_steps(conn, [turn])
         await audit.record_on(
             conn, audit.Event(actor=actor, action="turn.retried", user_id=row[2], object=f"turn:{turn}")
         )

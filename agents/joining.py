@@ -18,7 +18,7 @@ from agents.hints import hint_turn
 from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import NOBODY, Claim
-from agents.settlement import Final, Outcome, note_end, payload_of, storable
+from agents.settlement import Final, Outcome, note_told, payload_of, storable
 from agents.wait_events import IdleTurn
 from agents.waits import IDLE
 from agents.writer import encode
@@ -112,10 +112,7 @@ async def tell_ends(ended: list[Ended]) -> None:
         number = await _tell(each.idle, each.event)
         if number is None:
             continue
-        turn, fence = each.idle.turn, each.idle.fence
-        await note_end(turn, fence=fence, last_seq=number)
-        async with connection() as conn:
-            await conn.execute("UPDATE turns SET holder = NULL WHERE id = %s AND fence = %s", (turn, fence))
+        await note_told(each.idle.turn, fence=each.idle.fence, last_seq=number)
 
 
 def _end_of(event: Final) -> Final:

@@ -85,15 +85,16 @@ _WAITING: LiteralString = "'awaiting_approval', 'awaiting_answer'"
 
 
 def _care_for(condition: LiteralString, *, states: LiteralString = _ENDED) -> LiteralString:
+    # A query in FROM may be run for each row that it is joined to, and would pick another turn each time.
     return f"""
+    WITH picked AS MATERIALIZED (
+        SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
+        WHERE f.state IN ({states}) AND {_LEASED} AND {condition}
+        ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     UPDATE turns t SET holder = %(holder)s, fence = t.fence + 1, run_after = NULL,
         journal_floor = t.journal_floor + {JOURNAL_BLOCK},
         last_seq = CASE WHEN picked.abandoned THEN NULL ELSE t.last_seq END
-    FROM conversations c, (
-        SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
-        WHERE f.state IN ({states}) AND {_LEASED} AND {condition}
-        ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED) picked
-    WHERE t.id = picked.id AND c.id = t.conversation_id
+    FROM conversations c, picked WHERE t.id = picked.id AND c.id = t.conversation_id
     RETURNING {_COLUMNS}, picked.abandoned, 0.0::float8 AS waited_s
 """
 

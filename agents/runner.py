@@ -165,6 +165,9 @@ class TurnRun:
         except asyncio.CancelledError:
             if not self._is_stopped():
                 raise
+            if self._may_have_joined:
+                # It may have been stopped between their commit and knowing of it.
+                self._joined = await joined_before(self.claim.turn)
             return self._stopped_outcome()
         except (AgentFailed, FenceLost, psycopg.Error):
             raise
@@ -229,7 +232,7 @@ class TurnRun:
             await disown(self.claim.turn, fence=self.claim.fence)
 
     async def _end(self, outcome: Outcome) -> None:
-        last_seq = self._writer.last_seq
+        last_seq = await self._writer.last_seq()
         await self._settle(outcome, last_seq=last_seq)
         self._span.set_attribute("turn.state", outcome.event.type)
         metrics.turn_ended(self.claim.channel, outcome.event.type)

@@ -84,6 +84,14 @@ async def note_end(turn: str, *, fence: int, last_seq: int) -> None:
         await conn.execute("UPDATE turns SET last_seq = %s WHERE id = %s AND fence = %s", (last_seq, turn, fence))
 
 
+async def note_told(turn: str, *, fence: int, last_seq: int) -> None:
+    """The same of a turn that nobody runs, which is held no longer."""
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE turns SET last_seq = %s, holder = NULL WHERE id = %s AND fence = %s", (last_seq, turn, fence)
+        )
+
+
 async def postpone(claim: Claim, *, closing: Closing) -> None:
     """Put a running turn back, to be tried again after a while. Raises FenceLost like `settle`."""
     wait_s = RETRY_AFTER_S[min(claim.attempts, len(RETRY_AFTER_S)) - 1]

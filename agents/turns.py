@@ -83,7 +83,7 @@ class TurnView:
     """A turn as its owner may see it; `content` and `answer` are empty once only the workspace holds them.
 
     `last_seq` is the number of the last event; until that is written, one that no event has had. `ms` is how long the
-    answer took, or has been waited for.
+    answer took, or has been waited for. `held`: a worker works on it, also on telling its end and storing its messages.
     """
 
     turn: str
@@ -98,6 +98,7 @@ class TurnView:
     error_message: str
     last_seq: int
     ms: int
+    held: bool
 
     @property
     def open(self) -> bool:
@@ -199,7 +200,8 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
         await cursor.execute(
             "SELECT id::text AS turn, conversation_id::text AS conversation, channel, state, content, answer, model, usage,"
             " error_code, error_message, COALESCE(last_seq, journal_floor - 1) AS last_seq,"
-            " (extract(epoch FROM COALESCE(finished_at, clock_timestamp()) - accepted_at) * 1000)::bigint AS ms"
+            " (extract(epoch FROM COALESCE(finished_at, clock_timestamp()) - accepted_at) * 1000)::bigint AS ms,"
+            " holder IS NOT NULL AS held"
             " FROM turns WHERE id = %s AND user_id = %s",
             (turn, user_id),
         )

@@ -47,6 +47,8 @@ class Worker:
         self._runs: dict[str, tuple[TurnRun, asyncio.Task[None]]] = {}
         self._strays: dict[str, int] = {}
         self._pulse = Pulse()
+        # Whether the last look found nothing while turns ran, which may have been in the way of others.
+        self._passed_over = False
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
@@ -79,6 +81,7 @@ class Worker:
                 asyncio.get_running_loop().call_later(BEAT_S, self._runnable.put, "")
                 return
             claim = await claim_next(self._services.lease.id)
+            self._passed_over = claim is None and bool(self._runs)
             if claim is None:
                 return
             turn_run = TurnRun(claim, self._brain)
@@ -92,8 +95,8 @@ class Worker:
         if turn in self._runs and self._runs[turn][1] is task:
             del self._runs[turn]
         metrics.turns_in_flight.dec()
-        # A conversation, or a slot of its user's, that is free again is notified with the commit that frees it.
-        if was_full:
+        # A message that was accepted while the conversation's last turn was being let go of is seen by neither commit.
+        if was_full or self._passed_over:
             self._runnable.put("")
 
     async def _watch_cancels(self) -> None:

@@ -130,6 +130,9 @@ class Desk:
             return await asyncio.shield(calling)
         except asyncio.CancelledError:
             await asyncio.wait({calling}, timeout=EFFECT_ENDS_S)
+            # Its key makes it safe to have it done or not.
+            calling.cancel()
+            await asyncio.wait({calling})
             await self.say(_stopped(calling, told))
             raise
         except AgentFailed as error:

@@ -1,7 +1,8 @@
 """Which turns a workflow answers: a row for each, from when it is started until the turn has ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -11,6 +12,8 @@ from agents.settlement import storable
 from gateway.db import Connection, connection
 
 JSON = dict[str, Any]
+
+_CHECKPOINTS: tuple[LiteralString, ...] = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,12 @@ async def erase_ended() -> None:
             "DELETE FROM workflow_runs w WHERE NOT EXISTS (SELECT 1 FROM turns t WHERE t.id = w.turn_id"
             " AND (t.state NOT IN ('done', 'failed', 'cancelled') OR (t.dead AND t.content <> ''))) RETURNING turn_id::text"
         )
-        threads = [row[0] for row in await cursor.fetchall()]
-        if threads:
-            await conn.execute("DELETE FROM checkpoints WHERE thread_id = ANY(%s)", (threads,))
-            await conn.execute("DELETE FROM checkpoint_blobs WHERE thread_id = ANY(%s)", (threads,))
-            await conn.execute("DELETE FROM checkpoint_writes WHERE thread_id = ANY(%s)", (threads,))
+        turns = [row[0] for row in await cursor.fetchall()]
+        if turns:
+            await erase_steps(conn, turns)
+
+
+async def erase_steps(conn: Connection, turns: Sequence[str]) -> None:
+    """Let the workflows of turns begin at their first step, in the caller's transaction."""
+    for table in _CHECKPOINTS:
+        await conn.execute(f"DELETE FROM {table} WHERE thread_id = ANY(%s)", ([*turns],))

@@ -69,7 +69,7 @@ class TurnWriter:
         self._pending: list[str] = []
         self._gap = ""
         self._next, self._reserved = claim.floor, claim.reserved
-        self._whole = True
+        self._whole, self._over = True, False
         self._last_flush = -COALESCE_S
         self._timer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -86,6 +86,9 @@ class TurnWriter:
 
     async def emit(self, event: Event) -> None:
         """Write an event; text may wait 25 ms for more. Raises FenceLost when the turn has been taken over."""
+        if self._over:
+            # What an attempt has left behind has nothing to add.
+            return
         if isinstance(event, Token):
             await self._emit_text(event.content)
             return
@@ -108,10 +111,11 @@ class TurnWriter:
         self.close()
         return self._whole
 
-    @property
-    def last_seq(self) -> int | None:
+    async def last_seq(self) -> int | None:
         """The number that the turn's last event will have, should nothing but text come before it; None = not known."""
-        return self._next + bool(self._pending) if self._whole else None
+        # A flush that is under way has taken its text, and not yet its number.
+        async with self._lock:
+            return self._next + bool(self._pending) if self._whole else None
 
     async def finish(self, event: Event) -> int | None:
         """Write the turn's last event, and let the journal expire after its time.
@@ -128,7 +132,8 @@ class TurnWriter:
         return self._next - 1 if self._whole else None
 
     def close(self) -> None:
-        """Drop what waits to be written; the turn goes on elsewhere, or is over."""
+        """Drop what waits to be written, and what comes; the turn goes on elsewhere, or is over."""
+        self._over = True
         self._pending.clear()
         if self._timer is not None:
             self._timer.cancel()

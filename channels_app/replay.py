@@ -17,11 +17,15 @@ PAGES = 4
 
 
 async def read_ending(turn: str, *, user_id: str, after: int) -> Slice | None:
-    """What is past `after` of a `snapshot` and the final event, which keep their numbers; None while the turn is open.
+    """What is past `after` of a `snapshot` and the final event, which keep their numbers; None while the turn is open, or
+    its end is still to be told.
 
     Raises Refused `not_found`, or `gone` when the text is no more; and what reading the history raises (see problems.py).
     """
     view = await find_turn(turn, user_id=user_id)
+    if view.held and not view.open:
+        # It is told in a moment, under a number that is not known yet.
+        return None
     if view.open:
         # A worker that runs the turn, or takes it up, writes the journal anew; of one that rests nobody else would.
         await ask_to_tell(turn)

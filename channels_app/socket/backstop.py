@@ -1,8 +1,9 @@
 """What finds, for all the sockets of a process, what hints have not told: one task, and one statement for all users."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -56,13 +57,10 @@ class Backstop:
         while True:
             await asyncio.sleep(POLL_S)
             polls += 1
-            try:
-                if polls % POLLS_PER_LOOK == 0:
-                    await self._look_for_turns()
-                for follower in self._followers:
-                    follower.poll()
-            except Exception:  # without it a lost hint would be lost for good
-                log.exception("backstop_broke")
+            if polls % POLLS_PER_LOOK == 0:
+                await self._look_for_turns()
+            for follower in [*self._followers]:
+                _guarded(follower.poll)
 
     async def _look_for_turns(self) -> None:
         try:
@@ -70,9 +68,16 @@ class Backstop:
         except psycopg.Error as error:
             log.warning("open_turns_not_read", error=type(error).__name__)
             return
-        for follower in self._followers:
+        for follower in [*self._followers]:
             for turn in found.get(follower.user_id, ()):
-                follower.adopt(turn)
+                _guarded(partial(follower.adopt, turn))
+
+
+def _guarded(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except Exception:  # what is wrong with one socket must not keep the others from being looked after
+        log.exception("socket_not_looked_after")
 
 
 _backstops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Backstop]" = WeakKeyDictionary()

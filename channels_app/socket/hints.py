@@ -17,6 +17,7 @@ Hint = dict[str, Any]
 
 # A hint that finds no room is dropped: whoever is so far behind reads the journal anyway.
 WAITING_HINTS = 1000
+AGAIN_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,12 @@ async def _listen(layer: BaseChannelLayer, channel: str, hints: Mailbox[Hint]) -
     Only cancelled once: the layer of channels_redis drops a channel when a `receive` of it is cancelled.
     """
     while True:
-        hint: Hint = await layer.receive(channel)
+        try:
+            hint: Hint = await layer.receive(channel)
+        except (RedisError, OSError) as error:
+            # Whoever listens looks for itself meanwhile.
+            log.warning("hints_not_received", error=type(error).__name__)
+            await asyncio.sleep(AGAIN_S)
+            continue
         if not hints.full():
             hints.put_nowait(hint)

@@ -89,10 +89,14 @@ class Session:
 
     def take_hint(self, hint: Hint) -> None:
         """Act on what the user's group is told."""
-        if hint["type"] == "turn.hint":
-            self._take_turn_hint(hint["turn"], hint["seq"])
-        elif hint["type"] == "workspace.status":
-            self._tell_status(hint["state"], hint["detail"])
+        try:
+            if hint["type"] == "turn.hint":
+                self._take_turn_hint(hint["turn"], hint["seq"])
+            elif hint["type"] == "workspace.status":
+                self._tell_status(hint["state"], hint["detail"])
+        except Exception as error:  # whoever gives hints has nobody to tell; a socket that takes none must not stay
+            log.exception("hint_not_taken")
+            self.outlet.fail(error)
 
     def poll(self) -> None:
         """Look at every turn that is followed: a hint may have been lost."""
@@ -115,15 +119,20 @@ class Session:
 
     async def _find_out(self, turn: str, seq: int) -> None:
         try:
-            is_open = (await find_turn(turn, user_id=self.user_id)).open
+            view = await find_turn(turn, user_id=self.user_id)
         except (Refused, psycopg.Error) as error:
             log.info("hinted_turn_not_found", turn=turn, error=type(error).__name__)
-            is_open = False
-        if is_open:
-            self.tails.adopt(turn)
-            self.outlet.wake()
-        elif not self.tails.knows(turn):
+            return
+        if self.tails.knows(turn):
+            return
+        if view.told_by(seq):
             self.tails.end(turn, last=seq)
+        elif view.open:
+            self.tails.adopt(turn)
+        else:
+            # It went on, and has ended by now.
+            self.tails.follow(turn, after=seq)
+        self.outlet.wake()
 
     async def _hear_status(self, state: str, detail: str) -> None:
         self._tell_status(state, detail)

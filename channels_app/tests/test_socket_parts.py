@@ -3,21 +3,26 @@
 import asyncio
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
+from accounts.tokens import Identity
 from agents.events import Token
 from agents.journal import journal
 from agents.writer import encode
 from channels_app.protocol.server import Pong
+from channels_app.socket.backstop import looked_after
 from channels_app.socket.closing import SESSION_EXPIRED, TRY_LATER
 from channels_app.socket.lane import LANE_LENGTH, Lane
 from channels_app.socket.limits import FrameLimits
 from channels_app.socket.outlet import WAITING_FRAMES, Outlet
+from channels_app.socket.session import Session
 from channels_app.socket.tails import ENDED_KEPT, Tails
 from channels_app.socket.together import run_together
+from channels_app.standing import Standing
 from gateway.ids import new_id
 from gateway.mailbox import Mailbox
 
@@ -277,6 +282,35 @@ async def test_slow_work_that_breaks_breaks_the_sending() -> None:
     Lane(on_broken=outlet.fail).offer(work)
     with pytest.raises(ZeroDivisionError):
         await outlet.run()
+
+
+async def test_a_hint_that_can_not_be_understood_breaks_the_sending() -> None:
+    """A socket that takes no more hints must not stay."""
+    session = Session(Standing(Identity("demo-pro", datetime.now(UTC) + timedelta(hours=1))), _never, running=[])
+
+    session.take_hint({"type": "turn.hint"})
+    with pytest.raises(KeyError):
+        await session.outlet.run()
+
+
+async def test_one_socket_that_breaks_keeps_no_other_from_being_looked_after() -> None:
+    looked = asyncio.Event()
+
+    class Broken:
+        user_id = "demo-pro"
+
+        def poll(self) -> None:
+            raise ZeroDivisionError
+
+        def adopt(self, turn: str) -> None:
+            """Nothing."""
+
+    class Whole(Broken):
+        def poll(self) -> None:
+            looked.set()
+
+    async with looked_after(Broken()), looked_after(Whole()):
+        await asyncio.wait_for(looked.wait(), 10)
 
 
 async def test_when_one_loop_breaks_all_end() -> None:
