@@ -7,6 +7,7 @@ import structlog
 
 from agents import outbox
 from channels_app import asking
+from channels_app.asking_words import plain
 from channels_app.channels import Channel, Part, Target, channels
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
@@ -15,7 +16,8 @@ from gateway.db import Connection
 BATCH = 10
 # The kind of those whose receipt the agent waits for.
 ALERT = "alert"
-DRAWN = "Here is the picture."
+DRAWN = "I have drawn this."
+ON_THE_PAGE = "🖼 {alt} – it is shown on the web page."
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
 # What was asked in between, and its outcome, stand in the chat; nothing was written after them.
@@ -87,9 +89,14 @@ def words_of(row: outbox.OutboxRow) -> str:
     return DONE if told else EMPTY
 
 
-def _pictures(channel: Channel, row: outbox.OutboxRow) -> list[Part]:
-    made = (channel.picture(image["url"], image["alt"]) for image in row.payload.get("images", ()))
-    return [part for part in made if part is not None]
+def _parts(channel: Channel, row: outbox.OutboxRow) -> list[Part]:
+    """The words, and below them the pictures; where none are shown, a line that names them."""
+    images = row.payload.get("images", ())
+    shown = [channel.picture(image["url"], image["alt"]) for image in images]
+    pictures = [part for part in shown if part is not None]
+    named = [ON_THE_PAGE.format(alt=plain(image["alt"])) for image, part in zip(images, shown, strict=True) if not part]
+    words = "\n\n".join(text for text in (words_of(row), *named) if text)
+    return [*channel.compose(words), *pictures]
 
 
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
@@ -106,7 +113,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=[*channel.compose(words_of(row)), *_pictures(channel, row)],
+            parts=_parts(channel, row),
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
