@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -117,7 +118,7 @@ def main() -> None:
     # A fresh process shows what is kept; one that has worked has memory to spare.
     with cluster_server(Path(tempfile.mkdtemp(dir=folder))) as server:
         asyncio.run(measure_memory(server, figures, pods=options.pods))
-    for measure in (measure_calls, measure_rush, measure_causes, lambda *given: measure_starts(*given, options.users)):
+    for measure in (measure_calls, measure_rush, measure_causes, partial(measure_starts, users=options.users)):
         with cluster_server(Path(tempfile.mkdtemp(dir=folder))) as server:
             asyncio.run(with_gateway(measure, server, figures))
     figures.tell("load average of the last minute", os.getloadavg()[0], f"on {os.cpu_count()} cores")
@@ -261,7 +262,7 @@ async def measure_causes(server: ClusterServer, figures: Figures) -> None:
     logging.disable(logging.NOTSET)
 
 
-async def measure_starts(server: ClusterServer, figures: Figures, users: int) -> None:
+async def measure_starts(server: ClusterServer, figures: Figures, *, users: int) -> None:
     """Many users at once, and how late the event loop is meanwhile."""
     from provisioning.workspaces import ensure_workspace  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from agents.events import Usage
 from agents.mcp.tools import Tool, ToolSet
 from agents.model_pool import ModelPool
 from agents.model_step import NOT_WHOLE, BoundModel, Spoken, call_model
-from agents.providers import NO_KEY, ApiEndpoint, ChatModel, providers, switched_on
+from agents.providers import ApiEndpoint, ChatModel, providers
 from agents.tests.doubles.http_server import Reply, scripted_server, sse
 from agents.tests.doubles.vendors import Spoken as Wire
 from agents.tests.doubles.vendors import events, longest_answer, tool_results, tool_schemas
@@ -375,39 +375,6 @@ async def test_of_an_answer_that_broke_off_only_what_was_seen_of_it_tells_the_co
             await ask(server.url)
 
     assert (failed.value.code, failed.value.took) == ("provider_unavailable", None)
-
-
-def test_every_provider_has_a_name_for_people() -> None:
-    assert {name: bool(provider.label) for name, provider in providers().items()} == dict.fromkeys(
-        [*VENDORS, "demo"], True
-    )
-
-
-def test_without_settings_only_the_demo_answers() -> None:
-    """Source: DESIGN.md, Agent: with none configured the built-in demo provider answers."""
-    assert list(switched_on()) == ["demo"]
-
-
-@pytest.mark.parametrize("vendor", VENDORS)
-def test_a_key_or_a_base_url_switches_a_provider_on(vendor: str, settings: Any) -> None:
-    setattr(settings, f"{vendor.upper()}_API_KEY", KEY)
-    assert switched_on()[vendor].endpoint() == ApiEndpoint(base_url="", key=KEY)
-    assert list(switched_on()) == [vendor]
-
-    setattr(settings, f"{vendor.upper()}_API_KEY", "")
-    setattr(settings, f"{vendor.upper()}_BASE_URL", "http://localhost:1/v1/")
-    assert switched_on()[vendor].endpoint() == ApiEndpoint(base_url="http://localhost:1/v1", key=NO_KEY)
-
-
-def test_the_demo_stays_on_beside_others_when_it_is_the_default(settings: Any) -> None:
-    settings.OPENAI_API_KEY = KEY
-    settings.DEFAULT_MODEL_PROVIDER = "demo"
-
-    assert set(switched_on()) == {"demo", "openai"}
-
-
-def test_a_key_is_not_shown() -> None:
-    assert KEY not in repr(ApiEndpoint(base_url="", key=KEY))
 
 
 @pytest.mark.parametrize("vendor", ["google", "openrouter"], indirect=True)
