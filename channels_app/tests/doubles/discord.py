@@ -66,10 +66,11 @@ class DiscordApi(Peer):
         """The request without the picture that it uploads."""
         form = message_from_bytes(f"Content-Type: {call.headers['content-type']}\r\n\r\n".encode() + call.raw)
         fields = {str(part.get_param("name", header="content-disposition")): part for part in form.walk()}
-        [attachment] = json.loads(fields["payload_json"].get_payload())["attachments"]
+        body = str(fields["payload_json"].get_payload())
+        [attachment] = json.loads(body)["attachments"]
         assert (attachment["id"], attachment["filename"]) == (0, fields["files[0]"].get_filename())
         self.pictures.append(fields["files[0]"].get_payload(decode=True))
-        return replace(call, raw=str(fields["payload_json"].get_payload()).encode())
+        return replace(call, raw=body.encode())
 
     def _by_interaction(self, call: Call, token: str, message: str) -> Reply:
         if token in self.unanswered:
