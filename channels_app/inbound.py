@@ -40,7 +40,7 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
 
 
 async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:
-    if ask.code and inbound.aside is not None:
+    if ask.code and _others_read(channel, inbound):
         await _say_aside(channel, inbound, CODE_SEEN, user_id=user_id or "")
         return "link_code_seen"
     return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
