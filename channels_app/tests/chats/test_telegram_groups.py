@@ -298,6 +298,22 @@ async def test_an_approval_is_asked_in_private_and_the_answer_goes_on_in_the_gro
     ]
 
 
+@pytest.mark.parametrize("written", ["", "As far as I came."])
+async def test_why_an_answer_failed_is_told_in_private(chat: Chat, worker: TestWorker, written: str) -> None:
+    """It may be about a licence and its limits."""
+    await post(chat, asking("@DexBot one"))
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, "say", written)
+    await worker.order(turn, "fail")
+    await worker.done(turn)
+    await chat.deliver()
+
+    here = "I could not answer that. I tell you why in our private chat."
+    assert api(chat).texts(GROUP) == [f"{written}\n\n{here}".strip()]
+    assert api(chat).texts(7) == ["The model can't be reached."]
+
+
 async def test_new_gives_the_group_another_conversation_and_leaves_the_main_one(chat: Chat) -> None:
     await chat.write("private", number=1)
     await post(chat, asking("@DexBot one"), number=2)
