@@ -224,34 +224,6 @@ async def test_an_answer_after_a_decision_stands_below_it(chat: Chat, worker: Te
     assert "Approved" in settled
 
 
-async def test_what_was_written_before_a_decision_is_told_before_it_is_asked_and_once(
-    chat: Chat, worker: TestWorker
-) -> None:
-    """Also where nobody looked at the answer while it was written."""
-    driver = chat.driver
-    await chat.write("Do it")
-    turn = await worker.claim()
-    assert turn is not None
-    await worker.order(turn, "say", "The risk is low.")
-    await worker.order(turn, "ask yes")
-    await worker.done(turn)
-    await chat.deliver()
-    assert driver.shown()[0] == "The risk is low."
-    (_, approve), _ = driver.buttons()
-
-    await chat.post(driver.press(approve))
-    await worker.claim()
-    await worker.order(turn, "say", "It is deployed.")
-    await worker.order(turn, "finish")
-    await worker.done(turn)
-    await chat.deliver()
-
-    said, settled, ended = driver.shown()
-    assert (said, ended) == ("The risk is low.", "It is deployed.")
-    assert "Approved" in settled
-    assert set(await states()) == {"sent"}
-
-
 async def test_a_stranger_is_told_how_to_link_once_and_is_linked_by_a_code(chat: Chat) -> None:
     driver, name = chat.driver, chat.driver.channel.name
     for number in (1, 2, 3):

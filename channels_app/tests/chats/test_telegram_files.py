@@ -226,6 +226,17 @@ async def test_a_voice_is_a_message_whose_words_are_shown(chat: Chat, driver: Dr
     assert b'filename="voice-71.ogg"' in asked.raw
 
 
+async def test_nothing_that_is_heard_is_a_command(chat: Chat, driver: Driver, transcriber: Transcriber) -> None:
+    transcriber.words = "/ /stop the music"
+    driver.api.files["v"] = b"OggS"
+    await chat.post(driver.sent(voice=VOICE))
+
+    await take(chat)
+
+    assert [content for content, *_ in await turns()] == ["stop the music"]
+    assert await rows("SELECT state FROM turns") == [("queued",)]
+
+
 @pytest.mark.parametrize(
     ("answer", "told", "tries"),
     [
