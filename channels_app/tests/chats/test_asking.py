@@ -19,8 +19,8 @@ from channels_app.deliveries.intake import take_outbox
 from channels_app.presses import UNKNOWN, receive
 from channels_app.richtext import telegram_html, visible_text
 from channels_app.tests.chats.bot_api import BotApi, Reply, refusal
-from channels_app.tests.chats.conftest import SECRET, link, rows
 from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
+from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.live import serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("linked", "pool")]

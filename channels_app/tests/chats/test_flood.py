@@ -13,7 +13,7 @@ from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from channels_app.channels import telegram
 from channels_app.tests.chats.bot_api import BotApi, Limits
-from channels_app.tests.chats.conftest import rows
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_dispatcher import running
 from gateway.db import connection
 from gateway.ids import new_id

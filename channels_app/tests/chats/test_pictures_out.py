@@ -12,8 +12,8 @@ from agents.tests.engine import ScriptedBrain, TestWorker, say
 from channels_app.channels import discord
 from channels_app.deliveries.intake import take_outbox
 from channels_app.tests.chats.bot_api import BotApi, refusal
-from channels_app.tests.chats.conftest import link, rows
 from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new_sender, states
+from channels_app.tests.chats.tables import link, rows
 from channels_app.tests.chats.test_files_in import PNG
 from channels_app.tests.doubles.discord import DiscordDriver, snowflake
 from gateway.db import connection

@@ -16,7 +16,7 @@ from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import BadUpdate, DeliveryError
 from channels_app.richtext import visible_text
 from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, HELD, TOKEN, BotApi, Reply, flood, refusal
-from channels_app.tests.chats.conftest import SECRET
+from channels_app.tests.chats.tables import SECRET
 from channels_app.text import utf16_units
 
 PART = {"html": "<b>Hello</b>", "text": "**Hello**", "quote": True, "crowded": True}

@@ -16,9 +16,9 @@ from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import DeliveryError, TooLarge
 from channels_app.files_in import take_files
 from channels_app.tests.chats.bot_api import CUT, TOKEN, Reply, refusal
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_files_in import NOTES, PNG, turns
 from channels_app.tests.doubles.driver import Post
 from channels_app.tests.doubles.peer import Reply as Answered

@@ -15,9 +15,9 @@ from channels_app import linking
 from channels_app.channels import Ignored, Inbound
 from channels_app.channels.telegram import CHANNEL
 from channels_app.tests.chats.bot_api import TOKEN, BotApi, refusal
-from channels_app.tests.chats.conftest import SECRET, rows
 from channels_app.tests.chats.contract import Chat, Previewing, link_account
 from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.tables import SECRET, rows
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.doubles.driver import Post
 from channels_app.tests.doubles.telegram import TelegramDriver

@@ -14,9 +14,9 @@ from channels_app.deliveries.rows import rest
 from channels_app.drafts import halt, number_of
 from channels_app.inbound import receive
 from channels_app.tests.chats.bot_api import BLOCKED, BotApi, flood, refusal
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.contract import Previewing
 from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_telegram import parse, update
 from channels_app.tests.doubles.discord import DiscordDriver
 from channels_app.tests.doubles.slack import SlackDriver
