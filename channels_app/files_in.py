@@ -157,6 +157,8 @@ async def _hear(channel: Channel, file: File, kept: Kept, *, content: bytes) -> 
         if error.retryable and not kept.last_attempt:
             raise _Later from error
         raise Refused(error.code, error.message) from error
+    # A command is typed, whatever a model makes of what it hears.
+    words = words.lstrip("/ ")
     if not words:
         raise Refused("invalid", SILENCE)
     return words

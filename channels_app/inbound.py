@@ -40,7 +40,7 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
 
 
 async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:
-    if ask.code and inbound.aside is not None:
+    if ask.code and _others_read(channel, inbound):
         await _say_aside(channel, inbound, CODE_SEEN, user_id=user_id or "")
         return "link_code_seen"
     return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
@@ -88,13 +88,14 @@ async def accept(
             return "duplicate"
         told = await _refuse(channel, inbound, refusal, user_id=user_id)
         return "refused" if told else "refused_again"
-    if accepted.duplicate:
-        return "duplicate"
+    # Of a duplicate, too: the first may have been stored by a process that did not come this far.
     if conversation is not None and accepted.conversation != conversation:
         thread = inbound.thread
         await threads.change_conversation(channel.name, thread, user_id=user_id, conversation=accepted.conversation)
     if inbound.aside is not None:
         await _say_aside(channel, inbound, ASIDE, user_id=user_id)
+    if accepted.duplicate:
+        return "duplicate"
     warmup.begin_for(user_id)
     return "accepted"
 
@@ -106,10 +107,13 @@ async def _say(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -
 
 async def _say_aside(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> None:
     """Say something where it was asked, for all to read."""
-    origin = f"{channel.name}:{inbound.external_id}:aside"
-    target = inbound.aside or inbound.target
     async with connection() as conn, conn.transaction():
-        await put(conn, [text_letter(channel, text, target=target, origin=origin, user_id=user_id)])
+        await put(conn, [_aside_letter(channel, inbound, text, user_id=user_id)])
+
+
+def _aside_letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> Letter:
+    target, origin = inbound.aside or inbound.target, f"{channel.name}:{inbound.external_id}:aside"
+    return text_letter(channel, text, target=target, origin=origin, user_id=user_id)
 
 
 def _marked(channel: Channel, inbound: Inbound) -> Target:
@@ -160,8 +164,6 @@ async def _hint(channel: Channel, inbound: Inbound) -> bool:
         )
         if cursor.rowcount == 0:
             return False
-        if not in_public:
-            await put(conn, [_letter(channel, inbound, text, user_id="")])
-    if in_public:
-        await _say_aside(channel, inbound, text, user_id="")
+        make = _aside_letter if in_public else _letter
+        await put(conn, [make(channel, inbound, text, user_id="")])
     return True

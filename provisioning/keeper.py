@@ -4,23 +4,30 @@ followed.
 """
 
 import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import structlog
 
+from accounts.standing import licence_terms
 from gateway.ending import end
 from gateway.services import Services
 from gateway.wakeups import Signal
 from provisioning import backends, holding, launching, metrics, rows, timekeeping
 from provisioning.errors import Cause
 from provisioning.flights import flights
+from provisioning.idle_times import idle_by
 from provisioning.models import State
 from provisioning.rows import Row
 from provisioning.settling import settle
 
 # A sidecar gives up its owner after six of these.
 HEARTBEAT_S = 5.0
+# A licence that has changed is noticed by the next use; this is for one whose user does not come back.
+LICENCES_S = 60.0
 # A gateway adopts within milliseconds of the notification; one that hasn't after this is about to end as well.
 ADOPTION_S = 2.0
 POLL_S = 0.05
@@ -40,7 +47,7 @@ async def run(services: Services) -> None:
     signal = services.wakeups.on(rows.WAKEUP)
     try:
         async with asyncio.TaskGroup() as group:
-            keeping = [_beat(holder), _reconcile(holder, signal)] if backend.owned else [backend.follow(), _measure()]
+            keeping = _owning(holder, signal) if backend.owned else [backend.follow(), _measure()]
             loops = [group.create_task(each) for each in (*keeping, _count_time(holder))]
             await services.stopping.wait()
             await end(loops)
@@ -48,6 +55,29 @@ async def run(services: Services) -> None:
             await _leave(holder)
     finally:
         holding.hold_with(None)
+
+
+def _owning(holder: UUID, signal: Signal) -> list[Coroutine[Any, Any, None]]:
+    """What the owner of workspaces does for them."""
+    return [_beat(holder), _reconcile(holder, signal), _follow_licences(holder)]
+
+
+async def _follow_licences(holder: UUID) -> None:
+    while True:
+        await asyncio.sleep(LICENCES_S)
+        try:
+            await heed_licences(holder)
+        except psycopg.Error as error:
+            log.warning("workspace_licences_not_followed", error=type(error).__name__)
+
+
+async def heed_licences(holder: UUID) -> None:
+    """Have this process's workspaces stop by what their users' licences say by now. Raises psycopg.Error."""
+    backend = backends.backend()
+    found = await rows.kept_or_orphaned(holder, backend=backend.name)
+    ready = [row for row in found if row.state == State.READY and row.holder == holder]
+    terms, now = await licence_terms({row.user_id for row in ready}), datetime.now(UTC)
+    await backend.heed({row.name: idle_by(terms.get(row.user_id), now=now) for row in ready})
 
 
 async def _beat(holder: UUID) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate, get_user_model
+from django.test import RequestFactory
 
 from accounts.demo import make_demo_users
 from accounts.models import UserLicence
@@ -24,10 +25,10 @@ def test_they_are_made_once_and_what_staff_changed_stays() -> None:
     assert not UserLicence.objects.filter(user_id="demo-unlicensed").exists()
 
 
-def test_the_password_that_is_told_opens_the_admin() -> None:
+def test_the_password_that_is_told_opens_the_admin(rf: RequestFactory) -> None:
     password = make_demo_users().admin_password
 
-    staff = authenticate(username="admin", password=password)
+    staff = authenticate(rf.post("/admin/login/"), username="admin", password=password)
     assert staff is not None
     assert staff.is_staff
 

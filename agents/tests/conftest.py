@@ -24,7 +24,6 @@ from agents.tests.engine import ScriptedBrain, TestWorker
 from agents.tests.licences import licence
 from agents.tests.talks import CATALOGUE, USER, Talk
 from gateway.testing.forking import Zygote
-from provisioning.tokens import public_key_file
 
 
 @cache
@@ -47,21 +46,19 @@ def workspace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workspace(settings: Any, signing_key: str, workspace_folder: Path, workspaces: Zygote) -> Iterator[Licence]:
-    """A licence whose workspace runs."""
-    with running_workspace(workspace_folder, user=USER, public_key=public_key_file(), zygote=workspaces) as url:
-        settings.MCP_SERVER_URL_ALLOWLIST = [url]
-        yield licence(USER, url=f"{url}/mcp")
+def workspace(settings: Any, signing_key: str, lasting_workspace: str) -> Licence:
+    """A licence whose workspace runs, with what the module's tests have left in it."""
+    settings.MCP_SERVER_URL_ALLOWLIST = [lasting_workspace]
+    return licence(USER, url=f"{lasting_workspace}/mcp")
 
 
 @pytest.fixture(scope="module")
-def lasting_workspace(tmp_path_factory: pytest.TempPathFactory, workspaces: Zygote) -> Iterator[str]:
+def lasting_workspace(workspace_folder: Path, workspaces: Zygote) -> Iterator[str]:
     """The address of demo-pro's workspace, which runs as long as the module's tests."""
-    folder = tmp_path_factory.mktemp("lasting")
     public = load_pem_private_key(_signing_key().encode(), None).public_key()
-    public_key = folder / "public.pem"
+    public_key = workspace_folder / "public.pem"
     public_key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    with running_workspace(folder, user=USER, public_key=public_key, zygote=workspaces) as url:
+    with running_workspace(workspace_folder, user=USER, public_key=public_key, zygote=workspaces) as url:
         yield url
 
 

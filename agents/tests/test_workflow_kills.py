@@ -3,6 +3,13 @@
 Source: DESIGN section 6; the points are those of agents/workflow_points.py.
 """
 
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 
 from accounts.licences import Licence
@@ -20,6 +27,7 @@ from agents.tests.workflows import (
     text_of,
 )
 from agents.workflows.trading_analysis import WORKFLOW
+from gateway.db import connection
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
 POINTS = (
@@ -136,3 +144,50 @@ async def test_a_dead_analysis_that_staff_has_tried_again_asks_anew(
     await run_one(worker)
     assert await row(turn, "state") == ("done",)
     assert len({each["id"] for each in await deployments(mine)} - before) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", [*POINTS, *AFTER_YES[1:]])
+async def test_a_process_that_is_killed_at_any_point_is_gone_on_for(
+    real: RealBrain, worker: TestWorker, mine: Licence, settings: Any, point: str
+) -> None:
+    """kill -9 of a real process, which nothing in it outlives: no `finally`, no transaction, no connection."""
+    before = {each["id"] for each in await deployments(mine)}
+    turn = (await say("/analyse sma_crossover on SPX")).turn
+    if point in AFTER_YES[1:]:
+        await run_one(worker)
+        await settle(turn)
+    assert await asyncio.to_thread(_killed, point, settings) == -signal.SIGKILL
+    async with connection() as conn:
+        await conn.execute("UPDATE worker_leases SET expires_at = '2000-01-01' WHERE id <> %s", (worker.id,))
+    await run_one(worker)
+    if point in POINTS:
+        await settle(turn)
+        await run_one(worker)
+
+    assert await row(turn, "state", "dead") == ("done", False)
+    assert len({each["id"] for each in await deployments(mine)} - before) == 1
+
+
+def _killed(point: str, settings: Any) -> int:
+    database = settings.DATABASES["default"]
+    where = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    ran = subprocess.run(
+        [sys.executable, "-m", "agents.tests.killed_worker", point],
+        cwd=settings.BASE_DIR,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "gateway.settings",
+            "DATABASE_URL": f"postgresql://{where}",
+            "DATA_DIR": str(settings.DATA_DIR),
+            "MCP_SERVER_URL_ALLOWLIST": ",".join(settings.MCP_SERVER_URL_ALLOWLIST),
+            "WORKSPACE_SIGNING_KEY": settings.WORKSPACE_SIGNING_KEY,
+            "SECRET_KEY": settings.SECRET_KEY,
+            "DEBUG": "true",
+        },
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return ran.returncode

@@ -76,7 +76,8 @@ def clean_root(kept: Path, folder: Path) -> Root:
         shutil.rmtree(making, ignore_errors=True)
         making.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([*_maker(), SUITE, str(making)], check=True)
-        (making / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
+        # As python:3.11-slim has them, in /usr/local: Debian's own pip installs nothing beside its packages.
+        subprocess.run(["chroot", str(making), "/usr/bin/python3.11", "-m", "venv", "/usr/local"], check=True)  # noqa: S607
         making.rename(kept)
     subprocess.run(["cp", "-a", str(kept), str(folder)], check=True)  # noqa: S607 - our folders
     for shared in (Path("/etc/resolv.conf"), CERTIFICATES):

@@ -139,6 +139,24 @@ class Discord(Channel):
                     raise
         return await self._write(part, target)
 
+    def picture(self, url: str, alt: str) -> Part | None:
+        """As an attachment."""
+        return messages.picture(url, alt)
+
+    async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:
+        """Below the answer: after the interaction as long as that lives, else in direct messages."""
+        hidden = bool(target.get("guild")) and _alive(target)
+        body = messages.with_attachment(messages.payload(part, hidden=hidden), part, filename=api.PICTURE)
+        if _alive(target):
+            try:
+                made = await api.call("POST", f"{_hook(target)}?wait=true", body, picture=content)
+                return f"{OF_INTERACTION}/{api.id_of(made)}"
+            except (ChatClosed, api.NoInteraction):
+                body["flags"] = messages.SUPPRESS_EMBEDS
+        channel = await _direct_channel(target)
+        made = await api.call("POST", f"/channels/{channel}/messages", body, picture=content)
+        return f"{channel}/{api.id_of(made)}"
+
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """By the interaction's token, or as the bot; what only the token reaches can't be edited once that is over."""
         channel, _, number = message.partition("/")
@@ -188,9 +206,7 @@ class Discord(Channel):
             raise DeliveryError(error.cause) from error
 
     async def _write(self, part: Part, target: Target) -> str:
-        channel = str(target["channel"]) if "message" in target else ""
-        if not channel:
-            channel = api.id_of(await api.call("POST", "/users/@me/channels", {"recipient_id": target["user"]}))
+        channel = await _direct_channel(target)
         made = await api.call("POST", f"/channels/{channel}/messages", messages.payload(part))
         return f"{channel}/{api.id_of(made)}"
 
@@ -198,6 +214,13 @@ class Discord(Channel):
 def _alive(target: Target) -> bool:
     age = age_s(target)
     return age is not None and age < TOKEN_LIFE_S
+
+
+async def _direct_channel(target: Target) -> str:
+    """Direct messages with a target's user."""
+    if "message" in target:
+        return str(target["channel"])
+    return api.id_of(await api.call("POST", "/users/@me/channels", {"recipient_id": target["user"]}))
 
 
 def _hook(target: Target) -> str:

@@ -7,6 +7,7 @@ import structlog
 
 from agents import outbox
 from channels_app import asking
+from channels_app.asking_words import plain
 from channels_app.channels import Channel, Part, Target, channels
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
@@ -15,7 +16,10 @@ from gateway.db import Connection
 BATCH = 10
 # The kind of those whose receipt the agent waits for.
 ALERT = "alert"
-DRAWN = "Here is the picture."
+FAILED = "failed"
+FAILED_HERE = "I could not answer that. I tell you why in our private chat."
+DRAWN = "I have drawn this."
+ON_THE_PAGE = "🖼 {alt} – it is shown on the web page."
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
 # What was asked in between, and its outcome, stand in the chat; nothing was written after them.
@@ -87,26 +91,40 @@ def words_of(row: outbox.OutboxRow) -> str:
     return DONE if told else EMPTY
 
 
-def _pictures(channel: Channel, row: outbox.OutboxRow) -> list[Part]:
-    made = (channel.picture(image["url"], image["alt"]) for image in row.payload.get("images", ()))
-    return [part for part in made if part is not None]
+def _public_words(row: outbox.OutboxRow) -> str:
+    """The same where others read along: why a turn failed may tell of its user's licence."""
+    words = words_of(row)
+    if row.kind != FAILED:
+        return words
+    return f"{words.removesuffix(str(row.payload.get('message') or '')).rstrip()}\n\n{FAILED_HERE}".lstrip()
+
+
+def _parts(channel: Channel, row: outbox.OutboxRow, *, words: str) -> list[Part]:
+    """The words, and below them the pictures; where none are shown, a line that names them."""
+    images = row.payload.get("images", ())
+    shown = [channel.picture(image["url"], image["alt"]) for image in images]
+    pictures = [part for part in shown if part is not None]
+    named = [ON_THE_PAGE.format(alt=plain(image["alt"])) for image, part in zip(images, shown, strict=True) if not part]
+    return [*channel.compose("\n\n".join(text for text in (words, *named) if text)), *pictures]
 
 
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
-    """The row's letter, or why it can't become one: then it holds up no other. What is told everywhere is asking.py's."""
+    """The row's letters, or why it can't become one: then it holds up no other. What is told everywhere is asking.py's."""
     if row.kind in outbox.EVERYWHERE:
         return []
     try:
         channel = channels()[row.channel]
         # An alert answers nothing that was said there, and is nobody else's business.
-        target = channel.private(row.reply_to) if row.kind == ALERT else row.reply_to
+        private = channel.private(row.reply_to)
+        target = private if row.kind == ALERT else row.reply_to
+        shared = target != private
         letter = Letter(
             origin=origin_of(row),
             channel=row.channel,
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=[*channel.compose(words_of(row)), *_pictures(channel, row)],
+            parts=_parts(channel, row, words=_public_words(row) if shared else words_of(row)),
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
@@ -114,4 +132,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
     except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)
         return f"It can't become a message ({type(error).__name__})."
-    return [letter]
+    if not shared or row.kind != FAILED:
+        return [letter]
+    why, origin = str(row.payload.get("message") or ""), f"{letter.origin}:why"
+    return [letter, text_letter(channel, why, target=private, origin=origin, user_id=row.user_id)]

@@ -72,9 +72,10 @@ class Previews:
     def _show_work(self, turn: RunningTurn, channel: Channel) -> None:
         followed, now = self._followed[turn.id], self._clock()
         every_s = channel.typing_every_s(turn.reply_to)
-        if every_s is not None and now >= followed.typing_at:
+        if every_s is None or now < followed.typing_at:
+            return
+        if self._typing.give(turn, channel, partial(channel.typing, turn.reply_to)):
             followed.typing_at = now + every_s
-            self._typing.give(turn, channel, partial(channel.typing, turn.reply_to))
 
     async def _wants_draft(self, turn: RunningTurn, channel: Channel) -> bool:
         """Whether a turn is shown as a draft: its user wants it, and the platform takes it."""

@@ -50,13 +50,18 @@ async def sweep() -> list[tuple[str, DeliveryState]]:
 
 
 async def tidy() -> None:
-    """Remove what is no use any more: old buttons, threads without a conversation, lanes and strangers that rested for a day."""
+    """Remove what is of no use any more: old buttons, wishes of unlinked accounts, threads without a conversation, lanes and
+    strangers that rested for a day."""
     async with connection() as conn:
         # Nothing is waited for longer than a day.
         await conn.execute("DELETE FROM chat_buttons WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
         # As long as any platform sends a message again.
         await conn.execute("DELETE FROM chat_inbox WHERE created_at < clock_timestamp() - interval '2 days'")
+        await conn.execute(
+            "DELETE FROM draft_wishes w WHERE NOT EXISTS (SELECT 1 FROM user_channel_links k"
+            " WHERE k.channel_type = w.channel AND k.channel_user_id = w.account)"
+        )
         await conn.execute(
             "DELETE FROM chat_threads t WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.id = t.conversation_id)"
         )

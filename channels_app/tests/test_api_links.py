@@ -8,7 +8,7 @@ import pytest
 from accounts.link_codes import ChatAccount, Redemption, redeem_on
 from accounts.models import ChannelLink
 from channels_app.tests.chats.bot_api import TOKEN
-from channels_app.tests.chats.conftest import SECRET, link, rows
+from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.live import error_code, http_of
 from gateway.db import connection
 from gateway.ids import new_id

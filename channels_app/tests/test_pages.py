@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from channels_app.tests.chats.bot_api import TOKEN
-from channels_app.tests.chats.conftest import SECRET, link, rows
+from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.live import http_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

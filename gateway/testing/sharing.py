@@ -1,25 +1,32 @@
 """How a test run is shared between the processes of pytest-xdist (pytest loads this with `-p`).
 
-A file's tests stay together, since they share the servers that its fixtures start, and so do those of the folders below,
-whose files share some. The longest come first, so that no process works on alone at the end.
+A file's tests stay together, since they share the servers that its fixtures start, and so do those of some files below,
+which share some. The longest come first, so that no process works on alone at the end.
 """
 
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+# Each is one piece of work: the files whose names begin so. Of the end-to-end tests, which wait more than they compute, two
+# halves run side by side; a third would have to start its own shared deployment for little.
 LONGEST = (
-    "gateway/tests/e2e",
-    "channels_app/tests/browser",
-    "gateway/tests/test_bootstrap.py",
-    "channels_app/tests/test_api_contract.py",
-    "agents/tests/test_engine_machine.py",
-    "workspace/mcp_server/tests/test_sandbox_users.py",
-    "agents/tests/test_trading_analysis.py",
+    (
+        "gateway/tests/e2e/test_restarts.py",
+        "gateway/tests/e2e/test_secrets.py",
+        "gateway/tests/e2e/test_workflow_kills.py",
+    ),
+    ("gateway/tests/e2e/",),
+    ("channels_app/tests/browser/",),
+    ("gateway/tests/test_bootstrap.py",),
+    ("channels_app/tests/test_api_contract.py",),
+    ("agents/tests/test_engine_machine.py",),
+    ("workspace/mcp_server/tests/test_sandbox_users.py",),
+    ("agents/tests/test_trading_analysis.py",),
 )
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """One file, or one folder of LONGEST, is one piece of work."""
+    """One file, or one entry of LONGEST, is one piece of work."""
 
     def _split_scope(self, nodeid: str) -> str:
         return share_of(nodeid)
@@ -38,10 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def share_of(nodeid: str) -> str:
-    """The piece of work that a test belongs to."""
-    file = nodeid.partition("::")[0]
-    return next((longest for longest in LONGEST if file == longest or file.startswith(f"{longest}/")), file)
+    """The piece of work that a test belongs to, named for its first file."""
+    return next((longest[0] for longest in LONGEST if nodeid.startswith(longest)), nodeid.partition("::")[0])
 
 
 def _rank(share: str) -> int:
-    return LONGEST.index(share) if share in LONGEST else len(LONGEST)
+    return next((rank for rank, longest in enumerate(LONGEST) if share == longest[0]), len(LONGEST))

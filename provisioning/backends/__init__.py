@@ -105,6 +105,9 @@ class Backend(Protocol):
     async def heartbeat(self, names: Iterable[str]) -> None:
         """Tell these workspaces that their owner lives."""
 
+    async def heed(self, idle: Mapping[str, int]) -> None:
+        """Have these workspaces, which the caller owns, stop after so many seconds without use from now on; 0 = never."""
+
     async def remove(self, name: str, *, with_data: bool) -> bool:
         """Remove what is left of a stopped workspace, the user's data only `with_data`; whether there was anything."""
 

@@ -4,7 +4,7 @@ The cluster keeps them: they outlive the gateway, and no process owns them.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -101,6 +101,9 @@ class KubernetesBackend:
 
     async def heartbeat(self, names: Iterable[str]) -> None:
         """See Backend. A Deployment needs no owner."""
+
+    async def heed(self, idle: Mapping[str, int]) -> None:
+        """See Backend. Nobody owns them: the reconciling does this."""
 
     async def remove(self, name: str, *, with_data: bool) -> bool:
         """See Backend. The gateway's own account may not delete volumes: that takes an operator's KUBECONFIG."""

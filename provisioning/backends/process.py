@@ -4,11 +4,12 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+import structlog
 from django.conf import settings
 
 from provisioning import tokens
@@ -29,6 +30,8 @@ POLL_S = 0.02
 # What a program needs to run; the gateway's own environment holds its secrets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
+log = structlog.get_logger(__name__)
+
 
 class ProcessBackend:
     """Starts `python -m lifecycle_sidecar … -- python -m mcp_server …` in `code_dir`, with this process's Python."""
@@ -38,6 +41,8 @@ class ProcessBackend:
 
     def __init__(self, code_dir: Path) -> None:
         self.code_dir = code_dir
+        # What this process has told of each workspace's idle time.
+        self._idle: dict[str, int] = {}
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -72,9 +77,12 @@ class ProcessBackend:
         pid, known_as = instance.facts.get("pid"), instance.facts.get("started")
         return isinstance(pid, int) and known_as is not None and processes.identity(pid) == known_as
 
-    async def want(self, spec: Spec, instance: Instance) -> bool:  # noqa: ARG002
+    async def want(self, spec: Spec, instance: Instance) -> bool:
         """See Backend. The sidecar, the server's parent, sees by itself what is asked of it."""
-        return self.alive(instance)
+        if not self.alive(instance):
+            return False
+        await self.heed({spec.name: spec.idle_s})
+        return True
 
     def news(self, spec: Spec) -> str:  # noqa: ARG002 - of the protocol
         """See Backend. A process has no limits that could be others by now."""
@@ -88,6 +96,12 @@ class ProcessBackend:
         """See Backend. Also keeps the logs short and takes note of children that have ended."""
         self._reap()
         await asyncio.to_thread(_tend, [folder_of(name) for name in names])
+
+    async def heed(self, idle: Mapping[str, int]) -> None:
+        """See Backend. Their sidecars read it at each look."""
+        for name, idle_s in idle.items():
+            if self._idle.get(name) != idle_s and await asyncio.to_thread(_write_idle_time, name, idle_s):
+                self._idle[name] = idle_s
 
     async def remove(self, name: str, *, with_data: bool) -> bool:
         """See Backend. Without its data nothing is left of a workspace that has stopped."""
@@ -107,6 +121,8 @@ class ProcessBackend:
         folder = folder_of(spec.name)
         with _os_errors_as_failures():
             printed = folder.prepare()
+            folder.write_idle_time(spec.idle_s)
+            self._idle[spec.name] = spec.idle_s
             try:
                 child = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
                     _command(spec, folder),
@@ -180,7 +196,7 @@ def _command(spec: Spec, folder: Folder) -> list[str]:
     ]
     sidecar = [
         *(sys.executable, "-m", "lifecycle_sidecar", f"--activity-file={folder.ready_file}"),
-        *(f"--idle-seconds={spec.idle_s}", f"--grace-seconds={SERVER_GRACE_S}"),
+        *(f"--idle-seconds={spec.idle_s}", f"--grace-seconds={SERVER_GRACE_S}", f"--idle-file={folder.idle_file}"),
         *(f"--owner-file={folder.owner_file}", f"--owner-timeout-seconds={OWNER_TIMEOUT_S}"),
     ]
     return [*sidecar, "--spawn", "--", *server]
@@ -194,6 +210,16 @@ def _exited(child: subprocess.Popen[bytes], folder: Folder) -> WorkspaceFailed:
     output = folder.tail()
     cause = Cause.NOT_INSTALLED if "No module named" in output else Cause.EXITED
     return WorkspaceFailed(cause, detail=f"exit code {child.wait()}", output=output)
+
+
+def _write_idle_time(name: str, idle_s: int) -> bool:
+    """Whether it could be written; if not, the next who asks tries again."""
+    try:
+        folder_of(name).write_idle_time(idle_s)
+    except OSError as error:
+        log.warning("workspace_idle_time_not_written", workspace=name, error=str(error))
+        return False
+    return True
 
 
 def _tend(folders: list[Folder]) -> None:

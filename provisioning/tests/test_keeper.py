@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import LiteralString
 
 import pytest
 
@@ -11,7 +12,7 @@ from accounts.licences import Licence
 from gateway import db
 from gateway.ids import new_uuid
 from gateway.leases import Lease
-from provisioning import holding, launching, metrics, rows
+from provisioning import holding, keeper, launching, metrics, rows
 from provisioning.backends import Spec
 from provisioning.backends._process import processes
 from provisioning.backends.process import BACKEND
@@ -19,7 +20,7 @@ from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.tests import stand_in
-from provisioning.tests.gateways import gateway_keeper, until
+from provisioning.tests.gateways import gateway_keeper, licence_of, until
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("pool")]
@@ -257,6 +258,27 @@ async def test_a_process_without_a_lease_leaves_its_workspace_to_a_gateway(code:
 
         await until(adopted)
         holding.hold_with(services.lease)
+
+
+@pytest.mark.parametrize(
+    ("change", "idle"),
+    [
+        ("UPDATE user_licenses SET expires_at = clock_timestamp() - interval '1 minute'", "900"),
+        ("DELETE FROM user_licenses", "900"),
+        ("""UPDATE user_licenses SET resource_limits = '{"idle_s": 60}'""", "60"),
+        ("UPDATE user_licenses SET license_type = 'enterprise'", "0"),
+    ],
+)
+async def test_a_workspace_goes_by_the_licence_as_it_is_though_its_user_stays_away(
+    change: LiteralString, idle: str, code: Path, pro: Licence, lease: Lease, users: object, data_dir: Path
+) -> None:
+    """Source: DESIGN, section 7, on ended licences: the workspace stops at idle, also one that was never to stop."""
+    await ensure_workspace(licence_of("demo-pro", idle_s=0))
+    async with db.connection() as conn:
+        await conn.execute(change)
+    await keeper.heed_licences(lease.id)
+
+    assert (data_dir / "workspaces" / NAME / "idle-seconds").read_text() == idle
 
 
 async def _started_by_nobody(licence: Licence) -> None:

@@ -1,185 +1,44 @@
 """Drift between the table and the cluster, healed within one reconcile; no volume is ever lost by it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
 
-from accounts.models import UserLicence
-from gateway import db
 from gateway.ids import new_uuid
 from provisioning import launching, metrics, rows
 from provisioning.backends import Finding
 from provisioning.backends._kubernetes.drift import Action
-from provisioning.backends._kubernetes.idling import ENDED_IDLE_S
-from provisioning.backends._kubernetes.manifests import DEMAND, ENDED, IDLE, ORPHANED
-from provisioning.backends.kubernetes import BACKEND
+from provisioning.backends._kubernetes.manifests import IDLE
+from provisioning.idle_times import ENDED_IDLE_S
 from provisioning.models import State, Workspace
 from provisioning.names import workspace_name
 from provisioning.specs import spec_of
 from provisioning.tests.bed import VOLUMES, Bed
-from provisioning.tests.cluster import Fault, Gate, Plan, Trouble
+from provisioning.tests.cluster import Fault, Gate, Plan
+from provisioning.tests.drift_states import (
+    DAY,
+    HOUR,
+    NAME,
+    OLD,
+    STATES,
+    USER,
+    Inject,
+    annotated,
+    forget_row,
+    licence_ended,
+    licence_is_removed,
+    reconcile,
+    scaled,
+    settle,
+    volume_is_lost,
+    write,
+)
 from provisioning.tests.gateways import gateway_keeper, licence_of, until
 from provisioning.workspaces import delete_workspace, ensure_workspace, stop_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
-USER = "demo-pro"
-NAME = workspace_name(USER)
-LONG_AGO = timedelta(days=8)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-Inject = Callable[[Bed], Awaitable[None]]
-MARKS = {"orphaned": ORPHANED, "demand": DEMAND, "ended": ENDED}
-
-
-async def reconcile(*, dry_run: bool = False) -> list[Finding]:
-    return await BACKEND.reconcile(dry_run=dry_run)
-
-
-async def write(sql: Any, *values: object) -> None:
-    async with db.connection() as conn:
-        await conn.execute(sql, values)
-
-
-async def settle() -> None:
-    """Let the row be as old as one must be to be judged."""
-    await write("UPDATE workspaces SET since = since - interval '2 minutes'")
-
-
-async def row_says(state: State, *, held: bool = False) -> None:
-    holder = new_uuid()
-    await write("UPDATE workspaces SET state = %s, holder = %s", state, holder if not held else None)
-
-
-async def forget_row(bed: Bed) -> None:
-    await write("DELETE FROM workspaces")
-
-
-async def scaled(bed: Bed, replicas: int) -> None:
-    await bed.scale(NAME, replicas)
-
-
-def deleted(plural: str) -> Inject:
-    async def inject(bed: Bed) -> None:
-        bed.cluster.delete(plural, NAME)
-
-    return inject
-
-
-def annotated(**annotations: str) -> Inject:
-    async def inject(bed: Bed) -> None:
-        given = {MARKS[key]: value for key, value in annotations.items()}
-        bed.cluster.edit("deployments", NAME, lambda tree: tree["metadata"]["annotations"].update(given))
-
-    return inject
-
-
-def row_is(state: State) -> Inject:
-    async def inject(bed: Bed) -> None:
-        await row_says(state)
-
-    return inject
-
-
-def scale_is(replicas: int) -> Inject:
-    async def inject(bed: Bed) -> None:
-        await bed.scale(NAME, replicas)
-
-    return inject
-
-
-async def pod_fails(bed: Bed) -> None:
-    bed.cluster.plan(NAME, Plan(Trouble.CRASH_LOOP))
-    await bed.scale(NAME, 0)
-    await bed.scale(NAME, 1)
-
-
-def licence_ended(ago: timedelta) -> Inject:
-    async def inject(bed: Bed) -> None:
-        await write("UPDATE user_licenses SET expires_at = clock_timestamp() - %s", ago)
-
-    return inject
-
-
-async def licence_has_a_shorter_idle_time(bed: Bed) -> None:
-    await write("""UPDATE user_licenses SET resource_limits = '{"idle_s": 60}'""")
-
-
-async def licence_has_a_longer_idle_time(bed: Bed) -> None:
-    await write("""UPDATE user_licenses SET resource_limits = '{"idle_s": 0}'""")
-
-
-async def licence_is_unreadable(bed: Bed) -> None:
-    await write("""UPDATE user_licenses SET resource_limits = '{"idle_s": "soon"}'""")
-
-
-async def licence_is_removed(bed: Bed) -> None:
-    await UserLicence.objects.all().adelete()
-
-
-async def nobody_asks(bed: Bed) -> None:
-    await annotated(demand=f"{OLD} somebody")(bed)
-
-
-async def volume_is_lost(bed: Bed) -> None:
-    bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["status"].update(phase="Lost"))
-
-
-OLD = (datetime.now(UTC) - LONG_AGO).isoformat()
-NEW = datetime.now(UTC).isoformat()
-STATES: list[tuple[str, list[Inject], set[Action]]] = [
-    ("all is well", [], set()),
-    ("the Deployment is gone", [deleted("deployments")], {Action.NOTE_ENDED}),
-    ("scaled to 0 behind our back", [scale_is(0)], {Action.NOTE_ENDED}),
-    ("scaled to 3", [scale_is(3)], {Action.SCALE_TO_ONE}),
-    ("the Service is gone", [deleted("services")], {Action.MEND}),
-    ("the ServiceAccount is gone", [deleted("serviceaccounts")], {Action.MEND}),
-    ("both are gone", [deleted("services"), deleted("serviceaccounts")], {Action.MEND}),
-    ("all but the volume is gone", [deleted("deployments"), deleted("serviceaccounts")], {Action.NOTE_ENDED}),
-    ("a start of a dead gateway, up", [row_is(State.STARTING)], {Action.ADOPT}),
-    ("a start of a dead gateway, down", [scale_is(0), row_is(State.STARTING)], {Action.FINISH}),
-    ("a start of a dead gateway, in trouble", [pod_fails, row_is(State.STARTING)], {Action.FINISH}),
-    ("a start of a dead gateway, without Service", [deleted("services"), row_is(State.STARTING)], {Action.FINISH}),
-    (
-        "a start of a dead gateway, without Deployment",
-        [deleted("deployments"), row_is(State.STARTING)],
-        {Action.FINISH},
-    ),
-    ("a stop of a dead gateway, up", [row_is(State.STOPPING)], {Action.FINISH}),
-    ("a stop of a dead gateway, down", [scale_is(0), row_is(State.STOPPING)], {Action.FINISH}),
-    ("a stop of a dead gateway, gone", [deleted("deployments"), row_is(State.STOPPING)], {Action.FINISH}),
-    ("stopped in the table, and runs", [row_is(State.STOPPED)], {Action.ADOPT}),
-    ("stopped in the table, and crashes", [row_is(State.STOPPED), pod_fails], {Action.SCALE_DOWN}),
-    ("failed in the table, and runs", [row_is(State.FAILED)], {Action.SCALE_DOWN}),
-    ("failed in the table, and crashes", [row_is(State.FAILED), pod_fails], {Action.SCALE_DOWN}),
-    ("no row, runs", [forget_row], {Action.MARK_ORPHAN}),
-    ("no row, sleeps", [scale_is(0), forget_row], {Action.MARK_ORPHAN}),
-    ("no row, marked, runs", [annotated(orphaned=NEW), forget_row], {Action.MARK_ORPHAN}),
-    ("no row, marked lately", [scale_is(0), annotated(orphaned=NEW), forget_row], set()),
-    ("no row, marked long ago", [scale_is(0), annotated(orphaned=OLD), forget_row], {Action.DELETE_ORPHAN}),
-    ("no row, marked in no words of ours", [scale_is(0), annotated(orphaned="x"), forget_row], {Action.MARK_ORPHAN}),
-    ("no row, a Service without Deployment", [deleted("deployments"), forget_row], {Action.DELETE_PARTS}),
-    ("a mark of an orphan that has a row", [annotated(orphaned=OLD)], {Action.UNMARK_ORPHAN}),
-    ("the same, and it sleeps", [scale_is(0), annotated(orphaned=OLD)], {Action.NOTE_ENDED, Action.UNMARK_ORPHAN}),
-    ("the licence has ended, the last mark is old", [licence_ended(HOUR), nobody_asks], {Action.SHORTEN}),
-    ("the licence has ended, the last mark is new", [licence_ended(HOUR)], {Action.SHORTEN}),
-    (
-        "the licence is gone, the last mark is old",
-        [licence_is_removed, nobody_asks],
-        {Action.SHORTEN, Action.MARK_ENDED},
-    ),
-    ("the licence has been gone for a week", [licence_is_removed, annotated(ended=OLD)], {Action.STOP}),
-    ("the licence ended days ago, and it runs", [licence_ended(2 * DAY)], {Action.STOP}),
-    ("the licence ended days ago, and it sleeps", [scale_is(0), licence_ended(2 * DAY)], {Action.NOTE_ENDED}),
-    ("the licence is gone, and it sleeps", [scale_is(0), licence_is_removed], {Action.NOTE_ENDED, Action.MARK_ENDED}),
-    ("a mark that there is no licence, and one", [annotated(ended=OLD)], {Action.UNMARK_ENDED}),
-    ("the licence has a shorter idle time", [licence_has_a_shorter_idle_time], {Action.SHORTEN}),
-    ("the licence has a longer idle time", [licence_has_a_longer_idle_time], set()),
-    ("the licence can't be read", [licence_is_unreadable], set()),
-    ("the volume is Lost", [volume_is_lost], set()),
-]
 
 
 @pytest.mark.parametrize(("injected", "actions"), [each[1:] for each in STATES], ids=[each[0] for each in STATES])

@@ -206,6 +206,18 @@ async def test_a_change_that_the_api_server_did_not_take_is_tried_again(
     assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "3Gi"
 
 
+async def test_a_right_that_is_missing_for_one_change_hinders_no_other(bed: Bed) -> None:
+    """Source: a role of the last release lacks what this one asks for."""
+    await ensure_workspace(licence_of("demo-pro", memory="1Gi", idle_s=0))
+    refusal = Refused(403, "Forbidden", 'User "x" cannot patch resource "pods"')
+    bed.cluster.faults.add(Fault(verb="patch", resource="pods", subresource="", refusal=refusal))
+    await ensure_workspace(licence_of("demo-pro", memory="3Gi", idle_s=600))
+
+    [pod] = bed.cluster.pods_of(NAME)
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "3Gi"
+    assert idle_times(bed) == ["600", "0"]
+
+
 async def test_a_volume_grows_and_nothing_else_of_it_is_written(bed: Bed) -> None:
     await ensure_workspace(licence_of("demo-pro", storage="1Gi"))
 

@@ -1,6 +1,7 @@
 """The process backend: what a child is given, how its failures are told, and what it never leaves behind."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,17 @@ async def test_a_long_log_is_cut_under_the_writer(code: Path, data_dir: Path) ->
 
     assert log.stat().st_size == 0
     assert log.with_name("log.1").stat().st_size > LOG_CAP_BYTES
+
+
+async def test_who_wants_a_workspace_gives_it_the_idle_time_of_the_licence_as_it_is(code: Path, data_dir: Path) -> None:
+    """Source: DESIGN, section 5: a licence without an idle stop that becomes one with it, while the workspace runs."""
+    instance = await start(replace(SPEC, idle_s=0))
+    file = folder_of(data_dir) / "idle-seconds"
+    assert f"--idle-file={file}" in (await told(instance))["arguments"]
+    assert file.read_text() == "0"
+
+    assert await BACKEND.want(SPEC, instance)
+    assert file.read_text() == "60"
+    await BACKEND.stop(SPEC.name)
+    assert not await BACKEND.want(replace(SPEC, idle_s=0), instance)
+    assert file.read_text() == "60"

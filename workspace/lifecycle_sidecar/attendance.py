@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from lifecycle_sidecar import observation
 from lifecycle_sidecar.cluster import ClusterFailed, Conflict, Deployment
-from lifecycle_sidecar.options import Options, idle_seconds_of
+from lifecycle_sidecar.options import IdleTime, Options
 from lifecycle_sidecar.policy import Activity, Reason, Terms
 from lifecycle_sidecar.scale_down import ScaleDown
 from lifecycle_sidecar.wakeups import Wakeups
@@ -36,15 +36,14 @@ class Attendant:
         self._options = options
         self._clock = clock
         self._deployment = deployment
-        # Stays what it was while the file can't be read.
-        self._told_s = options.idle_seconds
+        self._idle_time = IdleTime(options)
         # A node's sidecars see an API server fail in the same moment: they shall not come back in the same moment too.
         pause_s = options.poll_seconds * (1 + random.random())  # noqa: S311 - no secret
         self._plan = ScaleDown(_terms(options), first_pause_s=pause_s)
 
     def look(self) -> None:
         """Look at the server, and stop the workspace when its time has come."""
-        self._plan.heed(self._idle_s())
+        self._plan.heed(self._idle_time.read())
         if self._plan.look(self._clock(), self._activity()):
             try:
                 self._try_to_stop()
@@ -66,14 +65,6 @@ class Attendant:
             logger.info("The workspace goes on: somebody came back")
         else:
             logger.info("Stopping the workspace: %s", Reason.IDLE.value)
-
-    def _idle_s(self) -> float:
-        file = self._options.idle_file
-        told = idle_seconds_of(file) if file is not None else None
-        if told is not None and told != self._told_s:
-            logger.info("The workspace may be idle for %g s", told)
-            self._told_s = told
-        return self._told_s
 
     def _activity(self) -> Activity | None:
         url = self._options.activity_url

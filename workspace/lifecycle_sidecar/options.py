@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -58,8 +59,6 @@ def _problem_of_a_parent(options: Options) -> str | None:
         return "give one of --spawn and --deployment"
     if (options.activity_url is None) == (options.activity_file is None):
         return "give one of --activity-url and --activity-file"
-    if options.idle_file is not None:
-        return "--idle-file is for --deployment: a pod's annotation, as the kubelet writes it down"
     return None
 
 
@@ -75,12 +74,19 @@ def _problem_of_an_attendant(options: Options) -> str | None:
     return None
 
 
-def idle_seconds_of(file: Path) -> float | None:
-    """The number in an idle file; None for one that is missing or holds none."""
-    try:
-        return _seconds(file.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
+class IdleTime:
+    """After how long without use the workspace is to stop by now."""
+
+    def __init__(self, options: Options) -> None:
+        self._file = options.idle_file
+        self._seconds = options.idle_seconds
+
+    def read(self) -> float:
+        """What the idle file says, in seconds, and while it can't be read what it said last; 0 = never."""
+        if self._file is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._seconds = _seconds(self._file.read_text(encoding="ascii"))
+        return self._seconds
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:

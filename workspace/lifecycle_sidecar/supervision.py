@@ -8,7 +8,7 @@ import time
 
 from lifecycle_sidecar import child as server
 from lifecycle_sidecar.observation import ANSWER_TIMEOUT_S, activity_url, heartbeat, read_activity
-from lifecycle_sidecar.options import Options
+from lifecycle_sidecar.options import IdleTime, Options
 from lifecycle_sidecar.policy import Reason, Sighting, Terms, Watch
 from lifecycle_sidecar.wakeups import Wakeups
 
@@ -24,12 +24,14 @@ def supervise(options: Options) -> int:
     child = server.spawn(options.command)
     logger.info("Started %s as process %d", options.command[0], child.pid)
     watch = Watch(_terms(options))
+    idle_time = IdleTime(options)
     reason: Reason | None = None
     while reason is None:
         told = wakeups.wait(options.poll_seconds)
         if child.poll() is not None:
             logger.warning("The server ended by itself with %d", child.returncode)
             return server.exit_status(child.returncode)
+        watch.heed(idle_time.read())
         reason = Reason.TOLD if told else watch.look(time.monotonic(), _look(options, child))
     logger.info("Stopping the workspace: %s", reason.value)
     server.end(child, grace_s=options.grace_seconds)

@@ -7,6 +7,7 @@ from typing import Any
 from channels_app.channels._http import Answer, Http, cause
 from channels_app.channels._settings import setting
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
+from gateway.ids import new_id
 
 APPLICATION_ID, BOT_TOKEN, BASE_URL = "DISCORD_APPLICATION_ID", "DISCORD_BOT_TOKEN", "DISCORD_API_BASE_URL"
 DEFAULT_BASE_URL = "https://discord.com/api/v10"
@@ -15,6 +16,8 @@ FILES_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
 DEFAULT_WAIT_S = 5.0
 # Longer than any wait that Discord asks for; what is not a number of seconds is none.
 MAX_WAIT_S = 86_400.0
+
+PICTURE = "chart.png"
 
 HTTP = Http()
 
@@ -33,9 +36,10 @@ _KINDS: dict[int, Callable[[str], DeliveryError]] = {
 }
 
 
-async def call(method: str, path: str, body: Any = None) -> Any:
+async def call(method: str, path: str, body: Any = None, *, picture: bytes = b"") -> Any:
     """Call a method as the bot, or by the interaction's token in the path; its answer, None for an empty one.
 
+    A `picture` is sent with the body, which names it as the attachment 0.
     Raises DeliveryError, and of it ChatClosed, NotEditable and NoInteraction.
     """
     headers = {"user-agent": "DiscordBot (https://dexorder.example, 1)"}
@@ -44,6 +48,8 @@ async def call(method: str, path: str, body: Any = None) -> Any:
     content = None if body is None else json.dumps(body).encode()
     if content is not None:
         headers["content-type"] = "application/json"
+    if content is not None and picture:
+        headers["content-type"], content = _form(content, picture)
     url = setting(BASE_URL, DEFAULT_BASE_URL).rstrip("/") + path
     answer = await HTTP.request(method, url, headers=headers, content=content)
     if not answer.ok:
@@ -52,6 +58,15 @@ async def call(method: str, path: str, body: Any = None) -> Any:
     if value is None and answer.body:
         raise DeliveryError(f"odd_answer ({answer.status})", ambiguous=True)
     return value
+
+
+def _form(body: bytes, picture: bytes) -> tuple[str, bytes]:
+    """Source: discord.com/developers, "Uploading Files": a form with `payload_json` and `files[0]`."""
+    mark = new_id()
+    field = 'Content-Disposition: form-data; name="payload_json"\r\nContent-Type: application/json'
+    file = f'Content-Disposition: form-data; name="files[0]"; filename="{PICTURE}"\r\nContent-Type: image/png'
+    pieces = [f"--{mark}\r\n{field}\r\n\r\n".encode(), body, f"\r\n--{mark}\r\n{file}\r\n\r\n".encode(), picture]
+    return f"multipart/form-data; boundary={mark}", b"".join([*pieces, f"\r\n--{mark}--\r\n".encode()])
 
 
 def id_of(answer: Any) -> str:

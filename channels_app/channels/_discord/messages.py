@@ -10,6 +10,8 @@ from channels_app.channels._markup import Dialect, messages
 # Source: "Create Message": content of at most 2000 characters.
 MAX_UNITS = 2000
 MAX_LABEL = 80
+# Source: "Attachment Object": a description of at most 1024 characters.
+MAX_ALT = 512
 BUTTONS_IN_A_ROW = 5
 # Source: "Message Flags": no embeds, so that no address in an answer is fetched; for the user's eyes only.
 SUPPRESS_EMBEDS, EPHEMERAL = 1 << 2, 1 << 6
@@ -31,6 +33,16 @@ def ask(markdown: str, buttons: Sequence[Button]) -> list[Part]:
     parts = [part | {"first": False} for part in compose(markdown)]
     parts[-1]["buttons"] = [[button.label, button.token] for button in buttons]
     return parts
+
+
+def picture(url: str, alt: str) -> Part:
+    """A picture, with its words."""
+    return {"picture": url, "content": _escape(alt)[: MAX_UNITS // 2].strip() or "🖼", "alt": alt[:MAX_ALT]}
+
+
+def with_attachment(body: dict[str, Any], part: Part, *, filename: str) -> dict[str, Any]:
+    """The body of a request that also uploads the picture of a part."""
+    return body | {"attachments": [{"id": 0, "filename": filename, "description": part["alt"]}]}
 
 
 def payload(part: Part, *, hidden: bool = False) -> dict[str, Any]:

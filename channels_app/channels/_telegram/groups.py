@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from agents import commands
 from channels_app.channels import Inbound
 from channels_app.channels._parsing import Strict
 
@@ -61,11 +62,12 @@ def in_group(found: Inbound, words: str, *, topic: int | None) -> Inbound:
     """
     chat = found.target["chat"]
     here = found.target | {"user": int(found.sender)} | ({"topic": topic} if topic is not None else {})
-    content = words if words or found.files or found.kind else "/help"
+    content = words.strip() if words.strip() or found.files or found.kind else "/help"
     found = replace(found, content=content or None, target=here, thread=f"{chat}:{topic or 0}")
     if found.kind and not found.files:
         return replace(found, content=None)
-    if not content.startswith("/") or _command(content) in OPEN:
+    # By the engine's own reading of it, so that nothing is a command there and none here.
+    if commands.parse(content) is None or _command(content) in OPEN:
         return found
     return replace(found, target={"chat": int(found.sender)}, aside=here)
 

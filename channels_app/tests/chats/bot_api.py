@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
@@ -141,6 +141,8 @@ class BotApi:
 
     async def stop(self) -> None:
         """Cut every connection, whatever it waits for."""
+        # One that was accepted just now has its task in a moment.
+        await asyncio.sleep(0)
         for task in self._served:
             task.cancel()
         await asyncio.gather(*self._served, return_exceptions=True)
@@ -153,6 +155,8 @@ class BotApi:
             return
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         call = await _read(reader)

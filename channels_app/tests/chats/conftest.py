@@ -1,16 +1,50 @@
-"""Telegram switched on, with a server of its own in place of Telegram's."""
+"""Each channel switched on, with a server of its own in place of the platform's; Telegram's with more to it."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
+from channels.routing import get_default_application
 
 from channels_app.channels.telegram import CHANNEL
 from channels_app.tests.chats.bot_api import TOKEN, BotApi, bot_api_server
-from gateway.db import connection
-from gateway.ids import new_uuid
+from channels_app.tests.chats.contract import Chat, link_account
+from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.tables import SECRET, link
+from channels_app.tests.doubles.callback import WebhookDriver
+from channels_app.tests.doubles.discord import DiscordDriver
+from channels_app.tests.doubles.driver import Driver
+from channels_app.tests.doubles.slack import SlackDriver
+from channels_app.tests.doubles.telegram import TelegramDriver
+from channels_app.tests.live import serving
 
-SECRET = "a-secret_Of-the-webhook"
+DRIVERS: dict[str, type[Driver]] = {
+    "discord": DiscordDriver,
+    "slack": SlackDriver,
+    "telegram": TelegramDriver,
+    "webhook": WebhookDriver,
+}
+
+
+@pytest.fixture(params=sorted(DRIVERS))
+async def driver(request: pytest.FixtureRequest, settings: Any) -> AsyncIterator[Driver]:
+    """The channel, switched on."""
+    driver = DRIVERS[request.param]()
+    async with driver.on(settings):
+        yield driver
+
+
+@pytest.fixture
+async def chat(driver: Driver, licensed: dict[str, str], pool: None) -> AsyncIterator[Chat]:
+    """The chat of an account that speaks for demo-pro, and one that speaks for demo-free."""
+    await link_account("demo-pro", driver.channel.name, driver.account)
+    await link_account("demo-free", driver.channel.name, driver.other)
+    async with (
+        serving(get_default_application()) as host,
+        httpx.AsyncClient(base_url=f"http://{host}", timeout=60) as http,
+    ):
+        yield Chat(driver, http, await new_sender())
 
 
 @pytest.fixture
@@ -23,23 +57,7 @@ async def bot_api(settings: Any) -> AsyncIterator[BotApi]:
         await CHANNEL.close()
 
 
-async def link(user: str, account: int) -> None:
-    """Let a Telegram account speak for a user."""
-    async with connection() as conn:
-        await conn.execute(
-            "INSERT INTO user_channel_links (id, user_id, channel_type, channel_user_id) VALUES (%s, %s, 'telegram', %s)",
-            (new_uuid(), user, str(account)),
-        )
-
-
 @pytest.fixture
 async def linked(users: dict[str, str], pool: None) -> None:
     """Chat 7 is demo-pro's."""
     await link("demo-pro", 7)
-
-
-async def rows(query: str) -> list[tuple[Any, ...]]:
-    """What a statement returns, the whole table at a time."""
-    async with connection() as conn:
-        cursor = await conn.execute(query)
-        return await cursor.fetchall() if cursor.description else []

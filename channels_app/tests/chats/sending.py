@@ -11,7 +11,7 @@ from channels_app.deliveries.attempts import attempt
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Claim, begin_sending, claim_next, put
 from channels_app.deliveries.settling import Outcome, settle
-from channels_app.tests.chats.conftest import rows
+from channels_app.tests.chats.tables import rows
 from gateway.db import connection
 from gateway.ids import new_id, new_uuid
 

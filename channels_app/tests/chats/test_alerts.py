@@ -14,7 +14,7 @@ from agents.schedules.crossings import Bar
 from agents.schedules.prices import Prices
 from agents.schedules.rows import AlertSpec, FirstLook, Where, add_alert, schedules_of
 from channels_app.tests.chats.bot_api import BotApi
-from channels_app.tests.chats.conftest import link
+from channels_app.tests.chats.tables import link
 from channels_app.tests.chats.test_dispatcher import running, settled
 from gateway.db import connection
 

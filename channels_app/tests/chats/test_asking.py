@@ -10,7 +10,7 @@ from channels.routing import get_default_application
 from agents.approvals import Decision, decide, get_approval
 from agents.forms import buttons, complaint, fields, read_typed, schema_fault
 from agents.questions import get_question
-from agents.tests.engine import something_waits
+from agents.tests.engine import TestWorker, say, something_waits
 from agents.waits import code_of, expire_waits
 from channels_app import asking_words
 from channels_app.channels import Press
@@ -19,8 +19,8 @@ from channels_app.deliveries.intake import take_outbox
 from channels_app.presses import UNKNOWN, receive
 from channels_app.richtext import telegram_html, visible_text
 from channels_app.tests.chats.bot_api import BotApi, Reply, refusal
-from channels_app.tests.chats.conftest import SECRET, link, rows
 from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
+from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.live import serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("linked", "pool")]
@@ -57,6 +57,33 @@ async def acknowledged(bot_api: BotApi, number: int = 1) -> str:
 
     await bot_api.until(lambda api: len(said(api)) >= number)
     return said(bot_api)[number - 1]
+
+
+async def test_what_was_written_before_a_decision_is_told_before_it_is_asked_and_once(
+    bot_api: BotApi, worker: TestWorker
+) -> None:
+    """Also where nobody looked at the answer while it was written."""
+    await link("demo-pro", 1)
+    sender = await new_sender()
+    turn = (await say("Do it", channel="telegram")).turn
+    await worker.claim()
+    await worker.order(turn, "say", "The risk is low.")
+    await worker.order(turn, "ask yes")
+    await worker.done(turn)
+    await deliver(sender)
+    assert bot_api.texts(1)[0] == "The risk is low."
+
+    [(approval,)] = await rows("SELECT id::text FROM approvals")
+    await decide(Decision(approval=approval, choice="approve", user_id="demo-pro", channel="web"))
+    await worker.claim()
+    await worker.order(turn, "say", "It is deployed.")
+    await worker.order(turn, "finish")
+    await worker.done(turn)
+    await deliver(sender)
+
+    said, asked_for, ended = bot_api.texts(1)
+    assert (said, ended) == ("The risk is low.", "It is deployed.")
+    assert "Deploy golden-cross" in asked_for
 
 
 @pytest.mark.parametrize("channel", ["web", "telegram"])

@@ -20,8 +20,8 @@ from channels_app.chat_linking import Ask
 from channels_app.deliveries.intake import take_outbox
 from channels_app.names import shown_name
 from channels_app.tests.chats.bot_api import BotApi
-from channels_app.tests.chats.conftest import link, rows
 from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new_sender, states
+from channels_app.tests.chats.tables import link, rows
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.chats.test_webhooks import HEADERS
 from channels_app.tests.live import serving

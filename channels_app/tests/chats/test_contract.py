@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
-from channels.routing import get_default_application
 
 from accounts.link_requests import requests_of
 from agents.approvals import get_approval
@@ -16,45 +13,15 @@ from channels_app import linking
 from channels_app.bodies import MAX_BODY_BYTES
 from channels_app.channels import channel_that_is_on, channels
 from channels_app.presses import UNKNOWN
-from channels_app.tests.chats.conftest import rows
-from channels_app.tests.chats.contract import Chat, Previewing, codes, flat, link_account
-from channels_app.tests.chats.sending import new_sender, states
-from channels_app.tests.doubles.callback import WebhookDriver
-from channels_app.tests.doubles.discord import DiscordDriver
+from channels_app.tests.chats.conftest import DRIVERS
+from channels_app.tests.chats.contract import Chat, Previewing, codes, flat
+from channels_app.tests.chats.sending import states
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.doubles.driver import Driver
-from channels_app.tests.doubles.slack import SlackDriver
-from channels_app.tests.doubles.telegram import TelegramDriver
-from channels_app.tests.live import error_code, serving
+from channels_app.tests.live import error_code
 from channels_app.text import utf16_units
 
-DRIVERS: dict[str, type[Driver]] = {
-    "discord": DiscordDriver,
-    "slack": SlackDriver,
-    "telegram": TelegramDriver,
-    "webhook": WebhookDriver,
-}
-
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-async def driver(request: pytest.FixtureRequest, settings: Any) -> AsyncIterator[Driver]:
-    """The channel, switched on."""
-    driver = DRIVERS[request.param]()
-    async with driver.on(settings):
-        yield driver
-
-
-@pytest.fixture
-async def chat(driver: Driver, licensed: dict[str, str], pool: None) -> AsyncIterator[Chat]:
-    """The chat of an account that speaks for demo-pro, and one that speaks for demo-free."""
-    await link_account("demo-pro", driver.channel.name, driver.account)
-    await link_account("demo-free", driver.channel.name, driver.other)
-    async with (
-        serving(get_default_application()) as host,
-        httpx.AsyncClient(base_url=f"http://{host}", timeout=60) as http,
-    ):
-        yield Chat(driver, http, await new_sender())
 
 
 def test_every_channel_of_the_folder_has_a_driver() -> None:
@@ -224,34 +191,6 @@ async def test_an_answer_after_a_decision_stands_below_it(chat: Chat, worker: Te
     assert "Approved" in settled
 
 
-async def test_what_was_written_before_a_decision_is_told_before_it_is_asked_and_once(
-    chat: Chat, worker: TestWorker
-) -> None:
-    """Also where nobody looked at the answer while it was written."""
-    driver = chat.driver
-    await chat.write("Do it")
-    turn = await worker.claim()
-    assert turn is not None
-    await worker.order(turn, "say", "The risk is low.")
-    await worker.order(turn, "ask yes")
-    await worker.done(turn)
-    await chat.deliver()
-    assert driver.shown()[0] == "The risk is low."
-    (_, approve), _ = driver.buttons()
-
-    await chat.post(driver.press(approve))
-    await worker.claim()
-    await worker.order(turn, "say", "It is deployed.")
-    await worker.order(turn, "finish")
-    await worker.done(turn)
-    await chat.deliver()
-
-    said, settled, ended = driver.shown()
-    assert (said, ended) == ("The risk is low.", "It is deployed.")
-    assert "Approved" in settled
-    assert set(await states()) == {"sent"}
-
-
 async def test_a_stranger_is_told_how_to_link_once_and_is_linked_by_a_code(chat: Chat) -> None:
     driver, name = chat.driver, chat.driver.channel.name
     for number in (1, 2, 3):
@@ -318,99 +257,6 @@ async def test_stop_ends_the_running_answer(chat: Chat, worker: TestWorker) -> N
     assert await rows("SELECT state FROM turns ORDER BY id LIMIT 1") == [("cancelled",)]
     assert any(text.startswith("Once upon a time") and "Stopped." in text for text in driver.shown())
     assert "Stopped." in driver.shown()
-
-
-async def test_a_limit_is_told_once_in_its_window(chat: Chat) -> None:
-    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 1}'""")
-    for number in range(5):
-        await chat.write("Hello", number=number)
-    await chat.deliver()
-
-    told = [text for text in chat.driver.shown() if "You can write again in" in text]
-    assert len(told) == 1
-    assert await rows("SELECT count(*) FROM turns") == [(1,)]
-
-
-async def test_a_wait_that_the_platform_asks_for_holds_for_the_chat(chat: Chat) -> None:
-    chat.driver.flood(17)
-    for text in ("first", "second"):
-        await chat.tell(text)
-
-    await chat.sender.send_next()
-
-    assert await chat.sender.claim() is None
-    [(pause,)] = await rows("SELECT extract(epoch FROM not_before - clock_timestamp())::float FROM chat_lanes")
-    assert 10 < pause <= 17
-    await chat.deliver()
-    assert chat.driver.shown() == ["first", "second"]
-    assert await rows("SELECT attempts FROM deliveries ORDER BY id") == [(2,), (1,)]
-
-
-async def test_a_closed_chat_ends_its_link_and_the_users_other_chats_are_told(chat: Chat) -> None:
-    """Source: PLATFORMS: permanent errors deactivate the link."""
-    driver, name = chat.driver, chat.driver.channel.name
-    await rows("DELETE FROM user_channel_links WHERE user_id = 'demo-free'")
-    await link_account("demo-pro", name, driver.other)
-    driver.close_chat()
-    await chat.tell("first")
-    await chat.tell("second")
-
-    await chat.deliver()
-
-    assert await rows("SELECT channel_user_id FROM user_channel_links") == [(driver.other,)]
-    assert await rows("SELECT actor, object FROM audit WHERE action = 'link.removed'") == [
-        ("gateway", f"{name}:{driver.account}")
-    ]
-    assert driver.shown() == []
-    [told] = driver.shown(driver.other)
-    assert f"Your {driver.channel.label} chat takes no messages" in told
-    assert await states() == ["failed", "failed", "sent"]
-
-
-async def test_a_message_that_is_refused_fails_alone_and_keeps_the_link(chat: Chat) -> None:
-    chat.driver.refuse()
-    for text in ("bad", "good"):
-        await chat.tell(text)
-
-    await chat.deliver()
-
-    assert chat.driver.shown() == ["good"]
-    assert await states() == ["failed", "sent"]
-    assert await rows("SELECT count(*) FROM user_channel_links WHERE user_id = 'demo-pro'") == [(1,)]
-
-
-async def test_a_send_that_may_have_arrived_is_marked_and_not_repeated(chat: Chat) -> None:
-    chat.driver.cut()
-    await chat.tell("once at the most")
-    await chat.deliver()
-    calls = chat.driver.calls
-    await chat.deliver()
-
-    assert await states() == ["ambiguous"]
-    assert chat.driver.calls == calls
-
-
-async def test_an_edit_that_may_have_arrived_is_made_again(chat: Chat, worker: TestWorker) -> None:
-    """It writes the same text into the same message."""
-    driver = chat.driver
-    if not driver.streams:
-        return
-    await chat.write("Tell me")
-    turn = await worker.claim()
-    assert turn is not None
-    previewing = Previewing(worker)
-    await previewing.say(turn, "One.")
-    await previewing.look()
-    await chat.deliver()
-    await worker.order(turn, "say", " Two.")
-    await worker.order(turn, "finish")
-    await worker.done(turn)
-    driver.cut(done=True)
-
-    await chat.deliver()
-
-    assert driver.shown() == ["One. Two."]
-    assert set(await states()) == {"sent"}
 
 
 async def test_the_health_page_lists_every_channel_of_the_folder(chat: Chat) -> None:

@@ -11,8 +11,8 @@ from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.settling import Outcome, settle
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BotApi, flood
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new_sender, tell
+from channels_app.tests.chats.tables import rows
 from gateway.db import connection
 from gateway.ids import new_id
 

@@ -11,8 +11,8 @@ from channels_app.deliveries.settling import Outcome, settle
 from channels_app.deliveries.sweeping import sweep
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BAD_MARKUP, BLOCKED, CUT, TOKEN, BotApi, Reply, flood, refusal
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender, states, tell
+from channels_app.tests.chats.tables import rows
 
 pytestmark = pytest.mark.usefixtures("pool", "bot_api")
 

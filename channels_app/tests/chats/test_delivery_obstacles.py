@@ -8,8 +8,8 @@ from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.sweeping import sweep
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BotApi
-from channels_app.tests.chats.conftest import link, rows
 from channels_app.tests.chats.sending import Sender, answer, new_sender, tell
+from channels_app.tests.chats.tables import link, rows
 
 UNLINKED = [("failed", "The account is no longer linked.", None)]
 FATE = "SELECT state, error, body FROM deliveries"

@@ -11,8 +11,8 @@ from channels_app import warmup
 from channels_app.channels._discord import gateway as protocol
 from channels_app.channels._discord.gateway import Gateway, GatewayRefused
 from channels_app.direct_messages import hear, listen
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.contract import link_account
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_discord import message
 from channels_app.tests.doubles.discord import TOKEN, DiscordDriver
 from channels_app.tests.doubles.discord_gateway import GatewayServer, gateway_server

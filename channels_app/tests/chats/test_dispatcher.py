@@ -11,8 +11,8 @@ from agents.tests.engine import TestWorker, say
 from channels_app import deliveries
 from channels_app.deliveries import dispatcher
 from channels_app.tests.chats.bot_api import HELD, BotApi, Reply
-from channels_app.tests.chats.conftest import link, rows
 from channels_app.tests.chats.sending import states, tell
+from channels_app.tests.chats.tables import link, rows
 from gateway.leases import Lease
 from gateway.services import Services
 from gateway.wakeups import Wakeups

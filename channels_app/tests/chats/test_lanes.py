@@ -9,8 +9,8 @@ from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
 from channels_app.deliveries.sweeping import tidy
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.sending import Sender, new_sender, tell
+from channels_app.tests.chats.tables import rows
 from gateway.db import connection
 
 PATIENCE_S = 10

@@ -13,7 +13,7 @@ import pytest
 
 from agents.tests.engine import TestWorker, say
 from channels_app.tests.chats.bot_api import BotApi
-from channels_app.tests.chats.conftest import SECRET, link, rows
+from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.live import error_code, http_of, ready_client
 from gateway.db import connection

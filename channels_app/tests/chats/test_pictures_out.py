@@ -1,17 +1,23 @@
 """Charts and pictures of answers in Telegram. Source: Bot API, sendPhoto; DESIGN section 3, `image`."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agents.events import Image
 from agents.harness_types import Answer, Emit, TurnRequest
+from agents.outbox import OutboxRow, put
 from agents.tests.engine import ScriptedBrain, TestWorker, say
+from channels_app.channels import discord
 from channels_app.deliveries.intake import take_outbox
 from channels_app.tests.chats.bot_api import BotApi, refusal
-from channels_app.tests.chats.conftest import link, rows
 from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new_sender, states
+from channels_app.tests.chats.tables import link, rows
 from channels_app.tests.chats.test_files_in import PNG
+from channels_app.tests.doubles.discord import DiscordDriver, snowflake
+from gateway.db import connection
+from gateway.ids import new_id
 
 pytestmark = pytest.mark.usefixtures("linked")
 
@@ -116,7 +122,7 @@ async def test_pictures_alone_come_with_a_word(sender: Sender, bot_api: BotApi, 
 
     await deliver(sender)
 
-    assert bot_api.texts(7) == ["Here is the picture.", "A chart"]
+    assert bot_api.texts(7) == ["I have drawn this.", "A chart"]
 
 
 @pytest.mark.parametrize("alt", ["", "x" * 5000, "😀" * 2000])
@@ -128,3 +134,30 @@ async def test_any_caption_fits(sender: Sender, bot_api: BotApi, picture: str, a
 
     assert len(bot_api.texts(7)[1].encode("utf-16-le")) // 2 <= 1024
     assert bot_api.pictures == [PNG]
+
+
+@pytest.mark.parametrize("place", ["direct", "interaction", "guild", "over"])
+async def test_discord_shows_a_picture_below_the_answer(settings: Any, place: str) -> None:
+    """Source: discord.com/developers, "Uploading Files"."""
+    driver = DiscordDriver()
+    number = snowflake(age_s=3600 if place == "over" else 0)
+    asked = {"user": "7", "channel": "5", "interaction": number, "token": f"t.7.{number}", "guild": place == "guild"}
+    async with driver.on(settings):
+        part = discord.CHANNEL.picture("/api/v1/pictures/x", "Equity of *golden-cross*")
+        assert part is not None
+        target = driver.target() if place == "direct" else asked
+        await discord.CHANNEL.send_picture(part, target, content=PNG)
+
+        assert driver.peer.pictures == [PNG]
+        [shown] = driver.peer.shown.values()
+    assert (shown.chat, shown.text, shown.hidden) == ("97", "Equity of \\*golden-cross\\*", place == "guild")
+
+
+async def test_where_no_pictures_are_shown_they_are_named(sender: Sender, picture: str) -> None:
+    row = OutboxRow(new_id(), None, "demo-pro", "webhook", {"account": "ada", "thread": "", "reply_to": ""}, "done", {})
+    payload = {"content": "See:", "images": images(picture)}
+    async with connection() as conn, conn.transaction():
+        await put(conn, replace(row, payload=payload))
+    await take_outbox()
+
+    assert await rows("SELECT body->>'text' FROM deliveries") == [("See:\n\n🖼 A chart – it is shown on the web page.",)]

@@ -16,9 +16,9 @@ from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import DeliveryError, TooLarge
 from channels_app.files_in import take_files
 from channels_app.tests.chats.bot_api import CUT, TOKEN, Reply, refusal
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_files_in import NOTES, PNG, turns
 from channels_app.tests.doubles.driver import Post
 from channels_app.tests.doubles.peer import Reply as Answered
@@ -224,6 +224,17 @@ async def test_a_voice_is_a_message_whose_words_are_shown(chat: Chat, driver: Dr
     assert b"whisper-1" in asked.raw
     assert b"OggS....." in asked.raw
     assert b'filename="voice-71.ogg"' in asked.raw
+
+
+async def test_nothing_that_is_heard_is_a_command(chat: Chat, driver: Driver, transcriber: Transcriber) -> None:
+    transcriber.words = "/ /stop the music"
+    driver.api.files["v"] = b"OggS"
+    await chat.post(driver.sent(voice=VOICE))
+
+    await take(chat)
+
+    assert [content for content, *_ in await turns()] == ["stop the music"]
+    assert await rows("SELECT state FROM turns") == [("queued",)]
 
 
 @pytest.mark.parametrize(

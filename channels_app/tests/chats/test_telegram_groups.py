@@ -9,14 +9,15 @@ import pytest
 from channels.routing import get_default_application
 
 from accounts.link_requests import requests_of
+from agents import commands
 from agents.tests.engine import TestWorker
 from channels_app import linking
 from channels_app.channels import Ignored, Inbound
 from channels_app.channels.telegram import CHANNEL
 from channels_app.tests.chats.bot_api import TOKEN, BotApi, refusal
-from channels_app.tests.chats.conftest import SECRET, rows
 from channels_app.tests.chats.contract import Chat, Previewing, link_account
 from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.tables import SECRET, rows
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.doubles.driver import Post
 from channels_app.tests.doubles.telegram import TelegramDriver
@@ -142,6 +143,19 @@ def test_a_command_that_tells_of_its_author_is_answered_in_private(
     assert found.aside == ({"chat": GROUP, "message": 70, "user": 7} if aside else None)
 
 
+@pytest.mark.parametrize("gap", [" ", "\u00a0", "\u2003", ", \u00a0", "\n\u3000"])
+@pytest.mark.parametrize("order", ["{name}{gap}{command}", "{command}{gap}{name}"])
+def test_no_blank_hides_a_command_from_its_privacy(on: None, gap: str, order: str) -> None:
+    text = order.format(name="@DexBot", gap=gap, command="/status")
+    found = CHANNEL.parse(asking(text))
+
+    assert isinstance(found, Inbound)
+    assert (found.target == {"chat": 7}) == (commands.parse(found.content or "") is not None)
+    reply = CHANNEL.parse(in_group(f"{gap}/status", reply_to_message={"from": ME}))
+    assert isinstance(reply, Inbound)
+    assert (reply.target == {"chat": 7}) == (commands.parse(reply.content or "") is not None)
+
+
 class Driver(TelegramDriver):
     def post(self, value: dict[str, Any], *, number: int = 1, sender: int = 7) -> Post:
         value = value | {"update_id": number}
@@ -237,11 +251,12 @@ async def test_status_is_told_in_private_and_the_group_learns_only_that(chat: Ch
     assert "Workspace" in private
 
 
-async def test_a_link_code_that_was_shown_to_a_group_links_nothing(chat: Chat) -> None:
+@pytest.mark.parametrize("how", ["/link@DexBot {code}", "/start@DexBot {code}"])
+async def test_a_link_code_that_was_shown_to_a_group_links_nothing(chat: Chat, how: str) -> None:
     await rows("DELETE FROM user_channel_links WHERE channel_user_id = '8'")
     offer = await linking.offer_code("demo-enterprise", channel="telegram")
     for number, sender in enumerate((7, 8)):
-        await post(chat, command(f"/link@DexBot {offer.issued.code}"), number=number, sender=sender)
+        await post(chat, command(how.format(code=offer.issued.code)), number=number, sender=sender)
     await chat.deliver()
 
     assert "make a new one" in api(chat).texts(GROUP)[0]
@@ -281,6 +296,22 @@ async def test_an_approval_is_asked_in_private_and_the_answer_goes_on_in_the_gro
         "I have asked you something in our private chat, and go on here once you have answered.",
         "It is deployed.",
     ]
+
+
+@pytest.mark.parametrize("written", ["", "As far as I came."])
+async def test_why_an_answer_failed_is_told_in_private(chat: Chat, worker: TestWorker, written: str) -> None:
+    """It may be about a licence and its limits."""
+    await post(chat, asking("@DexBot one"))
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, "say", written)
+    await worker.order(turn, "fail")
+    await worker.done(turn)
+    await chat.deliver()
+
+    here = "I could not answer that. I tell you why in our private chat."
+    assert api(chat).texts(GROUP) == [f"{written}\n\n{here}".strip()]
+    assert api(chat).texts(7) == ["The model can't be reached."]
 
 
 async def test_new_gives_the_group_another_conversation_and_leaves_the_main_one(chat: Chat) -> None:

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from agents.commands import COMMANDS
 from channels_app.channels._telegram.groups import OPEN
 from channels_app.tests.chats.bot_api import TOKEN, BotApi, refusal
-from channels_app.tests.chats.conftest import SECRET
+from channels_app.tests.chats.tables import SECRET
 
 
 async def run(*arguments: str) -> str:

@@ -8,14 +8,15 @@ import pytest
 from agents.tests.engine import TestWorker
 from channels_app.channels import Halt, Inbound, discord, slack
 from channels_app.channels.telegram import CHANNEL
+from channels_app.deliveries import sweeping
 from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.rows import rest
 from channels_app.drafts import halt, number_of
 from channels_app.inbound import receive
 from channels_app.tests.chats.bot_api import BLOCKED, BotApi, flood, refusal
-from channels_app.tests.chats.conftest import rows
 from channels_app.tests.chats.contract import Previewing
 from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_telegram import parse, update
 from channels_app.tests.doubles.discord import DiscordDriver
 from channels_app.tests.doubles.slack import SlackDriver
@@ -241,6 +242,17 @@ async def test_drafts_are_ended_by_a_word_and_never_shown_to_a_group(
     found = parse(update(text="/drafts off") | {"update_id": 901})
     assert isinstance(found, Inbound)
     assert await receive(CHANNEL, found) == "drafts_off"
+    assert await rows("SELECT count(*) FROM draft_wishes") == [(0,)]
+
+
+@pytest.mark.usefixtures("drafting")
+async def test_the_wish_of_an_account_is_forgotten_once_it_is_unlinked() -> None:
+    await sweeping.tidy()
+    assert await rows("SELECT channel, account FROM draft_wishes") == [("telegram", "7")]
+    await rows("DELETE FROM user_channel_links")
+
+    await sweeping.tidy()
+
     assert await rows("SELECT count(*) FROM draft_wishes") == [(0,)]
 
 

@@ -14,7 +14,7 @@ from django.db import connections
 from channels_app.bodies import MAX_BODY_BYTES
 from channels_app.checks import check_channels
 from channels_app.tests.chats.bot_api import TOKEN, BotApi
-from channels_app.tests.chats.conftest import SECRET, link, rows
+from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.live import serving
 from channels_app.webhooks import WebhookGuard

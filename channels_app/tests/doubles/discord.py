@@ -6,6 +6,8 @@ import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from email import message_from_bytes
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -37,6 +39,7 @@ class DiscordApi(Peer):
     def __init__(self) -> None:
         super().__init__()
         self.typing: list[str] = []
+        self.pictures: list[Any] = []
         self.expired: set[str] = set()
         self.unanswered: set[str] = set()
         self.commands: list[dict[str, Any]] = []
@@ -45,6 +48,8 @@ class DiscordApi(Peer):
     def answer(self, call: Call) -> Reply:
         if call.path.startswith("/attachments/"):
             return self.file(call)
+        if call.headers.get("content-type", "").startswith("multipart/form-data"):
+            call = self._uploaded(call)
         steps = call.path.partition("?")[0].strip("/").split("/")
         if steps[0] == "webhooks":
             assert "authorization" not in call.headers
@@ -56,6 +61,16 @@ class DiscordApi(Peer):
         if steps == ["users", "@me", "channels"]:
             return Reply(200, {"id": _direct(call.body["recipient_id"])})
         return self._in_channel(call, steps[1], steps[3] if len(steps) > 3 else "")
+
+    def _uploaded(self, call: Call) -> Call:
+        """The request without the picture that it uploads."""
+        form = message_from_bytes(f"Content-Type: {call.headers['content-type']}\r\n\r\n".encode() + call.raw)
+        fields = {str(part.get_param("name", header="content-disposition")): part for part in form.walk()}
+        body = str(fields["payload_json"].get_payload())
+        [attachment] = json.loads(body)["attachments"]
+        assert (attachment["id"], attachment["filename"]) == (0, fields["files[0]"].get_filename())
+        self.pictures.append(fields["files[0]"].get_payload(decode=True))
+        return replace(call, raw=body.encode())
 
     def _by_interaction(self, call: Call, token: str, message: str) -> Reply:
         if token in self.unanswered:

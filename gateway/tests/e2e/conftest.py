@@ -66,7 +66,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
         }
         source = forks if forked else None
         with (
-            fresh_database(f"e2e_{name}") as url,
+            fresh_database(name) as url,
             deployment(folder / name, url, zygote=source, **(peers | settings)) as made,
         ):
             yield made
@@ -76,7 +76,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
 
     with ExitStack() as stack:
         forks = stack.enter_context(zygote(*PACKAGES, folder=ROOT))
-        stack.enter_context(template(folder))
+        stack.enter_context(template(folder, forks))
         yield make
 
 

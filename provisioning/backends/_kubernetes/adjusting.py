@@ -6,7 +6,7 @@ user is told until then that there is something to come.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
@@ -26,6 +26,8 @@ MOST_KNOWN = 10_000
 WAIT_S = 3.0
 # Between two tries while the API server does not do it.
 AGAIN_S = 30.0
+
+Step = Callable[[Cluster, Sight, Spec], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -57,19 +59,34 @@ class Adjusting:
         if len(self._settled) + len(self._failed) >= MOST_KNOWN:
             self._settled.clear()
             self._failed.clear()
-        try:
-            await _give(cluster, cluster.look(spec.name), spec)
-        except (Missing, Refused) as error:
-            log.info("workspace_change_waits_for_its_next_start", workspace=spec.name, error=str(error))
-        except (ApiFailed, ImproperlyConfigured) as error:
+        sight = cluster.look(spec.name)
+        # One that is refused, as resizing is before 1.33, hinders no other.
+        done = [
+            await _tried(step, cluster=cluster, sight=sight, spec=spec) for step in (_lower_idle_time, _give_resources)
+        ]
+        if all(done):
+            self._settled[spec.name] = spec
+        else:
             self._failed[spec.name] = self._clock()
-            log.warning("workspace_change_is_tried_again", workspace=spec.name, error=str(error))
-            return
-        self._settled[spec.name] = spec
 
 
-async def _give(cluster: Cluster, sight: Sight, spec: Spec) -> None:
+async def _tried(step: Step, *, cluster: Cluster, sight: Sight, spec: Spec) -> bool:
+    """Whether the step is done with: carried out, or refused."""
+    try:
+        await step(cluster, sight, spec)
+    except (Missing, Refused) as error:
+        log.info("workspace_change_waits_for_its_next_start", workspace=spec.name, error=str(error))
+    except (ApiFailed, ImproperlyConfigured) as error:
+        log.warning("workspace_change_is_tried_again", workspace=spec.name, error=str(error))
+        return False
+    return True
+
+
+async def _lower_idle_time(cluster: Cluster, sight: Sight, spec: Spec) -> None:
     await shorten(cluster, sight, idle_due(sight, spec))
+
+
+async def _give_resources(cluster: Cluster, sight: Sight, spec: Spec) -> None:
     if not is_changed(sight, spec):
         return
     wanted = manifests(spec)

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from provisioning.backends._kubernetes.cluster import Sight
-from provisioning.backends._kubernetes.idling import is_longer, shorter
+from provisioning.backends._kubernetes.idling import is_longer
 from provisioning.backends._kubernetes.judging import judge
+from provisioning.idle_times import shorter
 from provisioning.models import State
 from provisioning.rows import Row
 

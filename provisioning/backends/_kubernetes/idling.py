@@ -12,11 +12,10 @@ from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import Missing
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS, PODS
 from provisioning.backends._kubernetes.manifests import IDLE, licence_word
+from provisioning.idle_times import shorter
 
 # For a restart that was announced: long enough for who is away from the keyboard.
 CHANGE_IDLE_S = 15 * 60
-# Whose licence has ended can't ask for anything any more.
-ENDED_IDLE_S = 15 * 60
 
 
 def idle_due(sight: Sight, spec: Spec) -> int:
@@ -37,11 +36,6 @@ def is_longer(sight: Sight, idle_s: int) -> bool:
     """Whether the workspace, or a pod of it, would be idle for longer than this."""
     found = [each.idle_s for each in (sight.deployment, *sight.pods) if each is not None and not each.deleting]
     return any(shorter(each, idle_s) != each for each in found)
-
-
-def shorter(one_s: int, other_s: int) -> int:
-    """The shorter of two idle times; 0 is the longest."""
-    return min((each for each in (one_s, other_s) if each), default=0)
 
 
 async def shorten(cluster: Cluster, sight: Sight, idle_s: int) -> None:

@@ -21,7 +21,7 @@ from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import new_mark
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.idling import ENDED_IDLE_S, shorten, shorter
+from provisioning.backends._kubernetes.idling import shorten
 from provisioning.backends._kubernetes.judging import judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
@@ -32,6 +32,7 @@ from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import values
 from provisioning.errors import WorkspaceFailed
 from provisioning.flights import flights
+from provisioning.idle_times import idle_by, shorter
 from provisioning.rows import Row
 from provisioning.settling import note_ended
 from provisioning.specs import spec_of
@@ -117,8 +118,9 @@ async def _cases(cluster: Cluster, *, now: datetime) -> list[Case]:
 
 
 def _standing(term: LicenceTerm | None, sight: Sight, *, now: datetime) -> Standing:
+    idle_s = idle_by(term, now=now)
     if term is not None and (term.ends is None or term.ends > now):
-        return Standing(licensed=True, idle_s=term.idle_s)
+        return Standing(licensed=True, idle_s=idle_s)
     found = sight.deployment
     if term is not None:
         tier, ended = str(term.tier), term.ends
@@ -127,7 +129,7 @@ def _standing(term: LicenceTerm | None, sight: Sight, *, now: datetime) -> Stand
         tier, ended = (found.licence.partition(" ")[0], moment(found.ended)) if found is not None else ("", None)
     of_tier = {str(each): value for each, value in values().tiers.items()}.get(tier)
     kept_until = ended + timedelta(days=of_tier.keep_data_days) if ended is not None and of_tier is not None else None
-    return Standing(licensed=False, ended=ended, kept_until=kept_until, idle_s=ENDED_IDLE_S)
+    return Standing(licensed=False, ended=ended, kept_until=kept_until, idle_s=idle_s)
 
 
 async def _mended(case: Case, drift: Drift, *, until: float) -> Finding:

@@ -1,5 +1,5 @@
-"""A user's folder `DATA_DIR/workspaces/<name>/`: the server has `data` in it; beside that are the owner's heartbeat, the
-server's announcement of its ports and what server and sidecar have printed.
+"""A user's folder `DATA_DIR/workspaces/<name>/`: the server has `data` in it; beside that are the owner's heartbeat, the idle
+time, the server's announcement of its ports and what server and sidecar have printed.
 """
 
 import json
@@ -41,6 +41,11 @@ class Folder:
         return self.path / "owner"
 
     @property
+    def idle_file(self) -> Path:
+        """Where the sidecar reads after how many seconds without use it is to stop the server."""
+        return self.path / "idle-seconds"
+
+    @property
     def log_file(self) -> Path:
         """What server and sidecar print."""
         return self.path / "log"
@@ -51,6 +56,12 @@ class Folder:
         self.ready_file.unlink(missing_ok=True)
         self.owner_file.touch(mode=0o600)
         return os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+
+    def write_idle_time(self, idle_s: int) -> None:
+        """Have the workspace stop after so long without use. Raises OSError."""
+        draft = self.idle_file.with_suffix(".draft")
+        draft.write_text(str(idle_s), encoding="ascii")
+        draft.replace(self.idle_file)
 
     def announced_port(self) -> int:
         """The port that the server wrote down when it began to listen; 0 = not yet. The file appears whole."""

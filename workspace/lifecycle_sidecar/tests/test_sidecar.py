@@ -62,6 +62,26 @@ def test_an_idle_workspace_is_ended() -> None:
     assert "nobody used it" in log
 
 
+def test_an_idle_time_that_is_lowered_while_it_runs_ends_it(tmp_path: Path) -> None:
+    """Source: a licence that gets smaller, or ends, under a workspace that was never to stop."""
+    idle, looks = tmp_path / "idle-seconds", []
+
+    def say(number: int) -> dict[str, float]:
+        looks.append(number)
+        if number == 30:
+            idle.write_text("0.1")
+        return QUIET
+
+    idle.write_text("0")
+    options = ("--idle-seconds", 0, "--idle-file", idle)
+    with activity(say) as url, sidecar("--activity-url", url, *options) as process:
+        status, log = ended(process)
+
+    assert status == 0
+    assert "nobody used it" in log
+    assert looks[-1] >= 30
+
+
 def test_work_in_flight_keeps_it_until_it_is_done() -> None:
     seen: list[int] = []
 
@@ -352,7 +372,6 @@ def test_the_options_of_a_pod_come_from_its_environment() -> None:
         ["--activity-url", NOBODY, "--idle-seconds", "1", "--deployment", "d", "--namespace", "N"],
         ["--activity-file", "f", "--idle-seconds", "1", "--deployment", "d"],
         ["--idle-seconds", "1", "--deployment", "d"],
-        ["--activity-url", NOBODY, "--idle-seconds", "1", "--idle-file", "i", "--spawn", "--", "server"],
     ],
 )
 def test_wrong_options_end_with_a_hint(arguments: list[str]) -> None:
