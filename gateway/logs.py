@@ -19,6 +19,10 @@ _SECRET_SHAPES = re.compile(
     r"|\bAIza[A-Za-z0-9_-]{30,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
+    # PostgreSQL quotes the values of a row there, which may be a user's words.
+    r"|(?<=^DETAIL:  ).*"
+    r"|(?<=^CONTEXT:  ).*",
+    re.MULTILINE,
 )
 _SECRET_KEYS = re.compile(r"(?i)(token|secret|password|api_?key|authorization|cookie|ticket$)")
 # Counts of model tokens are no secrets.

@@ -69,3 +69,10 @@ def test_what_has_the_shape_of_a_secret_is_redacted_in_a_traceback(debug: bool) 
 
     assert "ValueError" in printed
     assert "AAHdq" not in printed.replace(PROGRAM, "")
+
+
+def test_what_postgresql_quotes_of_a_row_is_redacted() -> None:
+    said = "duplicate key value violates a constraint\nDETAIL:  Key (content)=(Sell all I have) already exists.\nHINT:  None."
+
+    told = redact(None, "", {"exception": said})["exception"]
+    assert told == f"duplicate key value violates a constraint\nDETAIL:  {REDACTED}\nHINT:  None."
