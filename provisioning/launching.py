@@ -60,7 +60,8 @@ async def held(spec: Spec) -> Instance | None:
 async def ending(name: str, *, seen: Row | None = None) -> AsyncIterator[Claim | None]:
     """Stop a workspace, under a start if need be; inside the block nothing of it runs and nobody else may start it.
 
-    Gives None, having done nothing, when there is no row or it is no longer as `seen`. Afterwards the row says stopped.
+    Gives None, having done nothing, when there is no row or it is no longer as `seen`. Afterwards the row says stopped;
+    after a stop that failed it is anybody's to finish, or to start anew.
     """
     await flights().cancel(cause=Cause.STOPPED, name=name)
     async with flights().lock(name), holding.holder() as holder:
@@ -70,11 +71,26 @@ async def ending(name: str, *, seen: Row | None = None) -> AsyncIterator[Claim |
             yield None
             return
         _known.pop(name, None)
-        await backends.backends()[claim.backend].stop(name)
-        yield claim
-        with suppress(ClaimLost):
-            await rows.settle_stopped(claim)
-            log.info("workspace_stopped", workspace=name)
+        async with _given_up_on_failure(claim):
+            await backends.backends()[claim.backend].stop(name)
+            yield claim
+            with suppress(ClaimLost):
+                await rows.settle_stopped(claim)
+                log.info("workspace_stopped", workspace=name)
+
+
+@asynccontextmanager
+async def _given_up_on_failure(claim: Claim) -> AsyncIterator[None]:
+    """A claim that its holder, who lives on, does not finish would keep everybody else waiting for it."""
+    try:
+        yield
+    except BaseException:
+        try:
+            with suppress(ClaimLost):
+                await rows.let_go(claim)
+        except psycopg.Error as error:
+            log.warning("workspace_claim_not_given_up", workspace=claim.name, error=type(error).__name__)
+        raise
 
 
 def forget_ended() -> None:

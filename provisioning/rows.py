@@ -280,6 +280,11 @@ async def settle_stopped(claim: Claim) -> None:
     )
 
 
+async def let_go(claim: Claim) -> None:
+    """The stop was broken off: what of the workspace runs is not known, and anybody may claim it."""
+    await _write(claim, "holder = NULL", {})
+
+
 async def forget(claim: Claim) -> None:
     """Remove the row of a workspace that was claimed for its stop."""
     await _changed(
