@@ -60,10 +60,15 @@ async def held(spec: Spec) -> Instance | None:
 async def ending(name: str, *, seen: Row | None = None) -> AsyncIterator[Claim | None]:
     """Stop a workspace, under a start if need be; inside the block nothing of it runs and nobody else may start it.
 
-    Gives None, having done nothing, when there is no row or it is no longer as `seen`. Afterwards the row says stopped;
+    With `seen` it breaks off no work: gives None, having done nothing, when the workspace is being worked on here, when
+    there is no row or it is no longer as it was seen. Afterwards the row says stopped;
     after a stop that failed it is anybody's to finish, or to start anew.
     """
-    await flights().cancel(cause=Cause.STOPPED, name=name)
+    if seen is None:
+        await flights().cancel(cause=Cause.STOPPED, name=name)
+    elif flights().lock(name).locked():
+        yield None
+        return
     async with flights().lock(name), holding.holder() as holder:
         await timekeeping.count_rest(name)
         claim = await rows.claim_stop(name, holder=holder, seen=seen)

@@ -8,11 +8,13 @@ import pytest
 
 from gateway.leases import Lease
 from provisioning import holding, launching, rows
+from provisioning.backends._kubernetes.drift import Action
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State
+from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Fault, Gate, Plan
-from provisioning.tests.drift_states import NAME, USER
+from provisioning.tests.drift_states import NAME, USER, reconcile, row_says
 from provisioning.tests.gateways import licence_of
 from provisioning.workspaces import delete_workspace, ensure_workspace, stop_workspace
 
@@ -111,3 +113,32 @@ async def test_a_deletion_that_failed_leaves_the_workspace_to_any_gateway(
 
     await started_elsewhere(lease)
     assert len(bed.ready(NAME)) == 1
+
+
+async def test_a_reconcile_does_not_break_off_the_start_of_a_user_who_came_back(
+    bed: Bed, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: between a pass's look and its step others are mended, which may take a minute."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.reconciling.AT_ONCE", 1)
+    users = {workspace_name(user): user for user in (USER, "demo-free")}
+    for name, user in users.items():
+        await ensure_workspace(licence_of(user))
+        await bed.scale(name, 0)
+    await row_says(State.STOPPING)
+    launching.forget_all()
+    first, second = Gate(), Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", gate=first))
+    passing = asyncio.create_task(reconcile())
+    await asyncio.to_thread(first.reached.wait, 20)
+    [later] = [name for name in users if not launching.flights().lock(name).locked()]
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", name=later, gate=second))
+    starting = asyncio.create_task(ensure_workspace(licence_of(users[later])))
+    await asyncio.to_thread(second.reached.wait, 20)
+    first.open()
+    findings = {finding.name: finding.done for finding in await passing}
+    second.open()
+
+    assert findings.pop(later) == "nothing: it has changed meanwhile"
+    assert list(findings.values()) == [Action.FINISH.value]
+    await starting
+    assert len(bed.ready(later)) == 1

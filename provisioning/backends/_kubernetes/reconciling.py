@@ -169,8 +169,9 @@ def _tell_people(cluster: Cluster, drifted: list[tuple[Case, list[Drift]]]) -> N
 
 
 async def _end(case: Case) -> None:
-    async with launching.ending(case.name, seen=case.row):
-        pass
+    async with launching.ending(case.name, seen=case.row) as claim:
+        if claim is None:
+            raise Conflict("somebody has acted on it since it was seen", about=f"stop {case.name}")
 
 
 async def _note_ended(case: Case) -> None:
