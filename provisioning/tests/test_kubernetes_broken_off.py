@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Fault, Gate, Plan
 from provisioning.tests.drift_states import NAME, USER, reconcile, row_says
-from provisioning.tests.gateways import licence_of
+from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import delete_workspace, ensure_workspace, stop_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users")]
@@ -142,3 +143,50 @@ async def test_a_reconcile_does_not_break_off_the_start_of_a_user_who_came_back(
     assert list(findings.values()) == [Action.FINISH.value]
     await starting
     assert len(bed.ready(later)) == 1
+
+
+def unready(pod: dict[str, Any]) -> None:
+    for condition in pod["status"]["conditions"]:
+        if condition["type"] == "Ready":
+            condition["status"] = "False"
+
+
+async def joining(bed: Bed) -> "asyncio.Task[Any]":
+    """A start that waits for the pod of a workspace that runs, which has not been ready for a moment."""
+    await ensure_workspace(licence_of(USER))
+    bed.cluster.edit("pods", bed.cluster.pods_of(NAME)[0]["metadata"]["name"], unready)
+    await bed.heard()
+    starting = asyncio.create_task(ensure_workspace(licence_of(USER)))
+    await entered("starting")
+    return starting
+
+
+async def entered(stage: str) -> None:
+    async def is_in_it() -> bool:
+        row = await rows.find(NAME)
+        return row is not None and (row.state, row.stage) == (State.STARTING, stage)
+
+    await until(is_in_it)
+
+
+async def test_a_start_that_only_joined_a_running_workspace_leaves_it_running(bed: Bed, lease: Lease) -> None:
+    """Source: other requests of its user are being served by it, also those of other gateways."""
+    starting = await joining(bed)
+    await launching.flights().cancel(cause=Cause.SHUTTING_DOWN)
+
+    with pytest.raises(WorkspaceFailed):
+        await starting
+    assert bed.replicas(NAME) == 1
+
+
+async def test_a_start_that_joined_a_workspace_and_then_woke_it_leaves_nothing_running(bed: Bed, lease: Lease) -> None:
+    starting = await joining(bed)
+    bed.cluster.plan(NAME, Plan(boot_s=10**6))
+    await bed.scale(NAME, 0)
+    # The new pod, whose sidecar boots.
+    await entered("pulling")
+    assert bed.replicas(NAME) == 1
+    await launching.flights().cancel(cause=Cause.SHUTTING_DOWN)
+    with pytest.raises(WorkspaceFailed):
+        await starting
+    assert bed.replicas(NAME) == 0

@@ -64,6 +64,8 @@ class Start:
         self._demand = new_mark()
         self._budgets = budgets
         self._placed = 0
+        # Whether this start is why a pod runs: one that it has only joined serves others.
+        self._woke = False
         # The pods that have counted during this start, by uid.
         self._pods: set[str] = set()
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
@@ -86,7 +88,8 @@ class Start:
                     return instance
                 useless = None
         except BaseException:
-            await asyncio.shield(self._undo())
+            if self._woke:
+                await asyncio.shield(self._undo())
             raise
 
     async def _kept(self, began: float) -> bool:
@@ -98,6 +101,8 @@ class Start:
         self._placed += 1
         if self._placed > TRIES:
             raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else, again and again")
+        sight = self._cluster.look(self._spec.name)
+        self._woke |= restart or not sight.up or sight.pod is None
         await Placing(self._cluster, self._spec, self._demand).place(restart=restart)
 
     async def _until_former_is_gone(self) -> None:
