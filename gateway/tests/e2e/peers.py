@@ -37,12 +37,17 @@ class BotApi:
         return [message.text for message in self.sent if message.chat == chat]
 
     def take(self, method: str, parameters: dict[str, str]) -> Any:
-        """The result of a method. Source: Bot API, "Making requests" and "sendMessage"."""
-        if method != "sendMessage":
+        """The result of a method. Source: Bot API, "Making requests", "sendMessage" and "editMessageText"."""
+        if method not in {"sendMessage", "editMessageText"}:
             return True
-        chat = int(parameters["chat_id"])
-        self.sent.append(Sent(chat, parameters["text"]))
-        return {"message_id": len(self.sent), "date": 1, "chat": {"id": chat, "type": "private"}}
+        chat, text = int(parameters["chat_id"]), parameters["text"]
+        if method == "editMessageText":
+            number = int(parameters["message_id"])
+            self.sent[number - 1] = Sent(chat, text)
+        else:
+            self.sent.append(Sent(chat, text))
+            number = len(self.sent)
+        return {"message_id": number, "date": 1, "chat": {"id": chat, "type": "private"}}
 
 
 @contextmanager
