@@ -11,6 +11,7 @@ from gateway.leases import Lease
 from provisioning import holding, launching, rows
 from provisioning.backends._kubernetes.drift import Action
 from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.flights import flights
 from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
@@ -131,7 +132,7 @@ async def test_a_reconcile_does_not_break_off_the_start_of_a_user_who_came_back(
     bed.cluster.faults.add(Fault(verb="patch", resource="deployments", gate=first))
     passing = asyncio.create_task(reconcile())
     await asyncio.to_thread(first.reached.wait, 20)
-    [later] = [name for name in users if not launching.flights().lock(name).locked()]
+    [later] = [name for name in users if not flights().lock(name).locked()]
     bed.cluster.faults.add(Fault(verb="patch", resource="deployments", name=later, gate=second))
     starting = asyncio.create_task(ensure_workspace(licence_of(users[later])))
     await asyncio.to_thread(second.reached.wait, 20)
@@ -172,7 +173,7 @@ async def entered(stage: str) -> None:
 async def test_a_start_that_only_joined_a_running_workspace_leaves_it_running(bed: Bed, lease: Lease) -> None:
     """Source: other requests of its user are being served by it, also those of other gateways."""
     starting = await joining(bed)
-    await launching.flights().cancel(cause=Cause.SHUTTING_DOWN)
+    await flights().cancel(cause=Cause.SHUTTING_DOWN)
 
     with pytest.raises(WorkspaceFailed):
         await starting
@@ -186,7 +187,7 @@ async def test_a_start_that_joined_a_workspace_and_then_woke_it_leaves_nothing_r
     # The new pod, whose sidecar boots.
     await entered("pulling")
     assert bed.replicas(NAME) == 1
-    await launching.flights().cancel(cause=Cause.SHUTTING_DOWN)
+    await flights().cancel(cause=Cause.SHUTTING_DOWN)
     with pytest.raises(WorkspaceFailed):
         await starting
     assert bed.replicas(NAME) == 0
