@@ -117,6 +117,12 @@ async def volume_is_lost(bed: Bed) -> None:
     bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["status"].update(phase="Lost"))
 
 
+async def volume_lets_go(bed: Bed) -> None:
+    """Somebody deletes the volume and takes its finalizer away, so that it is gone under the pod that has it."""
+    bed.cluster.delete(VOLUMES, NAME)
+    bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["metadata"].pop("finalizers", None))
+
+
 OLD = (datetime.now(UTC) - LONG_AGO).isoformat()
 NEW = datetime.now(UTC).isoformat()
 STATES: list[tuple[str, list[Inject], set[Action]]] = [
@@ -169,4 +175,11 @@ STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("the licence has a longer idle time", [licence_has_a_longer_idle_time], set()),
     ("the licence can't be read", [licence_is_unreadable], set()),
     ("the volume is Lost", [volume_is_lost], set()),
+]
+# After these no start of a new pod serves.
+LOSSES: list[tuple[str, list[Inject], set[Action]]] = [
+    ("the volume is being deleted", [deleted(VOLUMES)], set()),
+    ("the volume of one that runs is gone", [volume_lets_go], set()),
+    ("that and the Service are gone", [volume_lets_go, deleted("services")], set()),
+    ("the volume of one that sleeps is gone", [scale_is(0), deleted(VOLUMES)], {Action.NOTE_ENDED}),
 ]

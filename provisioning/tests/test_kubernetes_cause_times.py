@@ -111,12 +111,22 @@ def is_evicted(bed: Bed) -> bool:
 
 
 AFFINITY = "1 node(s) had volume node affinity conflict"
+NO_KEYS = 'MountVolume.SetUp failed for volume "keys" : configmap "dexorder-workspace-keys" not found'
+UNMOUNTED = (
+    "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[], failed to process volumes=[]: "
+    "timed out waiting for the condition"
+)
 CASES = [
     Case(Cause.NO_ROOM, planned(Trouble.UNSCHEDULABLE), unschedulable("nodes are available")),
     Case(Cause.STORAGE_ELSEWHERE, planned(Trouble.UNSCHEDULABLE, AFFINITY), unschedulable(AFFINITY)),
     Case(Cause.STORAGE_PENDING, planned(Trouble.CLAIM_PENDING), warned("ProvisioningFailed")),
     Case(Cause.STORAGE_BUSY, planned(Trouble.MULTI_ATTACH), warned("FailedAttachVolume")),
     Case(Cause.STORAGE_FAILED, planned(Trouble.MULTI_ATTACH, "timed out"), warned("FailedAttachVolume")),
+    Case(Cause.STORAGE_FAILED, planned(Trouble.MOUNT), warned("FailedMount")),
+    Case(Cause.STORAGE_FAILED, planned(Trouble.MOUNT, UNMOUNTED.format("data")), warned("FailedMount")),
+    Case(Cause.CONTAINER, planned(Trouble.MOUNT, NO_KEYS), warned("FailedMount")),
+    Case(Cause.CONTAINER, planned(Trouble.MOUNT, UNMOUNTED.format("keys")), warned("FailedMount")),
+    Case(Cause.CONTAINER, planned(Trouble.SANDBOX), warned("FailedCreatePodSandBox")),
     Case(Cause.STORAGE_LOST, booting, is_lost, later=volume_lost),
     Case(Cause.IMAGE_PULL, planned(Trouble.IMAGE_PULL), waits("ErrImagePull")),
     Case(Cause.IMAGE_NAME, planned(Trouble.INVALID_IMAGE), waits("InvalidImageName")),

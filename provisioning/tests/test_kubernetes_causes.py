@@ -27,6 +27,9 @@ NAME = workspace_name("demo-pro")
 AFFINITY = "node(s) had volume node affinity conflict"
 ZONE = "node(s) had no available volume zone"
 NEWER = "node(s) didn't match PersistentVolume's node affinity"
+# As RBAC and as an admission webhook begin.
+FORBIDDEN = f'deployments.apps "{NAME}" is forbidden: User "x"'
+DENIED = 'admission webhook "validate.policy.example.com" denied the request:'
 
 LASTING = [
     (Plan(Trouble.IMAGE_PULL), Cause.IMAGE_PULL, "ImagePullBackOff"),
@@ -246,7 +249,9 @@ async def test_an_admission_rule_that_denies_the_pod_is_told_at_once(bed: Bed, p
 @pytest.mark.parametrize(
     ("refusal", "cause"),
     [
-        (Refused(403, "Forbidden", 'User "x" cannot patch resource "deployments"'), Cause.FORBIDDEN),
+        (Refused(403, "Forbidden", f"{FORBIDDEN} cannot patch resource"), Cause.FORBIDDEN),
+        (Refused(403, "Forbidden", f"{DENIED} containers cannot use the latest tag"), Cause.REFUSED),
+        (Refused(403, "Forbidden", f"{DENIED} {FORBIDDEN} cannot be here"), Cause.REFUSED),
         (Refused(401, "Unauthorized", "Unauthorized"), Cause.FORBIDDEN),
         (Refused(403, "Forbidden", 'admission webhook "policy.example.com" denied the request'), Cause.REFUSED),
         (Refused(403, "Forbidden", "exceeded quota: dexorder-workspaces"), Cause.QUOTA),

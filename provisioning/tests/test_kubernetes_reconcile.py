@@ -20,12 +20,14 @@ from provisioning.tests.cluster import Fault, Gate, Plan
 from provisioning.tests.drift_states import (
     DAY,
     HOUR,
+    LOSSES,
     NAME,
     OLD,
     STATES,
     USER,
     Inject,
     annotated,
+    deleted,
     forget_row,
     licence_ended,
     licence_is_removed,
@@ -33,6 +35,7 @@ from provisioning.tests.drift_states import (
     scaled,
     settle,
     volume_is_lost,
+    volume_lets_go,
     write,
 )
 from provisioning.tests.gateways import gateway_keeper, licence_of, until
@@ -41,14 +44,22 @@ from provisioning.workspaces import delete_workspace, ensure_workspace, stop_wor
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
 
 
-@pytest.mark.parametrize(("injected", "actions"), [each[1:] for each in STATES], ids=[each[0] for each in STATES])
+def volumes(bed: Bed) -> list[str]:
+    return [tree["metadata"]["uid"] for tree in bed.cluster.objects(VOLUMES)]
+
+
+@pytest.mark.parametrize(
+    ("injected", "actions"),
+    [each[1:] for each in (*STATES, *LOSSES)],
+    ids=[each[0] for each in (*STATES, *LOSSES)],
+)
 async def test_a_drift_is_healed_within_one_reconcile_and_no_volume_is_lost(
     injected: list[Inject], actions: set[Action], bed: Bed
 ) -> None:
     await ensure_workspace(licence_of(USER))
-    volume = bed.cluster.get(VOLUMES, NAME)["metadata"]["uid"]
     for inject in injected:
         await inject(bed)
+    there = volumes(bed)
     await settle()
     await bed.heard()
     expected = {Action(finding.done) for finding in await reconcile(dry_run=True)}
@@ -61,7 +72,26 @@ async def test_a_drift_is_healed_within_one_reconcile_and_no_volume_is_lost(
     assert {Action(finding.done) for finding in found} == expected
     assert before is None or before.name == NAME
     assert {Action(finding.done) for finding in await reconcile(dry_run=True)} <= {Action.REPORT}
-    assert bed.cluster.get(VOLUMES, NAME)["metadata"]["uid"] == volume
+    assert volumes(bed) == there
+
+
+async def found_after(bed: Bed, *injected: Inject) -> set[str]:
+    """What a dry run tells of a workspace that ran until this happened."""
+    await ensure_workspace(licence_of(USER))
+    for inject in injected:
+        await inject(bed)
+    await settle()
+    await bed.heard()
+    return {finding.found for finding in await reconcile(dry_run=True)}
+
+
+async def test_a_volume_that_goes_is_told_while_it_can_still_be_saved(bed: Bed) -> None:
+    """Source: whoever deletes a claim that is in use has until its pod ends."""
+    assert await found_after(bed, deleted(VOLUMES)) == {"its volume is being deleted"}
+
+
+async def test_a_volume_that_is_gone_is_told(bed: Bed) -> None:
+    assert await found_after(bed, volume_lets_go) == {"its volume is gone"}
 
 
 @pytest.mark.soak

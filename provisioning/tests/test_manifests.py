@@ -26,6 +26,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.tiers import LIMITS, Tier
 from provisioning.backends import Spec
+from provisioning.backends._kubernetes.judging import OTHER_VOLUMES
 from provisioning.backends._kubernetes.manifests import keys_manifest, manifests, namespace_manifests
 from provisioning.backends._kubernetes.templates import FOLDER, filled
 from provisioning.backends._kubernetes.values import cores, size, values
@@ -232,3 +233,9 @@ def test_workspaces_reach_the_api_server_at_the_addresses_that_are_named(setting
     ways = [rule["to"] for rule in policy["spec"]["egress"] if {"port": 6443, "protocol": "TCP"} in rule["ports"]]
 
     assert ways == [[{"ipBlock": {"cidr": "10.0.0.5/32"}}, {"ipBlock": {"cidr": "10.0.0.6/32"}}]]
+
+
+def test_a_volume_of_the_pod_is_the_users_data_or_known_as_another() -> None:
+    volumes = {each["name"] for each in manifests(spec()).deployment["spec"]["template"]["spec"]["volumes"]}
+
+    assert volumes == OTHER_VOLUMES | {"data"}

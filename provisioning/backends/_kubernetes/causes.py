@@ -30,7 +30,14 @@ def _cause(error: ApiFailed) -> Cause:
         return Cause.INTERNAL
     if "exceeded quota" in error.message:
         return Cause.QUOTA
-    # Both are 403: what an authorizer says begins so, an admission plug-in says something else.
-    # https://github.com/kubernetes/apiserver/blob/v0.33.0/pkg/endpoints/handlers/responsewriters/errors.go
-    forbidden = error.status == 401 or (error.status == 403 and " cannot " in error.message)
-    return Cause.FORBIDDEN if forbidden else Cause.REFUSED
+    return Cause.FORBIDDEN if error.status == 401 or _is_of_the_authorizer(error) else Cause.REFUSED
+
+
+def _is_of_the_authorizer(error: Refused) -> bool:
+    """Whether a right is lacking. An admission plug-in answers 403 too, in words of anybody's choice.
+
+    https://github.com/kubernetes/apiserver/blob/v0.33.0/pkg/endpoints/handlers/responsewriters/errors.go
+    https://github.com/kubernetes/apiserver/blob/v0.33.0/pkg/admission/plugin/webhook/errors/statuserror.go
+    """
+    said = error.message
+    return error.status == 403 and 'is forbidden: User "' in said and "denied the request" not in said

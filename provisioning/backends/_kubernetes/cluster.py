@@ -87,6 +87,8 @@ class Cluster:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         # The public key that workspaces were told of.
         self.published = ""
+        # The events that told that they are missed, as they were when they were last published.
+        self.missed: frozenset[tuple[str, str]] = frozenset()
         self.publishing = asyncio.Lock()
         self.stirred: set[str] = set()
         self.stir = asyncio.Event()

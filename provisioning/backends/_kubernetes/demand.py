@@ -14,9 +14,11 @@ import structlog
 
 from gateway.ids import new_uuid
 from provisioning.backends._kubernetes.cluster import Cluster
-from provisioning.backends._kubernetes.errors import ApiFailed, Missing
+from provisioning.backends._kubernetes.errors import ApiFailed, Away, Missing
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import DEMAND
+from provisioning.backends._kubernetes.transport import OVERLOADED
+from provisioning.backends._kubernetes.views import DeploymentView
 
 # What runs must not depend on the control plane: a mark that takes longer is written while the request is on its way.
 WAIT_S = 5.0
@@ -56,7 +58,8 @@ class Demand:
     async def tell(self, cluster: Cluster, name: str) -> bool:
         """See that a mark stands that is good enough; False when the workspace was stopped before it could be written.
 
-        An API server that is away or slow holds nobody up: its sidecar needs the same one to stop the workspace.
+        An API server that is away or slow holds nobody up for as long as the last mark is good. One that answers, and takes no
+        mark, may take the sidecar's word: then whoever comes has to start the workspace, and is told why that fails.
         """
         found = cluster.deployments.one(name)
         if found is None or found.deleting or found.replicas == 0:
@@ -64,28 +67,35 @@ class Demand:
         if found.idle_s == 0 or self._since(self._written, name) < found.idle_s / 2:
             return True
         if self._since(self._failed, name) < AGAIN_S:
-            return True
+            return self._stands(found)
         if name not in self._writing:
-            task = self._writing[name] = asyncio.create_task(self._write(cluster, name))
+            task = self._writing[name] = asyncio.create_task(self._write(cluster, found))
             task.add_done_callback(lambda _: self._writing.pop(name, None))
         done, slow = await asyncio.wait([self._writing[name]], timeout=WAIT_S)
         if slow:
             self._failed[name] = self._clock()
+            return self._stands(found)
         return all(task.result() for task in done)
+
+    def _stands(self, found: DeploymentView) -> bool:
+        """Whether the last mark of ours keeps the sidecar from a stop, also until what is asked now has reached the server."""
+        return self._since(self._written, found.name) < found.idle_s * 3 / 4
 
     def _since(self, moments: dict[str, float], name: str) -> float:
         return self._clock() - moments.get(name, float("-inf"))
 
-    async def _write(self, cluster: Cluster, name: str) -> bool:
-        began = self._clock()
+    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool:
+        began, name = self._clock(), found.name
         try:
             answer = await cluster.api.patch(DEPLOYMENTS, name, {"metadata": {"annotations": {DEMAND: new_mark()}}})
         except Missing:
             return False
         except ApiFailed as error:
-            self._failed[name] = self._clock()
             log.warning("workspace_demand_not_written", workspace=name, error=str(error))
-            return True
+            if not isinstance(error, Away) or error.status == OVERLOADED:
+                return False
+            self._failed[name] = self._clock()
+            return self._stands(found)
         cluster.note(answer)
         if answer["spec"].get("replicas", 1) == 0:
             return False

@@ -108,7 +108,9 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
         return
     if is_longer(sight, shorter(deployment.idle_s, standing.idle_s)):
         yield Drift("may be idle for longer than its licence gives", Action.SHORTEN)
-    if not sight.complete and standing.licensed:
+    # Without its volume it is left to people: an empty one would hide the loss.
+    parts_missing = sight.service is None or sight.account is None
+    if parts_missing and sight.volume is not None and standing.licensed:
         yield Drift("runs without all of its objects", Action.MEND)
     if deployment.replicas > 1:
         yield Drift(f"{deployment.replicas} pods for one volume", Action.SCALE_TO_ONE)
@@ -133,6 +135,8 @@ def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drif
         yield Drift("its user has no licence any more", Action.MARK_ENDED)
     if sight.deployment is not None and sight.volume is None:
         yield Drift("its volume is gone", Action.REPORT)
+    if sight.volume is not None and sight.volume.deleting:
+        yield Drift("its volume is being deleted", Action.REPORT)
     if sight.volume is not None and sight.volume.phase == "Lost":
         yield Drift("its volume is Lost", Action.REPORT)
     if sight.volume is not None and standing.kept_until is not None and now > standing.kept_until:

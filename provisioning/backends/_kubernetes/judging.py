@@ -1,5 +1,6 @@
 """What the cluster shows of a start: how far it is, and what is in its way. Pure: a sight in, a verdict out."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,13 @@ WRONG_IMAGE = {"InvalidImageName", "ErrImageNeverPull"}
 PULL_FAILS, PULL_FAILED = "ErrImagePull", "ImagePullBackOff"
 CANNOT_BE_MADE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 CRASH_LOOP = "CrashLoopBackOff"
+# Events of a pod: https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/kubelet/events/event.go
+SANDBOX_FAILS, MOUNT_FAILS = "FailedCreatePodSandBox", "FailedMount"
+# Those of the pod that are not the user's data: manifests/deployment.yaml.
+OTHER_VOLUMES = frozenset({"tmp", "keys", "token", "pod"})
+# https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/kubelet/volumemanager/volume_manager.go, and util/types beside it
+_UNMOUNTED = re.compile(r"unmounted volumes=\[([^\]]*)\]")
+_FOR_VOLUME = re.compile(r'for volume "([^"]+)"')
 OUT_OF_MEMORY = "OOMKilled"
 # Of a Failed pod: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
 EVICTED = "Evicted"
@@ -100,8 +108,17 @@ def _storage(sight: Sight) -> Iterator[Trouble]:
             continue
         if each.reason == "FailedAttachVolume" and "Multi-Attach" in each.message:
             yield Trouble(Cause.STORAGE_BUSY, lasting=False, detail=detail)
-        elif each.reason in {"FailedAttachVolume", "FailedMount"}:
+        elif each.reason == SANDBOX_FAILS or (each.reason == MOUNT_FAILS and is_of_another_volume(each.message)):
+            yield Trouble(Cause.CONTAINER, lasting=False, detail=detail)
+        elif each.reason in {"FailedAttachVolume", MOUNT_FAILS}:
             yield Trouble(Cause.STORAGE_FAILED, lasting=False, detail=detail)
+
+
+def is_of_another_volume(message: str) -> bool:
+    """Whether a mount fails that is none of the user's data, of whose volume the kubelet tells by a name of the cluster's."""
+    unmounted = _UNMOUNTED.search(message)
+    names = unmounted[1].replace(",", " ").split() if unmounted is not None else _FOR_VOLUME.findall(message)
+    return bool(names) and OTHER_VOLUMES.issuperset(names)
 
 
 def _containers(sight: Sight) -> Iterator[Trouble]:

@@ -1,11 +1,12 @@
 """Put a workspace's objects in place: create what is missing, scale up what sleeps, join what runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from provisioning.backends import Spec
+from provisioning.backends._kubernetes.causes import failure_of_cause
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import Conflict, Missing, Refused
 from provisioning.backends._kubernetes.kinds import BY_NAME, DEPLOYMENTS, VOLUMES
@@ -22,13 +23,15 @@ from provisioning.backends._kubernetes.manifests import (
 )
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import size
-from provisioning.backends._kubernetes.views import DeploymentView, VolumeView, read_volume
+from provisioning.backends._kubernetes.views import DeploymentView, VolumeView, read_deployment, read_volume
 from provisioning.errors import ADVICE, Cause, WorkspaceFailed
 
 # What `kubectl rollout restart` writes: a change of the pod's template, so that the controller makes a new pod.
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 # Between a look at a volume and the write: a volume is written to when it is bound and when it has grown.
 GROW_TRIES = 3
+# The same of a Deployment that sleeps, of which its controller writes the status after each change.
+REMAKE_TRIES = 5
 
 log = structlog.get_logger(__name__)
 
@@ -44,10 +47,13 @@ class Placing:
     async def place(self, *, restart: bool) -> None:
         """Have a pod wanted for the workspace, with all that it needs; with `restart` a new one.
 
-        First of all 4 calls, of one that sleeps or runs 1. Raises WorkspaceFailed for another's object of that name, ApiFailed.
+        First of all 4 calls, of one that sleeps or runs 1. Raises WorkspaceFailed for another's object of that name and for
+        a volume that is gone, ApiFailed.
         """
         sight = self.cluster.look(self.spec.name)
         _require_ours(sight, self.spec)
+        if sight.volume is None and sight.deployment is not None:
+            sight = replace(sight, volume=await self._volume_of_one_that_was())
         wanted = manifests(self.spec)
         if sight.account is None:
             await self._apply(wanted.account)
@@ -59,11 +65,61 @@ class Placing:
         if sight.service is None or sight.service.deleting:
             await self._apply(service_manifest(self.spec, owner_uid=uid))
 
+    async def _volume_of_one_that_was(self) -> VolumeView | None:
+        """The volume, if our watch does not show it yet; None when the Deployment is gone too. Raises WorkspaceFailed.
+
+        A volume is made before its Deployment: where that is alone, data were there. To start empty is not ours to decide.
+        """
+        try:
+            tree = await self.cluster.api.get(VOLUMES, self.spec.name)
+        except Missing as error:
+            live = await self._live()
+            if live is None or live.deleting:
+                return None
+            raise failure_of_cause(Cause.STORAGE_LOST, str(error)) from error
+        if not _is_of(tree["metadata"].get("annotations") or {}, self.spec):
+            raise _taken(tree["kind"], self.spec.name)
+        self.cluster.note(tree)
+        return read_volume(tree)
+
     async def _deployment(self, sight: Sight, wanted: Manifests, *, restart: bool) -> str:
         found = sight.deployment
-        if found is None or (found.replicas == 0 and found.template != wanted.template):
-            # Of one that sleeps, the sidecar owns the scale by now.
-            return await self._apply(self._marked(wanted.deployment), force=found is not None)
+        if found is None:
+            return await self._apply(self._marked(wanted.deployment))
+        if found.replicas == 0 and found.template != wanted.template:
+            return await self._remake(found, wanted)
+        return await self._join(found, wanted, restart=restart)
+
+    async def _remake(self, found: DeploymentView, wanted: Manifests) -> str:
+        """Wake one that sleeps with another template, which would replace the pod of one that somebody has woken since."""
+        tree = self._marked(wanted.deployment)
+        for tries_left in reversed(range(REMAKE_TRIES)):
+            try:
+                # By force: of one that sleeps, the sidecar owns the scale by now.
+                return self._noted(await self.cluster.api.apply(_only_if(found, tree), force=True))
+            except Conflict:
+                if not tries_left:
+                    raise
+            live = await self._live()
+            if live is None:
+                break
+            if live.replicas > 0:
+                return await self._join(live, wanted, restart=False)
+            found = live
+        return await self._apply(tree)
+
+    async def _live(self) -> DeploymentView | None:
+        """The Deployment as it is now. Raises WorkspaceFailed for another's."""
+        try:
+            tree = await self.cluster.api.get(DEPLOYMENTS, self.spec.name)
+        except Missing:
+            return None
+        live = read_deployment(tree)
+        if live is None or live.user != user_digest(self.spec.user_id):
+            raise _taken(tree["kind"], self.spec.name)
+        return live
+
+    async def _join(self, found: DeploymentView, wanted: Manifests, *, restart: bool) -> str:
         # Also of one that seems to run: its sidecar may have stopped it in this moment.
         change: Tree = {"metadata": {"annotations": {DEMAND: self.demand}}, "spec": {"replicas": 1}}
         change["metadata"]["annotations"] |= _corrections(found, self.spec)
@@ -73,22 +129,24 @@ class Placing:
             answer = await self.cluster.api.patch(DEPLOYMENTS, self.spec.name, change)
         except Missing:
             return await self._apply(self._marked(wanted.deployment))
-        self.cluster.note(answer)
-        return str(answer["metadata"]["uid"])
+        return self._noted(answer)
 
     def _marked(self, tree: Tree) -> Tree:
         annotations = tree["metadata"]["annotations"] | {DEMAND: self.demand}
         return tree | {"metadata": tree["metadata"] | {"annotations": annotations}}
 
-    async def _apply(self, tree: Tree, *, force: bool = False) -> str:
+    async def _apply(self, tree: Tree) -> str:
         try:
-            answer = await self.cluster.api.apply(tree, force=force)
+            answer = await self.cluster.api.apply(tree)
         except (Conflict, Refused) as error:
             # Somebody has made it, or changed it, since we looked: another gateway, or a person.
             await self._require_not_taken(tree)
             if isinstance(error, Refused):
                 raise
             answer = await self.cluster.api.apply(tree, force=True)
+        return self._noted(answer)
+
+    def _noted(self, answer: Tree) -> str:
         self.cluster.note(answer)
         return str(answer["metadata"]["uid"])
 
@@ -131,6 +189,11 @@ async def _ask_for(cluster: Cluster, seen: VolumeView, storage: str) -> None:
         "spec": {"resources": {"requests": {"storage": storage}}},
     }
     cluster.note(await cluster.api.patch(VOLUMES, seen.name, change))
+
+
+def _only_if(seen: DeploymentView, tree: Tree) -> Tree:
+    """The same, to be applied only while the Deployment is as it was seen."""
+    return tree | {"metadata": tree["metadata"] | {"resourceVersion": seen.version}}
 
 
 def _corrections(found: DeploymentView, spec: Spec) -> dict[str, str | None]:

@@ -23,6 +23,7 @@ from provisioning.backends._kubernetes.drift import Action, Drift, Standing, dri
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.idling import shorten
 from provisioning.backends._kubernetes.judging import judge
+from provisioning.backends._kubernetes.keys import publish_missed_keys
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
 from provisioning.backends._kubernetes.placing import Placing
@@ -87,6 +88,7 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     drifted = [(case, found) for case, found in judged if found]
     if dry_run:
         return [_finding(case, drift, drift.action.value) for case, found in drifted for drift in found]
+    await _mend_keys(cluster)
     # In no order, so that what one pass had no time for is not what the next has no time for.
     random.shuffle(drifted)
     places, until = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop().time() + BUDGET_S
@@ -98,6 +100,13 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     mended = await asyncio.gather(*(mend(case, found) for case, found in drifted))
     _tell_people(cluster, drifted)
     return sorted((finding for some in mended for finding in some), key=lambda finding: finding.name)
+
+
+async def _mend_keys(cluster: Cluster) -> None:
+    try:
+        await publish_missed_keys(cluster)
+    except (ApiFailed, ImproperlyConfigured) as error:
+        log.warning("workspace_keys_not_published", error=str(error))
 
 
 async def _cases(cluster: Cluster, *, now: datetime) -> list[Case]:

@@ -10,6 +10,8 @@ class Trouble(Enum):
     UNSCHEDULABLE = "Unschedulable"
     CLAIM_PENDING = "ProvisioningFailed"
     MULTI_ATTACH = "FailedAttachVolume"
+    MOUNT = "FailedMount"
+    SANDBOX = "FailedCreatePodSandBox"
     IMAGE_PULL = "ImagePullBackOff"
     INVALID_IMAGE = "InvalidImageName"
     CONFIG = "CreateContainerConfigError"

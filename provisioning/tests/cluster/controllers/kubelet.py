@@ -16,6 +16,16 @@ from provisioning.tests.cluster.store import Change, meta
 FIRST_BACKOFF_S = 10.0
 LONGEST_BACKOFF_S = 300.0
 
+# What goes wrong before a container can be made, and what the kubelet or the attach controller says of it.
+BEFORE_CONTAINERS = {
+    Trouble.MULTI_ATTACH: (
+        'Multi-Attach error for volume "pvc-0" Volume is already exclusively attached to one node and can\'t be '
+        "attached to another"
+    ),
+    Trouble.MOUNT: 'MountVolume.MountDevice failed for volume "pvc-0" : rpc error: code = Internal desc = exit status 32',
+    Trouble.SANDBOX: 'Failed to create pod sandbox: rpc error: code = Unknown desc = no runtime for "gvisor" is configured',
+}
+
 # What a reference to an image may be, as far as it tells a wrong one: https://github.com/distribution/reference
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._\-/:]*[a-zA-Z0-9._\-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 
@@ -97,14 +107,12 @@ class Kubelet:
         pod = self._pod(sandbox)
         if pod is None:
             return
-        if self._plans.befalls(meta(pod)["name"], Trouble.MULTI_ATTACH):
-            text = self._plans.of(meta(pod)["name"]).message or (
-                'Multi-Attach error for volume "pvc-0" Volume is already exclusively attached to one node and can\'t be '
-                "attached to another"
-            )
-            self._control.event((PODS, pod), "FailedAttachVolume", text, warning=True)
-            self._later(FIRST_BACKOFF_S, sandbox, self._attach)
-            return
+        for trouble, usual in BEFORE_CONTAINERS.items():
+            if self._plans.befalls(meta(pod)["name"], trouble):
+                text = self._plans.of(meta(pod)["name"]).message or usual
+                self._control.event((PODS, pod), trouble.value, text, warning=True)
+                self._later(FIRST_BACKOFF_S, sandbox, self._attach)
+                return
         self._proceed(sandbox)
 
     def _proceed(self, sandbox: Sandbox) -> None:
