@@ -16,7 +16,7 @@ from agents.running import RunningTurn, running_in_chats
 from channels_app.channels import Channel, channel_that_is_on
 from channels_app.deliveries.preview_rows import PREVIEW, show
 from channels_app.deliveries.rows import Letter, rest, take_slot
-from channels_app.deliveries.signs import Signs
+from channels_app.deliveries.signs import Signs, speaks_for
 from channels_app.drafts import number_of, wished
 
 # Half of the shortest time between two edits that any platform bears.
@@ -101,6 +101,8 @@ class Previews:
             # It counts as a message, and the end of the turn must not overtake it.
             await asyncio.sleep(await take_slot(channel.name, every_s=channel.bulk_every_s() or 0.0))
             await rest(lane, seconds=every_s)
+            if not await speaks_for(turn, channel):
+                return
             await channel.draft(part, turn.reply_to, number=number_of(turn.id))
 
         if self._drafts.give(turn, channel, show_draft):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import structlog
 
+from accounts.links import user_of
 from agents.running import RunningTurn
 from channels_app.channels import Channel
 from channels_app.deliveries.attempts import LONGEST_PAUSE_S
@@ -51,7 +52,7 @@ class Signs:
         lane = f"{channel.name}:{channel.chat_of(turn.reply_to)}"
         try:
             # Neither in a chat that rests nor while others' messages wait for their slots.
-            if not await is_resting(lane) and not await is_resting(channel.name):
+            if not await is_resting(lane) and not await is_resting(channel.name) and await speaks_for(turn, channel):
                 await sign()
         except DeliveryError as error:
             if error.retry_after_s is not None:
@@ -61,3 +62,8 @@ class Signs:
             log.info("sign_not_given", channel=channel.name, cause=error.cause)
         except psycopg.Error as error:
             log.info("sign_not_given", channel=channel.name, cause=type(error).__name__)
+
+
+async def speaks_for(turn: RunningTurn, channel: Channel) -> bool:
+    """Whether the account to which a turn is answered still is its user's. Raises psycopg.Error."""
+    return await user_of(channel.name, channel.account_of(turn.reply_to)) == turn.user_id

@@ -105,6 +105,17 @@ async def test_a_chat_that_refuses_signs_is_not_asked_again(
     assert await rows("SELECT count(*) FROM user_channel_links") == [(1,)]
 
 
+async def test_an_account_that_is_unlinked_meanwhile_is_shown_no_more(
+    sender: Sender, worker: TestWorker, bot_api: BotApi
+) -> None:
+    _, previewing = await begun(worker)
+    await rows("DELETE FROM user_channel_links")
+    await previewing.look()
+    await settle()
+
+    assert signs(bot_api) == []
+
+
 async def test_discord_shows_typing_in_direct_messages_alone(settings: Any) -> None:
     driver = DiscordDriver()
     async with driver.on(settings):
@@ -170,6 +181,23 @@ async def test_who_asks_for_it_sees_drafts_with_a_button_and_the_answer_as_a_mes
     await deliver(sender)
 
     assert bot_api.texts(7)[-1] == "One and <b>two</b>"
+
+
+@pytest.mark.usefixtures("drafting")
+async def test_a_draft_says_no_more_to_an_account_that_is_unlinked_meanwhile(
+    sender: Sender, worker: TestWorker, bot_api: BotApi
+) -> None:
+    turn, previewing = await begun(worker)
+    await previewing.say(turn, "One")
+    await previewing.look(after_s=0)
+    await settle()
+    await rows("DELETE FROM user_channel_links")
+    await previewing.say(turn, " secret")
+    await let_all_be_due()
+    await previewing.look(after_s=2)
+    await settle()
+
+    assert drafts(bot_api) == ["One"]
 
 
 @pytest.mark.usefixtures("drafting")
