@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agents.errors import AgentFailed
 from agents.mcp.pool import Pool
 from agents.tests.doubles.http_server import Asked, Reply
 from agents.tests.doubles.mcp_double import McpDouble, mcp_double, result
@@ -140,6 +141,19 @@ async def test_an_api_server_that_is_away_holds_no_call_up_twice(
     clock.now += AGAIN_S
     await session.call_tool("look", {})
     assert len(bed.cluster.journal.of(verb="patch", resource="deployments")) == 2
+
+
+async def test_no_call_is_let_through_on_a_mark_that_holds_no_longer(
+    bed: Bed, connections: Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.PATIENCE_S", 0.0)
+    session = connections.session(licence(USER))
+    await session.call_tool("look", {})
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", drop=True, times=None))
+    clock.now += IDLE_S
+
+    with pytest.raises(AgentFailed, match="can't be reached"):
+        await session.call_tool("look", {})
 
 
 async def test_a_mark_that_takes_long_is_written_while_the_call_is_on_its_way(
