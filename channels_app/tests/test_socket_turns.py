@@ -8,8 +8,7 @@ from channels.layers import get_channel_layer
 
 from agents.hints import hint_workspace
 from agents.journal import clear_memory, journal
-from agents.tests.engine import TestWorker, say, types
-from channels_app.replay import read_ending
+from agents.tests.engine import TestWorker, say
 from channels_app.tests.live import ready_client
 from gateway.db import connection
 from gateway.ids import new_id
@@ -261,26 +260,6 @@ async def test_past_the_journal_a_turn_is_told_by_its_row(gateway: str, worker: 
     snapshot, done = client.events(accepted.turn)
     assert (snapshot["type"], snapshot["content"], snapshot["seq"]) == ("snapshot", "Hi there", last - 1)
     assert (done["content"], done["seq"]) == ("Hi there", last)
-
-
-@pytest.mark.usefixtures("users", "pool")
-async def test_an_end_that_is_still_to_be_told_is_read_by_nobody(worker: TestWorker) -> None:
-    """Whoever tells it gives it another number: a client would show it twice."""
-    turn = (await say("Hello")).turn
-    await worker.claim()
-    await worker.order(turn, "finish")
-    await worker.done(turn)
-    clear_memory()
-    async with connection() as conn:
-        await conn.execute("UPDATE turns SET holder = %s WHERE id = %s", (worker.id, turn))
-    held = await read_ending(turn, user_id="demo-pro", after=0)
-    await worker.lose_lease()
-    other = await TestWorker(worker.brain).begin()
-    while await other.care():
-        pass
-
-    assert held is None
-    assert (await types(turn))[-1] == "done"
 
 
 async def test_past_the_journal_a_failure_is_told_by_its_row(gateway: str, worker: TestWorker) -> None:
