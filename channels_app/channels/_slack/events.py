@@ -132,13 +132,15 @@ def _event(callback: _Callback) -> Update:
     if direct != (event.type == "message"):
         return Ignored("message_elsewhere" if event.type == "message" else "mention_in_direct_messages")
     thread = event.thread_ts or ("" if direct else event.ts)
-    content = _words(event.text or "", bots=bots)
+    content = _as_command(_words(event.text or "", bots=bots))
     target = {"team": callback.team_id, "user": event.user, "channel": event.channel, "thread": thread}
     return Inbound(
         external_id=f"{callback.team_id}:{callback.event_id}",
         sender=f"{callback.team_id}:{event.user}",
-        content=_as_command(content) if content else None,
-        target=_private(target) if _as_command(content).startswith("/") else target,
+        content=content or None,
+        target=_private(target) if content.startswith("/") else target,
+        # A command that a whole channel has read; the slash command's words are unseen by others.
+        aside=target if content.startswith("/") and not direct else None,
         thread=f"{event.channel}:{thread}" if thread else "",
         files=tuple(_file(file) for file in event.files),
     )
