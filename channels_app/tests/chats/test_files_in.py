@@ -13,9 +13,8 @@ from agents.uploads import MOST_BYTES
 from channels_app import warmup
 from channels_app.channels import File
 from channels_app.errors import DeliveryError
-from channels_app.files_in import take_files
 from channels_app.tests.chats.contract import Chat, codes, link_account
-from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.sending import new_sender, take_files
 from channels_app.tests.chats.tables import rows
 from channels_app.tests.doubles.discord import DiscordDriver, interaction, snowflake
 from channels_app.tests.doubles.driver import Post
