@@ -156,10 +156,11 @@ async def _first_of_album(
 
 
 def _together(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """A message with the files of another, and its words where it has none; of the two, the one that is said to us."""
+    """One message of two pieces: the one that is said to us, with the files of both and the words of the other below its own."""
     files = sorted([*kept["files"], *more["files"]], key=lambda file: int(file["order"]))
-    base = more if kept.get("loose") else kept
-    return base | {"files": files, "content": kept["content"] or more["content"]}
+    base, other = (more, kept) if kept.get("loose") else (kept, more)
+    words = "\n\n".join(piece["content"] for piece in (base, other) if piece["content"])
+    return base | {"files": files, "content": words or None}
 
 
 async def claim(holder: UUID, *, channels: Collection[str], busy: Collection[int], limit: int) -> list[Kept]:
