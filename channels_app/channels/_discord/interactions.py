@@ -77,7 +77,18 @@ class _Interaction(Strict):
     data: _Data | None = None
 
 
+class _Forwarded(Strict):
+    content: str = ""
+    attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
+
+
+class _Snapshot(Strict):
+    message: _Forwarded
+
+
 class _Message(Strict):
+    """With what it forwards. Source: "Message Snapshot Object"."""
+
     id: Snowflake
     type: int = 0
     channel_id: Snowflake
@@ -85,6 +96,14 @@ class _Message(Strict):
     author: _User
     content: str = ""
     attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
+    message_snapshots: Annotated[list[_Snapshot], Field(max_length=10)] = []
+    sticker_items: list[dict[str, Any]] = []
+    poll: dict[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is besides text and files, in words."""
+        return "stickers" if self.sticker_items else "polls" if self.poll is not None else ""
 
 
 def parse_update(value: Any) -> Update:
@@ -132,13 +151,16 @@ def parse_message(value: Any, *, bot_id: str) -> Inbound | Ignored:
         return Ignored("group")
     if message.type not in WRITTEN:
         return Ignored("service_message")
+    forwarded = [each.message for each in message.message_snapshots]
+    texts = [each.content for each in (message, *forwarded) if each.content]
     return Inbound(
         external_id=f"{bot_id}:{message.id}",
         sender=message.author.id,
-        content=message.content.replace("\0", "") or None,
+        content="\n\n".join(texts) or None,
+        kind=message.kind,
         target={"user": message.author.id, "channel": message.channel_id, "message": message.id},
         name=message.author.name,
-        files=_files(message.attachments),
+        files=_files(file for each in (message, *forwarded) for file in each.attachments),
     )
 
 
