@@ -57,12 +57,15 @@ async def take(kept: Kept) -> None:
 
 async def _answer(kept: Kept) -> list[Letter]:
     """What is left to say once the message is dealt with. Raises _Later and Lost."""
+    if kept.loose:
+        # Of an album that was said to others.
+        return []
     if kept.hopeless:
         log.warning("message_given_up", channel=kept.channel, message=kept.id, attempts=kept.attempts)
         return _farewell(kept, TOO_LATE if kept.too_old else LOST)
     channel = channels()[kept.channel]
-    # Of an album that was said to others; or unlinked since.
-    if not kept.loose and await user_of(channel.name, kept.inbound.sender) == kept.user_id:
+    # Else unlinked since.
+    if await user_of(channel.name, kept.inbound.sender) == kept.user_id:
         await _accept(channel, kept)
     return []
 
@@ -71,7 +74,7 @@ def _farewell(kept: Kept, words: str) -> list[Letter]:
     """That a message is given up."""
     try:
         return [_letter(channels()[kept.channel], kept, words, about="lost")]
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         # Kept by another version, or of a channel that is no more: there is nowhere to say so.
         log.exception("message_lost", channel=kept.channel, message=kept.id)
         return []

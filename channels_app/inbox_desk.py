@@ -82,8 +82,6 @@ class Desk:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._working[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("inbox_task_failed", exc_info=error)
         self._on_end()
 
 
@@ -93,4 +91,7 @@ async def _work(kept: Kept) -> None:
     except AWAY as error:
         # Nothing was lost: the row is claimed anew.
         log.warning("inbox_failed", error=type(error).__name__)
+        await asyncio.sleep(PAUSE_S)
+    except Exception:  # even giving up failed; the message is claimed anew, but not at once for ever
+        log.exception("inbox_broke", channel=kept.channel, message=kept.id)
         await asyncio.sleep(PAUSE_S)

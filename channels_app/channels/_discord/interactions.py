@@ -77,16 +77,16 @@ class _Interaction(Strict):
     data: _Data | None = None
 
 
-class _Forwarded(Strict):
+class _Said(Strict):
     content: str = ""
     attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
 
 
 class _Snapshot(Strict):
-    message: _Forwarded
+    message: _Said
 
 
-class _Message(Strict):
+class _Message(_Said):
     """With what it forwards. Source: "Message Snapshot Object"."""
 
     id: Snowflake
@@ -94,8 +94,6 @@ class _Message(Strict):
     channel_id: Snowflake
     guild_id: Snowflake | None = None
     author: _User
-    content: str = ""
-    attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
     message_snapshots: Annotated[list[_Snapshot], Field(max_length=10)] = []
     sticker_items: list[dict[str, Any]] = []
     poll: dict[str, Any] | None = None
@@ -151,16 +149,15 @@ def parse_message(value: Any, *, bot_id: str) -> Inbound | Ignored:
         return Ignored("group")
     if message.type not in WRITTEN:
         return Ignored("service_message")
-    forwarded = [each.message for each in message.message_snapshots]
-    texts = [each.content for each in (message, *forwarded) if each.content]
+    parts: list[_Said] = [message, *(each.message for each in message.message_snapshots)]
     return Inbound(
         external_id=f"{bot_id}:{message.id}",
         sender=message.author.id,
-        content="\n\n".join(texts) or None,
+        content="\n\n".join(each.content for each in parts if each.content) or None,
         kind=message.kind,
         target={"user": message.author.id, "channel": message.channel_id, "message": message.id},
         name=message.author.name,
-        files=_files(file for each in (message, *forwarded) for file in each.attachments),
+        files=_files(file for each in parts for file in each.attachments),
     )
 
 

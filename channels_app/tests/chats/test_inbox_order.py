@@ -13,11 +13,12 @@ from channels.routing import get_default_application
 
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
-from channels_app.inbox_desk import Desk
+from channels_app.inbox_desk import Desk, run
 from channels_app.tests.chats.bot_api import CUT, HELD, Reply
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import new_sender, take_files
 from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.test_dispatcher import running
 from channels_app.tests.chats.test_files_in import NOTES
 from channels_app.tests.chats.test_telegram_files import Driver
 from channels_app.tests.live import PATIENCE_S, serving
@@ -186,6 +187,29 @@ async def test_three_faults_of_ours_end_with_a_sentence(chat: Chat, driver: Driv
     assert driver.shown() == [LOST]
     assert await contents() == ["And now?"]
     assert await rows("SELECT message FROM chat_inbox") == [(None,), (None,)]
+
+
+async def test_a_row_that_nobody_can_read_is_let_go_and_the_next_is_taken(chat: Chat, driver: Driver) -> None:
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await chat.write("And now?", number=2)
+    await rows("""UPDATE chat_inbox SET message = '{"files": 5}' WHERE id = (SELECT min(id) FROM chat_inbox)""")
+    for _ in range(3):
+        await let_it_be_due()
+        await take_files(chat.sender.id)
+
+    assert await contents() == ["And now?"]
+    assert await rows("SELECT message FROM chat_inbox") == [(None,), (None,)]
+
+
+async def test_the_service_takes_what_comes_until_it_is_told_to_stop(chat: Chat, driver: Driver) -> None:
+    async with running(run), asyncio.timeout(PATIENCE_S):
+        for number in (1, 3):
+            await chat.post(driver.document("a.md", number, caption=f"file {number}"))
+            await chat.write(f"text {number + 1}", number=number + 1)
+        while len(await contents()) < 4:  # noqa: ASYNC110 - the rows are made by the service
+            await asyncio.sleep(0.01)
+
+    assert await contents() == ["file 1", "text 2", "file 3", "text 4"]
 
 
 async def test_a_message_whose_processes_die_is_given_up_with_a_sentence(chat: Chat, driver: Driver) -> None:

@@ -93,6 +93,17 @@ async def test_an_album_that_names_nobody_is_forgotten_and_never_fetched(chat: C
     assert await rows("SELECT count(*) FROM turns") == [(0,)]
 
 
+@pytest.mark.parametrize("late", ["attempts = 9", "created_at = created_at - interval '2 days'"])
+async def test_of_an_album_that_names_nobody_nothing_is_said_however_late_it_is(chat: Chat, late: str) -> None:
+    await post(chat, piece(1, "for you, Ben"), number=1)
+    await rows(f"UPDATE chat_inbox SET {late}")
+    await take(chat)
+    await chat.deliver()
+
+    assert await rows("SELECT message FROM chat_inbox") == [(None,)]
+    assert api(chat).calls == []
+
+
 async def test_albums_are_not_mixed(chat: Chat) -> None:
     await post(chat, piece(1, "@DexBot compare"), number=1)
     await post(chat, piece(2, album="other"), number=2)
