@@ -11,10 +11,9 @@ from agents.uploads import MOST_BYTES, add_upload_on
 from channels_app import inbox
 from channels_app.asking_words import plain
 from channels_app.channels import Channel, File, channels
-from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
 from channels_app.errors import DeliveryError, TooLarge
-from channels_app.inbound import LIMITS, accept, refuse
+from channels_app.inbound import LIMITS, accept, letter_on, refuse
 from channels_app.inbox import Kept, Outcome
 from gateway.db import connection
 
@@ -73,7 +72,7 @@ async def _answer(kept: Kept) -> list[Letter]:
 def _farewell(kept: Kept, words: str) -> list[Letter]:
     """That a message is given up."""
     try:
-        return [_letter(channels()[kept.channel], kept, words, about="lost")]
+        return [letter_on(channels()[kept.channel], kept.message, words, about="lost", user_id=kept.user_id)]
     except (AttributeError, LookupError, TypeError, ValueError):
         # Kept by another version, or of a channel that is no more: there is nowhere to say so.
         log.exception("message_lost", channel=kept.channel, message=kept.id)
@@ -136,13 +135,7 @@ async def _say(channel: Channel, kept: Kept, text: str, *, about: str) -> None:
     """In the chat, quoting the message."""
     if text:
         async with connection() as conn, conn.transaction():
-            await put(conn, [_letter(channel, kept, text, about=about)])
-
-
-def _letter(channel: Channel, kept: Kept, text: str, *, about: str) -> Letter:
-    # Not of the whole message, which another version may have kept.
-    target, origin = kept.message["target"], f"{channel.name}:{kept.message['external_id']}:{about}"
-    return text_letter(channel, text, target=channel.private(target), origin=origin, user_id=kept.user_id)
+            await put(conn, [letter_on(channel, kept.message, text, about=about, user_id=kept.user_id)])
 
 
 async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> bytes:

@@ -1,5 +1,7 @@
 """What somebody wrote in a chat becomes a turn, or a sentence that says why not."""
 
+from typing import Any
+
 from agents import commands, transcription
 from agents.errors import Refused
 from agents.outbox import SHARED
@@ -14,6 +16,7 @@ NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
 ASIDE = "I answer that in our private chat."
 CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 UNREADABLE = "I can't read {kind}. I can read {reads}."
+DROPPED = "I leave that: you said /stop before I had read it."
 _IN_ORDER = (commands.COMMANDS["new"], commands.COMMANDS["model"])
 # A chat that sends too much is told once until the limit resets, and not for each message.
 LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included"})
@@ -57,6 +60,8 @@ async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask,
 
 
 async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool) -> str:
+    if waits and commands.parse(inbound.content or "") == commands.COMMANDS["stop"]:
+        await _drop_what_waits(channel, inbound, user_id=user_id)
     wanted = drafts.parse(inbound.content) if channel.draft_s else None
     if wanted is not None:
         return await drafts.answer(channel, inbound, wanted=wanted, user_id=user_id)
@@ -74,6 +79,28 @@ async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool
         await _say(channel, inbound, text, user_id=user_id)
         return "unreadable"
     return await accept(channel, inbound, inbound.content, user_id=user_id)
+
+
+async def _drop_what_waits(channel: Channel, inbound: Inbound, *, user_id: str) -> None:
+    """Who stops means also what has not come as far as an answer."""
+    async with connection() as conn, conn.transaction():
+        dropped = await inbox.forget(conn, channel.name, user_id=user_id, thread=inbound.thread)
+        # Each in its own place: on some platforms something shows there that it is worked on.
+        letters = [
+            letter_on(channel, message, DROPPED, about="lost", user_id=user_id)
+            for message in dropped
+            if not message.get("loose")
+        ]
+        await put(conn, letters)
+
+
+def letter_on(channel: Channel, message: dict[str, Any], text: str, *, about: str, user_id: str) -> Letter:
+    """What is said on a message that waited in the inbox, where it was written; each `about` once.
+
+    It asks little of the message, which another version may have kept.
+    """
+    target, origin = message["target"], f"{channel.name}:{message['external_id']}:{about}"
+    return text_letter(channel, text, target=channel.private(target), origin=origin, user_id=user_id)
 
 
 def _keeps_its_place(content: str | None) -> bool:

@@ -192,6 +192,18 @@ async def finish(conn: Connection, kept: Kept) -> None:
     )
 
 
+async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[dict[str, Any]]:
+    """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction; the messages as JSON."""
+    cursor = await conn.execute(
+        "WITH gone AS (SELECT id, message FROM chat_inbox WHERE channel = %s AND user_id = %s AND message IS NOT NULL"
+        " AND message->>'thread' = %s ORDER BY id FOR UPDATE)"
+        " UPDATE chat_inbox i SET message = NULL, taken = NULL, holder = NULL FROM gone WHERE i.id = gone.id"
+        " RETURNING gone.message",
+        (channel, user_id, thread),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def try_later(kept: Kept) -> None:
     """Something failed that may work in a moment."""
     async with connection() as conn:

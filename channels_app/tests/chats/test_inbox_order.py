@@ -13,6 +13,7 @@ from channels.routing import get_default_application
 
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
+from channels_app.inbound import DROPPED
 from channels_app.inbox_desk import Desk, run
 from channels_app.tests.chats.bot_api import CUT, HELD, Reply
 from channels_app.tests.chats.contract import Chat, link_account
@@ -101,10 +102,44 @@ async def test_with_nothing_that_waits_a_message_is_a_turn_at_once(chat: Chat, d
 
 @pytest.mark.parametrize("command", ["/stop", "/approve", "/reject", "/status"])
 async def test_no_command_waits_for_a_file(chat: Chat, driver: Driver, command: str) -> None:
-    await chat.post(driver.document("a.md", 1))
+    await chat.post(driver.document("a.md", 1, caption="Look"))
     await chat.write(command, number=2)
-
     assert await contents() == [command]
+
+    await take_files(chat.sender.id)
+    assert await contents() == ([command] if command == "/stop" else [command, "Look"])
+
+
+async def test_stop_drops_what_waits_in_its_conversation_and_says_so(chat: Chat, driver: Driver) -> None:
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await chat.write("And now?", number=2)
+    await chat.post(driver.document("b.md", 3, caption="elsewhere"))
+    await rows(
+        "UPDATE chat_inbox SET message = message || '{\"thread\": \"t\"}' WHERE message->>'content' = 'elsewhere'"
+    )
+    for _ in range(2):
+        await chat.write("/stop", number=4)
+
+    await take_files(chat.sender.id)
+    await chat.deliver()
+
+    assert await contents() == ["/stop", "elsewhere"]
+    assert driver.shown() == [DROPPED, DROPPED, "Nothing is running."]
+
+
+async def test_stop_reaches_what_is_fetched_just_now(chat: Chat, driver: Driver) -> None:
+    driver.api.script.append(HELD)
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    desk = Desk(chat.sender.id)
+    await desk.begin()
+    await driver.api.until(lambda api: len(api.calls) == 1)
+    await chat.write("/stop", number=2)
+    driver.api.released.set()
+    await desk.rest()
+
+    assert await take_files(chat.sender.id) == 0
+    assert await contents() == ["/stop"]
+    assert await rows("SELECT count(*) FROM uploads") == [(0,)]
 
 
 @pytest.mark.parametrize("command", ["/new", "/model"])
