@@ -137,6 +137,19 @@ async def test_a_file_alone_is_a_message_too(chat: Chat, driver: Slack | Discord
     assert await turns() == [("Here is notes.md.", "notes.md", "text", len(NOTES))]
 
 
+async def test_what_is_written_after_files_comes_after_them(chat: Chat, driver: Slack | Discord) -> None:
+    driver.has("notes.md", NOTES)
+    driver.cut()
+    await chat.post(driver.with_files("Look", "notes.md"))
+    await take_files(chat.sender.id)
+    await chat.write("And now?", number=2)
+    assert await take_files(chat.sender.id) == 0
+    await rows("UPDATE chat_inbox SET run_after = clock_timestamp()")
+    await take_files(chat.sender.id)
+
+    assert await rows("SELECT content FROM turns ORDER BY id") == [("Look",), ("And now?",)]
+
+
 async def test_a_file_that_is_away_for_a_moment_is_fetched_later(chat: Chat, driver: Slack | Discord) -> None:
     driver.has("notes.md", NOTES)
     driver.cut()
