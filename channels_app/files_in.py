@@ -8,7 +8,7 @@ from accounts.links import user_of
 from agents import transcription
 from agents.errors import AgentFailed, Refused
 from agents.uploads import MOST_BYTES, add_upload_on
-from channels_app import inbox
+from channels_app import inbox, metrics
 from channels_app.asking_words import plain
 from channels_app.channels import Channel, File, channels
 from channels_app.deliveries.rows import Letter, put
@@ -39,19 +39,30 @@ class _Later(Exception):
 
 async def take(kept: Kept) -> None:
     """Have a message answered, put it off, or give it up and say so. Raises those of AWAY, upon which it waits as before."""
+    metrics.inbox.labels(channel=kept.channel, outcome=await _take(kept)).inc()
+
+
+async def _take(kept: Kept) -> str:
+    """The same; what became of it, in a word."""
     try:
         letters = await _answer(kept)
     except _Later:
         await inbox.try_later(kept)
+        return "later"
     except inbox.Lost:
-        log.warning("inbox_claim_lost", channel=kept.channel, message=kept.id)
+        # `/stop`, or another process that took it over.
+        log.info("inbox_claim_lost", channel=kept.channel, message=kept.id)
+        return "dropped"
     except AWAY:
         raise
     except Exception:  # a fault of ours must hold up no other message
         log.exception("files_crashed", channel=kept.channel, message=kept.id, attempt=kept.attempts)
-        await (_end(kept, _farewell(kept, LOST)) if kept.last_attempt else inbox.try_later(kept))
-    else:
-        await _end(kept, letters)
+        if not kept.last_attempt:
+            await inbox.try_later(kept)
+            return "later"
+        letters = _farewell(kept, LOST)
+    await _end(kept, letters)
+    return "given_up" if letters else "taken"
 
 
 async def _answer(kept: Kept) -> list[Letter]:

@@ -43,7 +43,7 @@ _CLAIM = f"""
 
 
 class Lost(Exception):
-    """Another process has taken the message over."""
+    """The message was dropped, or another process has taken it over."""
 
 
 @dataclass(frozen=True, slots=True)

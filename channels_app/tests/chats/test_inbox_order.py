@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from channels.routing import get_default_application
+from prometheus_client import REGISTRY
 
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
@@ -48,6 +49,10 @@ async def chat(driver: Driver, licensed: dict[str, str], pool: None) -> AsyncIte
 
 async def contents() -> list[str]:
     return [row[0] for row in await rows("SELECT content FROM turns ORDER BY id")]
+
+
+def metered(outcome: str) -> float:
+    return REGISTRY.get_sample_value("dexorder_inbox_total", {"channel": "telegram", "outcome": outcome}) or 0.0
 
 
 async def let_it_be_due() -> None:
@@ -212,6 +217,7 @@ async def test_three_faults_of_ours_end_with_a_sentence(chat: Chat, driver: Driv
     await rows(
         """UPDATE chat_inbox SET message = message || '{"unheard_of": 1}' WHERE id = (SELECT min(id) FROM chat_inbox)"""
     )
+    before = metered("given_up"), metered("later"), metered("taken")
     for attempt in range(3):
         await chat.deliver()
         assert driver.shown() == [], attempt
@@ -220,6 +226,7 @@ async def test_three_faults_of_ours_end_with_a_sentence(chat: Chat, driver: Driv
     await chat.deliver()
 
     assert driver.shown() == [LOST]
+    assert (metered("given_up"), metered("later"), metered("taken")) == (before[0] + 1, before[1] + 2, before[2] + 1)
     assert await contents() == ["And now?"]
     assert await rows("SELECT message FROM chat_inbox") == [(None,), (None,)]
 
