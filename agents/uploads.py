@@ -40,7 +40,13 @@ class UploadView:
 
 
 async def add_upload(user_id: str, *, name: str, content: bytes, channel: str) -> UploadView:
-    """Keep a file for a message to come.
+    """Keep a file for a message to come. Raises as `add_upload_on`."""
+    async with connection() as conn, conn.transaction():
+        return await add_upload_on(conn, user_id, name=name, content=content, channel=channel)
+
+
+async def add_upload_on(conn: Connection, user_id: str, *, name: str, content: bytes, channel: str) -> UploadView:
+    """The same in the caller's transaction.
 
     Raises Refused `too_large`, `invalid` (neither a picture nor a document), `too_many`, `no_licence`, `licence_expired` or
     `not_included` (the channel).
@@ -51,7 +57,7 @@ async def add_upload(user_id: str, *, name: str, content: bytes, channel: str) -
     if seen is None:
         raise Refused("invalid", f"This file can't be attached: {KINDS} can." if content else "The file is empty.")
     upload = new_id()
-    async with connection() as conn, conn.transaction(), conn.cursor(row_factory=class_row(UploadView)) as cursor:
+    async with conn.cursor(row_factory=class_row(UploadView)) as cursor:
         # The licence is locked, so that files that come at once are counted one after another.
         await admit(conn, user_id, channel=channel)
         await cursor.execute(

@@ -7,6 +7,11 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 updates = Counter(
     "dexorder_webhook_updates", "Webhook requests, by channel and what became of them", ["channel", "outcome"]
 )
+inbox = Counter(
+    "dexorder_inbox",
+    "Messages that waited for files or behind one, by channel and what became of them",
+    ["channel", "outcome"],
+)
 deliveries = Counter(
     "dexorder_deliveries", "Attempts to send a message, by channel and outcome", ["channel", "outcome"]
 )

@@ -38,7 +38,7 @@ class Inbound:
     """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
 
     `kind` names in words (plural) what can't be read of it. Messages of one `album` are one, sent in pieces. What is answered in
-    private was asked `aside`, where others read along.
+    private was asked `aside`, where others read along. A piece that nobody said to the bot is `loose`: it counts if another does.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
@@ -57,6 +57,7 @@ class Inbound:
     kind: str = ""
     album: str = ""
     aside: Target | None = None
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,8 +56,10 @@ async def tidy() -> None:
         # Nothing is waited for longer than a day.
         await conn.execute("DELETE FROM chat_buttons WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
-        # As long as any platform sends a message again.
-        await conn.execute("DELETE FROM chat_inbox WHERE created_at < clock_timestamp() - interval '2 days'")
+        # As long as any platform sends a message again. One that still waits is given up by its own worker, with a word.
+        await conn.execute(
+            "DELETE FROM chat_inbox WHERE message IS NULL AND created_at < clock_timestamp() - interval '2 days'"
+        )
         await conn.execute(
             "DELETE FROM draft_wishes w WHERE NOT EXISTS (SELECT 1 FROM user_channel_links k"
             " WHERE k.channel_type = w.channel AND k.channel_user_id = w.account)"

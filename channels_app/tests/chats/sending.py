@@ -11,6 +11,7 @@ from channels_app.deliveries.attempts import attempt
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Claim, begin_sending, claim_next, put
 from channels_app.deliveries.settling import Outcome, settle
+from channels_app.inbox_desk import Desk
 from channels_app.tests.chats.tables import rows
 from gateway.db import connection
 from gateway.ids import new_id, new_uuid
@@ -40,6 +41,15 @@ async def let_all_be_due() -> None:
     """Time passes."""
     await rows("UPDATE deliveries SET run_after = clock_timestamp()")
     await rows("UPDATE chat_lanes SET not_before = clock_timestamp()")
+
+
+async def take_files(holder: UUID) -> int:
+    """A process takes all that waits and is due in the inbox; how many messages that was."""
+    desk, taken = Desk(holder), 0
+    while begun := await desk.begin():
+        taken += begun
+        await desk.rest()
+    return taken
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,11 @@ pytestmark = pytest.mark.usefixtures("pool", "bot_api")
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Services]:
-    """A worker process with the deliveries alone."""
+async def running(service: Callable[[Services], Coroutine[Any, Any, None]] = deliveries.run) -> AsyncIterator[Services]:
+    """A worker process with one service alone."""
     services = Services(Lease("test"), Wakeups())
     await asyncio.to_thread(services.lease.acquire)
-    delivering = asyncio.create_task(deliveries.run(services))
+    delivering = asyncio.create_task(service(services))
     # It asks for its signals before anything is listened for.
     await asyncio.sleep(0)
     listening = asyncio.create_task(services.wakeups.run())
