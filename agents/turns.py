@@ -42,8 +42,8 @@ class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the agent's
-    place.
+    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `attachments_of` is a turn whose
+    files come along again. `workflow` answers in the agent's place.
     """
 
     user_id: str
@@ -54,14 +54,21 @@ class IncomingMessage:
     model: str | None = None
     when_busy: str | None = None
     attachments: tuple[str, ...] = ()
+    attachments_of: str | None = None
     reply_to: dict[str, Any] = field(default_factory=dict)
     workflow: WorkflowRun | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what makes the message this one and no other."""
-        parts = [self.content, self.conversation, self.model, list(self.attachments)]
+        again = [self.attachments_of] if self.attachments_of is not None else []
+        parts = [self.content, self.conversation, self.model, list(self.attachments), *again]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def has_files(self) -> bool:
+        """Whether files come along."""
+        return bool(self.attachments) or self.attachments_of is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +133,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     facts = await command.facts(message.user_id, words)
     after_commit: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
-        known = await _find_duplicate(conn, message)
-        if known is not None:
+        if (known := await _find_duplicate(conn, message)) is not None:
             return known
         licence = await admit(conn, message.user_id, channel=message.channel)
         conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
@@ -252,7 +258,7 @@ def _check(message: IncomingMessage) -> None:
 
 def _refuse_files(message: IncomingMessage) -> None:
     """Raise Refused for a command, or what a workflow answers, with files: nobody would look at them."""
-    if message.attachments:
+    if message.has_files:
         raise Refused("invalid", "A command takes no files. Send them with a message.")
 
 
@@ -290,7 +296,7 @@ async def _place(conn: Connection, message: IncomingMessage) -> _Place:
     if run is not None:
         _require_workflow(licence, run)
         _refuse_files(message)
-    if run is not None or message.attachments:
+    if run is not None or message.has_files:
         # It has steps of its own to take, or files to deliver, and joins no answer.
         way = replace(way, joins=None)
     return _Place(licence, conversation, way, run)
@@ -304,7 +310,8 @@ async def _queue(
     if not await _insert(conn, message, turn=turn, conversation=place.conversation, way=way):
         return await _sent_before(conn, message), []
     after_commit += await clear_way(conn, way, user_id=message.user_id)
-    names = await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
+    uploads, source = message.attachments, message.attachments_of
+    names = await attach(conn, turn, user_id=message.user_id, uploads=uploads, source=source)
     windows = await take_quota(conn, place.licence)
     if place.run is not None:
         await put_run(conn, turn, place.run)

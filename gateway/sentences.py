@@ -30,6 +30,7 @@ BY_SCRIPTS = (
     "Something went wrong on our side.",
     "Starting your workspace…",
     "The answer is no longer kept.",
+    "The files of that message are not kept any more. Attach them again.",
     "The service is not available. Try again in a moment.",
     "The time for this is over. Nothing has changed. Ask again if you still want it.",
     "There is no Dexorder licence for this account. Ask your administrator for one.",

@@ -192,6 +192,7 @@ async def say(
     conversation: str | None = None,
     when_busy: str | None = None,
     attachments: tuple[str, ...] = (),
+    attachments_of: str | None = None,
 ) -> Accepted:
     """Accept a message."""
     return await accept_message(
@@ -203,6 +204,7 @@ async def say(
             conversation=conversation,
             when_busy=when_busy,
             attachments=attachments,
+            attachments_of=attachments_of,
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )
