@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from channels_app.tests.browser.account_double import AccountDouble, link, request
+from channels_app.tests.browser.account_double import AccountDouble, alert, link, request, task
 from channels_app.tests.browser.conftest import PHONE, Chat, watched
 from channels_app.tests.browser.everything import show_everything
 
@@ -53,6 +53,7 @@ async def test_an_empty_chat_breaks_no_rule(chat: Chat) -> None:
 async def test_the_account_page_breaks_no_rule(page: Page) -> None:
     async with AccountDouble() as double:
         double.links, double.requests_ = [link()], [request(2), request(3, state="refused")]
+        double.schedules = [alert(), task(state="paused")]
         with watched(Chat(page, double)):
             await page.goto(f"{double.url}/account/")
             await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
