@@ -24,7 +24,7 @@ export class LinkList {
   }
 
   #row(link) {
-    const since = dateOf(link.created_at);
+    const since = dateOf(link.created_at).replaceAll(" ", "\u00a0"); // on one line
     const about = [this.label(link.channel), clean(link.account), t("since {date}", { date: since })].join(" · ");
     const name = el("p", { class: "link-name" }, el("strong", {}, accountName(link)), el("span", {}, about));
     const ways = el("div", { class: "link-ways" });

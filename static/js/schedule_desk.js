@@ -10,6 +10,8 @@ const WEB = "web";
 const DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 const A_MONDAY = Date.UTC(2026, 0, 5);
 const DAY_MS = 86_400_000;
+// Of a decimal number as text every digit is shown.
+const PRICE = new Intl.NumberFormat(locale, { maximumFractionDigits: 12 });
 
 export class ScheduleDesk {
   #rows = new Map(); // id -> {schedule, node, select}
@@ -98,7 +100,7 @@ export class ScheduleDesk {
 
 function titleOf({ alert, task }) {
   if (!alert) return clean(task.text);
-  const values = { symbol: clean(alert.symbol), level: alert.level };
+  const values = { symbol: clean(alert.symbol), level: PRICE.format(alert.level) };
   return alert.direction === "above" ? t("{symbol} above {level}", values) : t("{symbol} below {level}", values);
 }
 

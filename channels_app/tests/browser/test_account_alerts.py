@@ -17,7 +17,7 @@ async def test_an_alert_is_told_in_the_linked_app_that_is_chosen(account: Accoun
     await account.open()
     told = account.page.get_by_label("Told in")
     await expect(told.first.locator("option")).to_have_text(["Web page", "Telegram"])
-    await expect(told.first).to_have_accessible_description("BTC below 50000.5")
+    await expect(told.first).to_have_accessible_description("BTC below 50,000.5")
     await expect(told.last.locator("option")).to_have_text(["Web page", "Telegram", "slack"])
     await expect(told.last).to_have_value("slack")
     await expect(account.page.locator("#schedules")).to_contain_text("Every Monday at 08:30 (Asia/Tokyo)")
@@ -51,7 +51,7 @@ async def test_an_app_that_is_linked_meanwhile_can_be_chosen_at_once(account: Ac
 async def test_one_is_deleted_by_the_keyboard_after_a_second_yes(account: Account) -> None:
     account.gateway.schedules = [alert(), task()]
     await account.open()
-    await account.page.get_by_role("button", name="Delete “BTC below 50000.5”").press("Enter")
+    await account.page.get_by_role("button", name="Delete “BTC below 50,000.5”").press("Enter")
     await expect(account.page.get_by_role("button", name="Keep")).to_be_focused()
     await account.page.keyboard.press("Shift+Tab")
     await account.page.keyboard.press("Enter")
