@@ -106,7 +106,8 @@ function titleOf({ alert, task }) {
 
 /** When a task is due, and why it is not done or an alert can't be looked at. */
 function about({ task, state, reason }) {
-  const rests = state === "paused" ? t("Paused: {reason}", { reason: clean(reason) }) : clean(reason);
+  const why = clean(t(reason));
+  const rests = state === "paused" ? t("Paused: {reason}", { reason: why }) : why;
   const lines = [task && whenOf(task), rests && [icon("info"), rests]].filter(Boolean);
   return lines.map((line) => el("span", {}, ...[line].flat()));
 }
