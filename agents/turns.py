@@ -15,7 +15,7 @@ from accounts.errors import Window
 from accounts.licences import Licence
 from agents import commands
 from agents.admission import admit_into, take_quota
-from agents.busy import Way, check_policy, clear_way, find_way
+from agents.busy import Way, check_policy, clear_way, find_way, waits_for_slot
 from agents.cancelling import cancel_on, no_turn
 from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
@@ -321,7 +321,7 @@ async def _queue(
     events: list[Event] = [UserMessage(message.channel, message.content, names or None)]
     if way.position:
         events.append(Queued(position=way.position))
-    elif waiting := _waits_for_slot(place.licence, running=way.running):
+    elif waiting := waits_for_slot(place.licence, running=way.running):
         events.append(Notice(text=waiting))
     return Accepted(turn, place.conversation, way.position, windows=windows, licence=place.licence), events
 
@@ -331,15 +331,6 @@ def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
         workflows()[run.workflow].require(licence)
     except AgentFailed as error:
         raise Refused(error.code, error.message) from error
-
-
-def _waits_for_slot(licence: Licence, *, running: int) -> str:
-    """What to tell a user as many of whose turns run as the licence allows at once; "" for any other."""
-    cap = licence.limits.turns_at_once
-    if cap is None or running < cap:
-        return ""
-    at_once = "one message" if cap == 1 else f"{cap} messages"
-    return f"Your licence has {at_once} answered at once. This one begins when another has ended."
 
 
 async def _answer_command(

@@ -97,7 +97,15 @@ async def test_nobody_elses_is_moved_and_nothing_but_to_a_channel(gateway: str) 
         for id_of in (url, "/api/v1/schedules/x"):
             answer = await other.patch(id_of, json={"channel": "web"})
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
-        for wrong in ({}, [], {"channel": ""}, {"channel": "Web"}, {"channel": 1}, {"channel": "web", "at": "08:00"}):
+        no_channel: tuple[Any, ...] = (
+            {},
+            [],
+            {"channel": ""},
+            {"channel": "Web"},
+            {"channel": 1},
+            {"channel": "web", "at": "1"},
+        )
+        for wrong in no_channel:
             answer = await http.patch(url, json=wrong)
             assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), wrong
         assert (await http.get("/api/v1/schedules")).json()["schedules"] == [made]
