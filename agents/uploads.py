@@ -21,6 +21,8 @@ MOST_BYTES = 3_000_000
 # Of one user, not sent yet: twice what a message takes.
 MOST_WAITING = 20
 MOST_ATTACHED = 10
+# Of one user, sent: a message of a few bytes brings a copy of each, 3 MB at the most.
+MOST_KEPT = 100
 KINDS = "PNG, JPEG and WebP pictures, PDF and text files (Markdown, CSV and others)"
 
 # The message is written meanwhile; and its files can be sent again, with other words or after a failure.
@@ -115,7 +117,8 @@ async def attach(
         names.append(str(row[0]))
     if source is None:
         return names
-    return names + await _attach_again(conn, turn, await _kept_by(conn, source, user_id=user_id), after=len(names))
+    files = await _kept_by(conn, source, user_id=user_id)
+    return names + await _attach_again(conn, turn, user_id=user_id, files=files, after=len(names))
 
 
 async def _kept_by(conn: Connection, turn: str, *, user_id: str) -> list[UUID]:
@@ -130,10 +133,18 @@ async def _kept_by(conn: Connection, turn: str, *, user_id: str) -> list[UUID]:
     return found
 
 
-async def _attach_again(conn: Connection, turn: str, files: Sequence[UUID], *, after: int) -> list[str]:
+async def _require_room(conn: Connection, user_id: str, more: int) -> None:
+    cursor = await conn.execute("SELECT count(*) FROM uploads WHERE user_id = %s AND turn_id IS NOT NULL", (user_id,))
+    found = await cursor.fetchone()
+    if found is None or found[0] + more > MOST_KEPT:
+        raise Refused("too_many", "You have sent files again too often. Try it in an hour, or attach them anew.")
+
+
+async def _attach_again(conn: Connection, turn: str, *, user_id: str, files: Sequence[UUID], after: int) -> list[str]:
     """Copies for another turn, behind `after` files of its own. What became of a document is not copied: it is delivered anew."""
     if after + len(files) > MOST_ATTACHED:
         raise Refused("invalid", f"A message takes {MOST_ATTACHED} files.")
+    await _require_room(conn, user_id, len(files))
     names = []
     for place, upload in enumerate(files, after):
         cursor = await conn.execute(

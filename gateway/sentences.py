@@ -41,6 +41,7 @@ BY_SCRIPTS = (
     "This is not what was shown to you. Nothing has changed.",
     "This was withdrawn, because its message was stopped. Nothing has changed.",
     "Wait for the answers to your last requests.",
+    "You have sent files again too often. Try it in an hour, or attach them anew.",
     "Your Dexorder licence has a setting that can't be read. Ask your administrator to correct it.",
     "Your Dexorder licence has expired. Renew it to go on.",
     "Your workspace is next in line…",

@@ -17,6 +17,7 @@ from agents.tests.workflows import RealBrain, run_one
 from agents.uploads import (
     MOST_ATTACHED,
     MOST_BYTES,
+    MOST_KEPT,
     MOST_WAITING,
     add_upload,
     attached_to,
@@ -197,6 +198,18 @@ class TestSendingAgain:
         async with connection() as conn:
             cursor = await conn.execute("SELECT count(*) FROM turns")
             assert await cursor.fetchone() == (3,)
+
+    async def test_no_more_are_kept_than_a_person_needs(self) -> None:
+        """A message of a few bytes must not fill a disk with copies."""
+        full = tuple([await put(PNG, "chart.png") for _ in range(MOST_ATTACHED)])
+        first = await say("Look", attachments=full)
+        for _ in range(MOST_KEPT // MOST_ATTACHED - 1):
+            await say("Again", attachments_of=first.turn)
+
+        assert await count() == MOST_KEPT
+        assert await refused(say("Again", attachments_of=first.turn)) == "too_many"
+        assert await count() == MOST_KEPT
+        await say("Fresh", attachments=(await put(),))
 
     async def test_once_they_are_erased_it_says_so(self, worker: TestWorker) -> None:
         first = await say("Look", attachments=(await put(),))

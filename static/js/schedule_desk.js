@@ -62,7 +62,7 @@ export class ScheduleDesk {
     const { schedule, select } = row;
     return this.#act(async () => {
       row.schedule = await patch(`${this.url}/${schedule.id}`, { channel: select.value });
-      this.#say(t("Told in {place} from now on.", { place: this.label(row.schedule.channel) }));
+      this.#say(t("From now on told here: {place}.", { place: this.label(row.schedule.channel) }));
     }, () => this.#offer(row));
   }
 

@@ -23,7 +23,7 @@ async def test_an_alert_is_told_in_the_linked_app_that_is_chosen(account: Accoun
     await expect(account.page.locator("#schedules")).to_contain_text("Every Monday at 08:30 (Asia/Tokyo)")
 
     await told.first.select_option("Telegram")
-    await expect(account.page.locator("#spoken")).to_have_text("Told in Telegram from now on.")
+    await expect(account.page.locator("#spoken")).to_have_text("From now on told here: Telegram.")
     assert account.gateway.changes == ["PATCH /api/v1/schedules/s1"]
     assert account.gateway.schedules[0]["channel"] == "telegram"
 
