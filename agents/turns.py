@@ -122,8 +122,8 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
 
     Raises Refused with the code `invalid`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its conversation, or
-    a file), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
-    psycopg.Error when the database fails; then nothing is stored, and no quota is used.
+    a file), `conflict` (the same id with other content), `busy`, `queue_full`, `too_many` (files sent again), `rate_limited` or
+    `budget_exhausted`, and psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
     command = commands.parse(message.content)
     if command is None:

@@ -99,7 +99,8 @@ async def attach(
     """Give files to a turn, in their order, in the transaction that accepts it, then copies of those of `source`; their names.
 
     Raises Refused `not_found` for another's, a missing one, and one that a message has taken, and for a `source` that is
-    another's, is missing or has no files any more; `invalid` for one named twice, and for too many.
+    another's, is missing or has no files any more; `invalid` for one named twice, and for too many; `too_many` when as many
+    copies are kept.
     """
     if len(set(uploads)) < len(uploads):
         raise Refused("invalid", "A file is attached twice.")

@@ -185,7 +185,7 @@ class TestSendingAgain:
 
         assert [each.name for each in await attached_to(second.turn)] == ["chart.png", "rules.md"]
 
-    async def test_those_of_another_or_of_none_are_refused_and_nothing_is_stored(self, worker: TestWorker) -> None:
+    async def test_those_of_another_or_of_none_are_refused_and_nothing_is_stored(self) -> None:
         mine = await say("Look", attachments=(await put(),))
         bare = await say("Hello")
         theirs = await say("Look", user="demo-free", attachments=(await put(user="demo-free"),))
