@@ -4,6 +4,7 @@ Source: DESIGN.md, sections 2 and 3: a disconnect never stops a turn, no gap, no
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,3 +183,23 @@ async def test_no_page_breaks_its_policy_and_under_it_no_sink_takes_a_string(
         await page.goto(site.url + path)
         assert await page.evaluate(WRITE_TO_SINKS) == REFUSED, path
     problems[:] = [each for each in problems if "Content Security Policy" not in each]  # these were asked for
+
+
+@pytest.mark.soak
+async def test_an_orderly_restart_in_mid_answer_doubles_and_loses_nothing(
+    context: BrowserContext, site: Site, llm: Model, problems: list[str]
+) -> None:
+    """As test_a_day_at_the_chat_page, whose server is killed."""
+    page = await context.new_page()
+    await sign_in(page, site)
+    text = llm.write(TOKENS, delay_ms=SLOW_MS).strip()
+    await ask(page, "Tell me all once more.")
+    turn = page.locator(".turn").last
+    await expect(turn.locator(".text")).to_contain_text("tok1 ", timeout=PATIENCE_MS)
+    await asyncio.to_thread(site.server.stop, signal.SIGTERM)
+    llm.write(TOKENS)
+    site.server = await asyncio.to_thread(site.serve)
+
+    await expect(turn).to_have_attribute("data-state", "done", timeout=PATIENCE_MS)
+    assert await turn.locator(".text").all_inner_texts() == [text]
+    await expect(page.locator(".question").last).to_have_text("Tell me all once more.")
