@@ -38,7 +38,7 @@ async def take_outbox() -> int:
         made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
         letters: list[Letter] = []
         for row, found in zip(rows, made, strict=True):
-            known = found if row.kind not in outbox.EVERYWHERE else await _everywhere(conn, row)
+            known = found if row.kind not in outbox.EVERYWHERE else await _everywhere(conn, row, before=letters)
             if isinstance(known, str):
                 await put_unusable(conn, row, error=known)
             else:
@@ -51,11 +51,11 @@ async def take_outbox() -> int:
     return len(rows)
 
 
-async def _everywhere(conn: Connection, row: outbox.OutboxRow) -> list[Letter] | str:
+async def _everywhere(conn: Connection, row: outbox.OutboxRow, *, before: list[Letter]) -> list[Letter] | str:
     """The letters of what is told in all of a user's chats, or why there can be none."""
     try:
         async with conn.transaction():
-            return await asking.letters_of(conn, row)
+            return await asking.letters_of(conn, row, before=before)
     except psycopg.OperationalError:
         raise
     except Exception as error:

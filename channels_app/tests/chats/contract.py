@@ -8,10 +8,10 @@ from uuid import UUID
 import httpx
 
 from agents.tests.engine import TestWorker, frames
-from channels_app.deliveries.intake import take_outbox, text_letter
+from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.previews import Previews
 from channels_app.deliveries.rows import put
-from channels_app.tests.chats.sending import Sender, let_all_be_due
+from channels_app.tests.chats.sending import Sender, deliver
 from channels_app.tests.doubles.driver import Driver, Post
 from gateway.db import connection
 from gateway.ids import new_id, new_uuid
@@ -46,12 +46,7 @@ class Chat:
 
     async def deliver(self) -> None:
         """Everything that waits to be said is said."""
-        while await take_outbox():
-            pass
-        while True:
-            await let_all_be_due()
-            if await self.sender.send_next() is None:
-                return
+        await deliver(self.sender)
 
     async def tell(self, text: str, *, user: str = "demo-pro", origin: str = "") -> None:
         """Write the intent to say something in the account's chat."""

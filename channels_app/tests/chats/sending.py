@@ -8,7 +8,7 @@ from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries.attempts import attempt
-from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.intake import take_outbox, text_letter
 from channels_app.deliveries.rows import Claim, begin_sending, claim_next, put
 from channels_app.deliveries.settling import Outcome, settle
 from channels_app.tests.chats.tables import rows
@@ -70,3 +70,13 @@ async def new_sender() -> Sender:
         f"INSERT INTO worker_leases (id, name, expires_at) VALUES ('{lease}', 'test', clock_timestamp() + interval '1 h')"
     )
     return Sender(lease)
+
+
+async def deliver(sender: Sender) -> None:
+    """Everything that waits to be said is said."""
+    while await take_outbox():
+        pass
+    while True:
+        await let_all_be_due()
+        if await sender.send_next() is None:
+            return

@@ -9,13 +9,12 @@ from agents.tests.engine import TestWorker
 from channels_app.channels import Halt, Inbound, discord, slack
 from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries import sweeping
-from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.rows import rest
 from channels_app.drafts import halt, number_of
 from channels_app.inbound import receive
 from channels_app.tests.chats.bot_api import BLOCKED, BotApi, flood, refusal
 from channels_app.tests.chats.contract import Previewing
-from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
+from channels_app.tests.chats.sending import Sender, deliver, let_all_be_due, new_sender
 from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_telegram import parse, update
 from channels_app.tests.doubles.discord import DiscordDriver
@@ -290,15 +289,6 @@ async def answer(worker: TestWorker, text: str) -> None:
     await worker.order(turn, "say", text)
     await worker.order(turn, "finish")
     await worker.done(turn)
-
-
-async def deliver(sender: Sender) -> None:
-    while await take_outbox():
-        pass
-    while True:
-        await let_all_be_due()
-        if await sender.send_next() is None:
-            return
 
 
 def quoted(api: BotApi) -> list[tuple[str, bool]]:
