@@ -2,11 +2,13 @@
 
 import random
 
+import psycopg
 import structlog
 
 from channels_app import pictures_out
 from channels_app.channels import Channel, channel_that_is_on
-from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim
+from channels_app.deliveries.preview_rows import PREVIEW
+from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim, begin_anew
 from channels_app.deliveries.settling import Outcome
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.models import DeliveryState
@@ -45,12 +47,25 @@ async def _show(channel: Channel, claim: Claim) -> str:
     try:
         return await channel.edit(part, claim.target, message=claim.edits_message)
     except NotEditable:
+        if claim.kind == PREVIEW:
+            # Its answer comes as a new message.
+            raise
+        await _begin_anew(claim)
         return await channel.send(part, claim.target)
     except DeliveryError as error:
         if not error.ambiguous:
             raise
         # The same text in the same message, once more, changes nothing that was not to be changed.
         raise DeliveryError(error.cause) from error
+
+
+async def _begin_anew(claim: Claim) -> None:
+    try:
+        begun = await begin_anew(claim)
+    except psycopg.Error as error:
+        raise DeliveryError("database_failed") from error
+    if not begun:
+        raise DeliveryError("claim_lost")
 
 
 async def _show_picture(channel: Channel, claim: Claim) -> str:

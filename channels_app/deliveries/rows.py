@@ -57,6 +57,8 @@ _CLAIM_HEAD = f"""
             AND (o.state NOT IN ('done', 'failed', 'cancelled')
                 OR o.accepted_at > (SELECT t.accepted_at FROM turns t WHERE t.id = d.turn_id))) AS crowded
 """
+# The lease behind a claim of a row of deliveries `d` has not run out.
+_OURS: LiteralString = holder_alive("d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,16 +204,39 @@ async def take_slot(channel: str, *, every_s: float) -> float:
 
 
 async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
-    """Note that the next byte may reach the platform; False when the claim, or the lease behind it, is no longer ours.
+    """Note that the next byte may reach the platform; False when its chat rests by now, or the claim is no longer ours.
 
     Again is no error, for a commit whose answer was lost.
     """
-    alive: LiteralString = holder_alive("d")
     async with connection() as conn:
         cursor = await conn.execute(
-            "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp()"
-            f" WHERE id = %s AND fence = %s AND holder = %s AND state IN ('pending', 'sending') AND {alive}",
+            "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp() FROM chat_lanes l"
+            " WHERE d.id = %s AND d.fence = %s AND d.holder = %s AND d.state IN ('pending', 'sending')"
+            f" AND l.key = d.lane_id AND (l.not_before <= clock_timestamp() OR d.state = 'sending') AND {_OURS}",
             (claim.id, claim.fence, holder),
+        )
+    return cursor.rowcount == 1
+
+
+async def begin_anew(claim: Claim) -> bool:
+    """Note that a message which could not be edited is sent as a new one; False when the claim is no longer ours.
+
+    Whoever finds it unsettled must not edit again, and send it a second time.
+    """
+    async with connection() as conn:
+        cursor = await conn.execute(
+            f"UPDATE deliveries d SET edits = '' WHERE d.id = %s AND d.fence = %s AND d.state = 'sending' AND {_OURS}",
+            (claim.id, claim.fence),
+        )
+    return cursor.rowcount == 1
+
+
+async def let_go(claim: Claim) -> bool:
+    """Leave a message that was not begun to whoever comes after its chat's rest; False when the claim is no longer ours."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "UPDATE deliveries SET holder = NULL, attempts = attempts - 1 WHERE id = %s AND fence = %s AND state = 'pending'",
+            (claim.id, claim.fence),
         )
     return cursor.rowcount == 1
 

@@ -1,12 +1,22 @@
 """What comes between two steps of a delivery. Source: DESIGN.md section 5: every message once, whatever dies meanwhile."""
 
+import asyncio
+
 import pytest
 
 from agents.approvals import Decision, decide
 from agents.tests.engine import something_waits
-from channels_app.tests.chats.bot_api import BotApi
-from channels_app.tests.chats.sending import Sender, deliver, new_sender
+from channels_app.deliveries.attempts import attempt
+from channels_app.deliveries.intake import take_outbox
+from channels_app.deliveries.rows import begin_sending, let_go, rest
+from channels_app.deliveries.sweeping import sweep
+from channels_app.models import DeliveryState
+from channels_app.tests.chats.bot_api import BotApi, refusal
+from channels_app.tests.chats.sending import Sender, deliver, let_all_be_due, new_sender, tell
 from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.test_dispatcher import running, settled
+
+GONE = refusal(400, "Bad Request: message to edit not found")
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("linked", "pool")]
 
@@ -31,3 +41,90 @@ async def test_what_is_decided_before_it_is_asked_in_a_chat_keeps_no_buttons(sen
     assert len(bot_api.texts(7)) == 1
     assert "Approved" in bot_api.edited[1001]
     assert "reply_markup" not in bot_api.calls[-1].parameters
+
+
+async def test_a_message_sent_anew_because_the_earlier_one_is_gone_is_not_sent_again_by_another(
+    sender: Sender, bot_api: BotApi
+) -> None:
+    """Its worker is killed between the platform's answer and the receipt."""
+    approval = await something_waits("demo-pro")
+    await deliver(sender)
+    await approve(approval)
+    await take_outbox()
+    await let_all_be_due()
+    bot_api.script.append(GONE)
+    claim = await sender.claim()
+    assert claim is not None
+    assert await begin_sending(claim, holder=sender.id)
+    await attempt(claim)
+    await sender.die()
+
+    assert await sweep() == [("telegram", DeliveryState.AMBIGUOUS)]
+    bot_api.script.append(GONE)
+    await deliver(await new_sender())
+
+    assert len([text for text in bot_api.texts(7) if "Approved" in text]) == 1
+
+
+async def test_a_message_whose_claim_is_lost_meanwhile_is_not_sent_anew(sender: Sender, bot_api: BotApi) -> None:
+    approval = await something_waits("demo-pro")
+    await deliver(sender)
+    await approve(approval)
+    await take_outbox()
+    await let_all_be_due()
+    bot_api.script.append(GONE)
+    claim = await sender.claim()
+    assert claim is not None
+    assert await begin_sending(claim, holder=sender.id)
+    await sender.die()
+
+    outcome = await attempt(claim)
+
+    assert (outcome.state, outcome.error) == (DeliveryState.PENDING, "claim_lost")
+    assert len(bot_api.texts(7)) == 1
+
+
+async def test_a_wait_that_comes_between_claim_and_send_is_kept(sender: Sender, bot_api: BotApi) -> None:
+    await tell("later")
+    claim = await sender.claim()
+    assert claim is not None
+    await rest("telegram:7", seconds=60)
+
+    assert not await begin_sending(claim, holder=sender.id)
+    assert await let_go(claim)
+
+    assert await sender.claim() is None
+    await deliver(await new_sender())
+    assert bot_api.texts(7) == ["later"]
+    assert await rows("SELECT state, attempts FROM deliveries") == [("sent", 1)]
+
+
+async def test_a_send_that_has_begun_is_begun_whatever_its_chat_is_told_after(sender: Sender) -> None:
+    """The answer to a commit may be lost while the commit is not; that row is no longer anybody else's to send."""
+    await tell("text")
+    claim = await sender.claim()
+    assert claim is not None
+    assert await begin_sending(claim, holder=sender.id)
+    await rest("telegram:7", seconds=60)
+
+    assert await begin_sending(claim, holder=sender.id)
+    assert not await let_go(claim)
+
+
+async def test_a_worker_leaves_a_message_whose_chat_has_begun_to_rest_to_a_later_time(bot_api: BotApi) -> None:
+    """The wait comes while the message waits for its slot."""
+    await rest("telegram", seconds=1)
+    await tell("later")
+    async with running():
+        async with asyncio.timeout(10):
+            while not await rows("SELECT 1 FROM deliveries WHERE holder IS NOT NULL"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await rest("telegram:7", seconds=60)
+        async with asyncio.timeout(10):
+            while await rows("SELECT holder, attempts FROM deliveries") != [(None, 0)]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert bot_api.calls == []
+        await rows("UPDATE chat_lanes SET not_before = clock_timestamp()")
+        await settled(1)
+
+    assert bot_api.texts(7) == ["later"]
