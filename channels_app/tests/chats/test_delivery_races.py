@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from agents.approvals import Decision, decide
@@ -9,12 +10,13 @@ from agents.tests.engine import something_waits
 from channels_app.deliveries.attempts import attempt
 from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.rows import begin_sending, let_go, rest
+from channels_app.deliveries.settling import settle
 from channels_app.deliveries.sweeping import sweep
 from channels_app.models import DeliveryState
-from channels_app.tests.chats.bot_api import BotApi, refusal
-from channels_app.tests.chats.sending import Sender, deliver, let_all_be_due, new_sender, tell
-from channels_app.tests.chats.tables import rows
-from channels_app.tests.chats.test_dispatcher import running, settled
+from channels_app.tests.chats.bot_api import BLOCKED, BotApi, refusal
+from channels_app.tests.chats.sending import Sender, answer, deliver, let_all_be_due, new_sender, tell
+from channels_app.tests.chats.tables import link, rows
+from channels_app.tests.chats.test_dispatcher import refused, running, settled
 
 GONE = refusal(400, "Bad Request: message to edit not found")
 
@@ -128,3 +130,50 @@ async def test_a_worker_leaves_a_message_whose_chat_has_begun_to_rest_to_a_later
         await settled(1)
 
     assert bot_api.texts(7) == ["later"]
+
+
+async def test_a_closed_chat_fails_its_message_and_ends_its_link_in_one_step(sender: Sender, bot_api: BotApi) -> None:
+    """Killed in between, no other worker would know that the link has to end."""
+    await link("demo-pro", 8)
+    await answer("text")
+    await take_outbox()
+    bot_api.script.append(refusal(403, BLOCKED))
+    claim = await sender.claim()
+    assert claim is not None
+    assert await begin_sending(claim, holder=sender.id)
+    outcome = await attempt(claim)
+    async with refused("DELETE", "user_channel_links"):
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            await settle(claim, outcome)
+        assert await rows("SELECT state FROM deliveries") == [("sending",)]
+
+    await settle(claim, outcome)
+    await deliver(sender)
+
+    assert await rows("SELECT channel_user_id FROM user_channel_links") == [("8",)]
+    assert len(bot_api.texts(8)) == 1
+    assert bot_api.texts(7) == []
+
+
+async def test_two_chats_of_a_user_that_close_in_one_moment_both_end_their_links(
+    sender: Sender, bot_api: BotApi
+) -> None:
+    """Each tells the other: neither waits for what the other holds."""
+    await link("demo-pro", 8)
+    for chat in (7, 8):
+        await answer("text", chat=chat)
+    await take_outbox()
+    claims = []
+    for _ in range(2):
+        bot_api.script.append(refusal(403, BLOCKED))
+        claim = await sender.claim()
+        assert claim is not None
+        assert await begin_sending(claim, holder=sender.id)
+        claims.append((claim, await attempt(claim)))
+
+    ended = await asyncio.gather(*(settle(claim, outcome) for claim, outcome in claims))
+
+    # What the first says in the other's chat fails with that.
+    assert sorted(ended) == [1, 2]
+
+    assert await rows("SELECT count(*) FROM user_channel_links") == [(0,)]
