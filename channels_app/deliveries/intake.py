@@ -24,6 +24,8 @@ EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
 # What was asked in between, and its outcome, stand in the chat; nothing was written after them.
 DONE = "Done."
+# In place of words of an attempt that died, where the one after it asked before it wrote anything.
+ASKS_FIRST = "I have to ask you something first."
 
 log = structlog.get_logger(__name__)
 
@@ -118,16 +120,19 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
         private = channel.private(row.reply_to)
         target = private if row.kind == ALERT else row.reply_to
         shared = target != private
+        words = _public_words(row) if shared else words_of(row)
+        nothing_said = row.kind == outbox.SAID and not words and not row.payload.get("images")
         letter = Letter(
             origin=origin_of(row),
             channel=row.channel,
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=_parts(channel, row, words=_public_words(row) if shared else words_of(row)),
+            parts=_parts(channel, row, words=ASKS_FIRST if nothing_said else words),
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
+            only_in_place=nothing_said,
         )
     except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)

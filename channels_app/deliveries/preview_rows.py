@@ -58,9 +58,19 @@ async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
     row = await cursor.fetchone()
     if row is None:
         return letter
+    if letter.only_in_place and not await _stands(conn, row[0]):
+        return replace(letter, parts=[])
     below = not row[0].endswith(":0")
     parts = [part | {"below": True} if below and not index else part for index, part in enumerate(letter.parts)]
     return replace(letter, edits=row[0], parts=parts)
+
+
+async def _stands(conn: Connection, origin: str) -> bool:
+    """Whether a preview is in its chat, or on its way there."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM deliveries WHERE origin = %s AND (receipt <> '' OR state = 'sending')", (origin,)
+    )
+    return await cursor.fetchone() is not None
 
 
 async def end_previews(conn: Connection, letters: list[Letter]) -> None:

@@ -66,7 +66,7 @@ class Letter:
     """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once.
 
     With a `user_id` it is said only as long as `account` is linked to that user. `edits` is the origin of an earlier letter,
-    whose last message its first one replaces.
+    whose last message its first one replaces. `only_in_place`: where nothing stands to be replaced, nothing is said.
     """
 
     origin: str
@@ -79,6 +79,7 @@ class Letter:
     user_id: str = ""
     turn: str | None = None
     edits: str = ""
+    only_in_place: bool = False
 
     @property
     def lane(self) -> str:
