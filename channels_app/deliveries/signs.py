@@ -8,6 +8,7 @@ import structlog
 
 from accounts.links import user_of
 from agents.running import RunningTurn
+from channels_app import metrics
 from channels_app.channels import Channel
 from channels_app.deliveries.attempts import LONGEST_PAUSE_S
 from channels_app.deliveries.rows import is_resting, rest
@@ -62,6 +63,10 @@ class Signs:
             log.info("sign_not_given", channel=channel.name, cause=error.cause)
         except psycopg.Error as error:
             log.info("sign_not_given", channel=channel.name, cause=type(error).__name__)
+        except Exception:
+            self._refused.add(turn.id)
+            metrics.preview_faults.labels(channel=channel.name).inc()
+            log.exception("sign_failed", turn=turn.id, channel=channel.name)
 
 
 async def speaks_for(turn: RunningTurn, channel: Channel) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.tests.engine import TestWorker
+from agents.tests.engine import TestWorker, say
 from channels_app.channels import Halt, Inbound, discord, slack
 from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries import sweeping
@@ -15,7 +15,7 @@ from channels_app.inbound import receive
 from channels_app.tests.chats.bot_api import BLOCKED, BotApi, flood, refusal
 from channels_app.tests.chats.contract import Previewing
 from channels_app.tests.chats.sending import Sender, deliver, let_all_be_due, new_sender
-from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.tables import link, rows
 from channels_app.tests.chats.test_telegram import parse, update
 from channels_app.tests.doubles.discord import DiscordDriver
 from channels_app.tests.doubles.slack import SlackDriver
@@ -324,3 +324,28 @@ async def test_an_edited_message_is_no_new_turn(sender: Sender) -> None:
     found = parse({"update_id": 9, "edited_message": value["message"]})
 
     assert not isinstance(found, Inbound)
+
+
+async def test_a_turn_that_can_not_be_shown_hides_no_other(
+    sender: Sender, worker: TestWorker, bot_api: BotApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is tried again after a while."""
+    await link("demo-free", 1)
+    await say("Think", user="demo-free", channel="telegram")
+    broken = await worker.claim()
+    assert broken is not None
+    await rows("""UPDATE turns SET reply_to = '{"message": 71}'""")
+    whole, previewing = await begun(worker)
+    await previewing.say(broken, "Lost")
+    await previewing.say(whole, "Kept")
+
+    await previewing.look()
+    await deliver(sender)
+
+    assert bot_api.texts(7) == ["Kept"]
+    await rows(f"""UPDATE turns SET reply_to = '{{"chat": 1, "message": 71}}' WHERE id = '{broken}'""")
+    for after_s, shown in ((9, []), (2, ["Lost"])):
+        await previewing.look(after_s=after_s)
+        await deliver(sender)
+        assert bot_api.texts(1) == shown
+    assert caplog.text.count("preview_failed") == 1
