@@ -97,5 +97,6 @@ def _outcome_of(error: DeliveryError, claim: Claim) -> Outcome:
     if error.ambiguous:
         return Outcome(DeliveryState.AMBIGUOUS, error=error.cause)
     if error.retry_after_s is not None:
-        return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=min(error.retry_after_s, LONGEST_PAUSE_S))
+        pause_s = min(error.retry_after_s, LONGEST_PAUSE_S)
+        return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=pause_s, everywhere=error.everywhere)
     return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts))

@@ -32,10 +32,14 @@ OBSTACLE: LiteralString = """
         THEN 'The account is no longer linked.'
     ELSE '' END
 """
+# A channel that rests as a whole is a lane of its own, which is no chat's and not that of its slots.
+_CHANNEL_MAY: LiteralString = """
+    NOT EXISTS (SELECT 1 FROM chat_lanes w WHERE w.key = d.channel || ':*' AND w.not_before > clock_timestamp())
+"""
 _HEAD = f"""
     d.state = 'pending' AND d.run_after <= clock_timestamp()
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
-    AND l.not_before <= clock_timestamp()
+    AND l.not_before <= clock_timestamp() AND {_CHANNEL_MAY}
     AND NOT EXISTS (
         SELECT 1 FROM deliveries e
         WHERE e.lane_id = d.lane_id AND e.state IN ('pending', 'sending') AND e.id < d.id)
@@ -156,22 +160,33 @@ async def lock_lanes(conn: Connection, lanes: set[str]) -> None:
         )
 
 
-async def is_resting(lane: str) -> bool:
-    """Whether nothing may be shown in a chat just now."""
+async def is_resting(*lanes: str) -> bool:
+    """Whether any of the lanes rests just now."""
     async with connection() as conn:
-        cursor = await conn.execute("SELECT not_before > clock_timestamp() FROM chat_lanes WHERE key = %s", (lane,))
-        row = await cursor.fetchone()
-    return bool(row and row[0])
+        cursor = await conn.execute(
+            "SELECT 1 FROM chat_lanes WHERE key = ANY(%s) AND not_before > clock_timestamp() LIMIT 1", (list(lanes),)
+        )
+        return await cursor.fetchone() is not None
 
 
 async def rest(lane: str, *, seconds: float) -> None:
     """Show nothing in a chat for so long; a longer rest stays."""
     async with connection() as conn:
-        await conn.execute(
-            "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(rest)s * interval '1 second')"
-            " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, excluded.not_before)",
-            {"key": lane, "rest": seconds},
-        )
+        await rest_on(conn, lane, seconds=seconds)
+
+
+async def rest_on(conn: Connection, lane: str, *, seconds: float) -> None:
+    """The same in the caller's transaction."""
+    await conn.execute(
+        "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(rest)s * interval '1 second')"
+        " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, excluded.not_before)",
+        {"key": lane, "rest": seconds},
+    )
+
+
+def everywhere(channel: str) -> str:
+    """The lane of all of a channel's chats."""
+    return f"{channel}:*"
 
 
 async def claim_next(holder: UUID) -> Claim | None:
@@ -213,7 +228,8 @@ async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
         cursor = await conn.execute(
             "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp() FROM chat_lanes l"
             " WHERE d.id = %s AND d.fence = %s AND d.holder = %s AND d.state IN ('pending', 'sending')"
-            f" AND l.key = d.lane_id AND (l.not_before <= clock_timestamp() OR d.state = 'sending') AND {_OURS}",
+            f" AND l.key = d.lane_id AND {_OURS}"
+            f" AND (d.state = 'sending' OR (l.not_before <= clock_timestamp() AND {_CHANNEL_MAY}))",
             (claim.id, claim.fence, holder),
         )
     return cursor.rowcount == 1

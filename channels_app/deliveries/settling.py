@@ -7,7 +7,7 @@ from accounts.links import unlink_account_on
 from agents.schedules.rows import note_delivered
 from channels_app.channels import channel_that_is_on, channels
 from channels_app.deliveries.intake import ALERT, text_letter
-from channels_app.deliveries.rows import Claim, Letter, lock_lanes, put
+from channels_app.deliveries.rows import Claim, Letter, everywhere, lock_lanes, put, rest_on
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection
 
@@ -40,7 +40,8 @@ _SETTLE = """
 class Outcome:
     """What became of an attempt. `wait_s` holds back this message, `pause_s` all that follow in the chat as well.
 
-    `closes`: the chat takes nothing more, so that what waits for it fails with it.
+    With `everywhere` it holds back those of the whole channel. `closes`: the chat takes nothing more, so that what waits for
+    it fails with it.
     """
 
     state: DeliveryState
@@ -49,11 +50,15 @@ class Outcome:
     wait_s: float = 0
     pause_s: float = 0
     closes: bool = False
+    everywhere: bool = False
 
 
 async def settle(claim: Claim, outcome: Outcome) -> int:
     """Write what became of the attempt; how many messages that settles, 0 when another process has settled it meanwhile."""
     async with connection() as conn, conn.transaction():
+        if outcome.everywhere:
+            # Whoever's the message is by now. That lane is always the first to be held.
+            await rest_on(conn, everywhere(claim.channel), seconds=outcome.pause_s)
         farewells = await _hold_account(conn, claim) if outcome.closes else None
         cursor = await conn.execute(
             _SETTLE,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
+from channels_app.channels import Channel, Target
 from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries.attempts import attempt
 from channels_app.deliveries.intake import take_outbox, text_letter
@@ -18,7 +19,12 @@ from gateway.ids import new_id, new_uuid
 
 async def tell(text: str, *, chat: int = 7, origin: str = "") -> None:
     """Write the intent to say something in a chat."""
-    letter = text_letter(CHANNEL, text, target={"chat": chat, "message": 1}, origin=origin or new_id())
+    await tell_on(CHANNEL, text, target={"chat": chat, "message": 1}, origin=origin)
+
+
+async def tell_on(channel: Channel, text: str, *, target: Target, origin: str = "", user: str = "") -> None:
+    """The same on any channel."""
+    letter = text_letter(channel, text, target=target, origin=origin or new_id(), user_id=user)
     async with connection() as conn, conn.transaction():
         await put(conn, [letter])
 

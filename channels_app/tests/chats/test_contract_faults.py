@@ -1,8 +1,11 @@
 """What every channel of the folder makes of limits, waits, closed chats and sends that fail. DESIGN.md sections 2 and 4."""
 
+import asyncio
+
 import pytest
 
 from agents.tests.engine import TestWorker
+from channels_app.presses import UNKNOWN
 from channels_app.tests.chats.contract import Chat, Previewing, link_account
 from channels_app.tests.chats.sending import states
 from channels_app.tests.chats.tables import rows
@@ -101,3 +104,17 @@ async def test_an_edit_that_may_have_arrived_is_made_again(chat: Chat, worker: T
 
     assert driver.shown() == ["One. Two."]
     assert set(await states()) == {"sent"}
+
+
+async def test_a_press_whose_answer_has_to_wait_long_is_answered_by_a_message(chat: Chat) -> None:
+    driver = chat.driver
+    driver.flood(40)
+
+    await chat.post(driver.press("unknown"))
+    async with asyncio.timeout(10):
+        while await states() == []:  # noqa: ASYNC110 - nobody waits for an acknowledgement
+            await asyncio.sleep(0.01)
+
+    assert await chat.sender.claim() is None
+    await chat.deliver()
+    assert driver.shown() == [UNKNOWN]
