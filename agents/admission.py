@@ -1,12 +1,25 @@
 """Whether a message may become a turn, by its user's licence; refusals in the words and codes of a message."""
 
+from typing import LiteralString
+
+from psycopg.rows import dict_row
+
 from accounts import quotas
 from accounts.budgets import require_budget
 from accounts.errors import LimitReached, NotIncluded, Window
 from accounts.features import require_channel, require_turns
-from accounts.licences import Licence, NotLicensed, lock_licence_on
+from accounts.licences import LOCK, Licence, NotLicensed, licence_of, lock_licence_on
+from agents.conversations import MAIN_NAMES, lock_conversation
 from agents.errors import Refused
 from gateway.db import Connection
+from gateway.ids import is_id
+
+# The conversation is found by the licence's row, so that both are locked in the order in which everybody locks them.
+_LOCK_BOTH: LiteralString = f"""
+    WITH licence AS MATERIALIZED ({LOCK}) SELECT licence.*, c.id AS conversation FROM licence LEFT JOIN LATERAL (
+        SELECT id::text FROM conversations WHERE user_id = licence.user_id AND """
+_LOCK_WITH_MAIN: LiteralString = _LOCK_BOTH + "alias = 'main' FOR NO KEY UPDATE) c ON true"
+_LOCK_WITH_NAMED: LiteralString = _LOCK_BOTH + "id = %s FOR NO KEY UPDATE) c ON true"
 
 
 async def admit(conn: Connection, user_id: str, *, channel: str) -> Licence:
@@ -20,6 +33,24 @@ async def admit(conn: Connection, user_id: str, *, channel: str) -> Licence:
     except (NotLicensed, NotIncluded) as error:
         raise Refused(error.code, str(error)) from error
     return licence
+
+
+async def admit_into(conn: Connection, user_id: str, *, channel: str, conversation: str | None) -> tuple[Licence, str]:
+    """The same, and the id of the conversation, locked too; in one statement. Raises also what lock_conversation does."""
+    by_id = is_id(conversation or "")
+    values = (user_id, conversation) if by_id else (user_id,)
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_LOCK_WITH_NAMED if by_id else _LOCK_WITH_MAIN, values)
+        row = await cursor.fetchone()
+    try:
+        licence = licence_of(row)
+        require_channel(licence, channel)
+    except (NotLicensed, NotIncluded) as error:
+        raise Refused(error.code, str(error)) from error
+    if row and row["conversation"] and (by_id or conversation in MAIN_NAMES):
+        return licence, str(row["conversation"])
+    # There is no main one yet, it has just changed, or none has this name.
+    return licence, await lock_conversation(conn, user_id=user_id, conversation=conversation)
 
 
 async def take_quota(conn: Connection, licence: Licence) -> tuple[Window, ...]:

@@ -12,6 +12,8 @@ from gateway.db import Connection, connection
 from gateway.ids import is_id, new_id
 
 MAIN = "main"
+# What a message may say for it.
+MAIN_NAMES = frozenset({None, "", MAIN})
 MAX_TITLE = 120
 # More than a person keeps apart; what a script makes must end somewhere.
 MOST_CONVERSATIONS = 1000
@@ -36,7 +38,7 @@ async def lock_conversation(conn: Connection, *, user_id: str, conversation: str
 
     The lock gives the messages of a conversation one order. Raises Refused `not_found` for another's or a missing one.
     """
-    if conversation in {None, "", MAIN}:
+    if conversation in MAIN_NAMES:
         return await _lock_main(conn, user_id)
     _check(conversation)
     cursor = await conn.execute(

@@ -14,10 +14,9 @@ from psycopg.types.json import Jsonb
 from accounts.errors import Window
 from accounts.licences import Licence
 from agents import commands
-from agents.admission import admit, take_quota
+from agents.admission import admit_into, take_quota
 from agents.busy import Way, check_policy, clear_way, find_way
 from agents.cancelling import cancel_on, no_turn
-from agents.conversations import lock_conversation
 from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.opening import begin_journal
@@ -68,7 +67,8 @@ class IncomingMessage:
 class Accepted:
     """The message is stored. `position` counts the turns of its conversation that come before it.
 
-    `windows`: how far the user's limits of messages are used; none for a duplicate or a command, which use nothing.
+    `windows`: how far the user's limits of messages are used; none for a duplicate or a command, which use nothing. `licence`
+    is the one that it was accepted under; None for a duplicate.
     """
 
     turn: str
@@ -76,6 +76,7 @@ class Accepted:
     position: int
     duplicate: bool = False
     windows: tuple[Window, ...] = ()
+    licence: Licence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
         known = await _find_duplicate(conn, message)
         if known is not None:
             return known
-        licence = await admit(conn, message.user_id, channel=message.channel)
-        conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+        licence, conversation = await _admit(conn, message)
         context = commands.Context(
             conn, message.user_id, conversation, cancel_on, facts, message.channel, words, after_commit, licence,
             message.reply_to,
@@ -280,9 +280,12 @@ class _Place:
     run: WorkflowRun | None
 
 
+async def _admit(conn: Connection, message: IncomingMessage) -> tuple[Licence, str]:
+    return await admit_into(conn, message.user_id, channel=message.channel, conversation=message.conversation)
+
+
 async def _place(conn: Connection, message: IncomingMessage) -> _Place:
-    licence = await admit(conn, message.user_id, channel=message.channel)
-    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+    licence, conversation = await _admit(conn, message)
     way = await find_way(conn, user_id=message.user_id, conversation=conversation, when_busy=message.when_busy)
     if way.position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
@@ -313,7 +316,7 @@ async def _queue(
         events.append(Queued(position=way.position))
     elif waiting := _waits_for_slot(place.licence, running=way.running):
         events.append(Notice(text=waiting))
-    return Accepted(turn, place.conversation, way.position, windows=windows), events
+    return Accepted(turn, place.conversation, way.position, windows=windows, licence=place.licence), events
 
 
 def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
@@ -347,7 +350,7 @@ async def _answer_command(
     )
     row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", {"content": answer})
     await put(conn, row)
-    return Accepted(turn, context.conversation, 0), events
+    return Accepted(turn, context.conversation, 0, licence=context.licence), events
 
 
 async def _insert(
