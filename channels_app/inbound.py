@@ -5,7 +5,7 @@ from agents import transcription
 from agents.errors import Refused
 from agents.outbox import SHARED
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, drafts, inbox, threads, warmup
+from channels_app import chat_linking, drafts, greetings, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
@@ -36,7 +36,8 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return await _answer_ask(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
-    return await _take(channel, inbound, user_id=user_id)
+    take = greetings.greet if inbound.opened else _take
+    return await take(channel, inbound, user_id=user_id)
 
 
 async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:

@@ -43,7 +43,7 @@ class Inbound:
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
     sender's network address, where the platform tells it. A `thread` of the platform's (its key there) is a conversation of
-    its own; "" is the user's main one.
+    its own; "" is the user's main one. With `opened` nothing was written yet: somebody opened the chat.
     """
 
     external_id: str
@@ -57,6 +57,7 @@ class Inbound:
     kind: str = ""
     album: str = ""
     aside: Target | None = None
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +207,10 @@ class Channel(Protocol):
 
     def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
         """The same with buttons under the last message. Where there are none, the text alone: it says what to type."""
+
+    def greet(self, markdown: str, prompts: Sequence[tuple[str, str]]) -> list[Part]:  # noqa: ARG002 - none are shown
+        """The same with what may be asked first: titles, and what each stands for. Without where that can't be shown."""
+        return self.compose(markdown)
 
     def picture(self, url: str, alt: str) -> Part | None:  # noqa: ARG002 - none are shown
         """A picture of an answer as a message, with its `url` under `picture`; None where none are shown."""

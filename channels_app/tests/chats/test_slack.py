@@ -69,7 +69,8 @@ def test_what_is_said_in_a_channel_is_public_and_what_is_private_goes_to_direct_
         ({"channel": "C1", "channel_type": "channel"}, "message_elsewhere"),
         ({"channel": "G1", "channel_type": "mpim"}, "message_elsewhere"),
         ({"type": "app_mention"}, "mention_in_direct_messages"),
-        ({"type": "assistant_thread_started"}, "assistant_thread_started"),
+        ({"type": "assistant_thread_context_changed"}, "assistant_thread_context_changed"),
+        ({"type": "app_home_opened", "tab": "home"}, "app_home_opened_home"),
         ({"type": "tokens_revoked"}, "tokens_revoked"),
     ],
 )

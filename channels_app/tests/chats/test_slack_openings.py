@@ -1,0 +1,114 @@
+"""Chats that are opened in Slack. Source: docs.slack.dev, assistant_thread_started, app_home_opened, setSuggestedPrompts."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels_app.channels import Inbound
+from channels_app.channels.slack import CHANNEL
+from channels_app.errors import BadUpdate
+from channels_app.inbound import receive
+from channels_app.tests.chats.contract import link_account
+from channels_app.tests.chats.sending import Sender, deliver, new_sender
+from channels_app.tests.chats.tables import rows
+from channels_app.tests.doubles.slack import SlackApi, SlackDriver, event, refused
+
+TS = "1700000000.000100"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def slack(settings: Any) -> AsyncIterator[SlackApi]:
+    driver = SlackDriver()
+    async with driver.on(settings):
+        yield driver.peer
+
+
+@pytest.fixture
+async def sender(users: dict[str, str], pool: None, slack: SlackApi) -> Sender:
+    await link_account("demo-pro", "slack", "T1:U7")
+    return await new_sender()
+
+
+def thread_opened(event_id: str = "Ev1", *, user: str = "U7") -> dict[str, Any]:
+    opened = {"user_id": user, "channel_id": f"D{user[1:]}", "thread_ts": TS, "context": {"channel_id": "C1"}}
+    value = event(event_id=event_id)
+    value["event"] = {"type": "assistant_thread_started", "assistant_thread": opened, "event_ts": TS}
+    return value
+
+
+def home_opened(event_id: str = "Ev1") -> dict[str, Any]:
+    value = event(event_id=event_id)
+    value["event"] = {"type": "app_home_opened", "user": "U7", "channel": "D7", "tab": "messages", "event_ts": TS}
+    return value
+
+
+async def come(value: dict[str, Any]) -> str:
+    found = CHANNEL.parse(json.loads(json.dumps(value)))
+    assert isinstance(found, Inbound)
+    return await receive(CHANNEL, found)
+
+
+async def test_who_opens_an_assistants_thread_is_greeted_there_with_what_to_ask(
+    slack: SlackApi, sender: Sender
+) -> None:
+    for _ in range(2):
+        assert await come(thread_opened()) == "greeted"
+    await deliver(sender)
+
+    [text] = slack.texts("D7")
+    assert text.endswith("send !help.")
+    assert slack.calls[0].body["thread_ts"] == TS
+    [suggested] = slack.prompts
+    assert (suggested["channel_id"], suggested["thread_ts"]) == ("D7", TS)
+    assert {"title": "What have I used?", "message": "!usage"} in suggested["prompts"]
+    assert await rows("SELECT count(*) FROM turns") == [(0,)]
+
+
+async def test_who_opens_the_direct_messages_is_greeted_once(slack: SlackApi, sender: Sender) -> None:
+    """Slack tells of it each time; an agent's prompts belong to no thread."""
+    for number in range(3):
+        await come(home_opened(f"Ev{number}"))
+        await deliver(sender)
+
+    assert len(slack.texts("D7")) == 1
+    assert ["thread_ts" in asked for asked in slack.prompts] == [False]
+
+
+async def test_where_no_prompts_can_be_shown_the_greeting_stands_alone(slack: SlackApi, sender: Sender) -> None:
+    """An app that is no assistant, or lacks the scope."""
+    await come(home_opened())
+    slack.answer, answer = (  # type: ignore[method-assign]
+        lambda call: refused("missing_scope") if "Prompts" in call.path else answer(call),
+        slack.answer,
+    )
+    await deliver(sender)
+
+    assert len(slack.texts("D7")) == 1
+    assert await rows("SELECT state FROM deliveries") == [("sent",)]
+
+
+async def test_a_stranger_who_opens_a_thread_is_told_there_how_to_link(slack: SlackApi, sender: Sender) -> None:
+    outcomes = [await come(thread_opened(f"Ev{number}", user="U9")) for number in range(2)]
+    await deliver(sender)
+
+    assert outcomes == ["hinted", "unlinked"]
+    [text] = slack.texts("D9")
+    assert "!link CODE" in text
+    assert slack.prompts == []
+
+
+@given(value=st.recursive(st.none() | st.text(max_size=9), lambda inner: st.dictionaries(st.text(max_size=9), inner)))
+def test_no_opening_is_more_than_bad(value: Any) -> None:
+    for name in ("assistant_thread", "user", "channel", "tab"):
+        for made in (thread_opened(), home_opened()):
+            made["event"][name] = value
+            try:
+                CHANNEL.parse(made)
+            except BadUpdate:
+                continue
