@@ -188,8 +188,8 @@ class Channel(Protocol):
         """How often to show that an answer is worked on, as long as there is no word of it; None = not at all."""
         return None
 
-    async def typing(self, target: Target) -> None:  # noqa: ARG002 - see typing_every_s
-        """Show that. Raises DeliveryError."""
+    async def typing(self, target: Target, *, about: str) -> None:  # noqa: ARG002 - see typing_every_s
+        """Show that, and what the conversation is about where the platform has a place for it. Raises DeliveryError."""
         return
 
     async def draft(self, part: Part | None, target: Target, *, number: int) -> None:  # noqa: ARG002 - see draft_s

@@ -113,7 +113,7 @@ class Discord(Channel):
         """In direct messages; an interaction that was deferred shows it by itself."""
         return TYPING_EVERY_S if "message" in target else None
 
-    async def typing(self, target: Target) -> None:
+    async def typing(self, target: Target, *, about: str) -> None:  # noqa: ARG002 - chats have no titles
         """Trigger Typing Indicator."""
         await api.call("POST", f"/channels/{target['channel']}/typing")
 

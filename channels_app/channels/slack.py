@@ -102,10 +102,12 @@ class Slack(Channel):
         """Slack's assistant threads have a status, which an answer ends."""
         return STATUS_EVERY_S if target["thread"] and in_direct_messages(target) else None
 
-    async def typing(self, target: Target) -> None:
-        """assistant.threads.setStatus."""
+    async def typing(self, target: Target, *, about: str) -> None:
+        """assistant.threads.setStatus, and setTitle, by which the panel lists its threads."""
         place = {"channel_id": target["channel"], "thread_ts": target["thread"]}
         await api.call("assistant.threads.setStatus", **place, status=STATUS)
+        if about:
+            await _try("assistant.threads.setTitle", **place, title=about)
 
     def compose(self, markdown: str) -> list[Part]:
         """In mrkdwn."""
@@ -176,10 +178,15 @@ async def _suggest(prompts: list[dict[str, str]], channel: str, target: Target) 
     """What may be asked first, where the app is one of Slack's agents or assistants. The message stands without it, too."""
     # Source: setSuggestedPrompts: "thread_ts … should only be used in the legacy assistant messaging experience".
     thread = {"thread_ts": target["thread"]} if target["thread"] else {}
+    await _try("assistant.threads.setSuggestedPrompts", channel_id=channel, prompts=prompts, **thread)
+
+
+async def _try(method: str, **arguments: Any) -> None:
+    """What not every app may do, and no message waits for."""
     try:
-        await api.call("assistant.threads.setSuggestedPrompts", channel_id=channel, prompts=prompts, **thread)
+        await api.call(method, **arguments)
     except DeliveryError as error:
-        log.info("prompts_not_suggested", channel="slack", cause=error.cause)
+        log.info("slack_refused", method=method, cause=error.cause)
 
 
 CHANNEL = Slack()

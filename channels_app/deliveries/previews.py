@@ -92,7 +92,7 @@ class Previews:
         every_s = channel.typing_every_s(turn.reply_to)
         if every_s is None or now < followed.typing_at:
             return
-        if self._typing.give(turn, channel, partial(channel.typing, turn.reply_to)):
+        if self._typing.give(turn, channel, partial(channel.typing, turn.reply_to, about=turn.about)):
             followed.typing_at = now + every_s
 
     async def _wants_draft(self, turn: RunningTurn, channel: Channel) -> bool:

@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.tests.engine import TestWorker
 from channels_app.channels import Inbound
 from channels_app.channels.slack import CHANNEL
 from channels_app.errors import BadUpdate
 from channels_app.inbound import receive
-from channels_app.tests.chats.contract import link_account
+from channels_app.tests.chats.contract import Previewing, link_account
 from channels_app.tests.chats.sending import Sender, deliver, new_sender
 from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.test_typing import settle as until_given
+from channels_app.tests.doubles.peer import Reply
 from channels_app.tests.doubles.slack import SlackApi, SlackDriver, event, refused
 
 TS = "1700000000.000100"
@@ -112,3 +115,29 @@ def test_no_opening_is_more_than_bad(value: Any) -> None:
                 CHANNEL.parse(made)
             except BadUpdate:
                 continue
+
+
+async def test_a_thread_is_listed_by_what_was_asked_first_in_it(
+    slack: SlackApi, sender: Sender, worker: TestWorker, licensed: dict[str, str]
+) -> None:
+    for number, text in enumerate(("RSI of\nSPX?", "And of NDX?")):
+        assert await come(event(text, event_id=f"Ev{number}", thread_ts=TS)) == "accepted"
+        turn = await worker.claim()
+        assert turn is not None
+        previewing = Previewing(worker)
+        await previewing.look()
+        await until_given()
+        await worker.order(turn, "finish")
+        await worker.done(turn)
+
+    assert slack.titles == [("D7", TS, "RSI of SPX?")] * 2
+    assert slack.statuses == [("D7", TS)] * 2
+
+
+async def test_a_thread_that_can_have_no_title_has_a_status(slack: SlackApi) -> None:
+    """An app that is no assistant."""
+    slack.script.extend([Reply(200, {"ok": True}), refused("channel_not_found")])
+
+    await CHANNEL.typing({"team": "T1", "user": "U7", "channel": "D7", "thread": TS}, about="SPX")
+
+    assert [call.path for call in slack.calls] == ["/assistant.threads.setStatus", "/assistant.threads.setTitle"]

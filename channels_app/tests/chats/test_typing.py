@@ -121,7 +121,7 @@ async def test_discord_shows_typing_in_direct_messages_alone(settings: Any) -> N
         target = {"user": "7", "channel": "97", "message": "5"}
         assert discord.CHANNEL.typing_every_s(target) == 9.0
         assert discord.CHANNEL.typing_every_s({"user": "7", "channel": "97", "interaction": "5", "token": "t"}) is None
-        await discord.CHANNEL.typing(target)
+        await discord.CHANNEL.typing(target, about="SPX")
 
         assert driver.peer.typing == ["97"]
 
@@ -133,9 +133,10 @@ async def test_slack_shows_a_status_in_threads_of_direct_messages_alone(settings
         assert slack.CHANNEL.typing_every_s(target) == 60.0
         assert slack.CHANNEL.typing_every_s(target | {"channel": "C7"}) is None
         assert slack.CHANNEL.typing_every_s(driver.target()) is None
-        await slack.CHANNEL.typing(target)
+        await slack.CHANNEL.typing(target, about="SPX")
 
         assert driver.peer.statuses == [("D7", "1.1")]
+        assert driver.peer.titles == [("D7", "1.1", "SPX")]
 
 
 def drafts(api: BotApi) -> list[str]:

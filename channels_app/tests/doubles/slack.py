@@ -36,6 +36,7 @@ class SlackApi(Peer):
     def __init__(self) -> None:
         super().__init__()
         self.statuses: list[tuple[str, str]] = []
+        self.titles: list[tuple[str, str, str]] = []
         self.prompts: list[dict[str, Any]] = []
         self._posted_at: dict[str, float] = {}
 
@@ -78,6 +79,10 @@ class SlackApi(Peer):
 
     def _assistant_threads_setStatus(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
         self.statuses.append((asked["channel_id"], asked["thread_ts"]))
+        return Reply(200, {"ok": True})
+
+    def _assistant_threads_setTitle(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
+        self.titles.append((asked["channel_id"], asked["thread_ts"], asked["title"]))
         return Reply(200, {"ok": True})
 
     def _assistant_threads_setSuggestedPrompts(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
