@@ -17,6 +17,7 @@ PICTURES_AND_DOCUMENTS = "text, pictures (PNG, JPEG, WebP), PDF and text files"
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
 # something that was asked in between, and is no first answer any more; with `crowded` (true) it is not plain which message it
 # answers; with `picture` (an address of ours) it is a picture.
+# With `key` it is told from others, see Channel.repeats_s.
 Part = dict[str, Any]
 
 
@@ -179,6 +180,11 @@ class Channel(Protocol):
     def pace_s(self, target: Target) -> float:  # noqa: ARG002 - what most platforms bear, in whatever chat
         """How long a chat rests between two messages, in seconds."""
         return 1.0
+
+    def repeats_s(self, target: Target) -> float:  # noqa: ARG002 - most platforms can't tell
+        """For how long the platform takes a message with the same `key` once, in seconds, by whatever it was sent before; the
+        same for all of a target's life. 0 = one that may have been shown is not sent again."""
+        return 0.0
 
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
         """How often an answer may be shown while it is written, by editing its first message; None = only once it is whole."""

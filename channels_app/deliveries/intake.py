@@ -86,10 +86,12 @@ def words_of(row: outbox.OutboxRow) -> str:
     said = content[told:].strip() or ("" if content else str(row.payload.get("message") or ""))
     if row.kind == "cancelled":
         return f"{said}\n\n*{STOPPED}*" if said else STOPPED
-    if said or row.kind == outbox.SAID:
+    if said:
         return said
     if row.payload.get("images"):
         return DRAWN
+    if row.kind == outbox.SAID:
+        return ""
     return DONE if told else EMPTY
 
 
@@ -121,7 +123,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
         target = private if row.kind == ALERT else row.reply_to
         shared = target != private
         words = _public_words(row) if shared else words_of(row)
-        nothing_said = row.kind == outbox.SAID and not words and not row.payload.get("images")
+        nothing_said = row.kind == outbox.SAID and not words
         letter = Letter(
             origin=origin_of(row),
             channel=row.channel,

@@ -68,21 +68,27 @@ async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
 async def _stands(conn: Connection, origin: str) -> bool:
     """Whether a preview is in its chat, or on its way there."""
     cursor = await conn.execute(
-        "SELECT 1 FROM deliveries WHERE origin = %s AND (receipt <> '' OR state = 'sending')", (origin,)
+        "SELECT 1 FROM deliveries WHERE origin = %s"
+        " AND (receipt <> '' OR state = 'sending' OR (state = 'pending' AND repeat_until IS NOT NULL))",
+        (origin,),
     )
     return await cursor.fetchone() is not None
 
 
 async def end_previews(conn: Connection, letters: list[Letter]) -> None:
-    """Drop what is still to be shown of turns whose words are told now; the caller holds the lanes of their letters."""
+    """Drop what is still to be shown of turns whose words are told now; the caller holds the lanes of their letters.
+
+    Not what may stand in a chat already: the answer needs its receipt, to take its place.
+    """
     for turn in [letter.turn for letter in letters if letter.kind in ENDS and letter.turn is not None]:
         waiting = (turn,)
         await conn.execute(
-            "DELETE FROM deliveries WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt = ''",
+            "DELETE FROM deliveries WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt = ''"
+            " AND repeat_until IS NULL",
             waiting,
         )
         await conn.execute(
             "UPDATE deliveries SET state = 'sent', holder = NULL, body = NULL, settled_at = clock_timestamp()"
-            " WHERE turn_id = %s AND kind = 'preview' AND state = 'pending'",
+            " WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt <> ''",
             waiting,
         )

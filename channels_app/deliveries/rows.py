@@ -36,8 +36,10 @@ OBSTACLE: LiteralString = """
 _CHANNEL_MAY: LiteralString = """
     NOT EXISTS (SELECT 1 FROM chat_lanes w WHERE w.key = d.channel || ':*' AND w.not_before > clock_timestamp())
 """
+# What may have been shown is sent again only while its platform takes it once.
+_REPEATABLE: LiteralString = "(d.repeat_until IS NULL OR d.repeat_until > clock_timestamp())"
 _HEAD = f"""
-    d.state = 'pending' AND d.run_after <= clock_timestamp()
+    d.state = 'pending' AND d.run_after <= clock_timestamp() AND {_REPEATABLE}
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
     AND l.not_before <= clock_timestamp() AND {_CHANNEL_MAY}
     AND NOT EXISTS (
@@ -229,7 +231,7 @@ async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
             "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp() FROM chat_lanes l"
             " WHERE d.id = %s AND d.fence = %s AND d.holder = %s AND d.state IN ('pending', 'sending')"
             f" AND l.key = d.lane_id AND {_OURS}"
-            f" AND (d.state = 'sending' OR (l.not_before <= clock_timestamp() AND {_CHANNEL_MAY}))",
+            f" AND (d.state = 'sending' OR (l.not_before <= clock_timestamp() AND {_CHANNEL_MAY} AND {_REPEATABLE}))",
             (claim.id, claim.fence, holder),
         )
     return cursor.rowcount == 1

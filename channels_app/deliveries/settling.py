@@ -23,6 +23,8 @@ _SETTLE = """
         UPDATE deliveries SET state = %(state)s, holder = NULL, error = %(error)s,
             receipt = CASE WHEN %(receipt)s = '' THEN receipt ELSE %(receipt)s END,
             run_after = clock_timestamp() + %(wait)s * interval '1 second',
+            repeat_until = CASE WHEN %(state)s = 'sent' THEN NULL WHEN %(repeats)s > 0 AND repeat_until IS NULL
+                THEN started_at + %(repeats)s * interval '1 second' ELSE repeat_until END,
             body = CASE WHEN %(state)s = 'pending' THEN body END,
             settled_at = CASE WHEN %(state)s <> 'pending' THEN clock_timestamp() END
         FROM lane WHERE id = %(id)s AND fence = %(fence)s AND state IN ('pending', 'sending') RETURNING lane_id),
@@ -41,7 +43,7 @@ class Outcome:
     """What became of an attempt. `wait_s` holds back this message, `pause_s` all that follow in the chat as well.
 
     With `everywhere` it holds back those of the whole channel. `closes`: the chat takes nothing more, so that what waits for
-    it fails with it.
+    it fails with it. With `repeats_s` it may have been shown, and may be sent again as long as that since the first try.
     """
 
     state: DeliveryState
@@ -51,6 +53,7 @@ class Outcome:
     pause_s: float = 0
     closes: bool = False
     everywhere: bool = False
+    repeats_s: float = 0
 
 
 async def settle(claim: Claim, outcome: Outcome) -> int:
@@ -64,7 +67,8 @@ async def settle(claim: Claim, outcome: Outcome) -> int:
             _SETTLE,
             {
                 "state": outcome.state.value, "receipt": outcome.receipt, "error": outcome.error, "wait": outcome.wait_s,
-                "pause": outcome.pause_s, "closes": outcome.closes, "id": claim.id, "fence": claim.fence,
+                "pause": outcome.pause_s, "repeats": outcome.repeats_s, "closes": outcome.closes, "id": claim.id,
+                "fence": claim.fence,
             },
         )  # fmt: skip
         row = await cursor.fetchone()

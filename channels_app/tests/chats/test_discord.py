@@ -324,6 +324,18 @@ async def test_filling_in_an_answer_that_may_have_arrived_is_tried_again(discord
     assert discord.texts("97") == ["once"]
 
 
+async def test_a_message_with_the_same_key_is_shown_once_and_by_no_interaction(discord: DiscordApi) -> None:
+    """Source: "Create Message", enforce_nonce; webhooks of interactions know no such thing."""
+    picture = CHANNEL.picture("chart:1", "A chart")
+    assert picture is not None
+    for key in ("1", "1", "2"):
+        await CHANNEL.send({"content": "Hi", "key": key}, DM)
+        await CHANNEL.send_picture(picture | {"key": f"p{key}"}, DM, content=b"png")
+
+    assert discord.texts("97") == ["Hi", "A chart", "Hi", "A chart"]
+    assert (CHANNEL.repeats_s(DM), CHANNEL.repeats_s(asked()), CHANNEL.repeats_s(asked(age_s=15 * 60))) == (60, 0, 0)
+
+
 async def test_buttons_are_components_that_an_edit_takes_away(discord: DiscordApi) -> None:
     part = CHANNEL.ask("Deploy?", [Button(f"{number} " + "x" * 90, f"t{number}") for number in range(7)])[-1]
     receipt = await CHANNEL.send(part, asked())
