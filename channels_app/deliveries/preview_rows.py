@@ -21,7 +21,8 @@ _ORIGIN: LiteralString = """
     'preview:' || %(turn)s || ':' || (SELECT count(DISTINCT a.origin) FROM deliveries a
         WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('said', 'approval', 'question'))
 """
-# One that is on its way is left alone: its next text comes with the next look. One that was refused is not tried again.
+# One that is on its way is left alone: its next text comes with the next look. So is one that may have been shown, until it is
+# known. One that was refused is not tried again.
 _SHOW = f"""
     INSERT INTO deliveries AS d
         (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits)
@@ -31,7 +32,8 @@ _SHOW = f"""
     WHERE EXISTS (SELECT 1 FROM turns t WHERE t.id = %(turn)s::uuid AND t.state = 'running' AND t.holder = %(holder)s)
     ON CONFLICT (origin, part) DO UPDATE SET body = excluded.body, digest = excluded.digest, state = 'pending',
         run_after = CASE WHEN d.state = 'pending' THEN d.run_after ELSE clock_timestamp() END, settled_at = NULL
-    WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '') OR (d.state = 'pending' AND d.holder IS NULL)
+    WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '')
+        OR (d.state = 'pending' AND d.holder IS NULL AND d.repeat_until IS NULL)
 """
 
 
