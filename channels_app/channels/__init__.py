@@ -16,8 +16,7 @@ Target = dict[str, Any]
 PICTURES_AND_DOCUMENTS = "text, pictures (PNG, JPEG, WebP), PDF and text files"
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
 # something that was asked in between, and is no first answer any more; with `crowded` (true) it is not plain which message it
-# answers; with `picture` (an address of ours) it is a picture.
-# With `key` it is told from others, see Channel.repeats_s.
+# answers; with `picture` (an address of ours) it is a picture; by its `key` it is told from others (Channel.repeats_s).
 Part = dict[str, Any]
 
 

@@ -67,7 +67,7 @@ async def _send(channel: Channel, claim: Claim, part: Part) -> str:
 
 def _key_of(claim: Claim) -> str:
     """The same at each attempt, and no other message's; of 25 characters, as Discord takes them."""
-    return hashlib.sha256(f"{claim.id}:{claim.created_at.isoformat()}".encode()).hexdigest()[:25]
+    return hashlib.sha256(f"{claim.id}:{claim.created_at.timestamp()}".encode()).hexdigest()[:25]
 
 
 async def _begin_anew(claim: Claim) -> None:

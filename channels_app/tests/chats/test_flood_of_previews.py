@@ -164,8 +164,7 @@ async def flooded(flood: Flood, settings: Any, *, at_calls: int, pieces: int) ->
         await flood.ask(range(1, half + 1))
         async with another(scale=flood.scale):
             await flood.ask(range(half + 1, flood.chats + 1))
-            async with asyncio.timeout(60):
-                await flood.api.until(lambda api: sum("text" in call.parameters for call in api.calls) >= at_calls)
+            await flood.api.until(lambda api: sum("text" in call.parameters for call in api.calls) >= at_calls)
             process.send_signal(signal.SIGKILL)
             if flood.scale > 1:
                 # Its lease runs out.
