@@ -282,6 +282,7 @@ class TurnRun:
             self._known = await active_licence(self.claim.user_id)
         except NotLicensed as error:
             raise AgentFailed(error.code, str(error)) from error
+        self._meter.was_read(self._known)
         return self._known
 
     def _request(self, licence: Licence) -> TurnRequest:
