@@ -106,8 +106,9 @@ async def test_a_send_that_may_have_arrived_is_marked_and_not_repeated(chat: Cha
     assert chat.driver.shown() == (["once at the most"] if done or repeats else [])
 
 
+@pytest.mark.parametrize("found_before_the_end", [False, True])
 async def test_a_preview_whose_receipt_was_lost_with_its_worker_is_taken_over_where_it_can_be_found(
-    chat: Chat, worker: TestWorker
+    chat: Chat, worker: TestWorker, found_before_the_end: bool
 ) -> None:
     """It stays above the answer where the platform can't tell whether it has a message already."""
     driver = chat.driver
@@ -122,6 +123,8 @@ async def test_a_preview_whose_receipt_was_lost_with_its_worker_is_taken_over_wh
     await attempt(claim)
     await chat.sender.die()
     chat.sender = await new_sender()
+    if found_before_the_end:
+        await sweep()
     await worker.order(turn, "say", " Two.")
     await worker.order(turn, "finish")
     await worker.done(turn)
