@@ -18,8 +18,8 @@ PROMPTS = (
 
 
 async def greet(channel: Channel, opened: Inbound, *, user_id: str) -> str:
-    """Say hello to a linked account; the same opening is greeted once. Raises psycopg.Error."""
-    origin, target = f"{channel.name}:{opened.external_id}:hello", channel.private(opened.target)
+    """Say hello to a linked account, once in each chat, however often it is opened. Raises psycopg.Error."""
+    origin, target = f"hello:{channel.name}:{opened.sender}:{opened.opened}", channel.private(opened.target)
     prompts = [(title, channel.typed(text) if text.startswith("/") else text) for title, text in PROMPTS]
     letter = text_letter(channel, HELLO, target=target, origin=origin, user_id=user_id)
     async with connection() as conn, conn.transaction():

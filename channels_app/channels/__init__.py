@@ -43,7 +43,8 @@ class Inbound:
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
     sender's network address, where the platform tells it. A `thread` of the platform's (its key there) is a conversation of
-    its own; "" is the user's main one. With `opened` nothing was written yet: somebody opened the chat.
+    its own; "" is the user's main one. With `opened` nothing was written yet: somebody opened the chat, which has that name
+    among their own.
     """
 
     external_id: str
@@ -57,7 +58,7 @@ class Inbound:
     kind: str = ""
     album: str = ""
     aside: Target | None = None
-    opened: bool = False
+    opened: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

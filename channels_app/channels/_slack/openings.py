@@ -49,14 +49,18 @@ def parse_opening(value: Any) -> Update | None:
     if isinstance(callback.event, _ThreadOpened):
         thread = callback.event.assistant_thread
         target = {"team": callback.team_id, "user": thread.user_id, "channel": thread.channel_id}
-        return _opened(callback.event_id, target | {"thread": thread.thread_ts})
+        return _opened(callback, target | {"thread": thread.thread_ts}, name=f"{thread.channel_id}:{thread.thread_ts}")
     if callback.event.tab != MESSAGES_TAB:
         return Ignored(f"{HOME}_{callback.event.tab}"[:40])
     target = {"team": callback.team_id, "user": callback.event.user, "channel": callback.event.channel, "thread": ""}
-    # Slack tells of it each time; a person is greeted once.
-    return _opened(f"{callback.event.user}:{HOME}", target)
+    return _opened(callback, target, name=HOME)
 
 
-def _opened(name: str, target: dict[str, str]) -> Inbound:
-    sender = f"{target['team']}:{target['user']}"
-    return Inbound(external_id=f"{target['team']}:{name}", sender=sender, content=None, target=target, opened=True)
+def _opened(callback: _Callback, target: dict[str, str], *, name: str) -> Inbound:
+    return Inbound(
+        external_id=f"{callback.team_id}:{callback.event_id}",
+        sender=f"{callback.team_id}:{target['user']}",
+        content=None,
+        target=target,
+        opened=name,
+    )

@@ -60,8 +60,8 @@ async def come(value: dict[str, Any]) -> str:
 async def test_who_opens_an_assistants_thread_is_greeted_there_with_what_to_ask(
     slack: SlackApi, sender: Sender
 ) -> None:
-    for _ in range(2):
-        assert await come(thread_opened()) == "greeted"
+    for number in range(2):
+        assert await come(thread_opened(f"Ev{number}")) == "greeted"
     await deliver(sender)
 
     [text] = slack.texts("D7")
@@ -104,6 +104,17 @@ async def test_a_stranger_who_opens_a_thread_is_told_there_how_to_link(slack: Sl
     [text] = slack.texts("D9")
     assert "!link CODE" in text
     assert slack.prompts == []
+
+
+async def test_a_stranger_who_opens_the_direct_messages_again_is_told_again(slack: SlackApi, sender: Sender) -> None:
+    """And not silent for an hour after an opening of which nothing was said."""
+    await rows("DELETE FROM user_channel_links")
+    for number in range(2):
+        assert await come(home_opened(f"Ev{number}")) == "hinted"
+        await rows("UPDATE unlinked_senders SET hinted_at = hinted_at - interval '2 hours'")
+    await deliver(sender)
+
+    assert len(slack.texts("D7")) == 2
 
 
 @given(value=st.recursive(st.none() | st.text(max_size=9), lambda inner: st.dictionaries(st.text(max_size=9), inner)))
