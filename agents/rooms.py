@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from accounts.licences import Licence
 from agents.queue import Claim
 
 
@@ -22,8 +23,8 @@ class Room(Protocol):
         """Whether it would claim a turn now."""
         ...
 
-    def take(self, claim: Claim) -> None:
-        """Run a turn that was claimed for it; one that is being told to stop puts it back into the queue."""
+    def take(self, claim: Claim, licence: Licence) -> None:
+        """Run a turn that was claimed for it under the licence; one that is told to stop puts it back into the queue."""
         ...
 
 

@@ -327,13 +327,13 @@ async def _queue(conn: Connection, message: IncomingMessage, place: _Place) -> t
         events.append(Notice(text=waiting))
     accepted = Accepted(turn, place.conversation, way.position, windows=windows, licence=place.licence)
     if written.claim is not None and place.room is not None:
-        return accepted, partial(_take, place.room, written.claim)
+        return accepted, partial(_take, place.room, written.claim, place.licence)
     return accepted, partial(_begin, accepted, message, events, after=after)
 
 
-async def _take(room: Room, claim: Claim) -> None:
+async def _take(room: Room, claim: Claim, licence: Licence) -> None:
     """The worker writes the first event too."""
-    room.take(claim)
+    room.take(claim, licence)
 
 
 def _require_workflow(licence: Licence, run: WorkflowRun) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from accounts.licences import Licence
 from accounts.quotas import sweep_messages
 from accounts.usage_days import close_days
 from agents import metrics
@@ -88,9 +89,9 @@ class Worker:
         looks = self._looking or self._runnable.pending
         return len(self._runs) < MAX_TURNS and not (looks or self._stopping or self._behind)
 
-    def take(self, claim: Claim) -> None:
+    def take(self, claim: Claim, licence: Licence) -> None:
         """See Room."""
-        turn_run = self._begin(claim)
+        turn_run = self._begin(claim, licence)
         if self._stopping:
             turn_run.drain()
 
@@ -114,8 +115,8 @@ class Worker:
                 return
             self._begin(claim)
 
-    def _begin(self, claim: Claim) -> TurnRun:
-        turn_run = TurnRun(claim, self._brain)
+    def _begin(self, claim: Claim, licence: Licence | None = None) -> TurnRun:
+        turn_run = TurnRun(claim, self._brain, licence=licence)
         task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}")
         self._runs[claim.turn] = (turn_run, task)
         metrics.turns_in_flight.inc()

@@ -148,7 +148,7 @@ class TestWorker:
         claim = await claim_next(self.id)
         if claim is None:
             return None
-        self.take(claim)
+        self._begin(claim)
         return claim.turn
 
     @property
@@ -158,8 +158,12 @@ class TestWorker:
     def free(self) -> bool:
         return True
 
-    def take(self, claim: Claim) -> None:
-        run = TurnRun(claim, Brain(run=self.brain.run, remember=self.remember or self.brain.remember))
+    def take(self, claim: Claim, licence: Licence) -> None:
+        self._begin(claim, licence)
+
+    def _begin(self, claim: Claim, licence: Licence | None = None) -> None:
+        brain = Brain(run=self.brain.run, remember=self.remember or self.brain.remember)
+        run = TurnRun(claim, brain, licence=licence)
         self.tasks.append(asyncio.create_task(run.run()))
         self.runs[claim.turn] = (run, self.tasks[-1])
 

@@ -12,6 +12,7 @@ from agents.conversations import create_conversation
 from agents.queue import claim_next, claims_of
 from agents.rooms import offered, room_here
 from agents.tests.engine import ScriptedBrain, TestWorker, row, say, types, working
+from agents.tests.licences import licence
 from agents.turns import Accepted
 from agents.worker import Worker
 from gateway.db import connection
@@ -170,7 +171,7 @@ async def test_a_worker_that_is_told_to_stop_meanwhile_puts_the_turn_back(
     assert claim is not None
     services.stopping.set()
 
-    Worker(services, brain=brain.brain()).take(claim)
+    Worker(services, brain=brain.brain()).take(claim, licence())
     await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == f"turn {claim.turn}"))
 
     assert await row(accepted.turn, "state", "holder", "attempts") == ("queued", None, 0)
