@@ -6,9 +6,13 @@ times as fast, and writes no more than four pieces of an answer.
 
 import asyncio
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
+
+if TYPE_CHECKING:
+    from agents.brain import Brain
+    from gateway.services import Services
 
 PIECES = 10
 # Previews look twice a second, whatever the scale.
@@ -22,7 +26,7 @@ def answer_to(question: str) -> str:
     return " ".join(f"{question}.{number}" for number in range(PIECES))
 
 
-async def serve(services: Any, *, scale: float, pieces: int = PIECES) -> None:
+async def serve(services: "Services", *, scale: float, pieces: int = PIECES) -> None:
     """Answer turns, each as far as to that piece, and deliver until `services.stopping` is set."""
     from agents.worker import Worker
     from channels_app import deliveries
@@ -38,7 +42,7 @@ async def serve(services: Any, *, scale: float, pieces: int = PIECES) -> None:
         listening.cancel()
 
 
-def _brain(scale: float, pieces: int) -> Any:
+def _brain(scale: float, pieces: int) -> "Brain":
     from agents.brain import Brain
     from agents.events import Started, Token, Usage
     from agents.harness_types import Answer, Emit, TurnRequest

@@ -9,7 +9,7 @@ from agents.approvals import Decision, decide
 from agents.tests.engine import something_waits
 from channels_app.deliveries.attempts import attempt
 from channels_app.deliveries.intake import take_outbox
-from channels_app.deliveries.rows import begin_sending, let_go, rest
+from channels_app.deliveries.rows import Claim, begin_sending, let_go, rest
 from channels_app.deliveries.settling import settle
 from channels_app.deliveries.sweeping import sweep
 from channels_app.models import DeliveryState
@@ -32,6 +32,20 @@ async def approve(approval: str) -> None:
     await decide(Decision(approval=approval, choice="approve", user_id="demo-pro", channel="web"))
 
 
+async def about_to_edit_what_is_gone(sender: Sender, bot_api: BotApi) -> Claim:
+    """An outcome that takes the place of its question, which is deleted in the chat."""
+    approval = await something_waits("demo-pro")
+    await deliver(sender)
+    await approve(approval)
+    await take_outbox()
+    await let_all_be_due()
+    bot_api.script.append(GONE)
+    claim = await sender.claim()
+    assert claim is not None
+    assert await begin_sending(claim, holder=sender.id)
+    return claim
+
+
 async def test_what_is_decided_before_it_is_asked_in_a_chat_keeps_no_buttons(sender: Sender, bot_api: BotApi) -> None:
     """Question and outcome lie in the outbox together."""
     approval = await something_waits("demo-pro")
@@ -49,15 +63,7 @@ async def test_a_message_sent_anew_because_the_earlier_one_is_gone_is_not_sent_a
     sender: Sender, bot_api: BotApi
 ) -> None:
     """Its worker is killed between the platform's answer and the receipt."""
-    approval = await something_waits("demo-pro")
-    await deliver(sender)
-    await approve(approval)
-    await take_outbox()
-    await let_all_be_due()
-    bot_api.script.append(GONE)
-    claim = await sender.claim()
-    assert claim is not None
-    assert await begin_sending(claim, holder=sender.id)
+    claim = await about_to_edit_what_is_gone(sender, bot_api)
     await attempt(claim)
     await sender.die()
 
@@ -69,15 +75,7 @@ async def test_a_message_sent_anew_because_the_earlier_one_is_gone_is_not_sent_a
 
 
 async def test_a_message_whose_claim_is_lost_meanwhile_is_not_sent_anew(sender: Sender, bot_api: BotApi) -> None:
-    approval = await something_waits("demo-pro")
-    await deliver(sender)
-    await approve(approval)
-    await take_outbox()
-    await let_all_be_due()
-    bot_api.script.append(GONE)
-    claim = await sender.claim()
-    assert claim is not None
-    assert await begin_sending(claim, holder=sender.id)
+    claim = await about_to_edit_what_is_gone(sender, bot_api)
     await sender.die()
 
     outcome = await attempt(claim)
