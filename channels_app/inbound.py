@@ -6,7 +6,7 @@ from agents import commands, transcription
 from agents.errors import Refused
 from agents.outbox import SHARED
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, drafts, inbox, threads, warmup
+from channels_app import chat_linking, drafts, greetings, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
@@ -42,6 +42,8 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return await _answer_ask(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
+    if inbound.opened:
+        return await greetings.greet(channel, inbound, user_id=user_id)
     return await _take(channel, inbound, user_id=user_id, waits=sender.waits)
 
 

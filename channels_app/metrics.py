@@ -19,3 +19,6 @@ delivery_time = Histogram(
     "dexorder_delivery_seconds", "From the intent to send to the platform's receipt", ["channel"], buckets=_SECONDS
 )
 sends_in_flight = Gauge("dexorder_sends_in_flight", "Messages that this process is sending")
+preview_faults = Counter(
+    "dexorder_preview_faults", "Faults of ours while an answer was shown as it is written, by channel", ["channel"]
+)

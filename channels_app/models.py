@@ -20,7 +20,8 @@ class ChatLane(models.Model):
 class DeliveryState(models.TextChoices):
     """Where a delivery stands; the last three are final.
 
-    `ambiguous`: the platform may or may not have shown the message, so it is not sent again. `failed`: it was not shown.
+    `ambiguous`: the platform may or may not have shown the message, so it is not sent again. `failed`: it was not shown. One
+    that may have been shown is `pending` again where the platform takes the same message once, as long as it does.
     """
 
     PENDING = "pending"
@@ -63,6 +64,9 @@ class Delivery(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     receipt = models.TextField(blank=True, db_default="", help_text="the platform's own id of the message")
     error = models.TextField(blank=True, db_default="", help_text="why the last attempt was not enough")
+    repeat_until = models.DateTimeField(
+        null=True, blank=True, help_text="it may have been shown: until then its platform takes it once"
+    )
 
     class Meta:
         db_table = "deliveries"

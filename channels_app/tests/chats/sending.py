@@ -6,9 +6,10 @@ from uuid import UUID
 
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
+from channels_app.channels import Channel, Target
 from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries.attempts import attempt
-from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.intake import take_outbox, text_letter
 from channels_app.deliveries.rows import Claim, begin_sending, claim_next, put
 from channels_app.deliveries.settling import Outcome, settle
 from channels_app.inbox_desk import Desk
@@ -19,7 +20,12 @@ from gateway.ids import new_id, new_uuid
 
 async def tell(text: str, *, chat: int = 7, origin: str = "") -> None:
     """Write the intent to say something in a chat."""
-    letter = text_letter(CHANNEL, text, target={"chat": chat, "message": 1}, origin=origin or new_id())
+    await tell_on(CHANNEL, text, target={"chat": chat, "message": 1}, origin=origin)
+
+
+async def tell_on(channel: Channel, text: str, *, target: Target, origin: str = "", user: str = "") -> None:
+    """The same on any channel."""
+    letter = text_letter(channel, text, target=target, origin=origin or new_id(), user_id=user)
     async with connection() as conn, conn.transaction():
         await put(conn, [letter])
 
@@ -80,3 +86,13 @@ async def new_sender() -> Sender:
         f"INSERT INTO worker_leases (id, name, expires_at) VALUES ('{lease}', 'test', clock_timestamp() + interval '1 h')"
     )
     return Sender(lease)
+
+
+async def deliver(sender: Sender) -> None:
+    """Everything that waits to be said is said."""
+    while await take_outbox():
+        pass
+    while True:
+        await let_all_be_due()
+        if await sender.send_next() is None:
+            return

@@ -15,7 +15,14 @@ from channels_app.channels import Button, Ignored, Inbound, Press
 from channels_app.channels._discord import api
 from channels_app.channels._discord.commands import COMMANDS, register
 from channels_app.channels.discord import CHANNEL, SILENT
+from channels_app.deliveries.attempts import attempt
+from channels_app.deliveries.resting import may_show
+from channels_app.deliveries.rows import begin_sending, let_go
+from channels_app.deliveries.settling import settle
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
+from channels_app.presses import UNKNOWN, receive
+from channels_app.tests.chats.sending import let_all_be_due, new_sender, tell_on
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_slack import meaning
 from channels_app.tests.doubles.discord import TOKEN, DiscordApi, DiscordDriver, interaction, refused, snowflake
 from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Reply
@@ -166,6 +173,52 @@ async def test_five_messages_in_five_seconds_are_what_a_channel_takes(discord: D
     assert CHANNEL.pace_s(DM) * 5 >= 5
 
 
+@pytest.mark.parametrize(
+    ("body", "everywhere"),
+    [
+        ({"message": "You are being rate limited.", "retry_after": 7.5, "global": True}, True),
+        ({"message": "You are being rate limited.", "retry_after": 7.5, "global": False}, False),
+        (b"<html>error code: 1015</html>", True),
+    ],
+)
+async def test_a_wait_of_the_whole_bot_holds_for_all_of_its_chats(
+    discord: DiscordApi, users: dict[str, str], pool: None, body: Any, everywhere: bool
+) -> None:
+    """Source: "Rate Limits": `global`; what is in front of Discord bans an address."""
+    sender = await new_sender()
+    for user in ("7", "8"):
+        await tell_on(CHANNEL, "text", target=CHANNEL.target_of(user))
+    first = await sender.claim()
+    second = await sender.claim()
+    assert first is not None
+    assert second is not None
+    discord.script.append(Reply(429, body, {"Retry-After": "7"}))
+    assert await begin_sending(first, holder=sender.id)
+    await settle(first, await attempt(first))
+
+    assert await begin_sending(second, holder=sender.id) is not everywhere
+    await let_go(second)
+    assert await sender.claim() is None
+    assert await may_show(CHANNEL, CHANNEL.target_of("9")) is not everywhere
+    assert len(discord.calls) == 1
+    await let_all_be_due()
+    assert await sender.claim() is not None
+
+
+async def test_a_press_whose_answer_has_to_wait_is_answered_after_that(
+    discord: DiscordApi, users: dict[str, str], pool: None
+) -> None:
+    for wait_s in (0.05, 0.02):
+        discord.script.append(Reply(429, {"message": "Slow down.", "retry_after": wait_s, "global": False}))
+
+    await receive(CHANNEL, Press(sender="7", token="unknown", query="token.7.1"))
+
+    await discord.until(lambda: len(discord.notices) == 1)
+    assert discord.notices == [("7", UNKNOWN)]
+    assert len(discord.calls) == 3
+    assert await rows("SELECT key FROM chat_lanes") == [("discord:7",)]
+
+
 async def test_an_answer_fills_the_deferred_one_and_goes_on_below(discord: DiscordApi) -> None:
     target, parts = asked(), CHANNEL.compose("word " * 700)
 
@@ -232,6 +285,18 @@ async def test_filling_in_an_answer_that_may_have_arrived_is_tried_again(discord
     await CHANNEL.send({"content": "once", "first": True}, target)
 
     assert discord.texts("97") == ["once"]
+
+
+async def test_a_message_with_the_same_key_is_shown_once_and_by_no_interaction(discord: DiscordApi) -> None:
+    """Source: "Create Message", enforce_nonce; webhooks of interactions know no such thing."""
+    picture = CHANNEL.picture("chart:1", "A chart")
+    assert picture is not None
+    for key in ("1", "1", "2"):
+        await CHANNEL.send({"content": "Hi", "key": key}, DM)
+        await CHANNEL.send_picture(picture | {"key": f"p{key}"}, DM, content=b"png")
+
+    assert discord.texts("97") == ["Hi", "A chart", "Hi", "A chart"]
+    assert (CHANNEL.repeats_s(DM), CHANNEL.repeats_s(asked()), CHANNEL.repeats_s(asked(age_s=15 * 60))) == (60, 0, 0)
 
 
 async def test_buttons_are_components_that_an_edit_takes_away(discord: DiscordApi) -> None:
