@@ -125,7 +125,7 @@ export class TurnView {
     approval_settled: (frame) => this.#settleWait(frame.approval, frame.decision, frame.by_channel),
     question: (frame) => this.#await("question", frame),
     question_settled: (frame) => this.#settleWait(frame.question, frame.outcome, frame.by_channel),
-    notice: ({ text }) => this.#notice(clean(text)),
+    notice: ({ text }) => this.#notice(clean(t(text))),
     done: (frame) => this.#done(frame),
     failed: (frame) => this.#failed(frame),
     cancelled: (frame) => this.#cancelled(frame),
