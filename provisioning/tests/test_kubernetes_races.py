@@ -101,6 +101,14 @@ def test_a_start_that_has_to_place_a_workspace_again_marks_it_again(sidecar: Sid
     assert (world.met["refused"], world.cut) == (3, 0)
 
 
+def test_a_mark_whose_answer_was_lost_is_as_old_as_the_first_time_it_was_sent(sidecar: Sidecar) -> None:
+    """Source: the second time it changes no version, and its sidecar stopped what was held for idle by then."""
+    lost = [("A dies", 0), ("A asks", 0), ("trouble", 3), ("step", 0), ("look on", 1)]
+    world = virtual.run(played(sidecar, [*lost, *[("step", 0)] * 2, ("look", 0)]))
+
+    assert (world.met["again"], world.cut) == (1, 0)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_whoever_comes_back_is_served_ten_thousand_times(sidecar: Sidecar, capsys: pytest.CaptureFixture[str]) -> None:
