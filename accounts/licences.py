@@ -68,27 +68,29 @@ async def active_licence_on(conn: Connection, user_id: str) -> Licence:
 
 async def lock_licence_on(conn: Connection, user_id: str) -> Licence:
     """The same, and nobody changes or locks it until the caller's transaction ends: what it limits is counted in peace."""
-    return await _read(conn, _SELECT + " FOR NO KEY UPDATE", user_id)
+    return await _read(conn, LOCK, user_id)
 
 
 _SELECT: LiteralString = (
     "SELECT user_id, email, license_type, features, resource_limits, mcp_server_url, expires_at,"
     " expires_at <= clock_timestamp() AS expired FROM user_licenses WHERE user_id = %s"
 )
+# For a statement that locks more than the licence; takes the user's id, and `licence_of` reads its row.
+LOCK: LiteralString = _SELECT + " FOR NO KEY UPDATE"
 
 
 async def _read(conn: Connection, statement: LiteralString, user_id: str) -> Licence:
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(statement, (user_id,))
-        row = await cursor.fetchone()
+        return licence_of(await cursor.fetchone())
+
+
+def licence_of(row: dict[str, Any] | None) -> Licence:
+    """The licence in a row of LOCK's columns, which may have others too. Raises as `active_licence`."""
     if row is None:
         raise LicenceMissing
     if row["expired"]:
         raise LicenceExpired
-    return _licence(row)
-
-
-def _licence(row: dict[str, Any]) -> Licence:
     tier: Tier = row["license_type"]
     try:
         features, limits = features_of(tier, row["features"]), limits_of(tier, row["resource_limits"])

@@ -1,12 +1,29 @@
 """Whether a message may become a turn, by its user's licence; refusals in the words and codes of a message."""
 
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg.rows import dict_row
+
 from accounts import quotas
 from accounts.budgets import require_budget
 from accounts.errors import LimitReached, NotIncluded, Window
 from accounts.features import require_channel, require_turns
-from accounts.licences import Licence, NotLicensed, lock_licence_on
+from accounts.licences import LOCK, Licence, NotLicensed, licence_of, lock_licence_on
+from agents.conversations import MAIN_NAMES, ensure_main, missing
 from agents.errors import Refused
+from agents.queue import claims_of
 from gateway.db import Connection
+from gateway.ids import is_id
+
+# The conversation is found by the licence's row, and the slots are asked for with both, so that all are locked in the order in
+# which everybody locks them.
+_LOCK_BOTH: LiteralString = f"""
+    WITH licence AS MATERIALIZED ({LOCK}) SELECT licence.*, c.id AS conversation,
+        CASE WHEN %s AND c.id IS NOT NULL THEN pg_try_advisory_xact_lock({claims_of("licence.user_id")}) END AS slots
+    FROM licence LEFT JOIN LATERAL (SELECT id::text FROM conversations WHERE user_id = licence.user_id AND """
+_LOCK_WITH_MAIN: LiteralString = _LOCK_BOTH + "alias = 'main' FOR NO KEY UPDATE) c ON true"
+_LOCK_WITH_NAMED: LiteralString = _LOCK_BOTH + "id = %s::uuid FOR NO KEY UPDATE) c ON true"
 
 
 async def admit(conn: Connection, user_id: str, *, channel: str) -> Licence:
@@ -20,6 +37,46 @@ async def admit(conn: Connection, user_id: str, *, channel: str) -> Licence:
     except (NotLicensed, NotIncluded) as error:
         raise Refused(error.code, str(error)) from error
     return licence
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A licence and a conversation that nobody else locks; with `slots` nor does anybody give away the user's."""
+
+    licence: Licence
+    conversation: str
+    slots: bool
+
+
+async def admit_into(
+    conn: Connection, user_id: str, *, channel: str, conversation: str | None, slots: bool = False
+) -> Admitted:
+    """The same as `admit` with the conversation, and with the `slots` unless a claim has them; in one statement.
+
+    Raises also what lock_conversation does.
+    """
+    main = conversation in MAIN_NAMES
+    for make in (False, True) if main else (False,):
+        if make:
+            await ensure_main(conn, user_id)
+        row = await _lock_both(conn, user_id, slots, conversation=None if main else conversation)
+        try:
+            licence = licence_of(row)
+            require_channel(licence, channel)
+        except (NotLicensed, NotIncluded) as error:
+            raise Refused(error.code, str(error)) from error
+        if row and row["conversation"]:
+            return Admitted(licence, str(row["conversation"]), bool(row["slots"]))
+    raise missing()
+
+
+async def _lock_both(conn: Connection, user_id: str, slots: bool, *, conversation: str | None) -> dict[str, Any] | None:
+    by_id = conversation is not None
+    # What is no id is nobody's.
+    values = (user_id, slots, conversation if is_id(conversation or "") else None) if by_id else (user_id, slots)
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_LOCK_WITH_NAMED if by_id else _LOCK_WITH_MAIN, values)
+        return await cursor.fetchone()
 
 
 async def take_quota(conn: Connection, licence: Licence) -> tuple[Window, ...]:

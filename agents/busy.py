@@ -38,16 +38,17 @@ async def find_way(conn: Connection, *, user_id: str, conversation: str, when_bu
     `when_busy` None is the user's own policy.
     """
     cursor = await conn.execute(
-        "SELECT id::text, state, conversation_id = %s AND joined_to IS NULL FROM turns"
-        " WHERE user_id = %s AND state IN ('queued', 'running') ORDER BY accepted_at, id",
-        (conversation, user_id),
+        "SELECT id::text, state, conversation_id = %s AND joined_to IS NULL,"
+        " (SELECT when_busy FROM chat_settings WHERE user_id = %s)"
+        " FROM turns WHERE user_id = %s AND state IN ('queued', 'running') ORDER BY accepted_at, id",
+        (conversation, user_id, user_id),
     )
-    found: list[tuple[str, str, bool]] = await cursor.fetchall()
-    at_once = sum(state == "running" for _, state, _ in found)
-    ahead = [(turn, state) for turn, state, here in found if here]
+    found: list[tuple[str, str, bool, str | None]] = await cursor.fetchall()
+    at_once = sum(state == "running" for _, state, _, _ in found)
+    ahead = [(turn, state) for turn, state, here, _ in found if here]
     if not ahead:
         return Way(0, at_once)
-    policy = when_busy or await own_policy(conn, user_id)
+    policy = when_busy or found[0][3] or DEFAULT
     running = next((turn for turn, state in ahead if state == "running"), None)
     if policy == "interrupt":
         return Way(int(running is not None), at_once, stops=tuple(turn for turn, _ in ahead))

@@ -12,6 +12,8 @@ from gateway.db import Connection, connection
 from gateway.ids import is_id, new_id
 
 MAIN = "main"
+# What a message may say for it.
+MAIN_NAMES = frozenset({None, "", MAIN})
 MAX_TITLE = 120
 # More than a person keeps apart; what a script makes must end somewhere.
 MOST_CONVERSATIONS = 1000
@@ -36,7 +38,7 @@ async def lock_conversation(conn: Connection, *, user_id: str, conversation: str
 
     The lock gives the messages of a conversation one order. Raises Refused `not_found` for another's or a missing one.
     """
-    if conversation in {None, "", MAIN}:
+    if conversation in MAIN_NAMES:
         return await _lock_main(conn, user_id)
     _check(conversation)
     cursor = await conn.execute(
@@ -44,27 +46,27 @@ async def lock_conversation(conn: Connection, *, user_id: str, conversation: str
     )
     row = await cursor.fetchone()
     if row is None:
-        raise _missing()
+        raise missing()
     return str(row[0])
 
 
 async def main_conversation(user_id: str) -> str:
     """The id of the conversation that all channels of the user share; made if need be."""
     async with connection() as conn:
-        await _ensure_main(conn, user_id)
+        await ensure_main(conn, user_id)
         cursor = await conn.execute(
             "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main'", (user_id,)
         )
         row = await cursor.fetchone()
     if row is None:
-        raise _missing()
+        raise missing()
     return str(row[0])
 
 
 async def begin_new_main(conn: Connection, user_id: str) -> str:
     """Make a fresh conversation the main one; the old one stays in the list."""
     await conn.execute("UPDATE conversations SET alias = '' WHERE user_id = %s AND alias = 'main'", (user_id,))
-    await _ensure_main(conn, user_id)
+    await ensure_main(conn, user_id)
     return await lock_conversation(conn, user_id=user_id, conversation=None)
 
 
@@ -163,16 +165,17 @@ async def _lock_main(conn: Connection, user_id: str) -> str:
     """The main conversation, locked; it is made for a user's first message only."""
     for make in (False, True):
         if make:
-            await _ensure_main(conn, user_id)
+            await ensure_main(conn, user_id)
         cursor = await conn.execute(
             "SELECT id::text FROM conversations WHERE user_id = %s AND alias = 'main' FOR NO KEY UPDATE", (user_id,)
         )
         if row := await cursor.fetchone():
             return str(row[0])
-    raise _missing()
+    raise missing()
 
 
-async def _ensure_main(conn: Connection, user_id: str) -> None:
+async def ensure_main(conn: Connection, user_id: str) -> None:
+    """Make the conversation that all channels of the user share, unless it is there."""
     await conn.execute(
         "INSERT INTO conversations (id, user_id, alias, title, model) VALUES (%s, %s, 'main', '', '')"
         " ON CONFLICT (user_id, alias) WHERE alias <> '' DO NOTHING",
@@ -190,16 +193,17 @@ async def _one_on(conn: Connection, statement: LiteralString, parameters: tuple[
         await cursor.execute(statement, parameters)
         found = await cursor.fetchone()
     if found is None:
-        raise _missing()
+        raise missing()
     return found
 
 
 def _check(conversation: str | None) -> None:
     if conversation is None or not is_id(conversation):
-        raise _missing()
+        raise missing()
 
 
-def _missing() -> Refused:
+def missing() -> Refused:
+    """The refusal of another's conversation, or of one that is not there."""
     return Refused("not_found", "There is no such conversation.")
 
 

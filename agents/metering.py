@@ -1,11 +1,13 @@
 """Each model call of a turn passes here: allowed by the licence of that moment, its budget set aside, then booked.
 
-A call is a *step*. Before it the licence is read again, and one statement sets the estimate aside while the turn is still this
-claim's. After it, one statement books what it really took and gives the rest back; the reservation, which carries the
-claim's fence, makes that once. The last step of an attempt, also one that fails or is cancelled, is booked by the transaction
-that ends the attempt, with what was heard of it. One whose worker died is released by the worker that takes the turn over.
+A call is a *step*. Before it the licence is read again, unless it has just been, and one statement sets the estimate aside while
+the turn is still this claim's. After it, one statement books what it really took and gives the rest back; the reservation, which
+carries the claim's fence, makes that once. The last step of an attempt, also one that fails or is cancelled, is booked by the
+transaction that ends the attempt, with what was heard of it. One whose worker died is released by the worker that takes the turn
+over.
 """
 
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -25,6 +27,8 @@ from gateway.db import Connection, connection
 
 # Whether a turn is still the claim's; nobody takes it over before the statement's transaction ends.
 _HELD: LiteralString = "SELECT 1 FROM turns WHERE id = %(turn)s AND fence = %(fence)s AND state = 'running' FOR SHARE"
+# A licence that was read so many seconds ago is that of this moment.
+FRESH_S = 1.0
 # As vendors count English text; an answer whose tokens no vendor tells is booked by it.
 CHARACTERS_PER_TOKEN = 4
 
@@ -66,6 +70,11 @@ class StepMeter:
         self._open: _Step | None = None
         # Whether something may be set aside; a step that is stopped between setting aside and knowing it is not open yet.
         self._aside = False
+        self._read: tuple[Licence, float] | None = None
+
+    def was_read(self, licence: Licence) -> None:
+        """The user's licence, just read: the next step need not read it again, if it begins at once."""
+        self._read = licence, time.monotonic()
 
     async def begin(self, model: Model, *, prompt_tokens: int) -> None:
         """See Meter. Raises FenceLost when another worker has taken the turn over.
@@ -121,12 +130,18 @@ class StepMeter:
     async def _reserve(self, key: StepKey, model: Model, estimate: Estimate) -> None:
         async with connection() as conn:
             try:
-                licence = await active_licence_on(conn, self._claim.user_id)
+                licence = await self._licence(conn)
                 _require(licence, self._claim.channel, model)
                 await budgets.reserve(conn, licence, key, estimate=estimate, holding=_HELD)
             except (NotLicensed, NotIncluded, BudgetExhausted) as error:
                 await _require_held(conn, self._claim)
                 raise AgentFailed(error.code, str(error)) from error
+
+    async def _licence(self, conn: Connection) -> Licence:
+        read, self._read = self._read, None
+        if read is not None and time.monotonic() - read[1] < FRESH_S:
+            return read[0]
+        return await active_licence_on(conn, self._claim.user_id)
 
     async def _book(self) -> None:
         async with connection() as conn:

@@ -35,7 +35,32 @@ NOBODY = UUID(int=0)
 _CLAIMING = 0x736C6F74
 
 # A process whose lease has run out takes nothing new, even before it knows.
-_LEASED = "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
+LEASED: LiteralString = (
+    "EXISTS (SELECT 1 FROM worker_leases l WHERE l.id = %(holder)s AND l.expires_at > clock_timestamp())"
+)
+
+
+def claims_of(user: LiteralString) -> LiteralString:
+    """The key of the advisory lock under which the slots of `user` (a column or parameter of our own code) are given away."""
+    return f"{_CLAIMING}, hashtext({user})"
+
+
+def worked_on(conversation: LiteralString) -> LiteralString:
+    """The SQL condition that a living worker holds a turn of the conversation, also one that has ended."""
+    return (
+        "EXISTS (SELECT 1 FROM turns h"
+        f" WHERE h.conversation_id = {conversation} AND h.holder IS NOT NULL AND {holder_alive('h')})"
+    )
+
+
+def unstored_beside(turn: LiteralString, conversation: LiteralString) -> LiteralString:
+    """The SQL condition that other turns of the conversation have messages that no workspace has yet."""
+    return (
+        f"EXISTS (SELECT 1 FROM turns b WHERE b.conversation_id = {conversation} AND b.id <> {turn}"
+        " AND b.history_stored_at IS NULL AND b.history IS NOT NULL AND b.state IN ('done', 'failed', 'cancelled'))"
+    )
+
+
 _HEAD = f"""
     t.state IN ('queued', 'running') AND t.joined_to IS NULL
     AND (t.state = 'running' OR t.run_after IS NULL OR t.run_after <= clock_timestamp())
@@ -43,16 +68,14 @@ _HEAD = f"""
         SELECT 1 FROM turns e
         WHERE e.conversation_id = t.conversation_id AND e.state IN ('queued', 'running') AND e.joined_to IS NULL
           AND (e.state = 'running' OR (e.accepted_at, e.id) < (t.accepted_at, t.id))))
-    AND NOT EXISTS (
-        SELECT 1 FROM turns h
-        WHERE h.conversation_id = t.conversation_id AND h.holder IS NOT NULL AND {holder_alive("h")})
+    AND NOT {worked_on("t.conversation_id")}
     AND (t.state = 'running' OR COALESCE(
         (SELECT count(*) FROM turns r WHERE r.user_id = t.user_id AND r.state = 'running') < {turn_cap("t.user_id")}, true))
 """
 _LOCK_CONVERSATION = f"""
-    SELECT picked.id, pg_advisory_xact_lock({_CLAIMING}, hashtext(picked.user_id)) FROM (
+    SELECT picked.id, pg_advisory_xact_lock({claims_of("picked.user_id")}) FROM (
         SELECT c.id, t.user_id FROM turns t JOIN conversations c ON c.id = t.conversation_id
-        WHERE {_HEAD} AND {_LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED) picked
+        WHERE {_HEAD} AND {LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED) picked
 """
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
@@ -62,8 +85,7 @@ _COLUMNS = f"""
     c.model AS preferred_model, c.model_settled, t.wait_kind, t.wait_id::text AS wait_id, t.wait_state, t.waits,
     COALESCE((SELECT w.workflow FROM workflow_runs w WHERE w.turn_id = t.id), '') AS workflow,
     EXISTS (SELECT 1 FROM uploads u WHERE u.turn_id = t.id) AS attached,
-    EXISTS (SELECT 1 FROM turns b WHERE b.conversation_id = t.conversation_id AND b.id <> t.id
-        AND b.history_stored_at IS NULL AND b.history IS NOT NULL AND b.state IN ('done', 'failed', 'cancelled')) AS unstored
+    {unstored_beside("t.id", "t.conversation_id")} AS unstored
 """
 _CLAIM_HEAD = f"""
     UPDATE turns t SET state = 'running', holder = %(holder)s, fence = t.fence + 1, attempts = t.attempts + 1,
@@ -79,9 +101,7 @@ _ABANDONED = f"f.holder IS NOT NULL AND NOT {holder_alive('f')}"
 # A workspace keeps a conversation's messages in the order in which they come: one turn at a time, the oldest that is due.
 _UNSTORED = f"""
     f.holder IS NULL AND f.history IS NOT NULL AND f.history_stored_at IS NULL AND f.run_after <= clock_timestamp()
-    AND NOT EXISTS (
-        SELECT 1 FROM turns h
-        WHERE h.conversation_id = f.conversation_id AND h.holder IS NOT NULL AND {holder_alive("h")})
+    AND NOT {worked_on("f.conversation_id")}
 """
 
 _ENDED: LiteralString = "'done', 'failed', 'cancelled'"
@@ -93,7 +113,7 @@ def _care_for(condition: LiteralString, *, states: LiteralString = _ENDED) -> Li
     return f"""
     WITH picked AS MATERIALIZED (
         SELECT f.id, f.holder IS NOT NULL AS abandoned FROM turns f
-        WHERE f.state IN ({states}) AND {_LEASED} AND {condition}
+        WHERE f.state IN ({states}) AND {LEASED} AND {condition}
         ORDER BY f.finished_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     UPDATE turns t SET holder = %(holder)s, fence = t.fence + 1, run_after = NULL,
         journal_floor = t.journal_floor + {JOURNAL_BLOCK},

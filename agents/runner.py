@@ -45,9 +45,12 @@ log = structlog.get_logger(__name__)
 
 
 class TurnRun:
-    """One attempt at one turn. `cancel` stops it for its user, `drain` for a worker that is told to stop."""
+    """One attempt at one turn. `cancel` stops it for its user, `drain` for a worker that is told to stop.
 
-    def __init__(self, claim: Claim, brain: Brain) -> None:
+    `licence` is given where it was read just now.
+    """
+
+    def __init__(self, claim: Claim, brain: Brain, *, licence: Licence | None = None) -> None:
         self.claim = claim
         self._brain = brain
         self._writer = TurnWriter(claim, journal())
@@ -63,7 +66,7 @@ class TurnRun:
         self._attached: tuple[Attached, ...] = ()
         self._steered = self._may_have_joined = claim.fence > 1
         self._ended: list[Ended] = []
-        self._known: Licence | None = None
+        self._known = licence
         self._span: Span = INVALID_SPAN
 
     async def run(self) -> None:
@@ -279,9 +282,10 @@ class TurnRun:
 
     async def _licence(self) -> Licence:
         try:
-            self._known = await active_licence(self.claim.user_id)
+            self._known = self._known or await active_licence(self.claim.user_id)
         except NotLicensed as error:
             raise AgentFailed(error.code, str(error)) from error
+        self._meter.was_read(self._known)
         return self._known
 
     def _request(self, licence: Licence) -> TurnRequest:

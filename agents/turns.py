@@ -9,20 +9,20 @@ from functools import partial
 from typing import Any
 
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from accounts.errors import Window
 from accounts.licences import Licence
-from agents import commands
-from agents.admission import admit, take_quota
+from agents import arrivals, commands
+from agents.admission import Admitted, admit_into, take_quota
+from agents.arrivals import Arrival
 from agents.busy import Way, check_policy, clear_way, find_way
 from agents.cancelling import cancel_on, no_turn
-from agents.conversations import lock_conversation
 from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
-from agents.queue import AfterCommit
+from agents.queue import AfterCommit, Claim
+from agents.rooms import Room, room_here
 from agents.uploads import attach
 from agents.workflow_runs import WorkflowRun, put_run
 from agents.workflows import workflows
@@ -33,8 +33,6 @@ MAX_CONTENT_CHARS = 32_000
 MAX_EXTERNAL_ID_CHARS = 200
 # Turns of one conversation that may wait; beyond it a message is refused.
 QUEUE_CAP = 20
-# Numbers that may be given before the first claim: what accepting shows, and each place in the queue on the way.
-ACCEPT_BLOCK = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,8 @@ class IncomingMessage:
 class Accepted:
     """The message is stored. `position` counts the turns of its conversation that come before it.
 
-    `windows`: how far the user's limits of messages are used; none for a duplicate or a command, which use nothing.
+    `windows`: how far the user's limits of messages are used; none for a duplicate or a command, which use nothing. `licence`
+    is the one that it was accepted under; None for a duplicate.
     """
 
     turn: str
@@ -76,6 +75,7 @@ class Accepted:
     position: int
     duplicate: bool = False
     windows: tuple[Window, ...] = ()
+    licence: Licence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +129,10 @@ async def accept_message(message: IncomingMessage) -> Accepted:
         known = await _find_duplicate(conn, message)
         if known is not None:
             return known
-        licence = await admit(conn, message.user_id, channel=message.channel)
-        conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
+        admitted = await _admit(conn, message)
         context = commands.Context(
-            conn, message.user_id, conversation, cancel_on, facts, message.channel, words, after_commit, licence,
-            message.reply_to,
+            conn, message.user_id, admitted.conversation, cancel_on, facts, message.channel, words, after_commit,
+            admitted.licence, message.reply_to,
         )  # fmt: skip
         accepted, events = await _answer_command(message, command, context)
     await _begin(accepted, message, events, after=after_commit)
@@ -154,9 +153,7 @@ async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepte
         if known is None:
             raise
         return known, _nothing
-    after: list[AfterCommit] = []
-    accepted, events = await _queue(conn, message, place, after_commit=after)
-    return accepted, partial(_begin, accepted, message, events, after=after)
+    return await _queue(conn, message, place)
 
 
 async def _accept_for_agent(message: IncomingMessage) -> Accepted:
@@ -272,18 +269,29 @@ async def _find_duplicate(conn: Connection, message: IncomingMessage) -> Accepte
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a message goes: its conversation, locked, its way into it, and the workflow that answers it in the agent's place."""
+    """Where a message goes: its conversation, locked, its way into it, and the workflow that answers it in the agent's place.
+
+    `room` is the worker that may begin with it at once.
+    """
 
     licence: Licence
     conversation: str
     way: Way
     run: WorkflowRun | None
+    room: Room | None
+
+
+async def _admit(conn: Connection, message: IncomingMessage, *, slots: bool = False) -> Admitted:
+    return await admit_into(
+        conn, message.user_id, channel=message.channel, conversation=message.conversation, slots=slots
+    )
 
 
 async def _place(conn: Connection, message: IncomingMessage) -> _Place:
-    licence = await admit(conn, message.user_id, channel=message.channel)
-    conversation = await lock_conversation(conn, user_id=message.user_id, conversation=message.conversation)
-    way = await find_way(conn, user_id=message.user_id, conversation=conversation, when_busy=message.when_busy)
+    room = room_here()
+    admitted = await _admit(conn, message, slots=room is not None)
+    licence = admitted.licence
+    way = await find_way(conn, user_id=message.user_id, conversation=admitted.conversation, when_busy=message.when_busy)
     if way.position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
     run = message.workflow or commands.started_workflow(message.content)
@@ -292,18 +300,22 @@ async def _place(conn: Connection, message: IncomingMessage) -> _Place:
         _refuse_files(message)
     if run is not None or message.attachments:
         # It has steps of its own to take, or files to deliver, and joins no answer.
-        way = replace(way, joins=None)
-    return _Place(licence, conversation, way, run)
+        way, room = replace(way, joins=None), None
+    if not admitted.slots or way.position or _waits_for_slot(licence, running=way.running):
+        room = None
+    return _Place(licence, admitted.conversation, way, run, room)
 
 
-async def _queue(
-    conn: Connection, message: IncomingMessage, place: _Place, *, after_commit: list[AfterCommit]
-) -> tuple[Accepted, list[Event]]:
+async def _queue(conn: Connection, message: IncomingMessage, place: _Place) -> tuple[Accepted, AfterCommit]:
     turn, way = new_id(), place.way
+    arrival = _arrival(
+        message, turn, place.conversation, steers=bool(way.joins), position=way.position or None, room=place.room
+    )
     # First the row, then the quota and others: one that was sent before is found out by the row, and does nothing.
-    if not await _insert(conn, message, turn=turn, conversation=place.conversation, way=way):
-        return await _sent_before(conn, message), []
-    after_commit += await clear_way(conn, way, user_id=message.user_id)
+    written = await arrivals.write(conn, arrival)
+    if written is None:
+        return await _sent_before(conn, message), _nothing
+    after = await clear_way(conn, way, user_id=message.user_id)
     names = await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
     windows = await take_quota(conn, place.licence)
     if place.run is not None:
@@ -313,7 +325,15 @@ async def _queue(
         events.append(Queued(position=way.position))
     elif waiting := _waits_for_slot(place.licence, running=way.running):
         events.append(Notice(text=waiting))
-    return Accepted(turn, place.conversation, way.position, windows=windows), events
+    accepted = Accepted(turn, place.conversation, way.position, windows=windows, licence=place.licence)
+    if written.claim is not None and place.room is not None:
+        return accepted, partial(_take, place.room, written.claim, place.licence)
+    return accepted, partial(_begin, accepted, message, events, after=after)
+
+
+async def _take(room: Room, claim: Claim, licence: Licence) -> None:
+    """The worker writes the first event too."""
+    room.take(claim, licence)
 
 
 def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
@@ -336,7 +356,7 @@ async def _answer_command(
     message: IncomingMessage, command: commands.Command, context: commands.Context
 ) -> tuple[Accepted, list[Event]]:
     conn, turn = context.conn, new_id()
-    if not await _insert(conn, message, turn=turn, conversation=context.conversation):
+    if not await arrivals.write(conn, _arrival(message, turn, context.conversation, state="done")):
         return await _sent_before(conn, message), []
     answer = await command.run(context)
     events = [UserMessage(channel=message.channel, content=message.content), Done(content=answer, model=None)]
@@ -347,31 +367,15 @@ async def _answer_command(
     )
     row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", {"content": answer})
     await put(conn, row)
-    return Accepted(turn, context.conversation, 0), events
+    return Accepted(turn, context.conversation, 0, licence=context.licence), events
 
 
-async def _insert(
-    conn: Connection, message: IncomingMessage, *, turn: str, conversation: str, way: Way | None = None
-) -> bool:
-    """Write the row, and wake the workers; False when the same message was written before.
-
-    A command, which has no `way`, is stored in its last state, so that no worker ever sees it.
-    """
-    cursor = await conn.execute(
-        "WITH made AS (INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model,"
-        " reply_to, state, answer, accepted_at, attempts, fence, journal_floor, cancel_requested, model, usage, error_code,"
-        " error_message, dead, steers, told_position)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', clock_timestamp(), 0, 0, %s, false, '', '{}', '', '', false,"
-        " %s, %s)"
-        " ON CONFLICT (user_id, channel, external_id) DO NOTHING RETURNING state)"
-        " SELECT CASE WHEN state = 'queued' THEN pg_notify('turns', '') END FROM made",
-        (
-            turn, message.user_id, conversation, message.channel, message.external_id, message.digest, message.content,
-            message.model or "", Jsonb(message.reply_to), "queued" if way else "done", 1 + ACCEPT_BLOCK,
-            bool(way and way.joins), (way and way.position) or None,
-        ),
+def _arrival(message: IncomingMessage, turn: str, conversation: str, **more: Any) -> Arrival:
+    return Arrival(
+        turn=turn, user_id=message.user_id, conversation=conversation, channel=message.channel,
+        external_id=message.external_id, digest=message.digest, content=message.content,
+        wanted_model=message.model or "", reply_to=message.reply_to, **more,
     )  # fmt: skip
-    return cursor.rowcount == 1
 
 
 async def _sent_before(conn: Connection, message: IncomingMessage) -> Accepted:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from uuid import UUID
 
 import psycopg
 import structlog
 
+from accounts.licences import Licence
 from accounts.quotas import sweep_messages
 from accounts.usage_days import close_days
 from agents import metrics
@@ -14,7 +16,8 @@ from agents.brain import Brain, live_brain
 from agents.leftovers import Leftovers
 from agents.pictures import sweep_pictures
 from agents.pulse import BEAT_S, Pulse
-from agents.queue import cancellations, claim_next, disown, held_by
+from agents.queue import Claim, cancellations, claim_next, disown, held_by
+from agents.rooms import offered
 from agents.runner import TurnRun
 from agents.uploads import sweep_uploads
 from agents.waits import erase_words, expire_waits
@@ -49,6 +52,7 @@ class Worker:
         self._pulse = Pulse()
         # Whether the last look found nothing while turns ran, which may have been in the way of others.
         self._passed_over = False
+        self._looking = True
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
@@ -61,9 +65,12 @@ class Worker:
         watched = (self._watch_cancels, self._watch_steers, self._sweep, self._pulse.run)
         helpers = [asyncio.create_task(helper()) for helper in watched]
         try:
-            while not self._stopping:
-                await _going_on(self._claim_all)
-                await self._runnable.wait()
+            with offered(self):
+                while not self._stopping:
+                    self._looking = True
+                    await _going_on(self._claim_all)
+                    self._looking = False
+                    await self._runnable.wait()
         finally:
             await self._drain()
             for helper in helpers:
@@ -72,12 +79,33 @@ class Worker:
             await self._leftovers.drain()
 
     @property
+    def holder(self) -> UUID:
+        """See Room."""
+        return self._services.lease.id
+
+    def free(self) -> bool:
+        """See Room."""
+        # Those in the queue were there first.
+        looks = self._looking or self._runnable.pending
+        return len(self._runs) < MAX_TURNS and not (looks or self._stopping or self._behind)
+
+    def take(self, claim: Claim, licence: Licence) -> None:
+        """See Room."""
+        turn_run = self._begin(claim, licence)
+        if self._stopping:
+            turn_run.drain()
+
+    @property
+    def _behind(self) -> bool:
+        return bool(self._runs) and self._pulse.late
+
+    @property
     def _stopping(self) -> bool:
         return self._services.stopping.is_set()
 
     async def _claim_all(self) -> None:
         while len(self._runs) < MAX_TURNS and not self._stopping:
-            if self._runs and self._pulse.late:
+            if self._behind:
                 # Whatever wakes the worker, it looks again at the next beat.
                 asyncio.get_running_loop().call_later(BEAT_S, self._runnable.put, "")
                 return
@@ -85,11 +113,15 @@ class Worker:
             self._passed_over = claim is None and bool(self._runs)
             if claim is None:
                 return
-            turn_run = TurnRun(claim, self._brain)
-            task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}")
-            self._runs[claim.turn] = (turn_run, task)
-            metrics.turns_in_flight.inc()
-            task.add_done_callback(partial(self._ended, claim.turn))
+            self._begin(claim)
+
+    def _begin(self, claim: Claim, licence: Licence | None = None) -> TurnRun:
+        turn_run = TurnRun(claim, self._brain, licence=licence)
+        task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}")
+        self._runs[claim.turn] = (turn_run, task)
+        metrics.turns_in_flight.inc()
+        task.add_done_callback(partial(self._ended, claim.turn))
+        return turn_run
 
     def _ended(self, turn: str, task: "asyncio.Task[None]") -> None:
         was_full = len(self._runs) >= MAX_TURNS

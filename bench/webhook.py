@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import aiohttp
 import psycopg
 
 from bench.smoke import ROOT, START_S, free_port
@@ -150,8 +150,9 @@ def count_turns(database: str) -> int:
 
 async def post_all(port: int, *, rate: int, count: int, first: int = 0) -> list[float | None]:
     """Milliseconds from when each post was due to its answer; None for one that was not acknowledged."""
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=60) as client:
+    connections, patience = aiohttp.TCPConnector(limit=200), aiohttp.ClientTimeout(total=60)
+    address = f"http://127.0.0.1:{port}"
+    async with aiohttp.ClientSession(address, connector=connections, timeout=patience) as client:
         start = time.perf_counter() + 0.1
         posts = []
         for number in range(count):
@@ -161,7 +162,7 @@ async def post_all(port: int, *, rate: int, count: int, first: int = 0) -> list[
         return await asyncio.gather(*posts)
 
 
-async def post(client: httpx.AsyncClient, number: int, *, due: float) -> float | None:
+async def post(client: aiohttp.ClientSession, number: int, *, due: float) -> float | None:
     """One signed message; see post_all."""
     account = f"account-{number % USERS + 1}"
     body = json.dumps({"id": f"m{number}", "account": account, "text": "RSI of SPX?"}).encode()
@@ -171,10 +172,11 @@ async def post(client: httpx.AsyncClient, number: int, *, due: float) -> float |
         "Content-Type": "application/json", "X-Dexorder-Timestamp": timestamp, "X-Dexorder-Signature": f"v1={signature}",
     }  # fmt: skip
     try:
-        answer = await client.post("/webhook/webhook", content=body, headers=headers)
-    except httpx.HTTPError:
+        async with client.post("/webhook/webhook", data=body, headers=headers) as answer:
+            await answer.read()
+    except (aiohttp.ClientError, TimeoutError):
         return None
-    return None if answer.status_code != 200 else (time.perf_counter() - due) * 1000
+    return None if answer.status != 200 else (time.perf_counter() - due) * 1000
 
 
 def quantile(times: list[float], share: float) -> float:

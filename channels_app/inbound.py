@@ -96,7 +96,8 @@ async def accept(
         await _say_aside(channel, inbound, ASIDE, user_id=user_id)
     if accepted.duplicate:
         return "duplicate"
-    warmup.begin_for(user_id)
+    if accepted.licence is not None:
+        warmup.begin(accepted.licence)
     return "accepted"
 
 

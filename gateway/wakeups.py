@@ -23,6 +23,11 @@ class Signal:
         self._event = asyncio.Event()
         self._payloads: list[str] = []
 
+    @property
+    def pending(self) -> bool:
+        """Whether the next wait ends at once."""
+        return self._event.is_set()
+
     def put(self, payload: str) -> None:
         """Wake the waiter with `payload`."""
         if len(self._payloads) < MAX_PAYLOADS:

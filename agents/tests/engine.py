@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,12 +19,16 @@ from agents.errors import AgentFailed
 from agents.events import Started, Token, Usage
 from agents.harness_types import Answer, Emit, Said, TurnRequest
 from agents.journal import journal
-from agents.queue import claim_next, claim_uncared
+from agents.queue import Claim, claim_next, claim_uncared
 from agents.runner import TurnRun
 from agents.turns import Accepted, IncomingMessage, accept_message
 from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, Waits
+from agents.worker import Worker
 from gateway.db import connection
 from gateway.ids import new_uuid
+from gateway.leases import Lease
+from gateway.services import Services
+from gateway.wakeups import Wakeups
 
 MODEL = "demo/demo"
 # A dollar for a million tokens of whatever kind.
@@ -143,10 +148,24 @@ class TestWorker:
         claim = await claim_next(self.id)
         if claim is None:
             return None
-        run = TurnRun(claim, Brain(run=self.brain.run, remember=self.remember or self.brain.remember))
+        self._begin(claim)
+        return claim.turn
+
+    @property
+    def holder(self) -> UUID:
+        return self.id
+
+    def free(self) -> bool:
+        return True
+
+    def take(self, claim: Claim, licence: Licence) -> None:
+        self._begin(claim, licence)
+
+    def _begin(self, claim: Claim, licence: Licence | None = None) -> None:
+        brain = Brain(run=self.brain.run, remember=self.remember or self.brain.remember)
+        run = TurnRun(claim, brain, licence=licence)
         self.tasks.append(asyncio.create_task(run.run()))
         self.runs[claim.turn] = (run, self.tasks[-1])
-        return claim.turn
 
     async def care(self) -> bool:
         claim = await claim_uncared(self.id)
@@ -181,6 +200,25 @@ class TestWorker:
             await asyncio.wait(left, timeout=0.1)
         self.runs.clear()
         await self.lose_lease()
+
+
+@asynccontextmanager
+async def working(scripted: ScriptedBrain | Brain) -> AsyncIterator[Services]:
+    """A worker with a lease and wake-ups of its own."""
+    brain = scripted if isinstance(scripted, Brain) else scripted.brain()
+    services = Services(Lease("test"), Wakeups())
+    await asyncio.to_thread(services.lease.acquire)
+    task = asyncio.create_task(Worker(services, brain=brain).run())
+    await asyncio.sleep(0)
+    listening = asyncio.create_task(services.wakeups.run())
+    try:
+        yield services
+    finally:
+        services.stopping.set()
+        services.wakeups.wake_all()
+        await task
+        listening.cancel()
+        await asyncio.to_thread(services.lease.release)
 
 
 async def say(

@@ -6,6 +6,7 @@ Source: DESIGN sections 2 and 5.
 import asyncio
 import json
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import pytest
@@ -20,8 +21,9 @@ from agents.journal import clear_memory, journal
 from agents.outbox import batch
 from agents.questions import Reply, reply
 from agents.queue import MAX_ATTEMPTS
+from agents.rooms import offered
 from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, say
-from agents.turns import cancel_turn
+from agents.turns import Accepted, cancel_turn
 from agents.waits import TABLES, expire_waits
 from gateway.db import close_pool, connection, open_pool
 
@@ -82,15 +84,21 @@ class Engine(RuleBasedStateMachine):
         channel=st.sampled_from(["web", "telegram"]),
         number=st.integers(0, 5),
         when_busy=st.sampled_from(["queue", "steer", "interrupt"]),
+        beside=st.sampled_from([None, 0, 1]),
     )
-    def a_message_comes(self, user: str, channel: str, number: int, when_busy: str) -> str:
-        accepted = self.do(say("Hello", user=user, channel=channel, external=str(number), when_busy=when_busy))
+    def a_message_comes(self, user: str, channel: str, number: int, when_busy: str, beside: int | None) -> str:
+        accepted = self.do(self._say(user, channel, str(number), when_busy=when_busy, beside=beside))
         assert accepted.duplicate == (accepted.turn in self.accepted)
         if not accepted.duplicate:
             self.accepted[accepted.turn] = user
             self.channels[accepted.turn] = channel
             self.order.append(accepted.turn)
         return accepted.turn
+
+    async def _say(self, user: str, channel: str, external: str, *, when_busy: str, beside: int | None) -> Accepted:
+        """In a process of its own, or in that of a worker."""
+        with nullcontext() if beside is None else offered(self.workers[beside]):
+            return await say("Hello", user=user, channel=channel, external=external, when_busy=when_busy)
 
     @rule(which=st.integers(0, 1))
     def a_worker_claims(self, which: int) -> None:

@@ -1,8 +1,6 @@
 """The worker as `serve` and `run_worker` run it. Source: DESIGN section 2."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -22,35 +20,13 @@ from agents.tests.engine import (
     say,
     something_waits,
     types,
+    working,
 )  # fmt: skip
 from agents.turns import cancel_turn
-from agents.worker import Worker
 from gateway.db import connection, conninfo
-from gateway.leases import Lease
-from gateway.services import Services
-from gateway.wakeups import Wakeups
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
 PATIENCE_S = 20
-
-
-@asynccontextmanager
-async def working(scripted: ScriptedBrain | Brain) -> AsyncIterator[Services]:
-    """A worker with a lease and wake-ups of its own."""
-    brain = scripted if isinstance(scripted, Brain) else scripted.brain()
-    services = Services(Lease("test"), Wakeups())
-    await asyncio.to_thread(services.lease.acquire)
-    task = asyncio.create_task(Worker(services, brain=brain).run())
-    await asyncio.sleep(0)
-    listening = asyncio.create_task(services.wakeups.run())
-    try:
-        yield services
-    finally:
-        services.stopping.set()
-        services.wakeups.wake_all()
-        await task
-        listening.cancel()
-        await asyncio.to_thread(services.lease.release)
 
 
 async def state_of(turn: str, state: str) -> None:

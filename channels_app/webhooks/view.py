@@ -9,6 +9,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -49,13 +50,18 @@ class WebhookView(APIView):
 
     def get_parsers(self) -> list[BaseParser]:
         """What the channel posts; the signature is looked at before anything is parsed."""
-        channel = channel_that_is_on(str(self.kwargs.get("channel", "")))
-        forms: list[BaseParser] = [FlatFormParser()] if channel is not None and channel.forms else []
+        forms: list[BaseParser] = [FlatFormParser()] if self._platform is not None and self._platform.forms else []
         return [StrictJSONParser(), *forms]
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:  # noqa: ARG002
+        """There is one form, whatever a platform says that it accepts."""
+        renderer = JSONRenderer()
+        return renderer, str(renderer.media_type)
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """The framework's own steps, around an async handler."""
         self.args, self.kwargs = args, kwargs
+        self._platform = channel_that_is_on(str(kwargs.get("channel", "")))
         self.headers = self.default_response_headers
         self.request = wrapped = self.initialize_request(request, *args, **kwargs)
         response: Response | HttpResponse
@@ -74,7 +80,7 @@ class WebhookView(APIView):
 
     async def post(self, request: Request, channel: str) -> HttpResponse:
         """Check, parse, store."""
-        platform = channel_that_is_on(channel)
+        platform = self._platform
         if platform is None:
             raise Http404
         headers = {name.lower(): value for name, value in request.headers.items()}
