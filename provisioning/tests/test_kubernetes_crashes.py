@@ -13,7 +13,6 @@ from pytest_django.fixtures import Settings
 
 from gateway import db
 from provisioning import launching, rows
-from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.models import State
 from provisioning.names import workspace_name
@@ -170,7 +169,6 @@ async def broken_off(deed: Deed, fault: Fault, *, bed: Bed, kill: Kill, settings
     # This process is another gateway.
     launching.forget_all()
     BACKEND.demand.forget(NAME)
-    BACKEND.adjusting = Adjusting()
     await bed.heard()
     return pods
 
