@@ -116,10 +116,11 @@ async def test_what_another_gateway_has_created_unheard_is_joined_as_it_is(
     [pod] = bed.ready(NAME)
     await unheard(bed, "deployments", VOLUMES, "services", "serviceaccounts")
     settings.WORKSPACE_IMAGE = NEW
-    woke = await place(licence_of("demo-pro", memory="3Gi"))
+    woke = await place(licence_of("demo-pro", memory="3Gi", storage="5Gi"))
     bed.cluster.advance(60)
 
     assert bed.ready(NAME) == [pod]
+    assert bed.cluster.get(VOLUMES, NAME)["spec"]["resources"]["requests"]["storage"] == "10Gi"
     assert not woke
 
 

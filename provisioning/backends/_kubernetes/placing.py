@@ -65,13 +65,25 @@ class Placing:
         wanted = manifests(self.spec)
         if sight.account is None:
             await self._apply(wanted.account)
-        if sight.volume is None:
-            await self._apply(wanted.volume)
-        else:
-            await grow(self.cluster, sight.volume, wanted.volume)
+        known = sight.volume or await self._volume_of_another(wanted.volume)
+        if known is not None:
+            await grow(self.cluster, known, wanted.volume)
         uid = await self._deployment(sight.deployment, wanted, restart=restart)
         if sight.service is None or sight.service.deleting:
             await self._apply(service_manifest(self.spec, owner_uid=uid))
+
+    async def _volume_of_another(self, wanted: Tree) -> VolumeView | None:
+        """Create the volume, or find the one, maybe larger, that we have not heard of. Raises WorkspaceFailed."""
+        new = _only_if(NO_VERSION, wanted)
+        try:
+            self._noted(await self.cluster.api.apply(new))
+        except Conflict:
+            found = await self._volume_of_one_that_was()
+            if found is None:
+                # Deleted since: without one its Deployment would pass for one that has lost its data.
+                self._noted(await self.cluster.api.apply(new))
+            return found
+        return None
 
     async def _volume_of_one_that_was(self) -> VolumeView | None:
         """The volume, if our watch does not show it yet; None when the Deployment is gone too. Raises WorkspaceFailed.
@@ -139,6 +151,7 @@ class Placing:
         live = read_deployment(tree)
         if live is None or live.user != user_digest(self.spec.user_id):
             raise _taken(tree["kind"], self.spec.name)
+        self.cluster.note(tree)
         return live
 
     def _marked(self, tree: Tree) -> Tree:
