@@ -97,7 +97,7 @@ valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several proces
 	$(BOOTSTRAP) test
 	@exec $(PY) -m gateway.embedded
 
-bench-page: ## print the first paint and the weight of the chat and account pages in Chromium; ARGS="--loads 20"
+bench-page: ## print the first paint and the weight of the chat and account pages in Chromium, and fail past 1 s or 150 kB; ARGS="--loads 20"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.page $(ARGS)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from accounts.licences import Licence
 from agents.cancelling import cancel_on
 from agents.errors import Refused
 from agents.queue import AfterCommit
@@ -86,3 +87,12 @@ def check_policy(policy: str | None) -> None:
     """Raise Refused `invalid` for what is no policy; None is the user's own."""
     if policy is not None and policy not in BUSY_POLICIES:
         raise Refused("invalid", f"when_busy is one of {', '.join(BUSY_POLICIES)}.")
+
+
+def waits_for_slot(licence: Licence, *, running: int) -> str:
+    """What to tell a user as many of whose turns run as the licence allows at once; "" for any other."""
+    cap = licence.limits.turns_at_once
+    if cap is None or running < cap:
+        return ""
+    at_once = "one message" if cap == 1 else f"{cap} messages"
+    return f"Your licence has {at_once} answered at once. This one begins when another has ended."

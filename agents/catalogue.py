@@ -16,6 +16,7 @@ from agents.events import Usage
 SHIPPED = Path(__file__).with_name("catalogue.toml")
 
 _PER_MILLION = 1_000_000
+_SECONDS_A_MINUTE = 60
 
 # Few answers are longer; half of a small window.
 LONGEST_ANSWER = 16_384
@@ -77,17 +78,44 @@ class Model(BaseModel):
         return self.default or sizes is None or self.size in sizes
 
 
+class Hearing(BaseModel):
+    """The price of a model that turns speech into text, in USD: per minute, or per million tokens, as its vendor counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    minute: float | None = Field(default=None, ge=0)
+    input: float | None = Field(default=None, ge=0)
+    output: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _by_time_or_tokens(self) -> "Hearing":
+        if (self.input is None) != (self.output is None) or (self.minute is None and self.input is None):
+            raise ValueError("give minute, or input and output, or all")
+        return self
+
+    def cost_usd(self, seconds: float | None, *, input_tokens: int, output_tokens: int) -> float | None:
+        """What was heard costs, by its time where the vendor counts that; None when the price is of something else."""
+        if seconds is not None:
+            return None if self.minute is None else seconds / _SECONDS_A_MINUTE * self.minute
+        if self.input is None or self.output is None:
+            return None
+        return (input_tokens * self.input + output_tokens * self.output) / _PER_MILLION
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: list[Model] = Field(min_length=1)
+    transcription: list[Hearing] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Models in the file's order."""
+    """Models in the file's order, and prices of models that hear."""
 
     models: tuple[Model, ...]
+    hears: tuple[Hearing, ...] = ()
 
     def find(self, spec: str) -> Model | None:
         """The model `provider/name`, by its own entry or its provider's wildcard."""
@@ -106,6 +134,10 @@ class Catalogue:
         exact = self.find(wanted)
         return exact or next((model for model in self.models if model.name == wanted), None)
 
+    def hearing(self, name: str) -> Hearing | None:
+        """The price of a model that hears; None when it is unknown."""
+        return next((price for price in self.hears if price.name == name), None)
+
 
 def catalogue() -> Catalogue:
     """The catalogue by the present settings. Raises ImproperlyConfigured for a file that can't be used."""
@@ -115,14 +147,14 @@ def catalogue() -> Catalogue:
 @lru_cache(maxsize=8)
 def _read(path: Path) -> Catalogue:
     try:
-        listed = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).model
+        found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise ImproperlyConfigured(f"MODEL_CATALOGUE {path}: {error}") from error
-    specs = [model.spec for model in listed]
+    specs = [model.spec for model in found.model] + [price.name for price in found.transcription]
     twice = sorted({spec for spec in specs if specs.count(spec) > 1})
     if twice:
         raise ImproperlyConfigured(f"MODEL_CATALOGUE {path} lists {', '.join(twice)} twice.")
-    return Catalogue(tuple(listed))
+    return Catalogue(tuple(found.model), tuple(found.transcription))
 
 
 def configured_default(models: Catalogue) -> Model | None:

@@ -235,7 +235,7 @@ class Picture(models.Model):
 
 
 class Upload(models.Model):
-    """A file for a message: erased with the message's own text, or unsent after an hour; see uploads.py."""
+    """A file for a message: erased an hour after its answer, or unsent after an hour; see uploads.py."""
 
     id = models.UUIDField(primary_key=True, default=new_uuid)
     user_id = models.TextField()

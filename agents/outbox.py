@@ -17,7 +17,7 @@ WEB = "web"
 SHARED = "shared"
 # What a user may decide in any channel is told in all of them, wherever the turn was asked.
 EVERYWHERE = frozenset({"approval", "approval_settled", "question", "question_settled"})
-# What a turn had written when it began to wait for its user: it comes before what is asked.
+# What a turn had written when it began to wait for its user, also when that is nothing: it comes before what is asked.
 SAID = "said"
 # Any number, as long as nothing else in the database uses it for an advisory lock.
 _TAKING = 0x6F757462

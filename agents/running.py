@@ -12,21 +12,27 @@ from gateway.db import connection
 
 @dataclass(frozen=True, slots=True)
 class RunningTurn:
-    """A turn that is being answered; `reply_to` is its channel's own target, `told` what it had written when it last waited."""
+    """A turn that is being answered; `reply_to` is its channel's own target, `told` what it had written when it last waited.
+
+    `about` is its conversation's title, of a new one the beginning of what is asked.
+    """
 
     id: str
     user_id: str
     channel: str
     reply_to: dict[str, Any]
     told: str
+    about: str
 
 
 async def running_in_chats(holder: UUID) -> list[RunningTurn]:
     """The running turns of other channels than the page that the process with this lease holds; joined ones are no answers."""
     async with connection() as conn, conn.cursor(row_factory=class_row(RunningTurn)) as cursor:
         await cursor.execute(
-            "SELECT id::text, user_id, channel, reply_to, answer AS told FROM turns"
-            " WHERE holder = %s AND state = 'running' AND channel <> %s AND joined_to IS NULL ORDER BY id",
+            "SELECT t.id::text, t.user_id, t.channel, t.reply_to, t.answer AS told,"
+            " COALESCE(NULLIF(c.title, ''), left(regexp_replace(t.content, '\\s+', ' ', 'g'), 60)) AS about"
+            " FROM turns t JOIN conversations c ON c.id = t.conversation_id"
+            " WHERE t.holder = %s AND t.state = 'running' AND t.channel <> %s AND t.joined_to IS NULL ORDER BY t.id",
             (holder, WEB),
         )
         return await cursor.fetchall()

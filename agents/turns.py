@@ -15,7 +15,7 @@ from accounts.licences import Licence
 from agents import arrivals, commands
 from agents.admission import Admitted, admit_into, take_quota
 from agents.arrivals import Arrival
-from agents.busy import Way, check_policy, clear_way, find_way
+from agents.busy import Way, check_policy, clear_way, find_way, waits_for_slot
 from agents.cancelling import cancel_on, no_turn
 from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
@@ -40,8 +40,8 @@ class IncomingMessage:
     """A user's words, as a channel understood them.
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
-    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `workflow` answers in the agent's
-    place.
+    `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `attachments_of` is a turn whose
+    files come along again. `workflow` answers in the agent's place.
     """
 
     user_id: str
@@ -52,14 +52,21 @@ class IncomingMessage:
     model: str | None = None
     when_busy: str | None = None
     attachments: tuple[str, ...] = ()
+    attachments_of: str | None = None
     reply_to: dict[str, Any] = field(default_factory=dict)
     workflow: WorkflowRun | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what makes the message this one and no other."""
-        parts = [self.content, self.conversation, self.model, list(self.attachments)]
+        again = [self.attachments_of] if self.attachments_of is not None else []
+        parts = [self.content, self.conversation, self.model, list(self.attachments), *again]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def has_files(self) -> bool:
+        """Whether files come along."""
+        return bool(self.attachments) or self.attachments_of is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +121,8 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     """Store a message as a turn, before it is acknowledged; one sent again is the same turn.
 
     Raises Refused with the code `invalid`, `no_licence`, `licence_expired`, `not_included`, `not_found` (its conversation, or
-    a file), `conflict` (the same id with other content), `busy`, `queue_full`, `rate_limited` or `budget_exhausted`, and
-    psycopg.Error when the database fails; then nothing is stored, and no quota is used.
+    a file), `conflict` (the same id with other content), `busy`, `queue_full`, `too_many` (files sent again), `rate_limited` or
+    `budget_exhausted`, and psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
     command = commands.parse(message.content)
     if command is None:
@@ -126,8 +133,7 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     facts = await command.facts(message.user_id, words)
     after_commit: list[AfterCommit] = []
     async with connection() as conn, conn.transaction():
-        known = await _find_duplicate(conn, message)
-        if known is not None:
+        if (known := await _find_duplicate(conn, message)) is not None:
             return known
         admitted = await _admit(conn, message)
         context = commands.Context(
@@ -249,7 +255,7 @@ def _check(message: IncomingMessage) -> None:
 
 def _refuse_files(message: IncomingMessage) -> None:
     """Raise Refused for a command, or what a workflow answers, with files: nobody would look at them."""
-    if message.attachments:
+    if message.has_files:
         raise Refused("invalid", "A command takes no files. Send them with a message.")
 
 
@@ -298,10 +304,10 @@ async def _place(conn: Connection, message: IncomingMessage) -> _Place:
     if run is not None:
         _require_workflow(licence, run)
         _refuse_files(message)
-    if run is not None or message.attachments:
+    if run is not None or message.has_files:
         # It has steps of its own to take, or files to deliver, and joins no answer.
         way, room = replace(way, joins=None), None
-    if not admitted.slots or way.position or _waits_for_slot(licence, running=way.running):
+    if not admitted.slots or way.position or waits_for_slot(licence, running=way.running):
         room = None
     return _Place(licence, admitted.conversation, way, run, room)
 
@@ -316,14 +322,15 @@ async def _queue(conn: Connection, message: IncomingMessage, place: _Place) -> t
     if written is None:
         return await _sent_before(conn, message), _nothing
     after = await clear_way(conn, way, user_id=message.user_id)
-    names = await attach(conn, turn, user_id=message.user_id, uploads=message.attachments)
+    uploads, source = message.attachments, message.attachments_of
+    names = await attach(conn, turn, user_id=message.user_id, uploads=uploads, source=source)
     windows = await take_quota(conn, place.licence)
     if place.run is not None:
         await put_run(conn, turn, place.run)
     events: list[Event] = [UserMessage(message.channel, message.content, names or None)]
     if way.position:
         events.append(Queued(position=way.position))
-    elif waiting := _waits_for_slot(place.licence, running=way.running):
+    elif waiting := waits_for_slot(place.licence, running=way.running):
         events.append(Notice(text=waiting))
     accepted = Accepted(turn, place.conversation, way.position, windows=windows, licence=place.licence)
     if written.claim is not None and place.room is not None:
@@ -341,15 +348,6 @@ def _require_workflow(licence: Licence, run: WorkflowRun) -> None:
         workflows()[run.workflow].require(licence)
     except AgentFailed as error:
         raise Refused(error.code, error.message) from error
-
-
-def _waits_for_slot(licence: Licence, *, running: int) -> str:
-    """What to tell a user as many of whose turns run as the licence allows at once; "" for any other."""
-    cap = licence.limits.turns_at_once
-    if cap is None or running < cap:
-        return ""
-    at_once = "one message" if cap == 1 else f"{cap} messages"
-    return f"Your licence has {at_once} answered at once. This one begins when another has ended."
 
 
 async def _answer_command(

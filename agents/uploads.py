@@ -1,9 +1,10 @@
-"""Files for messages: kept until a message takes them, and then as long as the message's own text."""
+"""Files for messages: kept until a message takes them, then with the message's own text, and an hour past its end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg.rows import class_row
 
@@ -19,9 +20,12 @@ from gateway.ids import is_id, new_id
 MOST_BYTES = 3_000_000
 # Of one user, not sent yet: twice what a message takes.
 MOST_WAITING = 20
+MOST_ATTACHED = 10
+# Of one user, sent: a message of a few bytes brings a copy of each, 3 MB at the most.
+MOST_KEPT = 100
 KINDS = "PNG, JPEG and WebP pictures, PDF and text files (Markdown, CSV and others)"
 
-# The message is written meanwhile.
+# The message is written meanwhile; and its files can be sent again, with other words or after a failure.
 _KEPT = "interval '1 hour'"
 _VIEW = "id::text, name, kind, media_type, size, expires_at"
 _UNSENT = "user_id = %(user)s AND turn_id IS NULL AND expires_at > clock_timestamp()"
@@ -40,7 +44,13 @@ class UploadView:
 
 
 async def add_upload(user_id: str, *, name: str, content: bytes, channel: str) -> UploadView:
-    """Keep a file for a message to come.
+    """Keep a file for a message to come. Raises as `add_upload_on`."""
+    async with connection() as conn, conn.transaction():
+        return await add_upload_on(conn, user_id, name=name, content=content, channel=channel)
+
+
+async def add_upload_on(conn: Connection, user_id: str, *, name: str, content: bytes, channel: str) -> UploadView:
+    """The same in the caller's transaction.
 
     Raises Refused `too_large`, `invalid` (neither a picture nor a document), `too_many`, `no_licence`, `licence_expired` or
     `not_included` (the channel).
@@ -51,7 +61,7 @@ async def add_upload(user_id: str, *, name: str, content: bytes, channel: str) -
     if seen is None:
         raise Refused("invalid", f"This file can't be attached: {KINDS} can." if content else "The file is empty.")
     upload = new_id()
-    async with connection() as conn, conn.transaction(), conn.cursor(row_factory=class_row(UploadView)) as cursor:
+    async with conn.cursor(row_factory=class_row(UploadView)) as cursor:
         # The licence is locked, so that files that come at once are counted one after another.
         await admit(conn, user_id, channel=channel)
         await cursor.execute(
@@ -89,10 +99,14 @@ async def delete_upload(user_id: str, upload: str) -> None:
     raise _missing()
 
 
-async def attach(conn: Connection, turn: str, *, user_id: str, uploads: tuple[str, ...]) -> list[str]:
-    """Give files to a turn, in their order, in the transaction that accepts it; their names.
+async def attach(
+    conn: Connection, turn: str, *, user_id: str, uploads: tuple[str, ...], source: str | None
+) -> list[str]:
+    """Give files to a turn, in their order, in the transaction that accepts it, then copies of those of `source`; their names.
 
-    Raises Refused `not_found` for another's, a missing one, and one that a message has taken, `invalid` for one named twice.
+    Raises Refused `not_found` for another's, a missing one, and one that a message has taken, and for a `source` that is
+    another's, is missing or has no files any more; `invalid` for one named twice, and for too many; `too_many` when as many
+    copies are kept.
     """
     if len(set(uploads)) < len(uploads):
         raise Refused("invalid", "A file is attached twice.")
@@ -108,6 +122,45 @@ async def attach(conn: Connection, turn: str, *, user_id: str, uploads: tuple[st
         if row is None:
             raise _missing()
         names.append(str(row[0]))
+    if source is None:
+        return names
+    files = await _kept_by(conn, source, user_id=user_id)
+    return names + await _attach_again(conn, turn, user_id=user_id, files=files, after=len(names))
+
+
+async def _kept_by(conn: Connection, turn: str, *, user_id: str) -> list[UUID]:
+    found = []
+    if is_id(turn):
+        cursor = await conn.execute(
+            "SELECT id FROM uploads WHERE turn_id = %s AND user_id = %s ORDER BY place", (turn, user_id)
+        )
+        found = [row[0] for row in await cursor.fetchall()]
+    if not found:
+        raise Refused("not_found", "The files of that message are not kept any more. Attach them again.")
+    return found
+
+
+async def _require_room(conn: Connection, user_id: str, more: int) -> None:
+    cursor = await conn.execute("SELECT count(*) FROM uploads WHERE user_id = %s AND turn_id IS NOT NULL", (user_id,))
+    found = await cursor.fetchone()
+    if found is None or found[0] + more > MOST_KEPT:
+        raise Refused("too_many", "You have sent files again too often. Try it in an hour, or attach them anew.")
+
+
+async def _attach_again(conn: Connection, turn: str, *, user_id: str, files: Sequence[UUID], after: int) -> list[str]:
+    """Copies for another turn, behind `after` files of its own. What became of a document is not copied: it is delivered anew."""
+    if after + len(files) > MOST_ATTACHED:
+        raise Refused("invalid", f"A message takes {MOST_ATTACHED} files.")
+    await _require_room(conn, user_id, len(files))
+    names = []
+    for place, upload in enumerate(files, after):
+        cursor = await conn.execute(
+            "INSERT INTO uploads (id, user_id, name, kind, media_type, size, content, turn_id, place, outcome, created_at,"
+            " expires_at) SELECT %(id)s, user_id, name, kind, media_type, size, content, %(turn)s, %(place)s, '',"
+            f" clock_timestamp(), clock_timestamp() + {_KEPT} FROM uploads WHERE id = %(upload)s RETURNING name",
+            {"id": new_id(), "turn": turn, "place": place, "upload": upload},
+        )
+        names += [str(row[0]) for row in await cursor.fetchall()]
     return names
 
 
@@ -134,12 +187,13 @@ async def note_outcome(claim: Claim, upload: str, outcome: str) -> None:
 
 
 async def sweep_uploads() -> None:
-    """Erase files that nobody has sent in time, and those of turns whose texts are erased."""
+    """Erase files that nobody has sent in time, and those of turns that ended some time ago and whose texts are erased."""
     async with connection() as conn:
         await conn.execute("DELETE FROM uploads WHERE turn_id IS NULL AND expires_at <= clock_timestamp()")
         await conn.execute(
             "DELETE FROM uploads u USING turns t WHERE t.id = u.turn_id"
             " AND t.state IN ('done', 'failed', 'cancelled') AND t.content = ''"
+            f" AND t.finished_at <= clock_timestamp() - {_KEPT}"
         )
 
 

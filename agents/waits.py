@@ -67,11 +67,9 @@ async def begin_wait(
             await _require_fence(conn, claim)
             return None
         event = asked_event(await _insert(conn, claim, waits.request, wait=wait))
-        told = [(event.type, storable(event.payload()))]
-        if storable(written) != claim.answer or images:
-            said = {"content": written, "told": len(claim.answer), **shown_with(images)}
-            told = [(SAID, storable(said)), *told]
-        for name, payload in told:
+        # Also where it is nothing: an attempt that died may have shown more, which nobody answers for.
+        said = {"content": written, "told": len(claim.answer), **shown_with(images)}
+        for name, payload in ((SAID, storable(said)), (event.type, storable(event.payload()))):
             own = (claim.turn, claim.user_id, claim.channel, claim.reply_to)
             await put(conn, OutboxRow(new_row_id(), *own, name, payload))
         await closing(conn)

@@ -5,8 +5,11 @@ asked; its outcome takes the place of each of those messages.
 """
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from agents.forms import buttons as form_buttons
@@ -24,12 +27,25 @@ TOKEN_BYTES = 16
 _SKIP = ("Don't answer", None)
 
 
-async def letters_of(conn: Connection, row: OutboxRow) -> list[Letter]:
-    """The letters of a row of outbox.EVERYWHERE, and the buttons under them, in the caller's transaction."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A message that asks something, by its origin, and where it is."""
+
+    origin: str
+    channel: str
+    target: Target
+    account: str
+
+
+async def letters_of(conn: Connection, row: OutboxRow, *, before: Sequence[Letter]) -> list[Letter]:
+    """The letters of a row of outbox.EVERYWHERE, and the buttons under them, in the caller's transaction.
+
+    `before`: what that transaction has still to write, of earlier rows.
+    """
     if row.kind in ASKING:
         letters = [await _ask(conn, row, channel, target) for channel, target in await _chats(conn, row)]
         return [*_aside(row), *letters]
-    return await _settle(conn, row)
+    return await _settle(conn, row, before=before)
 
 
 def _aside(row: OutboxRow) -> list[Letter]:
@@ -101,35 +117,44 @@ async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Targe
     )
 
 
-async def _settle(conn: Connection, row: OutboxRow) -> list[Letter]:
+async def _settle(conn: Connection, row: OutboxRow, *, before: Sequence[Letter]) -> list[Letter]:
     kind = SETTLING[row.kind]
-    asked = f"{kind}:{row.payload[kind]}:"
-    cursor = await conn.execute(
-        "SELECT DISTINCT ON (origin) origin, channel, target, account FROM deliveries"
-        " WHERE origin >= %s AND origin < %s AND kind = %s ORDER BY origin, part",
-        # Every origin that begins so: `;` is the character after `:`.
-        (asked, asked[:-1] + ";", kind),
-    )
     letters = []
-    for origin, name, target, account in await cursor.fetchall():
-        channel = channel_that_is_on(name)
+    for asked in await _asked(conn, kind, str(row.payload[kind]), before=before):
+        channel = channel_that_is_on(asked.channel)
         if channel is None:
             continue
         letters.append(
             Letter(
-                origin=f"settled:{origin}",
-                channel=name,
-                chat=channel.chat_of(target),
-                target=target,
+                origin=f"settled:{asked.origin}",
+                channel=channel.name,
+                chat=channel.chat_of(asked.target),
+                target=asked.target,
                 kind=row.kind,
                 parts=_in_one(channel, row.payload),
-                account=account,
+                account=asked.account,
                 user_id=row.user_id,
                 turn=row.turn,
-                edits=origin,
+                edits=asked.origin,
             )
         )
     return letters
+
+
+async def _asked(conn: Connection, kind: str, subject: str, *, before: Sequence[Letter]) -> list[_Asked]:
+    """Where something was asked, and where it is about to be."""
+    asked = f"{kind}:{subject}:"
+    async with conn.cursor(row_factory=class_row(_Asked)) as cursor:
+        await cursor.execute(
+            "SELECT DISTINCT ON (origin) origin, channel, target, account FROM deliveries"
+            " WHERE origin >= %s AND origin < %s AND kind = %s ORDER BY origin, part",
+            # Every origin that begins so: `;` is the character after `:`.
+            (asked, asked[:-1] + ";", kind),
+        )
+        found = await cursor.fetchall()
+    known = {each.origin for each in found}
+    coming = [letter for letter in before if letter.origin.startswith(asked) and letter.origin not in known]
+    return [*found, *(_Asked(letter.origin, letter.channel, letter.target, letter.account) for letter in coming)]
 
 
 def _in_one(channel: Channel, payload: dict[str, Any]) -> list[dict[str, Any]]:

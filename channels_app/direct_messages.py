@@ -7,7 +7,7 @@ import psycopg
 import structlog
 from redis.exceptions import RedisError
 
-from channels_app import metrics
+from channels_app import metrics, strict_json
 from channels_app.channels import Ignored
 from channels_app.channels._discord.gateway import Gateway
 from channels_app.channels._discord.interactions import parse_message
@@ -35,8 +35,10 @@ async def listen() -> None:
 async def hear(message: Any, bot_id: str) -> None:
     """Store a message; while the database is away it is tried again, since Discord sends it only once."""
     try:
+        # What no table holds would be tried for ever.
+        strict_json.check(message)
         found = parse_message(message, bot_id=bot_id)
-    except BadUpdate as error:
+    except (BadUpdate, strict_json.BadJSON) as error:
         log.warning("message_not_understood", channel=CHANNEL.name, error=str(error))
         return
     outcome = "ignored"

@@ -9,17 +9,24 @@ class DeliveryError(Exception):
     """A message was not shown, as far as we know; the text names the cause, without secrets and without the message.
 
     `permanent`: it never will be. `ambiguous`: it may have been. Otherwise it is tried again, after `retry_after_s` seconds
-    when the platform says so, which then holds for the whole chat.
+    when the platform says so, which then holds for the whole chat, or for the whole channel (`everywhere`).
     """
 
     def __init__(
-        self, cause: str, *, permanent: bool = False, ambiguous: bool = False, retry_after_s: float | None = None
+        self,
+        cause: str,
+        *,
+        permanent: bool = False,
+        ambiguous: bool = False,
+        retry_after_s: float | None = None,
+        everywhere: bool = False,
     ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.permanent = permanent
         self.ambiguous = ambiguous
         self.retry_after_s = retry_after_s
+        self.everywhere = everywhere
 
 
 class ChatClosed(DeliveryError):

@@ -1,8 +1,4 @@
-"""Fetch the files of messages from their platform, and have the messages answered; what is spoken is answered as words."""
-
-import asyncio
-from dataclasses import dataclass, field
-from uuid import UUID
+"""Fetch the files of a message from their platform, and have it answered; what is spoken is answered as words."""
 
 import psycopg
 import structlog
@@ -11,19 +7,16 @@ from redis.exceptions import RedisError
 from accounts.links import user_of
 from agents import transcription
 from agents.errors import AgentFailed, Refused
-from agents.uploads import MOST_BYTES, add_upload
-from channels_app import inbox
+from agents.uploads import MOST_BYTES, add_upload_on
+from channels_app import inbox, metrics
 from channels_app.asking_words import plain
-from channels_app.channels import Channel, File, channel_that_is_on
-from channels_app.deliveries.intake import text_letter
-from channels_app.deliveries.rows import put
+from channels_app.channels import Channel, File, channels
+from channels_app.deliveries.rows import Letter, put
 from channels_app.errors import DeliveryError, TooLarge
-from channels_app.inbound import accept
-from channels_app.inbox import Kept
+from channels_app.inbound import LIMITS, accept, letter_on, refuse
+from channels_app.inbox import Kept, Outcome
 from gateway.db import connection
-from gateway.services import Services
 
-AT_ONCE = 4
 # Of one message; the rest is named as not taken.
 MOST_FILES = 5
 NOT_TAKEN = "I could not take {name}: {reason}"
@@ -31,9 +24,11 @@ NOT_FETCHED = "it could not be fetched."
 SILENCE = "I hear no words in it."
 TOO_MANY = f"a message has at most {MOST_FILES} files."
 WITHOUT_WORDS = "Here is {names}."
+LOST = "Something went wrong here, and your message was not taken. Send it again."
+TOO_LATE = "I could not take this message within a day. Send it again if you still want an answer."
 
-# Nothing was lost: the rows are claimed anew.
-_AWAY = (psycopg.Error, RedisError)
+# Nothing was lost then: the message is taken anew.
+AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, RedisError)
 
 log = structlog.get_logger(__name__)
 
@@ -42,96 +37,116 @@ class _Later(Exception):
     """A file may be there in a moment."""
 
 
-async def run(services: Services) -> None:
-    """Fetch until `services.stopping` is set."""
-    # Asked for before the wake-ups begin to run, so that nothing is missed.
-    waiting = services.wakeups.on("inbox")
-    while not services.stopping.is_set():
-        try:
-            while await take_files(services.lease.id) and not services.stopping.is_set():
-                pass
-        except _AWAY as error:
-            log.warning("inbox_failed", error=type(error).__name__)
-        await waiting.wait()
+async def take(kept: Kept) -> None:
+    """Have a message answered, put it off, or give it up and say so. Raises those of AWAY, upon which it waits as before."""
+    metrics.inbox.labels(channel=kept.channel, outcome=await _take(kept)).inc()
 
 
-async def take_files(holder: UUID) -> int:
-    """Fetch and accept what waits; how many messages that was. Raises psycopg.Error when the database fails."""
-    claimed = await inbox.claim(holder, limit=AT_ONCE)
-    ends = await asyncio.gather(*(_take(kept) for kept in claimed), return_exceptions=True)
-    for end in ends:
-        if end is not None:
-            raise end
-    return len(claimed)
-
-
-async def _take(kept: Kept) -> None:
-    channel = channel_that_is_on(kept.channel)
-    if channel is None:
-        await inbox.try_later(kept)
-        return
+async def _take(kept: Kept) -> str:
+    """The same; what became of it, in a word."""
     try:
-        await _accept(channel, kept)
+        letters = await _answer(kept)
     except _Later:
         await inbox.try_later(kept)
-    except _AWAY:
+        return "later"
+    except inbox.Lost:
+        # `/stop`, or another process that took it over.
+        log.info("inbox_claim_lost", channel=kept.channel, message=kept.id)
+        return "dropped"
+    except AWAY:
         raise
     except Exception:  # a fault of ours must hold up no other message
-        log.exception("files_crashed", channel=kept.channel, message=kept.id)
-        await (inbox.finish(kept) if kept.last_attempt else inbox.try_later(kept))
-    else:
-        await inbox.finish(kept)
+        log.exception("files_crashed", channel=kept.channel, message=kept.id, attempt=kept.attempts)
+        if not kept.last_attempt:
+            await inbox.try_later(kept)
+            return "later"
+        letters = _farewell(kept, LOST)
+    await _end(kept, letters)
+    return "given_up" if letters else "taken"
 
 
-@dataclass(slots=True)
-class _Taken:
-    """What a message's files gave: uploads, words that were said, and why some could not be taken."""
+async def _answer(kept: Kept) -> list[Letter]:
+    """What is left to say once the message is dealt with. Raises _Later and Lost."""
+    if kept.loose:
+        # Of an album that was said to others.
+        return []
+    if kept.hopeless:
+        log.warning("message_given_up", channel=kept.channel, message=kept.id, attempts=kept.attempts)
+        return _farewell(kept, TOO_LATE if kept.too_old else LOST)
+    channel = channels()[kept.channel]
+    # Else unlinked since.
+    if await user_of(channel.name, kept.inbound.sender) == kept.user_id:
+        await _accept(channel, kept)
+    return []
 
-    uploads: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+
+def _farewell(kept: Kept, words: str) -> list[Letter]:
+    """That a message is given up."""
+    try:
+        return [letter_on(channels()[kept.channel], kept.message, words, about="lost", user_id=kept.user_id)]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        # Kept by another version, or of a channel that is no more: there is nowhere to say so.
+        log.exception("message_lost", channel=kept.channel, message=kept.id)
+        return []
+
+
+async def _end(kept: Kept, letters: list[Letter]) -> None:
+    async with connection() as conn, conn.transaction():
+        await put(conn, letters)
+        await inbox.finish(conn, kept)
 
 
 async def _accept(channel: Channel, kept: Kept) -> None:
     inbound = kept.inbound
-    if await user_of(channel.name, inbound.sender) != kept.user_id:
-        # Unlinked since.
+    try:
+        outcomes = await _take_each(channel, kept)
+    except Refused as refused:
+        await refuse(channel, inbound, refused, user_id=kept.user_id)
         return
-    taken = await _take_each(channel, kept)
-    if taken.reasons:
-        await _say(channel, kept, "\n\n".join(taken.reasons), about="files")
-    if taken.heard:
-        await _say(channel, kept, "\n\n".join(f"> {plain(text)}" for text in taken.heard), about="heard")
-    words = [each for each in (inbound.content, *taken.heard) if each]
-    if taken.uploads or words:
+    heard, uploads = _all(outcomes, "heard"), _all(outcomes, "upload")
+    await _say(channel, kept, "\n\n".join(_all(outcomes, "refused", "unheard")), about="files")
+    await _say(channel, kept, "\n\n".join(f"> {plain(text)}" for text in heard), about="heard")
+    words = [each for each in (inbound.content, *heard) if each]
+    if uploads or words:
         names = ", ".join(file.name for file in inbound.files)
         content = "\n\n".join(words) or WITHOUT_WORDS.format(names=names)
-        await accept(channel, inbound, content, user_id=kept.user_id, attachments=tuple(taken.uploads))
+        await accept(channel, inbound, content, user_id=kept.user_id, attachments=tuple(uploads))
+    elif _all(outcomes, "unheard"):
+        await transcription.count_message(kept.user_id, channel=channel.name)
 
 
-async def _take_each(channel: Channel, kept: Kept) -> _Taken:
-    """Raises _Later."""
-    taken = _Taken()
-    for index, file in enumerate(kept.inbound.files):
+def _all(outcomes: list[Outcome], *kinds: str) -> list[str]:
+    return [outcome.value for outcome in outcomes if outcome.kind in kinds]
+
+
+async def _take_each(channel: Channel, kept: Kept) -> list[Outcome]:
+    """What became of each file. Raises _Later and Lost, and Refused for what the message itself may not."""
+    found = kept.outcomes
+    for place, file in enumerate(kept.inbound.files):
+        if place in found:
+            continue
         try:
-            content = await _fetch(channel, file, kept, allowed=index < MOST_FILES)
-            if file.spoken:
-                taken.heard.append(await _hear(channel, file, kept, content=content))
-            else:
-                upload = await add_upload(kept.user_id, name=file.name, content=content, channel=channel.name)
-                taken.uploads.append(upload.id)
+            content = await _fetch(channel, file, kept, allowed=place < MOST_FILES)
+            found[place] = await (_hear if file.spoken else _store)(channel, kept, place, content=content)
         except Refused as refused:
-            taken.reasons.append(NOT_TAKEN.format(name=file.name, reason=refused.message))
-    return taken
+            if refused.code in LIMITS:
+                raise
+            sentence = NOT_TAKEN.format(name=file.name, reason=refused.message)
+            found[place] = await _note(kept, Outcome(place, "refused", sentence))
+    return [found[place] for place in sorted(found)]
+
+
+async def _note(kept: Kept, outcome: Outcome) -> Outcome:
+    async with connection() as conn, conn.transaction():
+        await inbox.note(conn, kept, outcome)
+    return outcome
 
 
 async def _say(channel: Channel, kept: Kept, text: str, *, about: str) -> None:
     """In the chat, quoting the message."""
-    inbound = kept.inbound
-    target, origin = inbound.target, f"{channel.name}:{inbound.external_id}:{about}"
-    letter = text_letter(channel, text, target=channel.private(target), origin=origin, user_id=kept.user_id)
-    async with connection() as conn, conn.transaction():
-        await put(conn, [letter])
+    if text:
+        async with connection() as conn, conn.transaction():
+            await put(conn, [letter_on(channel, kept.message, text, about=about, user_id=kept.user_id)])
 
 
 async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> bytes:
@@ -149,16 +164,26 @@ async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> 
         raise _Later from error
 
 
-async def _hear(channel: Channel, file: File, kept: Kept, *, content: bytes) -> str:
-    """What is said in a file. Raises Refused, and _Later."""
+async def _store(channel: Channel, kept: Kept, place: int, *, content: bytes) -> Outcome:
+    """Keep a file for the message to come, once. Raises Refused and Lost."""
+    name = kept.inbound.files[place].name
+    async with connection() as conn, conn.transaction():
+        upload = await add_upload_on(conn, kept.user_id, name=name, content=content, channel=channel.name)
+        outcome = Outcome(place, "upload", upload.id)
+        await inbox.note(conn, kept, outcome)
+    return outcome
+
+
+async def _hear(channel: Channel, kept: Kept, place: int, *, content: bytes) -> Outcome:
+    """What is said in a file, bought once. Raises Refused, _Later and Lost."""
+    name = kept.inbound.files[place].name
     try:
-        words = await transcription.hear(content, name=file.name, user_id=kept.user_id, channel=channel.name)
+        words = await transcription.hear(content, name=name, user_id=kept.user_id, channel=channel.name)
     except AgentFailed as error:
         if error.retryable and not kept.last_attempt:
             raise _Later from error
-        raise Refused(error.code, error.message) from error
+        return await _note(kept, Outcome(place, "unheard", NOT_TAKEN.format(name=name, reason=error.message)))
     # A command is typed, whatever a model makes of what it hears.
     words = words.lstrip("/ ")
-    if not words:
-        raise Refused("invalid", SILENCE)
-    return words
+    silence = Outcome(place, "unheard", NOT_TAKEN.format(name=name, reason=SILENCE))
+    return await _note(kept, Outcome(place, "heard", words) if words else silence)

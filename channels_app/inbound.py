@@ -1,11 +1,12 @@
 """What somebody wrote in a chat becomes a turn, or a sentence that says why not."""
 
-from accounts.links import user_of
-from agents import transcription
+from typing import Any
+
+from agents import commands, transcription
 from agents.errors import Refused
 from agents.outbox import SHARED
 from agents.turns import IncomingMessage, accept_message
-from channels_app import chat_linking, drafts, inbox, threads, warmup
+from channels_app import chat_linking, drafts, greetings, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Letter, put
@@ -15,6 +16,8 @@ NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
 ASIDE = "I answer that in our private chat."
 CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 UNREADABLE = "I can't read {kind}. I can read {reads}."
+DROPPED = "I leave that: you said /stop before I had read it."
+_IN_ORDER = (commands.COMMANDS["new"], commands.COMMANDS["model"])
 # A chat that sends too much is told once until the limit resets, and not for each message.
 LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included"})
 # The shorter window: a person who goes on at its edge is not told at every message.
@@ -28,7 +31,10 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
 
     Raises psycopg.Error or redis.RedisError when that can't be stored; the platform must then send it again.
     """
-    user_id = await user_of(channel.name, inbound.sender)
+    sender = await inbox.sender_of(channel.name, inbound.sender)
+    user_id = sender.user_id
+    if inbound.loose:
+        return await _gather(channel, inbound, user_id=user_id)
     if user_id is None and _others_read(channel, inbound) and not channel.writes_first:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
     ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
@@ -36,7 +42,16 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return await _answer_ask(channel, inbound, ask, user_id=user_id)
     if user_id is None:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
-    return await _take(channel, inbound, user_id=user_id)
+    if inbound.opened:
+        return await greetings.greet(channel, inbound, user_id=user_id)
+    return await _take(channel, inbound, user_id=user_id, waits=sender.waits)
+
+
+async def _gather(channel: Channel, inbound: Inbound, *, user_id: str | None) -> str:
+    """Keep a piece of an album until it is known whether the album is said to us."""
+    if user_id is None or not await inbox.keep(channel.name, inbound, user_id=user_id):
+        return "ignored"
+    return "gathered"
 
 
 async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:
@@ -46,17 +61,19 @@ async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask,
     return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
 
 
-async def _take(channel: Channel, inbound: Inbound, *, user_id: str) -> str:
+async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool) -> str:
+    if waits and commands.parse(inbound.content or "") == commands.COMMANDS["stop"]:
+        await _drop_what_waits(channel, inbound, user_id=user_id)
     wanted = drafts.parse(inbound.content) if channel.draft_s else None
     if wanted is not None:
         return await drafts.answer(channel, inbound, wanted=wanted, user_id=user_id)
     if any(file.spoken for file in inbound.files) and not transcription.is_on():
         await _say(channel, inbound, NOT_HEARD, user_id=user_id)
         return "unreadable"
-    if inbound.files:
+    if inbound.files or (waits and _keeps_its_place(inbound.content)):
         if not await inbox.keep(channel.name, inbound, user_id=user_id):
             return "duplicate"
-        # While the files are fetched.
+        # While files are fetched.
         warmup.begin_for(user_id)
         return "accepted"
     if inbound.content is None:
@@ -64,6 +81,34 @@ async def _take(channel: Channel, inbound: Inbound, *, user_id: str) -> str:
         await _say(channel, inbound, text, user_id=user_id)
         return "unreadable"
     return await accept(channel, inbound, inbound.content, user_id=user_id)
+
+
+async def _drop_what_waits(channel: Channel, inbound: Inbound, *, user_id: str) -> None:
+    """Who stops means also what has not come as far as an answer."""
+    async with connection() as conn, conn.transaction():
+        dropped = await inbox.forget(conn, channel.name, user_id=user_id, thread=inbound.thread)
+        # Each in its own place: on some platforms something shows there that it is worked on.
+        letters = [
+            letter_on(channel, message, DROPPED, about="lost", user_id=user_id)
+            for message in dropped
+            if not message.get("loose")
+        ]
+        await put(conn, letters)
+
+
+def letter_on(channel: Channel, message: dict[str, Any], text: str, *, about: str, user_id: str) -> Letter:
+    """What is said on a message that waited in the inbox, where it was written; each `about` once.
+
+    It asks little of the message, which another version may have kept.
+    """
+    target, origin = message["target"], f"{channel.name}:{message['external_id']}:{about}"
+    return text_letter(channel, text, target=channel.private(target), origin=origin, user_id=user_id)
+
+
+def _keeps_its_place(content: str | None) -> bool:
+    """Whether a message comes after those that still wait: no command does, unless it says where or how messages are answered."""
+    command = commands.parse(content) if content is not None else None
+    return content is not None and (command is None or command in _IN_ORDER)
 
 
 async def accept(
@@ -86,7 +131,7 @@ async def accept(
         if refusal.code == "conflict":
             # Whatever has changed since (`/new` gives a thread another conversation), the platform sent it before.
             return "duplicate"
-        told = await _refuse(channel, inbound, refusal, user_id=user_id)
+        told = await refuse(channel, inbound, refusal, user_id=user_id)
         return "refused" if told else "refused_again"
     # Of a duplicate, too: the first may have been stored by a process that did not come this far.
     if conversation is not None and accepted.conversation != conversation:
@@ -127,7 +172,7 @@ def _others_read(channel: Channel, inbound: Inbound) -> bool:
     return inbound.aside is not None or channel.private(inbound.target) != inbound.target
 
 
-async def _refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_id: str) -> bool:
+async def refuse(channel: Channel, inbound: Inbound, refusal: Refused, *, user_id: str) -> bool:
     """Say why a message is refused; of a limit a chat is told once until it resets, as it was told then. Whether it was said."""
     if refusal.code not in LIMITS:
         await _say(channel, inbound, refusal.message, user_id=user_id)

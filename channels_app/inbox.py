@@ -1,16 +1,19 @@
-"""Messages with files: stored before they are acknowledged, and accepted once their files are here.
+"""Messages with files, and those that follow one: stored before they are acknowledged, and accepted in their order.
 
-A platform waits three seconds for its answer, and a file may take longer. A row is claimed under its process's lease; a second
-post of the message finds the row. The pieces of an album are gathered in the row of the first; the others' stand for themselves.
+A platform waits three seconds for its answer, and a file may take longer. Of each user of a channel the oldest message is
+claimed, under its process's lease; the later ones stay behind it. A second post of a message finds its row. The pieces of an
+album are gathered in the row of the first; the others' stand for themselves.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from accounts.tokens import is_user_id
 from channels_app.channels import File, Inbound
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
@@ -20,24 +23,65 @@ MOST_ATTEMPTS = 3
 AGAIN_AFTER_S = 5
 # Telegram tells of no last piece: an album is whole when no other has come for so long, in seconds.
 ALBUM_QUIET_S = 1.5
+# As long as what is said in a chat is tried to be sent.
+MOST_AGE_HOURS = 24
+_TOO_OLD = f"created_at < clock_timestamp() - interval '{MOST_AGE_HOURS} hours'"
+# One that broke off with the database is no further attempt when its own process takes it again.
 _CLAIM = f"""
-    UPDATE chat_inbox SET holder = %(holder)s, attempts = attempts + 1 WHERE id IN (
+    UPDATE chat_inbox c SET holder = %(holder)s, attempts = attempts + (holder IS DISTINCT FROM %(holder)s)::int
+    WHERE id IN (
         SELECT i.id FROM chat_inbox i WHERE i.message IS NOT NULL AND i.run_after <= clock_timestamp()
+            AND i.id <> ALL(%(busy)s) AND (i.channel = ANY(%(channels)s) OR i.{_TOO_OLD})
             AND (i.holder IS NULL OR i.holder = %(holder)s OR NOT {holder_alive("i")})
+            AND NOT EXISTS (SELECT 1 FROM chat_inbox e WHERE e.message IS NOT NULL AND e.channel = i.channel
+                AND e.user_id = i.user_id AND e.id < i.id)
         ORDER BY i.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING id, channel, user_id, message, attempts
+    RETURNING id, holder, channel, user_id, message, attempts, COALESCE(taken, '{{}}') AS taken, {_TOO_OLD} AS too_old,
+        loose AND NOT EXISTS (SELECT 1 FROM chat_inbox a WHERE a.channel = c.channel AND a.album = c.album
+            AND a.album <> '' AND a.user_id = c.user_id AND NOT a.loose) AS loose
 """
+
+
+class Lost(Exception):
+    """The message was dropped, or another process has taken it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet."""
+
+    user_id: str | None
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message's file: an upload's id, what was heard in it, or why it was not taken.
+
+    `place` is its place among the files. `unheard`: not taken, and a model was asked for its words.
+    """
+
+    place: int
+    kind: Literal["upload", "heard", "refused", "unheard"]
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A message whose files are to be fetched; `message` is an Inbound as JSON."""
+    """A message that waits; `message` is an Inbound as JSON, `taken` what became of its files so far, by their places.
+
+    `loose`: a piece of an album that nobody said to us, as far as is known.
+    """
 
     id: int
+    holder: UUID
     channel: str
     user_id: str
     message: dict[str, Any]
     attempts: int
+    taken: dict[str, list[Any]]
+    too_old: bool
+    loose: bool
 
     @property
     def inbound(self) -> Inbound:
@@ -46,9 +90,33 @@ class Kept:
         return Inbound(**(self.message | {"files": files}))
 
     @property
+    def outcomes(self) -> dict[int, Outcome]:
+        """What became of its files in earlier attempts."""
+        return {int(place): Outcome(int(place), *outcome) for place, outcome in self.taken.items()}
+
+    @property
     def last_attempt(self) -> bool:
         """Whether what fails now is given up."""
         return self.attempts >= MOST_ATTEMPTS
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether its attempts ended with their processes, or nobody waits for it any more."""
+        return self.too_old or self.attempts > MOST_ATTEMPTS
+
+
+async def sender_of(channel: str, account: str) -> Sender:
+    """Who writes, and whether an earlier message of theirs waits here, by one statement. Raises psycopg.Error."""
+    if not is_user_id(account):
+        return Sender(None)
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "SELECT k.user_id, EXISTS (SELECT 1 FROM chat_inbox i WHERE i.message IS NOT NULL AND i.channel = k.channel_type"
+            " AND i.user_id = k.user_id) FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
+            (channel, account),
+        )
+        row = await cursor.fetchone()
+    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]))
 
 
 async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:
@@ -56,12 +124,12 @@ async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:
     async with connection() as conn, conn.transaction():
         first = await _first_of_album(conn, channel, inbound, user_id=user_id) if inbound.album else None
         cursor = await conn.execute(
-            "INSERT INTO chat_inbox (channel, external_id, user_id, album, message, run_after)"
-            " VALUES (%s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')"
+            "INSERT INTO chat_inbox (channel, external_id, user_id, album, loose, message, run_after)"
+            " VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')"
             " ON CONFLICT (channel, external_id) DO NOTHING",
             (
-                channel, inbound.external_id, user_id, inbound.album, None if first else Jsonb(asdict(inbound)),
-                ALBUM_QUIET_S if inbound.album else 0,
+                channel, inbound.external_id, user_id, inbound.album, inbound.loose,
+                None if first else Jsonb(asdict(inbound)), ALBUM_QUIET_S if inbound.album else 0,
             ),
         )  # fmt: skip
         if first and cursor.rowcount:
@@ -88,28 +156,69 @@ async def _first_of_album(
 
 
 def _together(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """A message with the files of another, and its words where it has none."""
+    """One message of two pieces: the one that is said to us, with the files of both and the words of the other below its own."""
     files = sorted([*kept["files"], *more["files"]], key=lambda file: int(file["order"]))
-    return kept | {"files": files, "content": kept["content"] or more["content"]}
+    base, other = (more, kept) if kept.get("loose") else (kept, more)
+    words = "\n\n".join(piece["content"] for piece in (base, other) if piece["content"])
+    return base | {"files": files, "content": words or None}
 
 
-async def claim(holder: UUID, *, limit: int) -> list[Kept]:
-    """The oldest messages that wait, and those that this process had begun with when it broke off."""
+async def claim(holder: UUID, *, channels: Collection[str], busy: Collection[int], limit: int) -> list[Kept]:
+    """The oldest messages that wait, one for each user and channel, but those that `busy` names by their ids.
+
+    Of `channels` alone, or too old; also those that this process had begun with when it broke off. Raises psycopg.Error.
+    """
+    values = {"holder": holder, "channels": [*channels], "busy": [*busy], "limit": limit}
     async with connection() as conn, conn.cursor(row_factory=class_row(Kept)) as cursor:
-        await cursor.execute(_CLAIM, {"holder": holder, "limit": limit})
+        await cursor.execute(_CLAIM, values)
         return await cursor.fetchall()
 
 
-async def finish(kept: Kept) -> None:
-    """The message was accepted or refused; its words are erased."""
-    async with connection() as conn:
-        await conn.execute("UPDATE chat_inbox SET message = NULL, holder = NULL WHERE id = %s", (kept.id,))
+async def note(conn: Connection, kept: Kept, outcome: Outcome) -> None:
+    """Keep what became of a file, so that it is taken once, in the caller's transaction. Raises Lost, which must end that."""
+    cursor = await conn.execute(
+        "UPDATE chat_inbox SET taken = COALESCE(taken, '{}') || %s WHERE id = %s AND holder = %s AND message IS NOT NULL",
+        (Jsonb({str(outcome.place): [outcome.kind, outcome.value]}), kept.id, kept.holder),
+    )
+    if cursor.rowcount == 0:
+        raise Lost
+
+
+async def finish(conn: Connection, kept: Kept) -> None:
+    """The message was accepted, refused or given up; its words are erased, in the caller's transaction."""
+    await conn.execute(
+        "UPDATE chat_inbox SET message = NULL, taken = NULL, holder = NULL WHERE id = %s AND holder = %s",
+        (kept.id, kept.holder),
+    )
+
+
+async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[dict[str, Any]]:
+    """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction; the messages as JSON."""
+    cursor = await conn.execute(
+        "WITH gone AS (SELECT id, message FROM chat_inbox WHERE channel = %s AND user_id = %s AND message IS NOT NULL"
+        " AND message->>'thread' = %s ORDER BY id FOR UPDATE)"
+        " UPDATE chat_inbox i SET message = NULL, taken = NULL, holder = NULL FROM gone WHERE i.id = gone.id"
+        " RETURNING gone.message",
+        (channel, user_id, thread),
+    )
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def try_later(kept: Kept) -> None:
-    """A file could not be fetched just now."""
+    """Something failed that may work in a moment."""
     async with connection() as conn:
         await conn.execute(
-            "UPDATE chat_inbox SET holder = NULL, run_after = clock_timestamp() + %s * interval '1 second' WHERE id = %s",
-            (AGAIN_AFTER_S, kept.id),
+            "UPDATE chat_inbox SET holder = NULL, run_after = clock_timestamp() + %s * interval '1 second'"
+            " WHERE id = %s AND holder = %s",
+            (AGAIN_AFTER_S, kept.id, kept.holder),
         )
+
+
+async def put_back(kept: Kept) -> None:
+    """This process ends before it was done with the message, which is no attempt."""
+    async with connection() as conn:
+        await conn.execute(
+            "UPDATE chat_inbox SET holder = NULL, attempts = attempts - 1 WHERE id = %s AND holder = %s",
+            (kept.id, kept.holder),
+        )
+        await notify(conn, "inbox")

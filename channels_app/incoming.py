@@ -18,4 +18,5 @@ def message_of(frame: Message, *, user_id: str) -> IncomingMessage:
         model=frame.model,
         when_busy=frame.when_busy,
         attachments=tuple(frame.attachments or ()),
+        attachments_of=frame.attachments_of,
     )

@@ -20,7 +20,8 @@ class ChatLane(models.Model):
 class DeliveryState(models.TextChoices):
     """Where a delivery stands; the last three are final.
 
-    `ambiguous`: the platform may or may not have shown the message, so it is not sent again. `failed`: it was not shown.
+    `ambiguous`: the platform may or may not have shown the message, so it is not sent again. `failed`: it was not shown. One
+    that may have been shown is `pending` again where the platform takes the same message once, as long as it does.
     """
 
     PENDING = "pending"
@@ -63,6 +64,9 @@ class Delivery(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     receipt = models.TextField(blank=True, db_default="", help_text="the platform's own id of the message")
     error = models.TextField(blank=True, db_default="", help_text="why the last attempt was not enough")
+    repeat_until = models.DateTimeField(
+        null=True, blank=True, help_text="it may have been shown: until then its platform takes it once"
+    )
 
     class Meta:
         db_table = "deliveries"
@@ -180,7 +184,7 @@ class DiscordSession(models.Model):
 
 
 class ChatInbox(models.Model):
-    """A message with files that are still to be fetched from its platform; what is taken stays, without its words."""
+    """A message with files that are still to be fetched from its platform, or that follows one; taken, it stays without words."""
 
     id = models.BigAutoField(primary_key=True)
     channel = models.TextField()
@@ -189,7 +193,9 @@ class ChatInbox(models.Model):
     album = models.TextField(
         blank=True, db_default="", help_text="what the message is a piece of, in the platform's words"
     )
+    loose = models.BooleanField(db_default=False, help_text="a piece that by itself was not said to us")
     message = models.JSONField(null=True, help_text="the message as channels.Inbound; none once it is taken")
+    taken = models.JSONField(null=True, help_text="what became of its files so far, by their places")
     attempts = models.PositiveIntegerField(db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     run_after = models.DateTimeField(db_default=Now())
@@ -198,7 +204,12 @@ class ChatInbox(models.Model):
     class Meta:
         db_table = "chat_inbox"
         constraints = [models.UniqueConstraint(fields=["channel", "external_id"], name="chat_inbox_once")]
-        indexes = [models.Index(fields=["id"], condition=models.Q(message__isnull=False), name="chat_inbox_open")]
+        indexes = [
+            models.Index(
+                fields=["channel", "user_id", "id"], condition=models.Q(message__isnull=False), name="chat_inbox_waits"
+            ),
+            models.Index(fields=["channel", "album"], condition=~models.Q(album=""), name="chat_inbox_album"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.channel}:{self.external_id}"

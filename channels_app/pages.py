@@ -19,6 +19,7 @@ from accounts.sessions import identity_of
 from accounts.usage import usage_of
 from accounts.usage_report import standing_of
 from channels_app.api.links import links_json
+from channels_app.api.schedules import schedules_json
 from channels_app.channels import channels
 from channels_app.licence_facts import facts_of
 from channels_app.linking import channels_to_link
@@ -63,8 +64,10 @@ async def account_context(user_id: str, *, period: int) -> dict[str, Any]:
     config = {
         "linksUrl": "/api/v1/links",
         "now": timezone.now(),
-        "channels": offered,
+        "channels": {name: label for name, label in labels.items() if name != "web"},
         **await links_json(user_id),
+        "schedulesUrl": "/api/v1/schedules",
+        "schedules": await schedules_json(user_id),
     }
     context = {
         "user_id": user_id,

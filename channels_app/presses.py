@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import structlog
 from psycopg.rows import class_row
 
@@ -12,10 +13,16 @@ from agents.approvals import Decision, decide
 from agents.errors import Refused
 from agents.questions import Reply, reply
 from channels_app.channels import Channel, Press
+from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.resting import rest_as_told
+from channels_app.deliveries.rows import put
 from channels_app.errors import DeliveryError
 from gateway.db import connection
 
 UNKNOWN = "This button does nothing any more."
+# As long as somebody looks at what they pressed, in seconds.
+LONGEST_WAIT_S = 10.0
+MOST_TRIES = 3
 _DONE = {"approved": "Approved.", "rejected": "Rejected.", "answered": "Thank you.", "declined": "Not answered."}
 
 log = structlog.get_logger(__name__)
@@ -87,7 +94,32 @@ def _acknowledge(channel: Channel, press: Press, text: str) -> None:
 
 
 async def _say(channel: Channel, press: Press, text: str) -> None:
+    """Where the platform asks for a wait it is kept, by the presser's chat as well; who waits for long is told by a message."""
+    try:
+        for _ in range(MOST_TRIES):
+            wait_s = await _try(channel, press, text)
+            if wait_s is None:
+                return
+            if wait_s > LONGEST_WAIT_S:
+                break
+            await asyncio.sleep(wait_s)
+        await _write(channel, press, text)
+    except psycopg.Error as error:
+        log.warning("press_not_acknowledged", channel=channel.name, cause=type(error).__name__)
+
+
+async def _try(channel: Channel, press: Press, text: str) -> float | None:
+    """How long to wait before the next try, in seconds; None when there is none to be made."""
     try:
         await channel.acknowledge(press, text)
     except DeliveryError as error:
         log.info("press_not_acknowledged", channel=channel.name, cause=error.cause)
+        await rest_as_told(channel, channel.target_of(press.sender), error)
+        return error.retry_after_s
+    return None
+
+
+async def _write(channel: Channel, press: Press, text: str) -> None:
+    target, origin = channel.target_of(press.sender), f"press:{channel.name}:{press.token}:{press.query}"
+    async with connection() as conn, conn.transaction():
+        await put(conn, [text_letter(channel, text, target=target, origin=origin)])

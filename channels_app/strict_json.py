@@ -29,8 +29,7 @@ def loads(text: str | bytes) -> Any:
             parse_float=_number,
             parse_constant=_constant,
         )
-        for string in _strings(value):
-            _check(string)
+        check(value)
     except BadJSON:
         raise
     except UnicodeError as error:
@@ -42,11 +41,15 @@ def loads(text: str | bytes) -> Any:
     return value
 
 
-def _check(string: str) -> None:
-    """Raises BadJSON for a NUL, UnicodeError for a lone surrogate."""
-    if "\0" in string:
-        raise BadJSON("A text holds a NUL character.")
-    string.encode("utf-8")
+def check(value: Any) -> None:
+    """Raise BadJSON for a value that was read elsewhere and holds a NUL or a lone surrogate, or is nested deeper than 64."""
+    for string in _strings(value):
+        if "\0" in string:
+            raise BadJSON("A text holds a NUL character.")
+        try:
+            string.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise BadJSON("The text is not valid Unicode.") from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

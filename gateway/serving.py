@@ -16,7 +16,7 @@ from agents import worker as agents_worker
 from agents.history import warm_up as warm_up_history
 from agents.model_pool import warm_up
 from agents.schedules import service as schedules
-from channels_app import deliveries, files_in
+from channels_app import deliveries, inbox_desk
 from gateway import garbage
 from gateway.db import close_pool, open_pool
 from gateway.ending import end
@@ -29,7 +29,7 @@ from provisioning.workspaces import close_workspaces
 
 Service = Callable[[Services], Coroutine[Any, Any, None]]
 
-WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run, files_in.run, schedules.run)
+WORKING: tuple[Service, ...] = (agents_worker.run, deliveries.run, inbox_desk.run, schedules.run)
 KEEPING: tuple[Service, ...] = (keeper.run,)
 # The protocol's limits, DESIGN section 3: 64 KiB a frame, a ping every 20 s, 60 s of silence.
 MAX_FRAME_BYTES = 64 * 1024

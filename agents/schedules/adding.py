@@ -1,4 +1,4 @@
-"""Add a task or an alert from a program: what /schedule and /alert do, without their words."""
+"""Add a task or an alert from a program, or have it told elsewhere: what /schedule and /alert do, without their words."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,16 @@ from agents.admission import admit
 from agents.errors import Refused
 from agents.schedules.commands import Look, look_for, zone_of_user
 from agents.schedules.grammar import MOST_TEXT
-from agents.schedules.rows import AlertSpec, Schedule, TaskSpec, add_alert, add_task, address_in
+from agents.schedules.rows import (
+    NO_SCHEDULE,
+    AlertSpec,
+    Schedule,
+    TaskSpec,
+    add_alert,
+    add_task,
+    address_in,
+    redirect_schedule,
+)
 from agents.schedules.rules import Rule, zone_of
 from gateway.db import connection
 
@@ -43,3 +52,18 @@ async def create_alert(asked: Asked, spec: AlertSpec) -> Schedule:
         licence = await admit(conn, asked.user_id, channel=asked.channel)
         where = await address_in(conn, asked.user_id, asked.channel)
         return await add_alert(conn, licence, spec, where=where, look=look.found)
+
+
+async def tell_elsewhere(asked: Asked, schedule: str) -> Schedule:
+    """Have a task or an alert told in another channel from now on.
+
+    Raises Refused `not_found` (it, or a place to reach the user there), `not_included` (the channel), `no_licence` or
+    `licence_expired`.
+    """
+    async with connection() as conn, conn.transaction():
+        await admit(conn, asked.user_id, channel=asked.channel)
+        where = await address_in(conn, asked.user_id, asked.channel)
+        moved = await redirect_schedule(conn, asked.user_id, schedule=schedule, where=where)
+    if moved is None:
+        raise Refused("not_found", NO_SCHEDULE)
+    return moved

@@ -27,7 +27,7 @@ Kind = Literal["task", "alert"]
 MOST_SCHEDULES = 50
 # What a user reads of one that met a fault of ours.
 BROKEN = "Something went wrong on our side."
-# The page's own, which has no address.
+NO_SCHEDULE = "There is no such schedule."
 
 COLUMNS = (
     "id::text, user_id, number, kind, channel, reply_to, spec, state, reason, due_at, fence, failures, armed, source, seen,"
@@ -168,7 +168,7 @@ async def delete_schedule(schedule: str, *, user_id: str) -> None:
             "DELETE FROM schedules WHERE id = %s AND user_id = %s RETURNING 1", (schedule, user_id)
         )
         if not found or await found.fetchone() is None:
-            raise Refused("not_found", "There is no such schedule.")
+            raise Refused("not_found", NO_SCHEDULE)
 
 
 async def delete_number(conn: Connection, user_id: str, *, kind: Kind, number: int) -> Schedule | None:
@@ -188,6 +188,18 @@ async def redirect(conn: Connection, user_id: str, *, kind: Kind, number: int, w
             "UPDATE schedules SET channel = %s, reply_to = %s WHERE user_id = %s AND kind = %s AND number = %s"
             f" RETURNING {COLUMNS}",
             (where.channel, Jsonb(where.reply_to), user_id, kind, number),
+        )
+        return await cursor.fetchone()
+
+
+async def redirect_schedule(conn: Connection, user_id: str, *, schedule: str, where: Where) -> Schedule | None:
+    """The same of one by its id."""
+    if not is_id(schedule):
+        return None
+    async with conn.cursor(row_factory=class_row(Schedule)) as cursor:
+        await cursor.execute(
+            f"UPDATE schedules SET channel = %s, reply_to = %s WHERE user_id = %s AND id = %s RETURNING {COLUMNS}",
+            (where.channel, Jsonb(where.reply_to), user_id, schedule),
         )
         return await cursor.fetchone()
 

@@ -230,6 +230,7 @@ async def say(
     conversation: str | None = None,
     when_busy: str | None = None,
     attachments: tuple[str, ...] = (),
+    attachments_of: str | None = None,
 ) -> Accepted:
     """Accept a message."""
     return await accept_message(
@@ -241,6 +242,7 @@ async def say(
             conversation=conversation,
             when_busy=when_busy,
             attachments=attachments,
+            attachments_of=attachments_of,
             reply_to={} if channel == "web" else {"chat": "1"},
         )
     )

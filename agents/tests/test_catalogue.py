@@ -11,6 +11,7 @@ from agents.events import Usage
 from agents.providers import providers
 
 PRICED = Model(provider="openai", name="x", size="small", input=1.0, cached=0.1, output=10.0)
+MODEL = "[[model]]\nprovider = 'openai'\nname = 'x'\nsize = 'small'\n"
 
 
 def test_the_shipped_file_names_only_providers_that_there_are() -> None:
@@ -31,6 +32,25 @@ def test_cached_tokens_cost_their_own_price() -> None:
 
 def test_an_unknown_price_is_an_unknown_cost() -> None:
     assert Model(provider="openai", name="x", size="small").cost_usd(Usage(1, 0, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "tokens", "cost"),
+    [
+        ("whisper-1", 90.0, (0, 0), 0.009),
+        ("gpt-4o-transcribe", None, (1000, 100), 0.007),
+        ("gpt-4o-mini-transcribe", 60.0, (0, 0), 0.003),
+        ("whisper-1", None, (1000, 100), None),
+    ],
+)
+def test_what_is_heard_costs_by_its_time_or_its_tokens(
+    name: str, seconds: float | None, tokens: tuple[int, int], cost: float | None
+) -> None:
+    price = catalogue().hearing(name)
+
+    assert price is not None
+    found = price.cost_usd(seconds, input_tokens=tokens[0], output_tokens=tokens[1])
+    assert found == (None if cost is None else pytest.approx(cost))
 
 
 @pytest.mark.parametrize(("window", "longest"), [(None, 16_384), (200_000, 16_384), (8_000, 4_000)])
@@ -56,6 +76,10 @@ def test_a_wildcard_stands_for_every_model_of_its_provider() -> None:
         "[[model]]\nprovider = 'openai'\nname = 'x'\nsize = 'small'\ninput = 1.0\n",
         "[[model]]\nprovider = 'openai'\nname = 'x'\nsize = 'small'\n" * 2,
         "not toml",
+        MODEL + "[[transcription]]\nname = 'x'\n",
+        MODEL + "[[transcription]]\nname = 'x'\ninput = 1.0\n",
+        MODEL + "[[transcription]]\nname = 'x'\nminute = -1\n",
+        MODEL + "[[transcription]]\nname = 'x'\nminute = 1\n" * 2,
     ],
 )
 def test_a_file_with_a_mistake_is_refused(text: str, tmp_path: Path, settings: Any) -> None:

@@ -14,7 +14,17 @@ from agents.tests.doubles.http_server import Reply, scripted_server
 from agents.tests.engine import ScriptedBrain, TestWorker, answer, frames, let_retries_be_due, row, say
 from agents.tests.talks import openai, reach, says
 from agents.tests.workflows import RealBrain, run_one
-from agents.uploads import MOST_BYTES, MOST_WAITING, add_upload, delete_upload, list_uploads, sweep_uploads
+from agents.uploads import (
+    MOST_ATTACHED,
+    MOST_BYTES,
+    MOST_KEPT,
+    MOST_WAITING,
+    add_upload,
+    attached_to,
+    delete_upload,
+    list_uploads,
+    sweep_uploads,
+)
 from gateway.db import connection
 from gateway.ids import new_id
 
@@ -35,6 +45,11 @@ async def count() -> int:
         found = await cursor.fetchone()
     assert found is not None
     return int(found[0])
+
+
+async def an_hour_passes(turn: str) -> None:
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET finished_at = finished_at - interval '1 hour' WHERE id = %s", (turn,))
 
 
 async def refused(work: Any) -> str:
@@ -131,12 +146,15 @@ class TestSending:
 
         assert await row(second.turn, "steers", "state") == (False, "queued")
 
-    async def test_it_is_erased_with_the_messages_text(self, worker: TestWorker) -> None:
+    async def test_it_is_erased_an_hour_after_the_messages_answer(self, worker: TestWorker) -> None:
         accepted = await say("Look", attachments=(await put(),))
         await answer(worker, "Seen.")
         assert await row(accepted.turn, "content") == ("",)
         await sweep_uploads()
+        assert await count() == 1
 
+        await an_hour_passes(accepted.turn)
+        await sweep_uploads()
         assert await count() == 0
 
     async def test_a_running_messages_file_stays(self, worker: TestWorker) -> None:
@@ -145,6 +163,70 @@ class TestSending:
         await sweep_uploads()
 
         assert await count() == 1
+
+
+class TestSendingAgain:
+    async def test_the_files_of_an_ended_turn_come_along_in_their_order(self, worker: TestWorker) -> None:
+        first = await say("Look", attachments=(await put(PNG, "chart.png"), await put()))
+        await worker.claim()
+        await worker.order(first.turn, "fail")
+        await worker.done(first.turn)
+        second = await say("Look closely", attachments_of=first.turn)
+
+        (asked,) = [frame for frame in await frames(second.turn) if frame["type"] == "user_message"]
+        assert asked["attachments"] == ["chart.png", "rules.md"]
+        assert [each.content for each in await attached_to(second.turn)] == [PNG, NOTES]
+        assert [each.outcome for each in await attached_to(second.turn)] == ["", ""]
+        assert len(await attached_to(first.turn)) == 2
+
+    async def test_fresh_files_stand_before_them(self) -> None:
+        first = await say("Look", attachments=(await put(),))
+        second = await say("And here", attachments=(await put(PNG, "chart.png"),), attachments_of=first.turn)
+
+        assert [each.name for each in await attached_to(second.turn)] == ["chart.png", "rules.md"]
+
+    async def test_those_of_another_or_of_none_are_refused_and_nothing_is_stored(self) -> None:
+        mine = await say("Look", attachments=(await put(),))
+        bare = await say("Hello")
+        theirs = await say("Look", user="demo-free", attachments=(await put(user="demo-free"),))
+
+        for source in (theirs.turn, bare.turn, new_id(), "../x"):
+            assert await refused(say("Again", attachments_of=source)) == "not_found"
+        full = tuple([await put() for _ in range(MOST_ATTACHED)])
+        assert await refused(say("Again", attachments=full, attachments_of=mine.turn)) == "invalid"
+        assert await refused(say("/help", attachments_of=mine.turn)) == "invalid"
+        async with connection() as conn:
+            cursor = await conn.execute("SELECT count(*) FROM turns")
+            assert await cursor.fetchone() == (3,)
+
+    async def test_no_more_are_kept_than_a_person_needs(self) -> None:
+        """A message of a few bytes must not fill a disk with copies."""
+        full = tuple([await put(PNG, "chart.png") for _ in range(MOST_ATTACHED)])
+        first = await say("Look", attachments=full)
+        for _ in range(MOST_KEPT // MOST_ATTACHED - 1):
+            await say("Again", attachments_of=first.turn)
+
+        assert await count() == MOST_KEPT
+        assert await refused(say("Again", attachments_of=first.turn)) == "too_many"
+        assert await count() == MOST_KEPT
+        await say("Fresh", attachments=(await put(),))
+
+    async def test_once_they_are_erased_it_says_so(self, worker: TestWorker) -> None:
+        first = await say("Look", attachments=(await put(),))
+        await answer(worker, "Seen.")
+        await an_hour_passes(first.turn)
+        await sweep_uploads()
+
+        with pytest.raises(Refused, match=r"not kept any more\. Attach them again\."):
+            await say("Again", attachments_of=first.turn)
+
+    async def test_the_same_message_again_is_the_same_turn_and_without_them_another(self) -> None:
+        first = await say("Look", attachments=(await put(),))
+        second = await say("Again", external="2", attachments_of=first.turn)
+
+        assert (await say("Again", external="2", attachments_of=first.turn)).turn == second.turn
+        assert await refused(say("Again", external="2")) == "conflict"
+        assert await count() == 2
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ async def test_an_approval_and_its_outcome_stand_in_the_outbox_of_the_turns_chan
 
     async with batch() as (_, rows):
         told = [(each.kind, each.payload.get("decision")) for each in rows]
-    assert told == [("approval", None), ("approval_settled", "approved")]
+    assert told == [("said", None), ("approval", None), ("approval_settled", "approved")]
 
 
 async def test_the_journal_of_a_waiting_turn_is_written_anew_when_it_is_lost(worker: TestWorker) -> None:

@@ -9,14 +9,14 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.schedules.adding import Asked, create_alert, create_task
+from agents.schedules.adding import Asked, create_alert, create_task, tell_elsewhere
 from agents.schedules.rows import AlertSpec, Schedule, delete_schedule, schedules_of
 from agents.schedules.rules import DAYS, Rule
 from channels_app.api import shapes
 from channels_app.api.base import ApiView, user_of, validated
 from channels_app.api.openapi import described
 from channels_app.api.paging import ListQuery, cursor_of, no_cursor, position_of
-from channels_app.api.shapes import NewAlert, NewTask
+from channels_app.api.shapes import NewAlert, NewTask, ToldIn
 
 # In the description the two forms stand side by side.
 BODY = {"application/json": {"oneOf": [NewTask.model_json_schema(), NewAlert.model_json_schema()]}}
@@ -34,16 +34,22 @@ class SchedulesView(ApiView):
         left = [each for each in async_to_sync(schedules_of)(user_of(request)) if each.number > after]
         page = left[: query["limit"]]
         more = cursor_of(str(page[-1].number)) if len(left) > len(page) else None
-        return Response({"schedules": [_json(each) for each in page], "next": more})
+        return Response({"schedules": [schedule_json(each) for each in page], "next": more})
 
     @described("add_schedule", {201: shapes.Schedule}, body=BODY, refusals=(404, 409))
     def post(self, request: Request) -> Response:
         """201 with the new task or alert; 404 for a channel in which the user was never heard, 409 for one who has 50."""
-        return Response(_json(async_to_sync(_create)(user_of(request), _body(request.data))), status=201)
+        return Response(schedule_json(async_to_sync(_create)(user_of(request), _body(request.data))), status=201)
 
 
 class ScheduleView(ApiView):
     """One of them."""
+
+    @described("redirect_schedule", {200: shapes.Schedule}, body=ToldIn)
+    def patch(self, request: Request, schedule: str) -> Response:
+        """200 with it: it is told in another channel from now on; 404 for a channel in which the user was never heard."""
+        asked = Asked(user_of(request), _place_of(request.data).channel)
+        return Response(schedule_json(async_to_sync(tell_elsewhere)(asked, schedule)))
 
     @described("delete_schedule", {204: None})
     def delete(self, request: Request, schedule: str) -> Response:
@@ -66,7 +72,13 @@ async def _create(user_id: str, body: NewTask | NewAlert) -> Schedule:
     return await create_task(asked, rule, body.text, time_zone=body.time_zone)
 
 
-def _json(item: Schedule) -> dict[str, Any]:
+async def schedules_json(user_id: str) -> list[dict[str, Any]]:
+    """All that the user has, by number."""
+    return [schedule_json(each) for each in await schedules_of(user_id)]
+
+
+def schedule_json(item: Schedule) -> dict[str, Any]:
+    """One of them as the API gives it."""
     shown = {
         "id": item.id,
         "number": item.number,
@@ -112,6 +124,18 @@ def _body(data: Any) -> NewTask | NewAlert:
     try:
         return _BODY.validate_python(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"][1:])
-        raise exceptions.ValidationError({where or "non_field_errors": [first["msg"]]}) from error
+        raise _complaint(error, skip=1) from error
+
+
+def _place_of(data: Any) -> ToldIn:
+    """Likewise of the channel."""
+    try:
+        return ToldIn.model_validate(data)
+    except ValidationError as error:
+        raise _complaint(error) from error
+
+
+def _complaint(error: ValidationError, *, skip: int = 0) -> exceptions.ValidationError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(step) for step in first["loc"][skip:])
+    return exceptions.ValidationError({where or "non_field_errors": [first["msg"]]})

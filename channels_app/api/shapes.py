@@ -355,4 +355,12 @@ class NewAlert(Shape):
     channel: ChannelName = "web"
 
 
+class ToldIn(Shape):
+    """Where a schedule is told from now on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    channel: ChannelName
+
+
 NewSchedule = Annotated[NewTask | NewAlert, Field(discriminator="kind")]

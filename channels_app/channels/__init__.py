@@ -16,7 +16,7 @@ Target = dict[str, Any]
 PICTURES_AND_DOCUMENTS = "text, pictures (PNG, JPEG, WebP), PDF and text files"
 # One message in the platform's own form, as JSON: what `compose` made and `send` understands. With `below` (true) it follows
 # something that was asked in between, and is no first answer any more; with `crowded` (true) it is not plain which message it
-# answers; with `picture` (an address of ours) it is a picture.
+# answers; with `picture` (an address of ours) it is a picture; by its `key` it is told from others (Channel.repeats_s).
 Part = dict[str, Any]
 
 
@@ -38,12 +38,13 @@ class Inbound:
     """What somebody wrote in a chat; `content` None is something other than text, which `files` may hold.
 
     `kind` names in words (plural) what can't be read of it. Messages of one `album` are one, sent in pieces. What is answered in
-    private was asked `aside`, where others read along.
+    private was asked `aside`, where others read along. A piece that nobody said to the bot is `loose`: it counts if another does.
 
     `sender` is the account, as in a channel link, and `name` how the platform shows it to people (see names.py).
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
     sender's network address, where the platform tells it. A `thread` of the platform's (its key there) is a conversation of
-    its own; "" is the user's main one.
+    its own; "" is the user's main one. With `opened` nothing was written yet: somebody opened the chat, which has that name
+    among their own.
     """
 
     external_id: str
@@ -57,6 +58,8 @@ class Inbound:
     kind: str = ""
     album: str = ""
     aside: Target | None = None
+    loose: bool = False
+    opened: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +182,11 @@ class Channel(Protocol):
         """How long a chat rests between two messages, in seconds."""
         return 1.0
 
+    def repeats_s(self, target: Target) -> float:  # noqa: ARG002 - most platforms can't tell
+        """For how long the platform takes a message with the same `key` once, in seconds, by whatever it was sent before; the
+        same for all of a target's life. 0 = one that may have been shown is not sent again."""
+        return 0.0
+
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - nowhere
         """How often an answer may be shown while it is written, by editing its first message; None = only once it is whole."""
         return None
@@ -187,8 +195,8 @@ class Channel(Protocol):
         """How often to show that an answer is worked on, as long as there is no word of it; None = not at all."""
         return None
 
-    async def typing(self, target: Target) -> None:  # noqa: ARG002 - see typing_every_s
-        """Show that. Raises DeliveryError."""
+    async def typing(self, target: Target, *, about: str) -> None:  # noqa: ARG002 - see typing_every_s
+        """Show that, and what the conversation is about where the platform has a place for it. Raises DeliveryError."""
         return
 
     async def draft(self, part: Part | None, target: Target, *, number: int) -> None:  # noqa: ARG002 - see draft_s
@@ -206,6 +214,10 @@ class Channel(Protocol):
 
     def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
         """The same with buttons under the last message. Where there are none, the text alone: it says what to type."""
+
+    def greet(self, markdown: str, prompts: Sequence[tuple[str, str]]) -> list[Part]:  # noqa: ARG002 - none are shown
+        """The same with what may be asked first: titles, and what each stands for. Without where that can't be shown."""
+        return self.compose(markdown)
 
     def picture(self, url: str, alt: str) -> Part | None:  # noqa: ARG002 - none are shown
         """A picture of an answer as a message, with its `url` under `picture`; None where none are shown."""

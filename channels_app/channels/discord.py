@@ -32,6 +32,8 @@ _ACCOUNT = re.compile(r"[1-9][0-9]{0,19}")
 PREVIEW_EVERY_S = 1.2
 # Source: "Trigger Typing Indicator": it "expires after 10 seconds".
 TYPING_EVERY_S = 9.0
+# Source: "Create Message", enforce_nonce: the nonce "will be checked for uniqueness in the past few minutes".
+REPEATS_S = 60.0
 # A receipt's place of a message that belongs to an interaction.
 OF_INTERACTION = "@"
 # An interaction that nothing more is said to must be answered all the same.
@@ -105,6 +107,10 @@ class Discord(Channel):
         """The number of a user."""
         return bool(_ACCOUNT.fullmatch(account))
 
+    def repeats_s(self, target: Target) -> float:
+        """In direct messages, by their nonce; what follows an interaction has none."""
+        return REPEATS_S if age_s(target) is None else 0.0
+
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike in every chat
         """As often as edits are let through."""
         return PREVIEW_EVERY_S
@@ -113,7 +119,7 @@ class Discord(Channel):
         """In direct messages; an interaction that was deferred shows it by itself."""
         return TYPING_EVERY_S if "message" in target else None
 
-    async def typing(self, target: Target) -> None:
+    async def typing(self, target: Target, *, about: str) -> None:  # noqa: ARG002 - chats have no titles
         """Trigger Typing Indicator."""
         await api.call("POST", f"/channels/{target['channel']}/typing")
 
@@ -154,6 +160,7 @@ class Discord(Channel):
             except (ChatClosed, api.NoInteraction):
                 body["flags"] = messages.SUPPRESS_EMBEDS
         channel = await _direct_channel(target)
+        body |= messages.once(part)
         made = await api.call("POST", f"/channels/{channel}/messages", body, picture=content)
         return f"{channel}/{api.id_of(made)}"
 
@@ -207,7 +214,8 @@ class Discord(Channel):
 
     async def _write(self, part: Part, target: Target) -> str:
         channel = await _direct_channel(target)
-        made = await api.call("POST", f"/channels/{channel}/messages", messages.payload(part))
+        body = messages.payload(part) | messages.once(part)
+        made = await api.call("POST", f"/channels/{channel}/messages", body)
         return f"{channel}/{api.id_of(made)}"
 
 

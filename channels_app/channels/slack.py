@@ -4,12 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.channels._slack import api, messages
 from channels_app.channels._slack.events import in_direct_messages, parse_update
+from channels_app.channels._slack.openings import parse_opening
 from channels_app.channels._slack.streams import Receipt, append_stream, begin_stream, end_stream
+from channels_app.errors import DeliveryError
 
 SIGNING_SECRET = "SLACK_SIGNING_SECRET"  # noqa: S105 - the setting's name
 SIGNATURE, TIMESTAMP = "x-slack-signature", "x-slack-request-timestamp"
@@ -21,6 +25,8 @@ APPEND_EVERY_S = 1.0
 # Source: assistant.threads.setStatus: "If no message is sent after two minutes … the status will be removed".
 STATUS_EVERY_S = 60.0
 STATUS = "is working on it…"
+
+log = structlog.get_logger(__name__)
 
 
 class Slack(Channel):
@@ -56,7 +62,7 @@ class Slack(Channel):
 
     def parse(self, update: Any) -> Update:
         """An event, a pressed button, or the slash command."""
-        return parse_update(update)
+        return parse_opening(update) or parse_update(update)
 
     def reply(self, found: Inbound | Press, outcome: str) -> dict[str, Any] | None:  # noqa: ARG002 - whatever came of it
         """Whoever used the command in a channel is told, unseen by others, where the answer is."""
@@ -96,10 +102,12 @@ class Slack(Channel):
         """Slack's assistant threads have a status, which an answer ends."""
         return STATUS_EVERY_S if target["thread"] and in_direct_messages(target) else None
 
-    async def typing(self, target: Target) -> None:
-        """assistant.threads.setStatus."""
+    async def typing(self, target: Target, *, about: str) -> None:
+        """assistant.threads.setStatus, and setTitle, by which the panel lists its threads."""
         place = {"channel_id": target["channel"], "thread_ts": target["thread"]}
         await api.call("assistant.threads.setStatus", **place, status=STATUS)
+        if about:
+            await _try("assistant.threads.setTitle", **place, title=about)
 
     def compose(self, markdown: str) -> list[Part]:
         """In mrkdwn."""
@@ -112,6 +120,12 @@ class Slack(Channel):
     def ask(self, markdown: str, buttons: Sequence[Button]) -> list[Part]:
         """As a block with the text and one with the buttons."""
         return messages.ask(markdown, buttons)
+
+    def greet(self, markdown: str, prompts: Sequence[tuple[str, str]]) -> list[Part]:
+        """Source: assistant.threads.setSuggestedPrompts: "up to four suggested prompts"."""
+        parts = messages.compose(markdown)
+        parts[-1]["prompts"] = [{"title": title, "message": message} for title, message in prompts[:4]]
+        return parts
 
     async def send(self, part: Part, target: Target) -> str:
         """As the beginning of a stream where that is possible, else chat.postMessage."""
@@ -126,6 +140,8 @@ class Slack(Channel):
             **({"thread_ts": target["thread"]} if target["thread"] else {}),
             **({"blocks": messages.blocks(part)} if part.get("buttons") else {}),
         )
+        if part.get("prompts"):
+            await _suggest(part["prompts"], str(answer["channel"]), target)
         return str(Receipt(str(answer["channel"]), str(answer["ts"])))
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:  # noqa: ARG002 - the receipt says where
@@ -156,6 +172,21 @@ class Slack(Channel):
     async def close(self) -> None:
         """Close the connections."""
         await api.HTTP.close()
+
+
+async def _suggest(prompts: list[dict[str, str]], channel: str, target: Target) -> None:
+    """What may be asked first, where the app is one of Slack's agents or assistants. The message stands without it, too."""
+    # Source: setSuggestedPrompts: "thread_ts … should only be used in the legacy assistant messaging experience".
+    thread = {"thread_ts": target["thread"]} if target["thread"] else {}
+    await _try("assistant.threads.setSuggestedPrompts", channel_id=channel, prompts=prompts, **thread)
+
+
+async def _try(method: str, **arguments: Any) -> None:
+    """What not every app may do, and no message waits for."""
+    try:
+        await api.call(method, **arguments)
+    except DeliveryError as error:
+        log.info("slack_refused", method=method, cause=error.cause)
 
 
 CHANNEL = Slack()

@@ -119,7 +119,7 @@ class Telegram(Channel):
         """As long as it lasts."""
         return TYPING_EVERY_S
 
-    async def typing(self, target: Target) -> None:
+    async def typing(self, target: Target, *, about: str) -> None:  # noqa: ARG002 - chats have no titles
         """sendChatAction."""
         topic = target.get("topic")
         await api.call(lambda bot: bot.send_chat_action(target["chat"], ChatAction.TYPING, message_thread_id=topic))

@@ -40,9 +40,7 @@ class Webhook(Channel):
 
     name = "webhook"
     label = "Webhook"
-
-    def __init__(self) -> None:
-        self._http = Http()
+    _http = Http()
 
     def faults(self) -> list[str]:
         """One without the other, a secret that is short, an address that is not https."""
@@ -93,6 +91,10 @@ class Webhook(Channel):
         """As the other side names its people."""
         return bool(_ACCOUNT.fullmatch(account))
 
+    def repeats_s(self, target: Target) -> float:  # noqa: ARG002 - alike for all
+        """The message's id is the same then, see docs/channels.md."""
+        return 3600.0
+
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike for all
         """Often enough to be read along."""
         return 1.0
@@ -111,8 +113,8 @@ class Webhook(Channel):
         return [part | {"buttons": shown} for part in self.compose(markdown)]
 
     async def send(self, part: Part, target: Target) -> str:
-        """Post it."""
-        return await self._post({"type": "message", **target, **part})
+        """Post it, under the id that it was composed with."""
+        return await self._post({"type": "message", **target, **{name: part[name] for name in part if name != "key"}})
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """Post it with the earlier one's id."""

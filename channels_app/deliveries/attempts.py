@@ -1,12 +1,15 @@
 """One attempt to send a message, and what it makes of the message."""
 
+import hashlib
 import random
 
+import psycopg
 import structlog
 
 from channels_app import pictures_out
-from channels_app.channels import Channel, channel_that_is_on
-from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim
+from channels_app.channels import Channel, Part, channel_that_is_on
+from channels_app.deliveries.preview_rows import PREVIEW
+from channels_app.deliveries.rows import MAX_AGE_HOURS, Claim, begin_anew
 from channels_app.deliveries.settling import Outcome
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.models import DeliveryState
@@ -29,7 +32,7 @@ async def attempt(claim: Claim) -> Outcome:
     try:
         receipt = await _show(channel, claim)
     except DeliveryError as error:
-        return _outcome_of(error, claim)
+        return _outcome_of(error, claim, repeats_s=channel.repeats_s(claim.target))
     except Exception as error:  # a fault of ours may come before or after the first byte
         log.exception("delivery_crashed", delivery=claim.id, channel=claim.channel)
         return Outcome(DeliveryState.AMBIGUOUS, error=f"fault ({type(error).__name__})")
@@ -37,15 +40,17 @@ async def attempt(claim: Claim) -> Outcome:
 
 
 async def _show(channel: Channel, claim: Claim) -> str:
-    if "picture" in claim.body:
-        return await _show_picture(channel, claim)
     part = claim.body | {"crowded": True} if claim.crowded else claim.body
-    if not claim.edits_message:
-        return await channel.send(part, claim.target)
+    if not claim.edits_message or "picture" in part:
+        return await _send(channel, claim, part)
     try:
         return await channel.edit(part, claim.target, message=claim.edits_message)
     except NotEditable:
-        return await channel.send(part, claim.target)
+        if claim.kind == PREVIEW:
+            # Its answer comes as a new message.
+            raise
+        await _begin_anew(claim)
+        return await _send(channel, claim, part)
     except DeliveryError as error:
         if not error.ambiguous:
             raise
@@ -53,15 +58,37 @@ async def _show(channel: Channel, claim: Claim) -> str:
         raise DeliveryError(error.cause) from error
 
 
-async def _show_picture(channel: Channel, claim: Claim) -> str:
+async def _send(channel: Channel, claim: Claim, part: Part) -> str:
+    """As a new message, the first that is sent for its row; only a preview is edited later, and it is never sent anew."""
+    if channel.repeats_s(claim.target):
+        part = part | {"key": _key_of(claim)}
+    return await (_show_picture(channel, claim, part) if "picture" in part else channel.send(part, claim.target))
+
+
+def _key_of(claim: Claim) -> str:
+    """The same at each attempt, and no other message's; of 25 characters, as Discord takes them."""
+    return hashlib.sha256(f"{claim.id}:{claim.created_at.timestamp()}".encode()).hexdigest()[:25]
+
+
+async def _begin_anew(claim: Claim) -> None:
+    try:
+        begun = await begin_anew(claim)
+    except psycopg.Error as error:
+        raise DeliveryError("database_failed") from error
+    if not begun:
+        raise DeliveryError("claim_lost")
+
+
+async def _show_picture(channel: Channel, claim: Claim, part: Part) -> str:
     """The picture, or a sentence where it is gone, since its answer speaks of it."""
     try:
-        content = await pictures_out.read(claim.body["picture"], user_id=claim.user_id, attempt=claim.attempts)
+        content = await pictures_out.read(part["picture"], user_id=claim.user_id, attempt=claim.attempts)
     except pictures_out.PictureGone as error:
         log.warning("picture_not_sent", delivery=claim.id, channel=claim.channel, cause=error.cause)
-        [part] = channel.compose(NO_PICTURE)
-        return await channel.send(part, claim.target)
-    return await channel.send_picture(claim.body, claim.target, content=content)
+        [words] = channel.compose(NO_PICTURE)
+        key = {"key": part["key"]} if "key" in part else {}
+        return await channel.send(words | key, claim.target)
+    return await channel.send_picture(part, claim.target, content=content)
 
 
 def unwritable(outcome: Outcome) -> Outcome:
@@ -76,11 +103,14 @@ def backoff_s(attempts: int) -> float:
     return min(2.0 ** min(attempts, 16), LONGEST_WAIT_S) * random.uniform(1.0, 1.1)  # noqa: S311
 
 
-def _outcome_of(error: DeliveryError, claim: Claim) -> Outcome:
+def _outcome_of(error: DeliveryError, claim: Claim, *, repeats_s: float) -> Outcome:
     if error.permanent:
         return Outcome(DeliveryState.FAILED, error=error.cause, closes=isinstance(error, ChatClosed))
+    if error.ambiguous and repeats_s:
+        return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts), repeats_s=repeats_s)
     if error.ambiguous:
         return Outcome(DeliveryState.AMBIGUOUS, error=error.cause)
     if error.retry_after_s is not None:
-        return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=min(error.retry_after_s, LONGEST_PAUSE_S))
+        pause_s = min(error.retry_after_s, LONGEST_PAUSE_S)
+        return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=pause_s, everywhere=error.everywhere)
     return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts))

@@ -90,7 +90,9 @@ class Dispatcher:
     async def _send(self, claim: Claim) -> None:
         await self._await_slot(claim)
         if not await self._insist(lambda: rows.begin_sending(claim, holder=self._services.lease.id)):
-            log.warning("delivery_claim_lost", delivery=claim.id)
+            if not await self._insist(lambda: rows.let_go(claim)):
+                log.warning("delivery_claim_lost", delivery=claim.id)
+            # Else its platform has asked for a wait meanwhile.
             return
         outcome = await attempt(claim)
         settled = await self._settle(claim, outcome)

@@ -24,6 +24,8 @@ EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
 # What was asked in between, and its outcome, stand in the chat; nothing was written after them.
 DONE = "Done."
+# In place of words of an attempt that died, where the one after it asked before it wrote anything.
+ASKS_FIRST = "I have to ask you something first."
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,7 @@ async def take_outbox() -> int:
         made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
         letters: list[Letter] = []
         for row, found in zip(rows, made, strict=True):
-            known = found if row.kind not in outbox.EVERYWHERE else await _everywhere(conn, row)
+            known = found if row.kind not in outbox.EVERYWHERE else await _everywhere(conn, row, before=letters)
             if isinstance(known, str):
                 await put_unusable(conn, row, error=known)
             else:
@@ -51,11 +53,11 @@ async def take_outbox() -> int:
     return len(rows)
 
 
-async def _everywhere(conn: Connection, row: outbox.OutboxRow) -> list[Letter] | str:
+async def _everywhere(conn: Connection, row: outbox.OutboxRow, *, before: list[Letter]) -> list[Letter] | str:
     """The letters of what is told in all of a user's chats, or why there can be none."""
     try:
         async with conn.transaction():
-            return await asking.letters_of(conn, row)
+            return await asking.letters_of(conn, row, before=before)
     except psycopg.OperationalError:
         raise
     except Exception as error:
@@ -84,10 +86,12 @@ def words_of(row: outbox.OutboxRow) -> str:
     said = content[told:].strip() or ("" if content else str(row.payload.get("message") or ""))
     if row.kind == "cancelled":
         return f"{said}\n\n*{STOPPED}*" if said else STOPPED
-    if said or row.kind == outbox.SAID:
+    if said:
         return said
     if row.payload.get("images"):
         return DRAWN
+    if row.kind == outbox.SAID:
+        return ""
     return DONE if told else EMPTY
 
 
@@ -118,16 +122,19 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
         private = channel.private(row.reply_to)
         target = private if row.kind == ALERT else row.reply_to
         shared = target != private
+        words = _public_words(row) if shared else words_of(row)
+        nothing_said = row.kind == outbox.SAID and not words
         letter = Letter(
             origin=origin_of(row),
             channel=row.channel,
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=_parts(channel, row, words=_public_words(row) if shared else words_of(row)),
+            parts=_parts(channel, row, words=ASKS_FIRST if nothing_said else words),
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
+            only_in_place=nothing_said,
         )
     except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)

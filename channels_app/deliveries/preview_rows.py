@@ -21,7 +21,8 @@ _ORIGIN: LiteralString = """
     'preview:' || %(turn)s || ':' || (SELECT count(DISTINCT a.origin) FROM deliveries a
         WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('said', 'approval', 'question'))
 """
-# One that is on its way is left alone: its next text comes with the next look. One that was refused is not tried again.
+# One that is on its way is left alone: its next text comes with the next look. So is one that may have been shown, until it is
+# known. One that was refused is not tried again.
 _SHOW = f"""
     INSERT INTO deliveries AS d
         (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits)
@@ -31,7 +32,8 @@ _SHOW = f"""
     WHERE EXISTS (SELECT 1 FROM turns t WHERE t.id = %(turn)s::uuid AND t.state = 'running' AND t.holder = %(holder)s)
     ON CONFLICT (origin, part) DO UPDATE SET body = excluded.body, digest = excluded.digest, state = 'pending',
         run_after = CASE WHEN d.state = 'pending' THEN d.run_after ELSE clock_timestamp() END, settled_at = NULL
-    WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '') OR (d.state = 'pending' AND d.holder IS NULL)
+    WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '')
+        OR (d.state = 'pending' AND d.holder IS NULL AND d.repeat_until IS NULL)
 """
 
 
@@ -58,21 +60,37 @@ async def in_place_of_preview(conn: Connection, letter: Letter) -> Letter:
     row = await cursor.fetchone()
     if row is None:
         return letter
+    if letter.only_in_place and not await _stands(conn, row[0]):
+        return replace(letter, parts=[])
     below = not row[0].endswith(":0")
     parts = [part | {"below": True} if below and not index else part for index, part in enumerate(letter.parts)]
     return replace(letter, edits=row[0], parts=parts)
 
 
+async def _stands(conn: Connection, origin: str) -> bool:
+    """Whether a preview is in its chat, or on its way there."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM deliveries WHERE origin = %s"
+        " AND (receipt <> '' OR state = 'sending' OR (state = 'pending' AND repeat_until IS NOT NULL))",
+        (origin,),
+    )
+    return await cursor.fetchone() is not None
+
+
 async def end_previews(conn: Connection, letters: list[Letter]) -> None:
-    """Drop what is still to be shown of turns whose words are told now; the caller holds the lanes of their letters."""
+    """Drop what is still to be shown of turns whose words are told now; the caller holds the lanes of their letters.
+
+    Not what may stand in a chat already: the answer needs its receipt, to take its place.
+    """
     for turn in [letter.turn for letter in letters if letter.kind in ENDS and letter.turn is not None]:
         waiting = (turn,)
         await conn.execute(
-            "DELETE FROM deliveries WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt = ''",
+            "DELETE FROM deliveries WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt = ''"
+            " AND repeat_until IS NULL",
             waiting,
         )
         await conn.execute(
             "UPDATE deliveries SET state = 'sent', holder = NULL, body = NULL, settled_at = clock_timestamp()"
-            " WHERE turn_id = %s AND kind = 'preview' AND state = 'pending'",
+            " WHERE turn_id = %s AND kind = 'preview' AND state = 'pending' AND receipt <> ''",
             waiting,
         )

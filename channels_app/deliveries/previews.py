@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+import psycopg
 import structlog
 from redis.exceptions import RedisError
 
 from agents.journal import journal
 from agents.running import RunningTurn, running_in_chats
+from channels_app import metrics
 from channels_app.channels import Channel, channel_that_is_on
 from channels_app.deliveries.preview_rows import PREVIEW, show
 from channels_app.deliveries.rows import Letter, rest, take_slot
@@ -23,6 +25,8 @@ from channels_app.drafts import number_of, wished
 TICK_S = 0.5
 # One message of any platform is shorter; markdown that nobody sees yet is not rendered again and again.
 MAX_PREVIEW_CHARS = 6000
+# Its text may be another by then.
+FAULT_REST_S = 10.0
 
 __all__ = ["PREVIEW", "TICK_S", "Previews"]
 
@@ -33,7 +37,8 @@ log = structlog.get_logger(__name__)
 class _Followed:
     """A turn that is followed in its journal up to `seq`: its text so far, how much of it is shown, when more may be.
 
-    Before there is any, a sign of work is due at `typing_at`. `drafts`: whether its user wants to see drafts, None = not known.
+    Before there is any, a sign of work is due at `typing_at`. After a fault it is left alone until `mended_at`. `drafts`:
+    whether its user wants to see drafts, None = not known.
     """
 
     seq: int = 0
@@ -41,6 +46,7 @@ class _Followed:
     shown: str = ""
     next_at: float = 0.0
     typing_at: float = 0.0
+    mended_at: float = 0.0
     drafts: bool | None = None
 
 
@@ -59,22 +65,34 @@ class Previews:
         for signs in (self._typing, self._drafts):
             signs.keep(set(self._followed))
         for turn in running:
-            channel = channel_that_is_on(turn.channel)
-            every_s = channel.preview_every_s(turn.reply_to) if channel else None
-            if channel is not None and every_s is not None:
-                await self._show(turn, channel, every_s=every_s)
+            if self._clock() >= self._followed[turn.id].mended_at:
+                await self._try(turn)
 
     async def close(self) -> None:
         """Break off what is on its way and no delivery."""
         for signs in (self._typing, self._drafts):
             await signs.close()
 
+    async def _try(self, turn: RunningTurn) -> None:
+        """Show one: its fault is none of the others', nor of the messages that this process sends."""
+        try:
+            channel = channel_that_is_on(turn.channel)
+            every_s = channel.preview_every_s(turn.reply_to) if channel else None
+            if channel is not None and every_s is not None:
+                await self._show(turn, channel, every_s=every_s)
+        except (psycopg.OperationalError, psycopg.InternalError):
+            raise
+        except Exception:
+            self._followed[turn.id].mended_at = self._clock() + FAULT_REST_S
+            metrics.preview_faults.labels(channel=turn.channel).inc()
+            log.exception("preview_failed", turn=turn.id, channel=turn.channel)
+
     def _show_work(self, turn: RunningTurn, channel: Channel) -> None:
         followed, now = self._followed[turn.id], self._clock()
         every_s = channel.typing_every_s(turn.reply_to)
         if every_s is None or now < followed.typing_at:
             return
-        if self._typing.give(turn, channel, partial(channel.typing, turn.reply_to)):
+        if self._typing.give(turn, channel, partial(channel.typing, turn.reply_to, about=turn.about)):
             followed.typing_at = now + every_s
 
     async def _wants_draft(self, turn: RunningTurn, channel: Channel) -> bool:

@@ -32,10 +32,16 @@ OBSTACLE: LiteralString = """
         THEN 'The account is no longer linked.'
     ELSE '' END
 """
+# A channel that rests as a whole is a lane of its own, which is no chat's and not that of its slots.
+_CHANNEL_MAY: LiteralString = """
+    NOT EXISTS (SELECT 1 FROM chat_lanes w WHERE w.key = d.channel || ':*' AND w.not_before > clock_timestamp())
+"""
+# What may have been shown is sent again only while its platform takes it once.
+_REPEATABLE: LiteralString = "(d.repeat_until IS NULL OR d.repeat_until > clock_timestamp())"
 _HEAD = f"""
-    d.state = 'pending' AND d.run_after <= clock_timestamp()
+    d.state = 'pending' AND d.run_after <= clock_timestamp() AND {_REPEATABLE}
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
-    AND l.not_before <= clock_timestamp()
+    AND l.not_before <= clock_timestamp() AND {_CHANNEL_MAY}
     AND NOT EXISTS (
         SELECT 1 FROM deliveries e
         WHERE e.lane_id = d.lane_id AND e.state IN ('pending', 'sending') AND e.id < d.id)
@@ -57,6 +63,8 @@ _CLAIM_HEAD = f"""
             AND (o.state NOT IN ('done', 'failed', 'cancelled')
                 OR o.accepted_at > (SELECT t.accepted_at FROM turns t WHERE t.id = d.turn_id))) AS crowded
 """
+# The lease behind a claim of a row of deliveries `d` has not run out.
+_OURS: LiteralString = holder_alive("d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,7 @@ class Letter:
     """What is to be said in a chat, already in messages. `origin` names what it tells of, which is told once.
 
     With a `user_id` it is said only as long as `account` is linked to that user. `edits` is the origin of an earlier letter,
-    whose last message its first one replaces.
+    whose last message its first one replaces. `only_in_place`: where nothing stands to be replaced, nothing is said.
     """
 
     origin: str
@@ -77,6 +85,7 @@ class Letter:
     user_id: str = ""
     turn: str | None = None
     edits: str = ""
+    only_in_place: bool = False
 
     @property
     def lane(self) -> str:
@@ -153,22 +162,33 @@ async def lock_lanes(conn: Connection, lanes: set[str]) -> None:
         )
 
 
-async def is_resting(lane: str) -> bool:
-    """Whether nothing may be shown in a chat just now."""
+async def is_resting(*lanes: str) -> bool:
+    """Whether any of the lanes rests just now."""
     async with connection() as conn:
-        cursor = await conn.execute("SELECT not_before > clock_timestamp() FROM chat_lanes WHERE key = %s", (lane,))
-        row = await cursor.fetchone()
-    return bool(row and row[0])
+        cursor = await conn.execute(
+            "SELECT 1 FROM chat_lanes WHERE key = ANY(%s) AND not_before > clock_timestamp() LIMIT 1", (list(lanes),)
+        )
+        return await cursor.fetchone() is not None
 
 
 async def rest(lane: str, *, seconds: float) -> None:
     """Show nothing in a chat for so long; a longer rest stays."""
     async with connection() as conn:
-        await conn.execute(
-            "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(rest)s * interval '1 second')"
-            " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, excluded.not_before)",
-            {"key": lane, "rest": seconds},
-        )
+        await rest_on(conn, lane, seconds=seconds)
+
+
+async def rest_on(conn: Connection, lane: str, *, seconds: float) -> None:
+    """The same in the caller's transaction."""
+    await conn.execute(
+        "INSERT INTO chat_lanes AS l (key, not_before) VALUES (%(key)s, clock_timestamp() + %(rest)s * interval '1 second')"
+        " ON CONFLICT (key) DO UPDATE SET not_before = GREATEST(l.not_before, excluded.not_before)",
+        {"key": lane, "rest": seconds},
+    )
+
+
+def everywhere(channel: str) -> str:
+    """The lane of all of a channel's chats."""
+    return f"{channel}:*"
 
 
 async def claim_next(holder: UUID) -> Claim | None:
@@ -202,16 +222,40 @@ async def take_slot(channel: str, *, every_s: float) -> float:
 
 
 async def begin_sending(claim: Claim, *, holder: UUID) -> bool:
-    """Note that the next byte may reach the platform; False when the claim, or the lease behind it, is no longer ours.
+    """Note that the next byte may reach the platform; False when its chat rests by now, or the claim is no longer ours.
 
     Again is no error, for a commit whose answer was lost.
     """
-    alive: LiteralString = holder_alive("d")
     async with connection() as conn:
         cursor = await conn.execute(
-            "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp()"
-            f" WHERE id = %s AND fence = %s AND holder = %s AND state IN ('pending', 'sending') AND {alive}",
+            "UPDATE deliveries d SET state = 'sending', started_at = clock_timestamp() FROM chat_lanes l"
+            " WHERE d.id = %s AND d.fence = %s AND d.holder = %s AND d.state IN ('pending', 'sending')"
+            f" AND l.key = d.lane_id AND {_OURS}"
+            f" AND (d.state = 'sending' OR (l.not_before <= clock_timestamp() AND {_CHANNEL_MAY} AND {_REPEATABLE}))",
             (claim.id, claim.fence, holder),
+        )
+    return cursor.rowcount == 1
+
+
+async def begin_anew(claim: Claim) -> bool:
+    """Note that a message which could not be edited is sent as a new one; False when the claim is no longer ours.
+
+    Whoever finds it unsettled must not edit again, and send it a second time.
+    """
+    async with connection() as conn:
+        cursor = await conn.execute(
+            f"UPDATE deliveries d SET edits = '' WHERE d.id = %s AND d.fence = %s AND d.state = 'sending' AND {_OURS}",
+            (claim.id, claim.fence),
+        )
+    return cursor.rowcount == 1
+
+
+async def let_go(claim: Claim) -> bool:
+    """Leave a message that was not begun to whoever comes after its chat's rest; False when the claim is no longer ours."""
+    async with connection() as conn:
+        cursor = await conn.execute(
+            "UPDATE deliveries SET holder = NULL, attempts = attempts - 1 WHERE id = %s AND fence = %s AND state = 'pending'",
+            (claim.id, claim.fence),
         )
     return cursor.rowcount == 1
 

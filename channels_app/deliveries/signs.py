@@ -8,9 +8,9 @@ import structlog
 
 from accounts.links import user_of
 from agents.running import RunningTurn
+from channels_app import metrics
 from channels_app.channels import Channel
-from channels_app.deliveries.attempts import LONGEST_PAUSE_S
-from channels_app.deliveries.rows import is_resting, rest
+from channels_app.deliveries.resting import may_show, rest_as_told
 from channels_app.errors import DeliveryError
 from gateway.ending import end
 
@@ -49,19 +49,24 @@ class Signs:
         await end(list(self._tasks.values()))
 
     async def _give(self, turn: RunningTurn, channel: Channel, sign: Callable[[], Awaitable[None]]) -> None:
-        lane = f"{channel.name}:{channel.chat_of(turn.reply_to)}"
         try:
-            # Neither in a chat that rests nor while others' messages wait for their slots.
-            if not await is_resting(lane) and not await is_resting(channel.name) and await speaks_for(turn, channel):
-                await sign()
-        except DeliveryError as error:
-            if error.retry_after_s is not None:
-                await rest(lane, seconds=min(error.retry_after_s, LONGEST_PAUSE_S))
-            elif error.permanent:
-                self._refused.add(turn.id)
-            log.info("sign_not_given", channel=channel.name, cause=error.cause)
+            await self._sign(turn, channel, sign)
         except psycopg.Error as error:
             log.info("sign_not_given", channel=channel.name, cause=type(error).__name__)
+        except Exception:
+            self._refused.add(turn.id)
+            metrics.preview_faults.labels(channel=channel.name).inc()
+            log.exception("sign_failed", turn=turn.id, channel=channel.name)
+
+    async def _sign(self, turn: RunningTurn, channel: Channel, sign: Callable[[], Awaitable[None]]) -> None:
+        try:
+            if await may_show(channel, turn.reply_to) and await speaks_for(turn, channel):
+                await sign()
+        except DeliveryError as error:
+            await rest_as_told(channel, turn.reply_to, error)
+            if error.permanent:
+                self._refused.add(turn.id)
+            log.info("sign_not_given", channel=channel.name, cause=error.cause)
 
 
 async def speaks_for(turn: RunningTurn, channel: Channel) -> bool:

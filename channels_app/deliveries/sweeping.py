@@ -3,9 +3,10 @@
 from typing import LiteralString
 from uuid import UUID
 
+from channels_app.channels import channel_that_is_on
 from channels_app.deliveries.rows import MAX_AGE_HOURS, OBSTACLE
 from channels_app.models import DeliveryState
-from gateway.db import connection, notify
+from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
 # An edit whose worker died is made again: it writes the same text into the same message.
@@ -19,6 +20,21 @@ _FIND_AMBIGUOUS = f"""
         error = 'The worker ended while it was sending.'
     WHERE d.state = 'sending' AND NOT {holder_alive("d")} RETURNING d.channel
 """
+# What a dead worker was sending, and its platform takes once.
+_SENDING = f"""
+    SELECT d.id, d.fence, d.channel, d.target FROM deliveries d WHERE d.state = 'sending' AND NOT {holder_alive("d")}
+"""
+_SEND_AGAIN = f"""
+    UPDATE deliveries d SET state = 'pending', holder = NULL,
+        repeat_until = COALESCE(d.repeat_until, d.started_at + %s * interval '1 second')
+    WHERE d.id = %s AND d.fence = %s AND d.state = 'sending' AND NOT {holder_alive("d")}
+"""
+_GIVE_UP = f"""
+    UPDATE deliveries d SET state = 'ambiguous', holder = NULL, body = NULL, settled_at = clock_timestamp(),
+        error = 'It may have been shown. ' || d.error
+    WHERE d.state = 'pending' AND d.repeat_until <= clock_timestamp() AND (d.holder IS NULL OR NOT {holder_alive("d")})
+    RETURNING d.channel
+"""
 _EXPIRE = f"""
     UPDATE deliveries d SET state = 'failed', holder = NULL, body = NULL, settled_at = clock_timestamp(),
         error = 'Not sent within {MAX_AGE_HOURS} hours. ' || d.error
@@ -31,6 +47,7 @@ _REFUSE = f"""
 """
 _SWEEPS: tuple[tuple[LiteralString, DeliveryState], ...] = (
     (_FIND_AMBIGUOUS, DeliveryState.AMBIGUOUS),
+    (_GIVE_UP, DeliveryState.AMBIGUOUS),
     (_EXPIRE, DeliveryState.FAILED),
     (_REFUSE, DeliveryState.FAILED),
 )
@@ -43,10 +60,19 @@ async def sweep() -> list[tuple[str, DeliveryState]]:
     settled: list[tuple[str, DeliveryState]] = []
     async with connection() as conn:
         await conn.execute(_EDIT_AGAIN)
+        await _send_again(conn)
         for statement, state in _SWEEPS:
             cursor = await conn.execute(statement)
             settled.extend((channel, state) for (channel,) in await cursor.fetchall())
     return settled
+
+
+async def _send_again(conn: Connection) -> None:
+    cursor = await conn.execute(_SENDING)
+    for delivery, fence, name, target in await cursor.fetchall():
+        channel = channel_that_is_on(name)
+        if channel is not None and (repeats_s := channel.repeats_s(target)):
+            await conn.execute(_SEND_AGAIN, (repeats_s, delivery, fence))
 
 
 async def tidy() -> None:
@@ -56,8 +82,10 @@ async def tidy() -> None:
         # Nothing is waited for longer than a day.
         await conn.execute("DELETE FROM chat_buttons WHERE created_at < clock_timestamp() - interval '2 days'")
         await conn.execute("DELETE FROM unlinked_senders WHERE hinted_at < clock_timestamp() - interval '1 day'")
-        # As long as any platform sends a message again.
-        await conn.execute("DELETE FROM chat_inbox WHERE created_at < clock_timestamp() - interval '2 days'")
+        # As long as any platform sends a message again. One that still waits is given up by its own worker, with a word.
+        await conn.execute(
+            "DELETE FROM chat_inbox WHERE message IS NULL AND created_at < clock_timestamp() - interval '2 days'"
+        )
         await conn.execute(
             "DELETE FROM draft_wishes w WHERE NOT EXISTS (SELECT 1 FROM user_channel_links k"
             " WHERE k.channel_type = w.channel AND k.channel_user_id = w.account)"

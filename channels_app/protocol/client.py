@@ -35,7 +35,8 @@ class Message(ClientFrame):
     """Ask the agent. The same `id` with the same content is the same message.
 
     `conversation` absent is the main one, `model` absent leaves the choice to the gateway. `when_busy` says what becomes of a
-    message during an answer, absent is the user's own policy (`/busy`).
+    message during an answer, absent is the user's own policy (`/busy`). `attachments_of` is an earlier turn whose files come
+    along again.
     """
 
     type: Literal["message"]
@@ -44,6 +45,7 @@ class Message(ClientFrame):
     model: Id | None = None
     when_busy: Literal["queue", "interrupt", "steer", "reject"] | None = None
     attachments: Annotated[list[Id], Field(max_length=10)] | None = None
+    attachments_of: Id | None = None
 
 
 class Cancel(ClientFrame):

@@ -99,6 +99,7 @@ TABLE = {
     ("DELETE", "api/v1/uploads/<str:upload>"): Row(204, 404, 401, 204, 401),
     ("GET", "api/v1/schedules"): MINE,
     ("POST", "api/v1/schedules"): Row(201, 201, 401, 403, 401),
+    ("PATCH", "api/v1/schedules/<str:schedule>"): Row(200, 404, 401, 403, 401),
     ("DELETE", "api/v1/schedules/<str:schedule>"): Row(204, 404, 401, 204, 401),
     ("GET", "api/v1/pictures/<str:picture>"): Row(404, 404, 401, 404, 401),
     ("GET", "api/v1/backtests/<str:backtest>/chart.png"): Row(404, 404, 401, 403, 401),
@@ -108,6 +109,7 @@ TABLE = {
 }
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "api/v1/schedules"): {"kind": "task", "every": "daily", "at": "08:00", "text": "portfolio review"},
+    ("PATCH", "api/v1/schedules/<str:schedule>"): {"channel": "web"},
     ("POST", "api/v1/token"): {"user": "demo-pro"},
     ("PATCH", "api/v1/conversations/<str:conversation>"): {"title": "x"},
     ("POST", "api/v1/conversations"): {},

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agents.tests.engine import say
 from channels_app.tests.live import http_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,3 +76,36 @@ async def test_a_channel_in_which_the_user_was_never_heard_is_refused(gateway: s
         answer = await http.post("/api/v1/schedules", json=TASK | {"channel": "telegram"})
 
     assert answer.status_code == 404
+
+
+async def test_one_is_told_elsewhere_from_now_on(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http:
+        made = (await http.post("/api/v1/schedules", json=TASK)).json()
+        url = f"/api/v1/schedules/{made['id']}"
+        assert (await http.patch(url, json={"channel": "telegram"})).status_code == 404
+        await say("Hello", channel="telegram")
+        moved = await http.patch(url, json={"channel": "telegram"})
+        assert moved.json() == made | {"channel": "telegram"}
+        assert (await http.get("/api/v1/schedules")).json()["schedules"] == [moved.json()]
+        assert (await http.patch(url, json={"channel": "web"})).json() == made
+
+
+async def test_nobody_elses_is_moved_and_nothing_but_to_a_channel(gateway: str) -> None:
+    async with http_of(gateway, "demo-pro") as http, http_of(gateway, "demo-enterprise") as other:
+        made = (await http.post("/api/v1/schedules", json=TASK)).json()
+        url = f"/api/v1/schedules/{made['id']}"
+        for id_of in (url, "/api/v1/schedules/x"):
+            answer = await other.patch(id_of, json={"channel": "web"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+        no_channel: tuple[Any, ...] = (
+            {},
+            [],
+            {"channel": ""},
+            {"channel": "Web"},
+            {"channel": 1},
+            {"channel": "web", "at": "1"},
+        )
+        for wrong in no_channel:
+            answer = await http.patch(url, json=wrong)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), wrong
+        assert (await http.get("/api/v1/schedules")).json()["schedules"] == [made]

@@ -62,7 +62,8 @@ async def test_the_account_page_shows_links_and_the_licence(gateway: str, settin
     text, config = await account_page(gateway, "demo-pro")
 
     assert [(each["channel"], each["account"]) for each in config["links"]] == [("telegram", "7")]
-    assert config["channels"] == {"telegram": "Telegram"}
+    assert config["channels"]["telegram"] == "Telegram"
+    assert config["schedules"] == []
     assert 'data-channel="telegram" disabled>Link Telegram' in text
     assert "12 Mar 2099, 14:00" in text
     assert re.search(r"Messages a day</dt><dd>2,000<", text)

@@ -1,6 +1,11 @@
 """Debian's Chromium for the tests; where there is none a test is skipped, where CI is set it fails."""
 
 import shutil
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Page
 
 from gateway.testing.node import absent
 
@@ -20,3 +25,26 @@ def program() -> str:
     """The path of the lightest one that is installed."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     return found or absent("Chromium is not installed")
+
+
+async def bytes_on_the_line(page: Page, url: str) -> dict[str, int]:
+    """What each path of a page's first load costs with its headers: its files, into an empty cache, and what scripts ask for."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    paths: dict[str, str] = {}
+    sizes: Counter[str] = Counter()
+
+    def sent(event: dict[str, Any]) -> None:
+        paths[event["requestId"]] = urlsplit(event["request"]["url"]).path
+
+    def ended(event: dict[str, Any]) -> None:
+        # One of the page before is not known.
+        if path := paths.get(event["requestId"]):
+            sizes[path] += int(event["encodedDataLength"])
+
+    session.on("Network.requestWillBeSent", sent)
+    session.on("Network.loadingFinished", ended)
+    await page.goto(url, wait_until="networkidle")
+    await session.detach()
+    return dict(sizes)

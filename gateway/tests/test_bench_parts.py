@@ -1,4 +1,4 @@
-"""The parts of `make image-check` and `make upgrade-check` that need no root, no registry and no second release.
+"""The parts of `make image-check` and `make upgrade-check` that need no root, no registry and no second release, and bounds.
 
 Source: https://docs.docker.com/reference/dockerfile/ for the few instructions that ours use.
 """
@@ -10,6 +10,7 @@ import pytest
 
 from bench.images.dockerfile import Build, Image, instructions
 from bench.images.roots import Root
+from bench.page import Figures, past_bounds
 from bench.upgrade import beside, reason_of
 from gateway.env import ROOT
 
@@ -134,3 +135,13 @@ def test_a_failed_check_says_why_and_where(error: Exception, words: str) -> None
     assert first.startswith("upgrade-check: ")
     assert words in first
     assert any("in fail" in line for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("paint", "weight", "wrong"), [(999, 149.9, 0), (1000, 149.9, 1), (999, 150.0, 1), (1000, 150.0, 2)]
+)
+def test_a_page_fails_past_a_second_and_150_kb(paint: int, weight: float, wrong: int) -> None:
+    """Source: the bounds that README names for `make bench-page`."""
+    figures: Figures = {"first_paint_ms": {"p50": paint, "max": 5000}, "files": 1, "kilobytes": weight}
+
+    assert len(past_bounds("chat", figures)) == wrong

@@ -7,10 +7,22 @@ import { LinkCards } from "./link_cards.js";
 import { LinkDesk } from "./link_desk.js";
 import { LinkList } from "./link_list.js";
 import { chooseLook } from "./look.js";
+import { Note } from "./note.js";
+import { ScheduleDesk } from "./schedule_desk.js";
+import { t } from "./words.js";
 
 const config = JSON.parse(byId("config").textContent);
 const clock = new Clock(config.now);
 const label = (channel) => config.channels[channel] ?? channel;
+const spoken = byId("spoken");
+const schedules = new ScheduleDesk({
+  url: config.schedulesUrl,
+  label: (channel) => (channel === "web" ? t("Web page") : label(channel)),
+  list: byId("schedule-list"),
+  none: byId("no-schedules"),
+  note: new Note(byId("schedule-note")),
+  spoken,
+});
 const actions = {
   begin: (channel) => desk.begin(channel),
   cancel: (channel) => desk.cancel(channel),
@@ -24,12 +36,14 @@ const desk = new LinkDesk({
   views: {
     list: new LinkList({ list: byId("links"), none: byId("no-links") }, { label, actions }),
     cards: new LinkCards(byId("asks"), { label, actions, clock }),
-    note: byId("note"),
-    spoken: byId("spoken"),
+    note: new Note(byId("note")),
+    spoken,
     offers: document.getElementById("offers"), // not there without a licence or a channel
   },
+  linked: (channels) => schedules.linked(channels),
 });
 
 chooseLook({ theme: byId("theme"), language: byId("language") });
 foldAway(document.querySelector(".account"));
+schedules.start(config.schedules);
 desk.start(config);

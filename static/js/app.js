@@ -64,7 +64,7 @@ const thread = new Thread(
     scroller,
   },
   {
-    say: (content) => session.say(content, composer.choices),
+    say: (content, files) => session.say(content, { ...composer.choices, ...files }),
     earlier: (before) => session.earlier(before),
     cancel: (turn) => session.cancel(turn),
     decide: (kind, id, fields) => session.decide(kind, id, fields),

@@ -6,7 +6,6 @@
  */
 
 import { get, post, remove, RequestError } from "./http.js";
-import { clean } from "./text.js";
 import { t } from "./words.js";
 
 const EVERY_MS = 2000;
@@ -20,7 +19,7 @@ export class LinkDesk {
   #asked = 0; // answers to what was asked before the last change of ours are stale
   #timer = 0;
 
-  /** parts: url, clock, label(channel), views {list, cards, note, spoken, offers}. */
+  /** parts: url, clock, label(channel), views {list, cards, note, spoken, offers}, linked(channels), which hears of them. */
   constructor(parts) {
     Object.assign(this, parts);
   }
@@ -71,12 +70,12 @@ export class LinkDesk {
 
   /** Do something the user asked for, then see how things stand; what goes wrong is said. */
   async #act(step) {
-    this.views.note.hidden = true;
+    this.views.note.hide();
     this.#asked += 1;
     try {
       await step();
     } catch (error) {
-      this.#complain(error);
+      this.views.note.complain(error);
     }
     this.#asked += 1;
     await this.#ask();
@@ -90,7 +89,7 @@ export class LinkDesk {
       this.#later(EVERY_MS);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      if (error.kind === "signed_out") this.#complain(error);
+      if (error.kind === "signed_out") this.views.note.complain(error);
       else this.#later(PATIENTLY_MS);
     }
   }
@@ -116,7 +115,7 @@ export class LinkDesk {
     }
     this.#codes.delete(channel);
     const label = this.label(channel);
-    if (!came) this.#tell(t("The code was used, and nothing waits for your answer."));
+    if (!came) this.views.note.tell(t("The code was used, and nothing waits for your answer."));
     else if (came.state === "pending") this.#say(t("A {channel} account asks to be linked.", { channel: label }));
     else this.#say(t("The {channel} account was not linked.", { channel: label }));
   }
@@ -128,6 +127,7 @@ export class LinkDesk {
   #draw() {
     const { links, requests } = this.#state;
     this.views.list.show(links);
+    this.linked([...new Set(links.map(({ channel }) => channel))]);
     this.views.cards.show([...this.#codes.values()], requests.filter(({ state }) => state !== "open"));
     for (const button of this.views.offers?.querySelectorAll("button") ?? []) {
       button.hidden = this.#codes.has(button.dataset.channel);
@@ -154,19 +154,6 @@ export class LinkDesk {
 
   #offer(channel) {
     return this.views.offers?.querySelector(`[data-channel="${CSS.escape(channel)}"]`);
-  }
-
-  #complain(error) {
-    if (!(error instanceof RequestError)) throw error;
-    const again = error.kind === "signed_out" ? " " + t("Reload the page to sign in again.") : "";
-    this.#tell(error.message + again, "error");
-  }
-
-  /** For everybody. */
-  #tell(text, kind = "info") {
-    this.views.note.dataset.kind = kind;
-    this.views.note.textContent = clean(text);
-    this.views.note.hidden = false;
   }
 
   /** For those who do not see the page change. */

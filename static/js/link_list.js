@@ -1,5 +1,6 @@
 /** The accounts that are linked, each with its way out. */
 
+import { askTwice } from "./ask_twice.js";
 import { dateOf } from "./clock.js";
 import { el, icon } from "./dom.js";
 import { showKeyed } from "./keyed.js";
@@ -23,36 +24,15 @@ export class LinkList {
   }
 
   #row(link) {
-    const since = dateOf(link.created_at);
+    const since = dateOf(link.created_at).replaceAll(" ", "\u00a0"); // on one line
     const about = [this.label(link.channel), clean(link.account), t("since {date}", { date: since })].join(" · ");
     const name = el("p", { class: "link-name" }, el("strong", {}, accountName(link)), el("span", {}, about));
     const ways = el("div", { class: "link-ways" });
-    this.#offer(link, ways);
+    const account = accountName(link);
+    const first = { text: t("Unlink"), label: t("Unlink {account}", { account }) };
+    const sure = { text: t("Unlink now"), label: t("Unlink {account} now", { account }) };
+    askTwice(ways, { first, sure, go: () => this.actions.unlink(link) });
     const sign = el("span", { class: "avatar", "aria-hidden": "true" }, icon("chat"));
     return el("li", { class: "link" }, sign, name, ways);
-  }
-
-  #offer(link, ways, { focus = false } = {}) {
-    const unlink = () => this.#doubleCheck(link, ways);
-    const label = t("Unlink {account}", { account: accountName(link) });
-    const attributes = { type: "button", class: "button small", "aria-label": label };
-    const button = el("button", { ...attributes, onclick: unlink }, t("Unlink"));
-    ways.replaceChildren(button);
-    if (focus) button.focus();
-  }
-
-  #doubleCheck(link, ways) {
-    const go = async () => {
-      yes.disabled = true;
-      await this.actions.unlink(link);
-      if (ways.isConnected) this.#offer(link, ways, { focus: true });
-    };
-    const stay = () => this.#offer(link, ways, { focus: true });
-    const label = t("Unlink {account} now", { account: accountName(link) });
-    const attributes = { type: "button", class: "button small bad", "aria-label": label };
-    const yes = el("button", { ...attributes, onclick: go }, t("Unlink now"));
-    const no = el("button", { type: "button", class: "button small", onclick: stay }, t("Keep"));
-    ways.replaceChildren(yes, no);
-    no.focus();
   }
 }

@@ -192,8 +192,9 @@ class InlineParser {
     if (!destination) return this.openLink(label, end);
     const href = safeLink(destination[1]);
     const body = this.depth < DEEPEST ? unlinked(this.inner(label)) : label;
-    const length = DESTINATION.lastIndex - this.at;
-    return href ? this.add(anchor(href, body, label), length) : this.add(el("span", {}, body), length);
+    // The pattern's own place is another by now: a label is searched for destinations, too.
+    const length = destination.index + destination[0].length - this.at;
+    return this.add(href ? anchor(href, named(body, href), label) : el("span", {}, body), length);
   }
 
   closingBracket(from) {
@@ -245,6 +246,11 @@ function withoutTrail(address) {
 function anchor(href, body, label) {
   const attributes = { href, rel: "noopener noreferrer", target: "_blank" };
   return el("a", label === href ? attributes : { ...attributes, title: href }, body);
+}
+
+/** `body`, or `href` in its place where nothing of it would be seen or read out. */
+function named(body, href) {
+  return (body.textContent ?? body).trim() ? body : href;
 }
 
 /** Links in a link's label would nest, which browsers undo by guessing. */

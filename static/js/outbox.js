@@ -2,7 +2,8 @@
 
 export class Outbox {
   #key;
-  #messages; // [{id, content, conversation, whenBusy?, model?, files?: [{id, name}]}]
+  #messages; // [{id, content, conversation, whenBusy?, model?, files?: [{id, name}],
+  // filesOf?: {turn, names}}]
 
   /** `storage` is a Storage; messages of another user in it are never seen. */
   constructor(storage, userId) {

@@ -12,6 +12,7 @@ export class QuestionView {
   #badge = el("div", { class: "question-note" });
   #edit = editButton();
   #words = "";
+  #names = [];
 
   /** say(content) sends a new message; why not, or "". */
   constructor(say) {
@@ -26,14 +27,24 @@ export class QuestionView {
     return this.#words;
   }
 
+  /** The names of the files that came with it. */
+  get files() {
+    return this.#names;
+  }
+
   show({ content, channel, attachments = [] }) {
     this.#words = content;
     this.node.hidden = false;
     this.#bubble.textContent = clean(content);
-    const named = attachments.map((name) => el("li", {}, icon("clip"), el("span", { dir: "auto" }, clean(name))));
-    this.#files.replaceChildren(...named);
-    this.#files.hidden = attachments.length === 0;
+    this.attach(attachments);
     this.note(channel === "web" ? "" : t("from {channel}", { channel: CHANNELS[channel] ?? clean(channel) }));
+  }
+
+  attach(names) {
+    this.#names = names;
+    const named = names.map((name) => el("li", {}, icon("clip"), el("span", { dir: "auto" }, clean(name))));
+    this.#files.replaceChildren(...named);
+    this.#files.hidden = names.length === 0;
   }
 
   note(text) {

@@ -62,9 +62,9 @@ export class Session {
 
   /**
    * Send `content` as the user's message; `whenBusy` says what becomes of it during an answer, `takeFiles()` gives its
-   * files. Returns why not, or "".
+   * files, `filesOf` {turn, names} is a turn whose files come along again. Returns why not, or "".
    */
-  say(content, { whenBusy = "", model = "", takeFiles = () => [] } = {}) {
+  say(content, { whenBusy = "", model = "", takeFiles = () => [], filesOf = null } = {}) {
     if (isTooLong(content)) return t("This message is too long to send. Shorten it or split it up.");
     const files = takeFiles();
     const message = {
@@ -74,6 +74,7 @@ export class Session {
       ...(whenBusy && { whenBusy }),
       ...(model && { model }),
       ...(files.length && { files }),
+      ...(filesOf && { filesOf }),
     };
     this.outbox.add(message);
     this.views.thread.addPending(message, this.#greeted);
@@ -120,11 +121,12 @@ export class Session {
     if (this.#greeted) this.connection.send(frame);
   }
 
-  #transmit({ id, content, conversation, whenBusy, model, files }) {
+  #transmit({ id, content, conversation, whenBusy, model, files, filesOf }) {
     const target = conversation ?? this.conversation;
     const chosen = {
       ...(target && { conversation: target }),
       ...(files && { attachments: files.map((file) => file.id) }),
+      ...(filesOf && { attachments_of: filesOf.turn }),
       ...(whenBusy && { when_busy: whenBusy }),
       ...(model && { model }),
     };

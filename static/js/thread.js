@@ -49,10 +49,11 @@ export class Thread {
     this.#offerOlder(t("Load the conversation"), this.#before !== null);
   }
 
-  addPending({ id, content, files = [] }, connected) {
+  addPending({ id, content, files = [], filesOf = null }, connected) {
     if (this.#pending.has(id)) return;
     const view = this.#make();
-    view.ask({ content, channel: "web", attachments: files.map(({ name }) => name) });
+    const attachments = filesOf?.names ?? files.map(({ name }) => name);
+    view.ask({ content, channel: "web", attachments }, filesOf ? { filesOf } : { takeFiles: () => files });
     view.sending(connected);
     this.#pending.set(id, view);
     this.list.append(view.node);

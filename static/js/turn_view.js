@@ -24,15 +24,16 @@ export class TurnView {
   #model = "";
   #reason = "";
   #inLine = false; // others come first
+  #sent = {}; // the files of a message that is no turn yet, as say() takes them
 
   turn = null;
   settled = false;
 
-  /** actions: say(content), which tells why not, or ""; cancel(turn); decide(kind, id, fields), which tells whether it could
+  /** actions: say(content, files), which tells why not, or ""; cancel(turn); decide(kind, id, fields), which tells whether it could
    * be sent. */
   constructor(actions) {
     this.actions = actions;
-    this.#question = new QuestionView((content) => actions.say(content));
+    this.#question = new QuestionView((content) => this.#sayAgain(content));
     const answer = el("div", { class: "answer" }, this.#steps, this.#waiting, this.#outcome);
     this.node = el("article", { class: "turn" }, this.#question.node, answer);
   }
@@ -43,8 +44,10 @@ export class TurnView {
     this.node.dataset.state = "sending";
   }
 
-  ask(question) {
+  /** `files` are those of a message of this page that has no turn yet: {takeFiles()} or {filesOf}. */
+  ask(question, files = {}) {
     this.#question.show(question);
+    this.#sent = files;
   }
 
   /** The gateway has it, behind `position` others. */
@@ -78,9 +81,12 @@ export class TurnView {
   }
 
   /** The gateway did not take the message. */
-  refuse({ message, retry_after_s: seconds }) {
+  refuse({ message, code, retry_after_s: seconds }) {
     this.#question.note("");
-    this.#fail(message, { seconds });
+    // Its files, or its conversation: again with these would be refused again.
+    const gone = code === "not_found" && this.#question.files.length > 0;
+    if (gone) this.#question.attach([]);
+    this.#fail(message, { seconds, label: gone ? t("Send without files") : t("Try again") });
     this.#settle("failed");
   }
 
@@ -263,24 +269,31 @@ export class TurnView {
     this.#settle("done");
   }
 
-  #fail(message, { seconds = 0, role = "alert" }) {
+  #fail(message, { seconds = 0, role = "alert", label = t("Try again") }) {
     const again = el("button", { type: "button", class: "button small", onclick: () => this.#retry() });
     const words = el("p", {}, icon("alert"), clean(t(message)));
     this.#outcome.replaceChildren(el("div", { class: "failure", role }, words, again));
-    countDown(again, seconds);
+    countDown(again, seconds, label);
     again.hidden = !this.#question.words;
   }
 
   /** Say it again as a new message; the failed attempt stays where it is, without its button, unless it never was a turn. */
   #retry() {
-    if (this.actions.say(this.#question.words)) return;
+    if (this.#sayAgain(this.#question.words)) return;
     if (this.turn) this.#outcome.querySelector("button").remove();
     else this.node.remove();
   }
 
+  /** Say this, or `words` in its place, with the same files; why not, or "". */
+  #sayAgain(words) {
+    const names = this.#question.files;
+    if (!names.length) return this.actions.say(words, {});
+    return this.actions.say(words, this.turn ? { filesOf: { turn: this.turn, names } } : this.#sent);
+  }
+
   #again() {
     const label = t("Ask again");
-    const ask = () => this.actions.say(this.#question.words);
+    const ask = () => this.#sayAgain(this.#question.words);
     return el("button", { type: "button", class: "copy", "aria-label": label, title: label, onclick: ask }, icon("again"));
   }
 
@@ -300,10 +313,10 @@ export class TurnView {
 }
 
 /** Let a button be pressed after `seconds`, and say so until then. */
-function countDown(button, seconds) {
+function countDown(button, seconds, label) {
   button.disabled = seconds > 0;
-  button.textContent = seconds > 0 ? t("Try again in {seconds} s", { seconds: Math.ceil(seconds) }) : t("Try again");
-  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), Math.min(1, seconds) * 1000);
+  button.textContent = seconds > 0 ? t("Try again in {seconds} s", { seconds: Math.ceil(seconds) }) : label;
+  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1, label), Math.min(1, seconds) * 1000);
 }
 
 function tokens(usage) {

@@ -81,7 +81,9 @@ def _translated(answer: Answer) -> DeliveryError:
     body = body if isinstance(body, dict) else {}
     code, words = body.get("code"), body.get("message")
     if answer.status == 429:
-        return DeliveryError("too_many_requests", retry_after_s=_wait_s(answer, body))
+        # Source: "Rate Limits": `global` tells whether the whole bot is to wait; what is in front of Discord bans an address.
+        bot_waits = body.get("global") is True or not body
+        return DeliveryError("too_many_requests", retry_after_s=_wait_s(answer, body), everywhere=bot_waits)
     if answer.status >= 500:
         # The gateway in front of it may have given up on a request that was done.
         return DeliveryError(cause("platform_failed", answer.status), ambiguous=True)

@@ -77,14 +77,31 @@ class _Interaction(Strict):
     data: _Data | None = None
 
 
-class _Message(Strict):
+class _Said(Strict):
+    content: str = ""
+    attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
+
+
+class _Snapshot(Strict):
+    message: _Said
+
+
+class _Message(_Said):
+    """With what it forwards. Source: "Message Snapshot Object"."""
+
     id: Snowflake
     type: int = 0
     channel_id: Snowflake
     guild_id: Snowflake | None = None
     author: _User
-    content: str = ""
-    attachments: Annotated[list[_Attachment], Field(max_length=50)] = []
+    message_snapshots: Annotated[list[_Snapshot], Field(max_length=10)] = []
+    sticker_items: list[dict[str, Any]] = []
+    poll: dict[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is besides text and files, in words."""
+        return "stickers" if self.sticker_items else "polls" if self.poll is not None else ""
 
 
 def parse_update(value: Any) -> Update:
@@ -132,13 +149,15 @@ def parse_message(value: Any, *, bot_id: str) -> Inbound | Ignored:
         return Ignored("group")
     if message.type not in WRITTEN:
         return Ignored("service_message")
+    parts: list[_Said] = [message, *(each.message for each in message.message_snapshots)]
     return Inbound(
         external_id=f"{bot_id}:{message.id}",
         sender=message.author.id,
-        content=message.content.replace("\0", "") or None,
+        content="\n\n".join(each.content for each in parts if each.content) or None,
+        kind=message.kind,
         target={"user": message.author.id, "channel": message.channel_id, "message": message.id},
         name=message.author.name,
-        files=_files(message.attachments),
+        files=_files(file for each in parts for file in each.attachments),
     )
 
 

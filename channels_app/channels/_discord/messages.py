@@ -55,6 +55,11 @@ def payload(part: Part, *, hidden: bool = False) -> dict[str, Any]:
     }
 
 
+def once(part: Part) -> dict[str, Any]:
+    """What makes a second request with the same key show no second message, but answer with the first."""
+    return {"nonce": part["key"], "enforce_nonce": True} if "key" in part else {}
+
+
 def _rows(buttons: list[list[str]]) -> list[dict[str, Any]]:
     made = [
         {

@@ -15,6 +15,8 @@ from channels_app.names import shown_name
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,30}$")]
 Ts = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}\.[0-9]{1,9}$")]
+# Of other events no more than the name is read: the `user` of some is an object. Source: docs.slack.dev, "Events".
+HEARD = frozenset({"message", "app_mention"})
 # A message that somebody wrote, also one with files and one that a thread shows in its channel.
 WRITTEN = frozenset({"", "file_share", "thread_broadcast"})
 _MENTION = re.compile(r"<@([A-Z0-9]{1,30})(?:\|[^>]*)?>")
@@ -23,9 +25,11 @@ _LINK = re.compile(r"<((?:https?://|mailto:)[^|>]*)(?:\|([^>]*))?>")
 
 
 class _File(Strict):
-    name: str = ""
-    url_private: str = ""
-    mimetype: str = ""
+    """Source: docs.slack.dev, "File object": the name of some is null, and one that was deleted has no address."""
+
+    name: str | None = None
+    url_private: str | None = None
+    mimetype: str | None = None
 
 
 class _Event(Strict):
@@ -106,6 +110,8 @@ def parse_update(value: Any) -> Update:
             return Ignored("url_verification", {"challenge": _Verification.model_validate(value).challenge})
         if value.get("type") != "event_callback":
             return Ignored(_kind(value))
+        if isinstance(value.get("event"), dict) and _kind(value["event"]) not in HEARD:
+            return Ignored(_kind(value["event"]))
         return _event(_Callback.model_validate(value))
     except ValidationError as error:
         raise bad_update(error, of="request of Slack's") from error
@@ -119,12 +125,10 @@ def in_direct_messages(target: Target) -> bool:
 def _event(callback: _Callback) -> Update:
     event = callback.event
     bots = {each.user_id for each in callback.authorizations if each.is_bot}
-    if event.type not in {"message", "app_mention"}:
-        return Ignored(event.type[:40])
-    if event.bot_id is not None or event.user is None or event.user in bots:
-        return Ignored("bot")
     if event.subtype not in WRITTEN:
         return Ignored(event.subtype[:40])
+    if event.bot_id is not None or event.user is None or event.user in bots:
+        return Ignored("bot")
     if event.channel is None or event.ts is None:
         raise BadUpdate("This is no message of Slack's: event.ts.")
     direct = event.channel.startswith("D")
@@ -132,20 +136,23 @@ def _event(callback: _Callback) -> Update:
     if direct != (event.type == "message"):
         return Ignored("message_elsewhere" if event.type == "message" else "mention_in_direct_messages")
     thread = event.thread_ts or ("" if direct else event.ts)
-    content = _words(event.text or "", bots=bots)
+    content = _as_command(_words(event.text or "", bots=bots))
     target = {"team": callback.team_id, "user": event.user, "channel": event.channel, "thread": thread}
     return Inbound(
         external_id=f"{callback.team_id}:{callback.event_id}",
         sender=f"{callback.team_id}:{event.user}",
-        content=_as_command(content) if content else None,
-        target=_private(target) if _as_command(content).startswith("/") else target,
+        content=content or None,
+        target=_private(target) if content.startswith("/") else target,
+        # A command that a whole channel has read; the slash command's words are unseen by others.
+        aside=target if content.startswith("/") and not direct else None,
         thread=f"{event.channel}:{thread}" if thread else "",
         files=tuple(_file(file) for file in event.files),
     )
 
 
 def _file(file: _File) -> File:
-    return File(shown_name(file.name) or "file", file.url_private, spoken=file.mimetype.startswith("audio/"))
+    spoken = (file.mimetype or "").startswith("audio/")
+    return File(shown_name(file.name or "") or "file", file.url_private or "", spoken=spoken)
 
 
 def _command(command: _Command) -> Inbound:

@@ -60,16 +60,25 @@ def in_group(found: Inbound, words: str, *, topic: int | None) -> Inbound:
 
     A command that is not for all to read is answered in private, and the group is told so.
     """
-    chat = found.target["chat"]
-    here = found.target | {"user": int(found.sender)} | ({"topic": topic} if topic is not None else {})
     content = words.strip() if words.strip() or found.files or found.kind else "/help"
-    found = replace(found, content=content or None, target=here, thread=f"{chat}:{topic or 0}")
+    found = replace(_here(found, topic=topic), content=content or None)
     if found.kind and not found.files:
         return replace(found, content=None)
     # By the engine's own reading of it, so that nothing is a command there and none here.
     if commands.parse(content) is None or _command(content) in OPEN:
         return found
-    return replace(found, target={"chat": int(found.sender)}, aside=here)
+    return replace(found, target={"chat": int(found.sender)}, aside=found.target)
+
+
+def loose_in_group(found: Inbound, *, topic: int | None) -> Inbound:
+    """A piece of an album that names nobody; its words are no command."""
+    return replace(_here(found, topic=topic), loose=True)
+
+
+def _here(found: Inbound, *, topic: int | None) -> Inbound:
+    """Answered in the group, to its sender."""
+    target = found.target | {"user": int(found.sender)} | ({"topic": topic} if topic is not None else {})
+    return replace(found, target=target, thread=f"{found.target['chat']}:{topic or 0}")
 
 
 def _command(text: str) -> str:

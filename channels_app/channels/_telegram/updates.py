@@ -148,10 +148,11 @@ def _in_group(found: Inbound, message: _Message, me: Self) -> Inbound | Ignored:
         replies_to_bot=bool(replied and replied.sender and str(replied.sender.id) == me.id),
     )
     words = groups.addressed(said, bot_id=me.id, username=me.username)
-    if words is None:
-        return Ignored("group")
     topic = message.message_thread_id if message.is_topic_message else None
-    return groups.in_group(found, words, topic=topic)
+    if words is not None:
+        return groups.in_group(found, words, topic=topic)
+    # The caption that names the bot is another piece's, perhaps.
+    return groups.loose_in_group(found, topic=topic) if found.album else Ignored("group")
 
 
 def _press(query: _CallbackQuery) -> Press | Ignored:

@@ -37,6 +37,28 @@ def link(number: int = 1, *, name: str = "Ada (@ada)", account: str = "4711") ->
     return {"id": f"r{number}", "channel": "telegram", "account": account, "name": name, "created_at": EXPIRES}
 
 
+def alert(number: int = 1, *, symbol: str = "BTC", channel: str = "web", reason: str = "") -> JSON:
+    """An alert as the API gives it."""
+    of = {"symbol": symbol, "direction": "below", "level": "50000.5"}
+    return _schedule(number, channel=channel, reason=reason) | {"kind": "alert", "alert": of, "task": None}
+
+
+def task(number: int = 2, *, text: str = "portfolio review", channel: str = "web", state: str = "active") -> JSON:
+    """A weekly task as the API gives it."""
+    of = {"every": "weekly", "day": "monday", "at": "08:30", "time_zone": "Asia/Tokyo", "text": text}
+    reason = "Your Dexorder licence has expired." if state == "paused" else ""
+    return _schedule(number, channel=channel, reason=reason) | {
+        "kind": "task",
+        "state": state,
+        "task": of,
+        "alert": None,
+    }
+
+
+def _schedule(number: int, *, channel: str, reason: str) -> JSON:
+    return {"id": f"s{number}", "number": number, "channel": channel, "state": "active", "reason": reason}
+
+
 def in_ten_minutes() -> str:
     """A moment of the API's form."""
     return (datetime.now(UTC) + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
@@ -72,6 +94,7 @@ class AccountDouble(GatewayDouble):
         super().__init__()
         self.links: list[JSON] = []
         self.requests_: list[JSON] = []
+        self.schedules: list[JSON] = []
         self.context: JSON = {"tier": "pro", "expires_at": None, "facts": [], "usage": usage()}
         self.refusal: tuple[int, str] | None = None
         self.deep_link: str | None = DEEP_LINK
@@ -87,6 +110,8 @@ class AccountDouble(GatewayDouble):
                 web.post("/api/v1/links/codes", self._code),
                 web.post("/api/v1/links/{link}/{decision}", self._decide),
                 web.delete("/api/v1/links/{link}", self._unlink),
+                web.patch("/api/v1/schedules/{schedule}", self._redirect),
+                web.delete("/api/v1/schedules/{schedule}", self._end),
             ]
         )
         return application
@@ -98,6 +123,7 @@ class AccountDouble(GatewayDouble):
             "channels": {"telegram": "Telegram"},
         }
         config |= {"links": self.links, "requests": self.requests_}
+        config |= {"schedulesUrl": "/api/v1/schedules", "schedules": self.schedules}
         channels = [{"name": "telegram", "label": "Telegram"}]
         return self.render(
             "account.html", {"user_id": USER, "config": config, "channels": channels} | self.context, request
@@ -136,6 +162,19 @@ class AccountDouble(GatewayDouble):
         if (refused := self._refused(asked)) is not None:
             return refused
         self.links = [each for each in self.links if each["id"] != asked.match_info["link"]]
+        return web.Response(status=204)
+
+    async def _redirect(self, asked: web.Request) -> web.Response:
+        if (refused := self._refused(asked)) is not None:
+            return refused
+        (moved,) = [each for each in self.schedules if each["id"] == asked.match_info["schedule"]]
+        moved["channel"] = (await asked.json())["channel"]
+        return web.json_response(moved)
+
+    async def _end(self, asked: web.Request) -> web.Response:
+        if (refused := self._refused(asked)) is not None:
+            return refused
+        self.schedules = [each for each in self.schedules if each["id"] != asked.match_info["schedule"]]
         return web.Response(status=204)
 
     def _refused(self, asked: web.Request) -> web.Response | None:

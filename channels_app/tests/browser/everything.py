@@ -32,10 +32,20 @@ async def show_everything(chat: Chat, words: str, *, answer: str = ANSWER, image
     """Open the page; `words` stand in titles, names, arguments, results, errors and questions, `answer` is an answer."""
     chat.gateway.talks.items += [talk(OTHER, title=words)]
     stored = {"turn": turn_id(1), "role": "user", "content": words, "channel": "telegram", "attachments": [words]}
-    told: JSON = {"turn": turn_id(1), "role": "assistant", "content": answer, "model": "demo/demo"}
+    call = {"id": "s", "name": words, "arguments": {words: words}}
+    told: JSON = {"turn": turn_id(1), "role": "assistant", "content": answer, "model": words, "tool_calls": [call]}
+    pictures = [{"url": image, "alt": words} for image in images]
+    result: JSON = {
+        "turn": turn_id(1),
+        "role": "tool",
+        "tool_call_id": "s",
+        "content": answer,
+        "images": pictures,
+        "ms": 1,
+    }
     trouble = {"code": "x", "message": words}
     ended = {"state": "failed", "usage": None, "ms": 5, "error": trouble}
-    socket = await chat.open(items=(stored, told), turns={turn_id(1): ended})
+    socket = await chat.open(items=(stored, told, result), turns={turn_id(1): ended})
     await _answer(socket, words, answer=answer, images=images)
     await _ask(socket, words)
     await socket.turn(4).emit("user_message", channel="web", content=words)

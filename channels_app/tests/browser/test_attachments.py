@@ -3,7 +3,8 @@
 import pytest
 from playwright.async_api import FilePayload, expect
 
-from channels_app.tests.browser.conftest import Chat
+from channels_app.tests.browser.conftest import MAIN, Chat
+from channels_app.tests.browser.gateway_double import Socket, turn_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 NOTES: FilePayload = {"name": "rules.md", "mimeType": "text/markdown", "buffer": b"# Rules"}
@@ -111,3 +112,79 @@ async def test_a_message_waits_for_its_files(chat: Chat) -> None:
 
     assert (await socket.receive("message"))["attachments"] == ["file-1"]
     assert not socket.has_received("message")
+
+
+async def failed_with_file(chat: Chat) -> Socket:
+    """The first message, with a file; it was accepted and then its turn has failed."""
+    socket = await chat.open()
+    await choose(chat, NOTES)
+    await expect(chat.page.locator("#files li[aria-busy]")).to_have_count(0)
+    await chat.ask("Look")
+    turn = socket.turn(1)
+    message = await socket.receive("message")
+    await socket.send("accepted", id=message["id"], turn=turn.id, conversation=MAIN, position=0)
+    await turn.emit("user_message", channel="web", content="Look", attachments=["rules.md"])
+    await turn.emit("failed", code="model", message="The model did not answer.")
+    return socket
+
+
+async def test_trying_again_sends_the_files_of_the_failed_message_again(chat: Chat) -> None:
+    socket = await failed_with_file(chat)
+    await chat.turn().get_by_role("button", name="Try again").click()
+
+    message = await socket.receive("message")
+    assert (message["content"], message["attachments_of"]) == ("Look", turn_id(1))
+    assert "attachments" not in message
+    await expect(chat.turn(1).locator(".asked li")).to_have_text(["rules.md"])
+    # An unanswered one is sent again after a cut, with them.
+    await socket.close()
+    again = await (await chat.gateway.socket()).greet()
+    assert (await again.receive("message"))["attachments_of"] == turn_id(1)
+
+
+async def test_other_words_go_with_the_files_of_those_they_replace(chat: Chat) -> None:
+    socket = await failed_with_file(chat)
+    await chat.turn().get_by_role("button", name="Edit and send again").click()
+    await chat.page.get_by_label("Your message, edited").fill("Look closely")
+    await chat.page.keyboard.press("Enter")
+
+    message = await socket.receive("message")
+    assert (message["content"], message["attachments_of"]) == ("Look closely", turn_id(1))
+
+
+async def test_a_stored_question_is_asked_again_with_its_files(chat: Chat) -> None:
+    stored = {"turn": turn_id(1), "role": "user", "content": "Look", "channel": "web", "attachments": ["rules.md"]}
+    told = {"turn": turn_id(1), "role": "assistant", "content": "Seen.", "model": "demo/demo"}
+    socket = await chat.open(items=(stored, told))
+    await chat.turn().get_by_role("button", name="Ask again").click()
+
+    assert (await socket.receive("message"))["attachments_of"] == turn_id(1)
+
+
+async def test_a_message_that_was_refused_goes_again_with_its_own_files(chat: Chat) -> None:
+    """Nothing was stored, so no message has taken them."""
+    socket = await chat.open()
+    await choose(chat, NOTES)
+    await expect(chat.page.locator("#files li[aria-busy]")).to_have_count(0)
+    await chat.ask("Look")
+    await socket.send("error", code="busy", message="Busy.", id=(await socket.receive("message"))["id"])
+    await chat.turn().get_by_role("button", name="Try again").click()
+
+    message = await socket.receive("message")
+    assert message["attachments"] == ["file-1"]
+    assert "attachments_of" not in message
+
+
+async def test_files_that_are_gone_are_named_so_and_the_words_can_go_without_them(chat: Chat) -> None:
+    socket = await failed_with_file(chat)
+    await chat.turn().get_by_role("button", name="Try again").click()
+    message = await socket.receive("message")
+    gone = "The files of that message are not kept any more. Attach them again."
+    await socket.send("error", code="not_found", message=gone, id=message["id"])
+
+    await expect(chat.turn(1).get_by_role("alert")).to_contain_text(gone)
+    await expect(chat.turn(1).locator(".asked .files")).to_be_hidden()
+    await chat.turn(1).get_by_role("button", name="Send without files").click()
+    bare = await socket.receive("message")
+    assert bare["content"] == "Look"
+    assert not {"attachments", "attachments_of"} & bare.keys()

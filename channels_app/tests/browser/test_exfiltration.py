@@ -32,6 +32,13 @@ MORE = [
     f"$$\\href{{javascript:document.title='owned'}}{{x}}$$ \\includegraphics{{{EVIL}/tex.png}} url({EVIL}/css.png)",
     "{{constructor.constructor('document.title=1')()}} ${document.title='owned'} <%= 1 %> {name} {count}",
     UNSEEN,
+    # The same as character references, which markdown decodes after the text was cleaned.
+    "&#x202e;gnp.exe &#8238;x &#8203;zero &ZeroWidthSpace;zero &#x1b;[31mred &#xE0041;tag &shy;hyphen &#7;bell",
+    "[a](data:image/svg+xml;base64,PHN2Zy8+) ![b](data:image/svg+xml,<svg/onload=alert(1)>) <data:text/html,x>",
+    f"![*a*](<{EVIL}/angle.png>) ![a]( {EVIL}/space.png ) ![]({EVIL}/empty.png) [![x]]({EVIL}) ![x][]\n\n[*x*]: {EVIL}/y.png",
+    f'<object data="{EVIL}/o"></object><embed src="{EVIL}/e"><audio src="{EVIL}/a" autoplay><source srcset="{EVIL}/s.png">',
+    f"<math><mtext><mglyph><style><img src={EVIL}/m.png></style></math><template><img src={EVIL}/t.png></template>",
+    f"[a]({EVIL}\u202e/gnp.exe) [b](https:\\\\evil.test) [c](https://user:pass@evil.test) <{EVIL}/\u200b>",
 ]
 IMAGES = [
     f"{EVIL}/image.png",
@@ -41,10 +48,14 @@ IMAGES = [
     "blob:https://evil.test/1",
     "http://evil.test\\@127.0.0.1/x.png",
 ]
-# What no shown text may hold; tabs and newlines aside.
-CONTROLS = r"""nodes => nodes.filter((node) => !node.children.length && node.textContent.match(
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060-\u2069\ufeff]|[\u{e0000}-\u{e007f}]/u,
-)).map((node) => `${node.parentElement.className} > ${node.className}`)"""
+# What no shown text may hold, and none that is read out or shown on hovering; tabs and newlines aside.
+CONTROLS = r"""nodes => {
+  const unseen = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b\u202a-\u202e\u2060-\u2069\ufeff]|[\u{e0000}-\u{e007f}]/u;
+  const told = (node) => [node.children.length ? "" : node.textContent,
+    ...["title", "aria-label", "alt", "placeholder", "href"].map((name) => node.getAttribute(name) ?? "")];
+  return nodes.filter((node) => told(node).some((text) => unseen.test(text)))
+    .map((node) => `${node.parentElement.className} > ${node.className}`);
+}"""
 
 
 class Outside:

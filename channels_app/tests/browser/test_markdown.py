@@ -30,6 +30,21 @@ STREAM = """async (module, pieces) => {
   return { drawn, final: box.innerHTML };
 }"""
 
+# Rows of marks as no person writes them, from a generator with a seed. How many were drawn.
+MARKS = r"""(module, [seed, rows]) => {
+  const marks = ["[", "]", "(", ")", "![", "](", "*", "**", "_", "~~", "`", "``", "\\", "<", ">", "<br>", "https://x.test/a",
+    "\n", "\n\n", "- ", "1. ", "> ", "|", "|-|", "```", "# ", " ", "a", "2018-12-31", "&amp;", "$$"];
+  const next = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  let drawn = 0;
+  for (let row = 0; row < rows; row += 1) {
+    const text = Array.from({ length: 1 + Math.floor(next() * 24) }, () => marks[Math.floor(next() * marks.length)]).join("");
+    const box = document.createElement("div");
+    box.append(module.renderMarkdown(text));
+    if (!box.querySelector("script, style, img, iframe")) drawn += 1;
+  }
+  return drawn;
+}"""
+
 LINK = 'rel="noopener noreferrer" target="_blank"'
 # Everything that a text became, shown whole and streamed character by character.
 INSPECT = """async (module, text) => {
@@ -75,6 +90,19 @@ CASES = {
     "an image becomes a link": (
         "![chart](https://x.test/c.png)",
         f'<p><a href="https://x.test/c.png" {LINK} title="https://x.test/c.png">chart</a></p>',
+    ),
+    "an image in a link's label": (
+        "[![a](https://x.test/c.png)](https://x.test/p) and on",
+        f'<p><a href="https://x.test/p" {LINK} title="https://x.test/p">a</a> and on</p>',
+    ),
+    "a label that is half an image": (
+        "a [![x]](https://x.test/p) b",
+        f'<p>a <a href="https://x.test/p" {LINK} title="https://x.test/p">![x]</a> b</p>',
+    ),
+    "a link without words shows where it leads": (
+        "![](https://x.test/c.png) [<br>](https://x.test/p)",
+        f'<p><a href="https://x.test/c.png" {LINK} title="https://x.test/c.png">https://x.test/c.png</a> '
+        f'<a href="https://x.test/p" {LINK} title="https://x.test/p">https://x.test/p</a></p>',
     ),
     "a tight list": ("- a\n- b", "<ul><li>a</li><li>b</li></ul>"),
     "a loose list": ("- a\n\n- b", "<ul><li><p>a</p></li><li><p>b</p></li></ul>"),
@@ -247,3 +275,8 @@ async def test_no_text_takes_long_to_show(blank: Chat) -> None:
         await blank.module("markdown", "(module, text) => { module.renderMarkdown(text); }", text)
 
         assert time.perf_counter() - began < MOST_S, text[:8]
+
+
+async def test_no_row_of_marks_holds_the_page_up(blank: Chat) -> None:
+    """A label that is searched for another link once made the parser begin again, for ever."""
+    assert await blank.module("markdown", MARKS, [20260105, 10_000]) == 10_000

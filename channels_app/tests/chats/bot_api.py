@@ -106,7 +106,8 @@ class BotApi:
     """Replies in the order of `script`, then with success; `shown` is what a user sees, chat by chat.
 
     `edited` is what became of messages, by their ids: the first that was shown has the id 1001. `files` are those that people
-    sent, by the ids that the messages name. `moved` are groups that became supergroups, with their new ids.
+    sent, by the ids that the messages name. `moved` are groups that became supergroups, with their new ids. What is done is told
+    after `latency_s`.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -117,6 +118,7 @@ class BotApi:
     pictures: list[bytes] = field(default_factory=list)
     moved: dict[int, int] = field(default_factory=dict)
     limits: Limits | None = None
+    latency_s: float = 0.0
     port: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -172,6 +174,8 @@ class BotApi:
             return False
         if not reply.body and reply.status == 200:
             reply = self._download(call) if call.file else self._success(call)
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
         head = f"HTTP/1.1 {reply.status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(reply.body)}\r\n\r\n"
         writer.write(head.encode() + reply.body)
         await writer.drain()

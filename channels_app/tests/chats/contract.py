@@ -8,13 +8,11 @@ from uuid import UUID
 import httpx
 
 from agents.tests.engine import TestWorker, frames
-from channels_app.deliveries.intake import take_outbox, text_letter
 from channels_app.deliveries.previews import Previews
-from channels_app.deliveries.rows import put
-from channels_app.tests.chats.sending import Sender, let_all_be_due
+from channels_app.tests.chats.sending import Sender, deliver, tell_on
 from channels_app.tests.doubles.driver import Driver, Post
 from gateway.db import connection
-from gateway.ids import new_id, new_uuid
+from gateway.ids import new_uuid
 
 
 async def link_account(user: str, channel: str, account: str) -> None:
@@ -46,19 +44,11 @@ class Chat:
 
     async def deliver(self) -> None:
         """Everything that waits to be said is said."""
-        while await take_outbox():
-            pass
-        while True:
-            await let_all_be_due()
-            if await self.sender.send_next() is None:
-                return
+        await deliver(self.sender)
 
     async def tell(self, text: str, *, user: str = "demo-pro", origin: str = "") -> None:
         """Write the intent to say something in the account's chat."""
-        channel = self.driver.channel
-        letter = text_letter(channel, text, target=self.driver.target(), origin=origin or new_id(), user_id=user)
-        async with connection() as conn, conn.transaction():
-            await put(conn, [letter])
+        await tell_on(self.driver.channel, text, target=self.driver.target(), origin=origin, user=user)
 
 
 @dataclass

@@ -15,25 +15,14 @@ from agents.waits import code_of, expire_waits
 from channels_app import asking_words
 from channels_app.channels import Press
 from channels_app.channels.telegram import CHANNEL
-from channels_app.deliveries.intake import take_outbox
 from channels_app.presses import UNKNOWN, receive
 from channels_app.richtext import telegram_html, visible_text
 from channels_app.tests.chats.bot_api import BotApi, Reply, refusal
-from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
+from channels_app.tests.chats.sending import deliver, new_sender
 from channels_app.tests.chats.tables import SECRET, link, rows
 from channels_app.tests.live import serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("linked", "pool")]
-
-
-async def deliver(sender: Sender) -> None:
-    """Everything that waits to be said is said."""
-    while await take_outbox():
-        pass
-    while True:
-        await let_all_be_due()
-        if await sender.send_next() is None:
-            return
 
 
 async def asked(bot_api: BotApi, order: str = "ask yes", *, channel: str = "web") -> tuple[str, list[tuple[str, str]]]:

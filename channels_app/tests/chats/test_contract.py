@@ -8,10 +8,11 @@ import pytest
 
 from accounts.link_requests import requests_of
 from agents.approvals import get_approval
-from agents.tests.engine import TestWorker, something_waits
+from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, something_waits
 from channels_app import linking
 from channels_app.bodies import MAX_BODY_BYTES
 from channels_app.channels import channel_that_is_on, channels
+from channels_app.deliveries.intake import ASKS_FIRST
 from channels_app.presses import UNKNOWN
 from channels_app.tests.chats.conftest import DRIVERS
 from channels_app.tests.chats.contract import Chat, Previewing, codes, flat
@@ -189,6 +190,43 @@ async def test_an_answer_after_a_decision_stands_below_it(chat: Chat, worker: Te
     before, settled, after = driver.shown()
     assert (before, after) == ("Before.", "After.")
     assert "Approved" in settled
+
+
+async def test_words_of_an_attempt_that_died_do_not_stay_above_what_the_next_one_asks(
+    chat: Chat, worker: TestWorker
+) -> None:
+    driver = chat.driver
+    await chat.write("Do it")
+    turn = await worker.claim()
+    assert turn is not None
+    previewing = Previewing(worker)
+    await previewing.say(turn, "I deploy it right away.")
+    await previewing.look()
+    await chat.deliver()
+    await worker.die()
+    await let_retries_be_due()
+    other = await TestWorker(ScriptedBrain()).begin()
+    assert await other.claim() == turn
+    await other.order(turn, "ask yes")
+    await other.done(turn)
+    await chat.deliver()
+
+    shown = driver.shown()
+    assert "Deploy golden" in shown[-1]
+    assert shown[:-1] == ([ASKS_FIRST] if driver.streams else [])
+
+
+async def test_nothing_is_said_above_what_is_asked_where_nothing_was_written(chat: Chat, worker: TestWorker) -> None:
+    await chat.write("Do it")
+    turn = await worker.claim()
+    assert turn is not None
+    await Previewing(worker).look()
+    await worker.order(turn, "ask yes")
+    await worker.done(turn)
+    await chat.deliver()
+
+    [asked] = chat.driver.shown()
+    assert "Deploy golden" in asked
 
 
 async def test_a_stranger_is_told_how_to_link_once_and_is_linked_by_a_code(chat: Chat) -> None:

@@ -1,13 +1,35 @@
 """What every channel of the folder makes of limits, waits, closed chats and sends that fail. DESIGN.md sections 2 and 4."""
 
+import asyncio
+import json
+
 import pytest
 
 from agents.tests.engine import TestWorker
+from channels_app.deliveries.attempts import attempt
+from channels_app.deliveries.intake import take_outbox
+from channels_app.deliveries.rows import begin_sending
+from channels_app.deliveries.sweeping import sweep
+from channels_app.presses import UNKNOWN
 from channels_app.tests.chats.contract import Chat, Previewing, link_account
-from channels_app.tests.chats.sending import states
+from channels_app.tests.chats.sending import let_all_be_due, new_sender, states
 from channels_app.tests.chats.tables import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def answer_of(worker: TestWorker, chat: Chat) -> str | None:
+    """A turn whose answer is about to be shown as far as it is written; None where that is not done."""
+    if not chat.driver.streams:
+        return None
+    await chat.write("Tell me")
+    await rows(f"UPDATE turns SET reply_to = '{json.dumps(chat.driver.target())}'")
+    turn = await worker.claim()
+    assert turn is not None
+    previewing = Previewing(worker)
+    await previewing.say(turn, "One.")
+    await previewing.look()
+    return turn
 
 
 async def test_a_limit_is_told_once_in_its_window(chat: Chat) -> None:
@@ -69,15 +91,67 @@ async def test_a_message_that_is_refused_fails_alone_and_keeps_the_link(chat: Ch
     assert await rows("SELECT count(*) FROM user_channel_links WHERE user_id = 'demo-pro'") == [(1,)]
 
 
-async def test_a_send_that_may_have_arrived_is_marked_and_not_repeated(chat: Chat) -> None:
-    chat.driver.cut()
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_send_that_may_have_arrived_is_marked_and_not_repeated(chat: Chat, done: bool) -> None:
+    """Where the platform takes the same message once it is, and the message is shown once in any case."""
+    repeats = chat.driver.channel.repeats_s(chat.driver.target())
+    chat.driver.cut(done=done)
     await chat.tell("once at the most")
     await chat.deliver()
     calls = chat.driver.calls
     await chat.deliver()
 
-    assert await states() == ["ambiguous"]
+    assert await states() == ["sent" if repeats else "ambiguous"]
     assert chat.driver.calls == calls
+    assert chat.driver.shown() == (["once at the most"] if done or repeats else [])
+
+
+@pytest.mark.parametrize("found_before_the_end", [False, True])
+async def test_a_preview_whose_receipt_was_lost_with_its_worker_is_taken_over_where_it_can_be_found(
+    chat: Chat, worker: TestWorker, found_before_the_end: bool
+) -> None:
+    """It stays above the answer where the platform can't tell whether it has a message already."""
+    driver = chat.driver
+    turn = await answer_of(worker, chat)
+    if turn is None:
+        return
+    await take_outbox()
+    await let_all_be_due()
+    claim = await chat.sender.claim()
+    assert claim is not None
+    assert await begin_sending(claim, holder=chat.sender.id)
+    await attempt(claim)
+    await chat.sender.die()
+    chat.sender = await new_sender()
+    if found_before_the_end:
+        await sweep()
+    await worker.order(turn, "say", " Two.")
+    await worker.order(turn, "finish")
+    await worker.done(turn)
+    await take_outbox()
+    await sweep()
+
+    await chat.deliver()
+
+    found = driver.channel.repeats_s(claim.target)
+    assert driver.shown() == (["One. Two."] if found else ["One.", "One. Two."])
+
+
+async def test_a_message_that_can_not_be_told_from_another_any_more_is_not_repeated(chat: Chat) -> None:
+    """Source: Discord, enforce_nonce: "in the past few minutes"."""
+    repeats = chat.driver.channel.repeats_s(chat.driver.target())
+    chat.driver.cut(done=True)
+    await chat.tell("once")
+    await chat.sender.send_next()
+    await let_all_be_due()
+    assert await states() == ["pending" if repeats else "ambiguous"]
+    await rows("UPDATE deliveries SET repeat_until = repeat_until - interval '61 min'")
+
+    assert await chat.sender.claim() is None
+    await sweep()
+
+    assert await states() == ["ambiguous"]
+    assert chat.driver.shown() == ["once"]
 
 
 async def test_an_edit_that_may_have_arrived_is_made_again(chat: Chat, worker: TestWorker) -> None:
@@ -101,3 +175,17 @@ async def test_an_edit_that_may_have_arrived_is_made_again(chat: Chat, worker: T
 
     assert driver.shown() == ["One. Two."]
     assert set(await states()) == {"sent"}
+
+
+async def test_a_press_whose_answer_has_to_wait_long_is_answered_by_a_message(chat: Chat) -> None:
+    driver = chat.driver
+    driver.flood(40)
+
+    await chat.post(driver.press("unknown"))
+    async with asyncio.timeout(10):
+        while await states() == []:  # noqa: ASYNC110 - nobody waits for an acknowledgement
+            await asyncio.sleep(0.01)
+
+    assert await chat.sender.claim() is None
+    await chat.deliver()
+    assert driver.shown() == [UNKNOWN]

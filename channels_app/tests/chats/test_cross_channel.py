@@ -9,9 +9,8 @@ from agents.tests.engine import TestWorker
 from channels_app.richtext import visible_text
 from channels_app.tests.chats.bot_api import BotApi
 from channels_app.tests.chats.contract import Previewing
-from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.sending import deliver, new_sender
 from channels_app.tests.chats.tables import SECRET, link, rows
-from channels_app.tests.chats.test_asking import deliver
 from channels_app.tests.chats.test_telegram import update
 from channels_app.tests.live import http_of, ready_client
 

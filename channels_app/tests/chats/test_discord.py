@@ -14,10 +14,16 @@ from hypothesis import strategies as st
 from channels_app.channels import Button, Ignored, Inbound, Press
 from channels_app.channels._discord import api
 from channels_app.channels._discord.commands import COMMANDS, register
-from channels_app.channels._discord.interactions import parse_message
 from channels_app.channels.discord import CHANNEL, SILENT
-from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
-from channels_app.tests.chats.test_slack import json_values, meaning
+from channels_app.deliveries.attempts import attempt
+from channels_app.deliveries.resting import may_show
+from channels_app.deliveries.rows import begin_sending, let_go
+from channels_app.deliveries.settling import settle
+from channels_app.errors import ChatClosed, DeliveryError, NotEditable
+from channels_app.presses import UNKNOWN, receive
+from channels_app.tests.chats.sending import let_all_be_due, new_sender, tell_on
+from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.test_slack import meaning
 from channels_app.tests.doubles.discord import TOKEN, DiscordApi, DiscordDriver, interaction, refused, snowflake
 from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Reply
 from channels_app.tests.live import serving
@@ -70,10 +76,9 @@ def test_a_command_is_typed_as_elsewhere(name: str, value: str | None, content: 
     assert inbound(name, value).content == content
 
 
-def test_a_ping_is_answered_and_what_is_none_of_our_business_left() -> None:
-    assert CHANNEL.parse({"id": "1", "type": 1, "application_id": "2"}) == Ignored("ping", {"type": 1})
-    for fields in ({"type": 4}, {"type": 5}, {"user": None}, {"data": None}, {"user": {"id": "7", "bot": True}}):
-        assert CHANNEL.parse(interaction(**fields)) == Ignored("interaction")
+@pytest.mark.parametrize("fields", [{"user": None}, {"data": None}, {"user": {"id": "7", "bot": True}}])
+def test_an_interaction_of_no_person_is_ignored(fields: dict[str, Any]) -> None:
+    assert CHANNEL.parse(interaction(**fields)) == Ignored("interaction")
 
 
 def test_every_interaction_is_answered_at_once_and_unseen_by_others_in_a_server() -> None:
@@ -91,19 +96,6 @@ def test_every_interaction_is_answered_at_once_and_unseen_by_others_in_a_server(
         assert (reply["type"], reply["data"]["content"], reply["data"]["flags"] & 64) == (4, words, 64)
 
 
-@given(
-    fields=st.dictionaries(
-        st.sampled_from(["id", "type", "token", "user", "member", "data", "channel_id"]), json_values
-    )
-)
-def test_no_interaction_is_more_than_bad(fields: dict[str, Any]) -> None:
-    try:
-        found = CHANNEL.parse(interaction() | fields)
-    except BadUpdate:
-        return
-    assert isinstance(found, Inbound | Ignored | Press)
-
-
 def message(**fields: Any) -> dict[str, Any]:
     return {
         "id": "70",
@@ -112,28 +104,6 @@ def message(**fields: Any) -> dict[str, Any]:
         "author": {"id": "7", "username": "ada"},
         "content": "Hi",
     } | fields
-
-
-def test_a_direct_message_is_heard_and_no_other() -> None:
-    assert parse_message(message(), bot_id="1") == Inbound(
-        external_id="1:70", sender="7", content="Hi", target=DM, name="@ada"
-    )
-    for fields, kind in (
-        ({"guild_id": "5"}, "group"),
-        ({"author": {"id": "1"}}, "bot"),
-        ({"author": {"id": "8", "bot": True}}, "bot"),
-        ({"type": 6}, "service_message"),
-    ):
-        assert parse_message(message(**fields), bot_id="1") == Ignored(kind)
-
-
-@given(value=json_values)
-def test_no_message_of_the_gateway_is_more_than_bad(value: Any) -> None:
-    for each in (value, message(author=value), message(content=value)):
-        try:
-            parse_message(each, bot_id="1")
-        except BadUpdate:
-            continue
 
 
 @pytest.mark.parametrize(
@@ -203,6 +173,52 @@ async def test_five_messages_in_five_seconds_are_what_a_channel_takes(discord: D
     assert CHANNEL.pace_s(DM) * 5 >= 5
 
 
+@pytest.mark.parametrize(
+    ("body", "everywhere"),
+    [
+        ({"message": "You are being rate limited.", "retry_after": 7.5, "global": True}, True),
+        ({"message": "You are being rate limited.", "retry_after": 7.5, "global": False}, False),
+        (b"<html>error code: 1015</html>", True),
+    ],
+)
+async def test_a_wait_of_the_whole_bot_holds_for_all_of_its_chats(
+    discord: DiscordApi, users: dict[str, str], pool: None, body: Any, everywhere: bool
+) -> None:
+    """Source: "Rate Limits": `global`; what is in front of Discord bans an address."""
+    sender = await new_sender()
+    for user in ("7", "8"):
+        await tell_on(CHANNEL, "text", target=CHANNEL.target_of(user))
+    first = await sender.claim()
+    second = await sender.claim()
+    assert first is not None
+    assert second is not None
+    discord.script.append(Reply(429, body, {"Retry-After": "7"}))
+    assert await begin_sending(first, holder=sender.id)
+    await settle(first, await attempt(first))
+
+    assert await begin_sending(second, holder=sender.id) is not everywhere
+    await let_go(second)
+    assert await sender.claim() is None
+    assert await may_show(CHANNEL, CHANNEL.target_of("9")) is not everywhere
+    assert len(discord.calls) == 1
+    await let_all_be_due()
+    assert await sender.claim() is not None
+
+
+async def test_a_press_whose_answer_has_to_wait_is_answered_after_that(
+    discord: DiscordApi, users: dict[str, str], pool: None
+) -> None:
+    for wait_s in (0.05, 0.02):
+        discord.script.append(Reply(429, {"message": "Slow down.", "retry_after": wait_s, "global": False}))
+
+    await receive(CHANNEL, Press(sender="7", token="unknown", query="token.7.1"))
+
+    await discord.until(lambda: len(discord.notices) == 1)
+    assert discord.notices == [("7", UNKNOWN)]
+    assert len(discord.calls) == 3
+    assert await rows("SELECT key FROM chat_lanes") == [("discord:7",)]
+
+
 async def test_an_answer_fills_the_deferred_one_and_goes_on_below(discord: DiscordApi) -> None:
     target, parts = asked(), CHANNEL.compose("word " * 700)
 
@@ -269,6 +285,18 @@ async def test_filling_in_an_answer_that_may_have_arrived_is_tried_again(discord
     await CHANNEL.send({"content": "once", "first": True}, target)
 
     assert discord.texts("97") == ["once"]
+
+
+async def test_a_message_with_the_same_key_is_shown_once_and_by_no_interaction(discord: DiscordApi) -> None:
+    """Source: "Create Message", enforce_nonce; webhooks of interactions know no such thing."""
+    picture = CHANNEL.picture("chart:1", "A chart")
+    assert picture is not None
+    for key in ("1", "1", "2"):
+        await CHANNEL.send({"content": "Hi", "key": key}, DM)
+        await CHANNEL.send_picture(picture | {"key": f"p{key}"}, DM, content=b"png")
+
+    assert discord.texts("97") == ["Hi", "A chart", "Hi", "A chart"]
+    assert (CHANNEL.repeats_s(DM), CHANNEL.repeats_s(asked()), CHANNEL.repeats_s(asked(age_s=15 * 60))) == (60, 0, 0)
 
 
 async def test_buttons_are_components_that_an_edit_takes_away(discord: DiscordApi) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,11 @@ pytestmark = pytest.mark.usefixtures("pool", "bot_api")
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Services]:
-    """A worker process with the deliveries alone."""
+async def running(service: Callable[[Services], Coroutine[Any, Any, None]] = deliveries.run) -> AsyncIterator[Services]:
+    """A worker process with one service alone."""
     services = Services(Lease("test"), Wakeups())
     await asyncio.to_thread(services.lease.acquire)
-    delivering = asyncio.create_task(deliveries.run(services))
+    delivering = asyncio.create_task(service(services))
     # It asks for its signals before anything is listened for.
     await asyncio.sleep(0)
     listening = asyncio.create_task(services.wakeups.run())
@@ -106,13 +107,13 @@ async def test_a_receipt_that_no_column_can_hold_blocks_no_chat(bot_api: BotApi,
 
 
 @asynccontextmanager
-async def read_only() -> AsyncIterator[None]:
-    """A database that takes no delivery's new state, as one that fails over."""
+async def refused(step: str, table: str) -> AsyncIterator[None]:
+    """A database that refuses a kind of statement, as one that fails over."""
     await rows(
         "CREATE FUNCTION refuse_writes() RETURNS trigger LANGUAGE plpgsql AS $$"
         " BEGIN RAISE EXCEPTION 'read-only' USING ERRCODE = '25006'; END $$"
     )
-    await rows("CREATE TRIGGER refuse_writes BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse_writes()")
+    await rows(f"CREATE TRIGGER refuse_writes BEFORE {step} ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_writes()")
     try:
         yield
     finally:
@@ -124,7 +125,7 @@ async def test_a_database_that_is_read_only_for_a_while_ends_nothing(
 ) -> None:
     monkeypatch.setattr(dispatcher, "DATABASE_RETRY_S", 0.05)
     async with running():
-        async with read_only():
+        async with refused("UPDATE", "deliveries"):
             await tell("text")
             async with asyncio.timeout(PATIENCE_S):
                 while "ReadOnlySqlTransaction" not in caplog.text:  # noqa: ASYNC110 - only a log tells of it

@@ -13,9 +13,8 @@ from agents.uploads import MOST_BYTES
 from channels_app import warmup
 from channels_app.channels import File
 from channels_app.errors import DeliveryError
-from channels_app.files_in import take_files
 from channels_app.tests.chats.contract import Chat, codes, link_account
-from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.sending import new_sender, take_files
 from channels_app.tests.chats.tables import rows
 from channels_app.tests.doubles.discord import DiscordDriver, interaction, snowflake
 from channels_app.tests.doubles.driver import Post
@@ -136,6 +135,19 @@ async def test_a_file_alone_is_a_message_too(chat: Chat, driver: Slack | Discord
     await take_files(chat.sender.id)
 
     assert await turns() == [("Here is notes.md.", "notes.md", "text", len(NOTES))]
+
+
+async def test_what_is_written_after_files_comes_after_them(chat: Chat, driver: Slack | Discord) -> None:
+    driver.has("notes.md", NOTES)
+    driver.cut()
+    await chat.post(driver.with_files("Look", "notes.md"))
+    await take_files(chat.sender.id)
+    await chat.write("And now?", number=2)
+    assert await take_files(chat.sender.id) == 0
+    await rows("UPDATE chat_inbox SET run_after = clock_timestamp()")
+    await take_files(chat.sender.id)
+
+    assert await rows("SELECT content FROM turns ORDER BY id") == [("Look",), ("And now?",)]
 
 
 async def test_a_file_that_is_away_for_a_moment_is_fetched_later(chat: Chat, driver: Slack | Discord) -> None:

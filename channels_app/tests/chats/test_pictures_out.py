@@ -12,7 +12,7 @@ from agents.tests.engine import ScriptedBrain, TestWorker, say
 from channels_app.channels import discord
 from channels_app.deliveries.intake import take_outbox
 from channels_app.tests.chats.bot_api import BotApi, refusal
-from channels_app.tests.chats.sending import Sender, answer, let_all_be_due, new_sender, states
+from channels_app.tests.chats.sending import Sender, answer, deliver, let_all_be_due, new_sender, states
 from channels_app.tests.chats.tables import link, rows
 from channels_app.tests.chats.test_files_in import PNG
 from channels_app.tests.doubles.discord import DiscordDriver, snowflake
@@ -25,15 +25,6 @@ pytestmark = pytest.mark.usefixtures("linked")
 @pytest.fixture
 async def sender(pool: None, bot_api: BotApi) -> Sender:
     return await new_sender()
-
-
-async def deliver(sender: Sender) -> None:
-    while await take_outbox():
-        pass
-    while True:
-        await let_all_be_due()
-        if await sender.send_next() is None:
-            return
 
 
 class Drawing(ScriptedBrain):

@@ -1,6 +1,5 @@
 """The Slack channel. Source: docs.slack.dev; PLATFORMS, Slack: what its errors and limits mean."""
 
-import json
 from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any
@@ -10,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
-from channels_app import strict_json
 from channels_app.api.parsers import FlatFormParser
-from channels_app.channels import Button, Ignored, Inbound, Press
+from channels_app.channels import Button, Inbound
 from channels_app.channels._slack import api
 from channels_app.channels.slack import CHANNEL
-from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
+from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Reply
 from channels_app.tests.doubles.slack import BOT, TOKEN, SlackApi, SlackDriver, event, refused
 
@@ -58,26 +56,6 @@ def test_what_is_said_in_a_channel_is_public_and_what_is_private_goes_to_direct_
 
 
 @pytest.mark.parametrize(
-    ("fields", "kind"),
-    [
-        ({"bot_id": "B1"}, "bot"),
-        ({"user": BOT}, "bot"),
-        ({"user": None}, "bot"),
-        ({"subtype": "message_changed"}, "message_changed"),
-        ({"subtype": "message_deleted"}, "message_deleted"),
-        ({"subtype": "channel_join"}, "channel_join"),
-        ({"channel": "C1", "channel_type": "channel"}, "message_elsewhere"),
-        ({"channel": "G1", "channel_type": "mpim"}, "message_elsewhere"),
-        ({"type": "app_mention"}, "mention_in_direct_messages"),
-        ({"type": "assistant_thread_started"}, "assistant_thread_started"),
-        ({"type": "tokens_revoked"}, "tokens_revoked"),
-    ],
-)
-def test_what_is_no_message_of_a_person_to_the_bot_is_ignored(fields: dict[str, Any], kind: str) -> None:
-    assert CHANNEL.parse(event(**fields)) == Ignored(kind)
-
-
-@pytest.mark.parametrize(
     ("text", "content"),
     [
         ("a &lt;b&gt; &amp;amp;", "a <b> &amp;"),
@@ -92,11 +70,6 @@ def test_what_is_no_message_of_a_person_to_the_bot_is_ignored(fields: dict[str, 
 )
 def test_a_text_is_what_its_author_saw(text: str, content: str | None) -> None:
     assert inbound(text=text).content == content
-
-
-def test_the_challenge_of_a_new_address_is_answered() -> None:
-    verification = {"type": "url_verification", "token": "x", "challenge": "3eZb"}
-    assert CHANNEL.parse(verification) == Ignored("url_verification", {"challenge": "3eZb"})
 
 
 @pytest.mark.parametrize(
@@ -121,62 +94,6 @@ def test_the_slash_command_is_answered_in_direct_messages(text: str, content: st
     assert CHANNEL.chat_of(found.target) == CHANNEL.chat_of(direct.target) == "T1:U7"
     assert (CHANNEL.reply(found, "accepted") or {})["response_type"] == "ephemeral"
     assert CHANNEL.reply(direct, "accepted") is None
-
-
-def test_a_pressed_button_is_known_by_its_token_and_presser() -> None:
-    found = CHANNEL.parse(json.loads(json.dumps({"payload": json.dumps(pressed())})))
-
-    assert found == Press(sender="T1:U7", token="token", query="C1:1.5")
-    assert CHANNEL.parse({"payload": json.dumps(pressed() | {"type": "view_submission"})}) == Ignored("view_submission")
-
-
-def pressed() -> dict[str, Any]:
-    return {
-        "type": "block_actions",
-        "user": {"id": "U7"},
-        "team": {"id": "T1"},
-        "channel": {"id": "C1"},
-        "message": {"ts": "1.6", "thread_ts": "1.5"},
-        "actions": [{"type": "button", "value": "token"}],
-    }
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=10,
-)
-
-
-@given(
-    fields=st.dictionaries(
-        st.sampled_from(["type", "user", "channel", "ts", "text", "subtype", "thread_ts"]), json_values
-    )
-)
-def test_no_event_is_more_than_bad(fields: dict[str, Any]) -> None:
-    value = event()
-    value["event"] |= fields
-    try:
-        found = CHANNEL.parse(value)
-    except BadUpdate:
-        return
-    assert isinstance(found, Inbound | Ignored)
-
-
-@given(value=json_values, text=st.text(max_size=40))
-def test_no_form_and_no_payload_is_more_than_bad(value: Any, text: str) -> None:
-    for form in (
-        value,
-        {"payload": text},
-        {"payload": json.dumps(value)},
-        pressed() | {"actions": value},
-        {"command": text},
-    ):
-        try:
-            strict_json.loads(json.dumps(form))
-            CHANNEL.parse(form)
-        except (BadUpdate, strict_json.BadJSON):
-            continue
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files and voices that people send in Telegram. Source: Bot API, "Message", getFile; docs/operations.md, Chat apps."""
+"""Files that people send in Telegram. Source: Bot API, "Message", getFile; docs/operations.md, Chat apps."""
 
 import json
 import logging
@@ -9,21 +9,17 @@ import httpx
 import pytest
 from channels.routing import get_default_application
 
-from agents.transcription import faults
 from agents.uploads import MOST_BYTES
 from channels_app.channels import File
 from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import DeliveryError, TooLarge
-from channels_app.files_in import take_files
 from channels_app.tests.chats.bot_api import CUT, TOKEN, Reply, refusal
 from channels_app.tests.chats.contract import Chat, link_account
-from channels_app.tests.chats.sending import new_sender
+from channels_app.tests.chats.sending import new_sender, take_files
 from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_files_in import NOTES, PNG, turns
 from channels_app.tests.doubles.driver import Post
-from channels_app.tests.doubles.peer import Reply as Answered
 from channels_app.tests.doubles.telegram import TelegramDriver
-from channels_app.tests.doubles.transcriber import Transcriber, transcribing
 from channels_app.tests.live import serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,98 +184,3 @@ async def test_a_path_of_the_servers_own_disk_is_not_read(driver: Driver) -> Non
     with pytest.raises(DeliveryError, match="no_file_path"):
         await CHANNEL.fetch(File("a", "a"), most_bytes=100)
     assert len(driver.api.calls) == 1
-
-
-VOICE = {"file_id": "v", "file_unique_id": "u", "duration": 3, "mime_type": "audio/ogg", "file_size": 9}
-
-
-@pytest.fixture
-async def transcriber(settings: Any) -> AsyncIterator[Transcriber]:
-    async with transcribing() as peer:
-        settings.TRANSCRIPTION_MODEL = "whisper-1"
-        settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "only-for-tests", f"{peer.url}/v1"
-        yield peer
-
-
-async def test_a_voice_without_a_model_that_hears_is_answered_so(chat: Chat, driver: Driver) -> None:
-    await chat.post(driver.sent(voice=VOICE))
-    await chat.deliver()
-
-    assert driver.shown() == ["I can't listen to voice messages here. Write to me instead."]
-    assert await rows("SELECT count(*) FROM chat_inbox") == [(0,)]
-
-
-async def test_a_voice_is_a_message_whose_words_are_shown(chat: Chat, driver: Driver, transcriber: Transcriber) -> None:
-    driver.api.files["v"] = b"OggS....."
-    await chat.post(driver.sent(voice=VOICE))
-
-    await take(chat)
-    await chat.deliver()
-
-    assert [content for content, *_ in await turns()] == ["What is the RSI of SPX?"]
-    assert driver.shown() == ["What is the RSI of SPX?"]
-    [said] = [call for call in driver.api.calls if call.method == "sendMessage"]
-    assert said.parameters["text"].startswith("<blockquote>")
-    [asked] = transcriber.calls
-    assert b"whisper-1" in asked.raw
-    assert b"OggS....." in asked.raw
-    assert b'filename="voice-71.ogg"' in asked.raw
-
-
-async def test_nothing_that_is_heard_is_a_command(chat: Chat, driver: Driver, transcriber: Transcriber) -> None:
-    transcriber.words = "/ /stop the music"
-    driver.api.files["v"] = b"OggS"
-    await chat.post(driver.sent(voice=VOICE))
-
-    await take(chat)
-
-    assert [content for content, *_ in await turns()] == ["stop the music"]
-    assert await rows("SELECT state FROM turns") == [("queued",)]
-
-
-@pytest.mark.parametrize(
-    ("answer", "told", "tries"),
-    [
-        (Answered(500, {}), "I can't listen just now", 3),
-        (Answered(429, {}), "I can't listen just now", 3),
-        (Answered(400, {"error": {"message": "secret"}}), "I could not make that out", 1),
-        (Answered(200, {"text": 5}), "I could not make that out", 1),
-        (Answered(200, {"text": " "}), "I hear no words", 1),
-        (Answered(cut=True), "I can't listen just now", 3),
-    ],
-)
-async def test_a_voice_that_is_not_understood_is_told_so(
-    chat: Chat, driver: Driver, transcriber: Transcriber, answer: Answered, told: str, tries: int
-) -> None:
-    driver.api.files["v"] = b"OggS"
-    transcriber.script.extend([answer] * tries)
-    await chat.post(driver.sent(voice=VOICE))
-    for _ in range(3):
-        await take(chat)
-    await chat.deliver()
-
-    [sentence] = driver.shown()
-    assert told in sentence
-    assert "secret" not in sentence
-    assert len(transcriber.calls) == tries
-    assert await turns() == []
-
-
-async def test_at_a_limit_nothing_is_paid_to_a_model_that_hears(
-    chat: Chat, driver: Driver, transcriber: Transcriber
-) -> None:
-    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
-    driver.api.files["v"] = b"OggS"
-    await chat.post(driver.sent(voice=VOICE))
-    await take(chat)
-    await chat.deliver()
-
-    assert transcriber.calls == []
-    assert "messages" in driver.shown()[0]
-    assert await rows("SELECT count(*) FROM accepted_messages") == [(0,)]
-
-
-def test_a_model_that_hears_needs_its_provider(settings: Any) -> None:
-    settings.TRANSCRIPTION_MODEL, settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "whisper-1", "", ""
-
-    assert faults() == ["TRANSCRIPTION_MODEL needs OPENAI_API_KEY or OPENAI_BASE_URL."]

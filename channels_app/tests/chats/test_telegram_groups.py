@@ -85,22 +85,6 @@ def test_what_is_said_to_others_is_not(on: None, value: dict[str, Any]) -> None:
     assert CHANNEL.parse(value) == Ignored("group")
 
 
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (asking("@DexBot hi", **{"from": ME}), "bot"),
-        (asking("@DexBot hi", **{"from": {"id": 1087968824, "is_bot": True}}), "bot"),
-        (asking("@DexBot hi", sender_chat={"id": -7, "type": "channel"}), "channel"),
-        (update(text="@DexBot hi", chat={"id": -7, "type": "channel"}), "channel"),
-        ({"update_id": 1, "channel_post": {"text": "@DexBot hi"}}, "channel_post"),
-        ({"update_id": 1, "edited_message": asking("@DexBot hi")["message"]}, "edited_message"),
-        (in_group(None, new_chat_members=[ME]), "service_message"),
-    ],
-)
-def test_bots_channels_edits_and_news_of_the_group_are_ignored(on: None, value: dict[str, Any], kind: str) -> None:
-    assert CHANNEL.parse(value) == Ignored(kind)
-
-
 def test_without_its_name_the_bot_hears_replies_only(on: None, settings: Any) -> None:
     settings.TELEGRAM_BOT_USERNAME = ""
 

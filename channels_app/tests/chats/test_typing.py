@@ -5,18 +5,17 @@ from typing import Any
 
 import pytest
 
-from agents.tests.engine import TestWorker
+from agents.tests.engine import TestWorker, say
 from channels_app.channels import Halt, Inbound, discord, slack
 from channels_app.channels.telegram import CHANNEL
 from channels_app.deliveries import sweeping
-from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.rows import rest
 from channels_app.drafts import halt, number_of
 from channels_app.inbound import receive
 from channels_app.tests.chats.bot_api import BLOCKED, BotApi, flood, refusal
 from channels_app.tests.chats.contract import Previewing
-from channels_app.tests.chats.sending import Sender, let_all_be_due, new_sender
-from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.sending import Sender, deliver, let_all_be_due, new_sender
+from channels_app.tests.chats.tables import link, rows
 from channels_app.tests.chats.test_telegram import parse, update
 from channels_app.tests.doubles.discord import DiscordDriver
 from channels_app.tests.doubles.slack import SlackDriver
@@ -122,7 +121,7 @@ async def test_discord_shows_typing_in_direct_messages_alone(settings: Any) -> N
         target = {"user": "7", "channel": "97", "message": "5"}
         assert discord.CHANNEL.typing_every_s(target) == 9.0
         assert discord.CHANNEL.typing_every_s({"user": "7", "channel": "97", "interaction": "5", "token": "t"}) is None
-        await discord.CHANNEL.typing(target)
+        await discord.CHANNEL.typing(target, about="SPX")
 
         assert driver.peer.typing == ["97"]
 
@@ -134,9 +133,10 @@ async def test_slack_shows_a_status_in_threads_of_direct_messages_alone(settings
         assert slack.CHANNEL.typing_every_s(target) == 60.0
         assert slack.CHANNEL.typing_every_s(target | {"channel": "C7"}) is None
         assert slack.CHANNEL.typing_every_s(driver.target()) is None
-        await slack.CHANNEL.typing(target)
+        await slack.CHANNEL.typing(target, about="SPX")
 
         assert driver.peer.statuses == [("D7", "1.1")]
+        assert driver.peer.titles == [("D7", "1.1", "SPX")]
 
 
 def drafts(api: BotApi) -> list[str]:
@@ -292,15 +292,6 @@ async def answer(worker: TestWorker, text: str) -> None:
     await worker.done(turn)
 
 
-async def deliver(sender: Sender) -> None:
-    while await take_outbox():
-        pass
-    while True:
-        await let_all_be_due()
-        if await sender.send_next() is None:
-            return
-
-
 def quoted(api: BotApi) -> list[tuple[str, bool]]:
     sent = [call.parameters for call in api.calls if call.method == "sendMessage"]
     return [(each["text"], "reply_parameters" in each) for each in sent]
@@ -334,3 +325,28 @@ async def test_an_edited_message_is_no_new_turn(sender: Sender) -> None:
     found = parse({"update_id": 9, "edited_message": value["message"]})
 
     assert not isinstance(found, Inbound)
+
+
+async def test_a_turn_that_can_not_be_shown_hides_no_other(
+    sender: Sender, worker: TestWorker, bot_api: BotApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is tried again after a while."""
+    await link("demo-free", 1)
+    await say("Think", user="demo-free", channel="telegram")
+    broken = await worker.claim()
+    assert broken is not None
+    await rows("""UPDATE turns SET reply_to = '{"message": 71}'""")
+    whole, previewing = await begun(worker)
+    await previewing.say(broken, "Lost")
+    await previewing.say(whole, "Kept")
+
+    await previewing.look()
+    await deliver(sender)
+
+    assert bot_api.texts(7) == ["Kept"]
+    await rows(f"""UPDATE turns SET reply_to = '{{"chat": 1, "message": 71}}' WHERE id = '{broken}'""")
+    for after_s, shown in ((9, []), (2, ["Lost"])):
+        await previewing.look(after_s=after_s)
+        await deliver(sender)
+        assert bot_api.texts(1) == shown
+    assert caplog.text.count("preview_failed") == 1

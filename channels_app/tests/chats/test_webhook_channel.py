@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from channels_app.channels import Button, Inbound, Press
 from channels_app.channels.webhook import CHANNEL, SECRET, URL, sign
 from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
-from channels_app.tests.chats.test_slack import json_values, meaning
+from channels_app.tests.chats.test_slack import meaning
 from channels_app.tests.doubles.callback import Callback, WebhookDriver
 from channels_app.tests.doubles.peer import CUT, Reply
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
 TARGET = {"account": "ada", "thread": "", "reply_to": "m1"}
 
 

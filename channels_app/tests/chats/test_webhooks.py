@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 
 from channels_app.bodies import MAX_BODY_BYTES
 from channels_app.checks import check_channels
@@ -254,22 +253,6 @@ async def test_a_chunked_body_over_the_cap_is_refused_by_a_real_server(client: h
     response = await client.post("/webhook/telegram", content=chunks())
 
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
-
-
-async def test_while_the_database_is_away_telegram_is_asked_to_come_again(
-    bot_api: BotApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Source: PLATFORMS, Telegram: if the store is down answer 503, so that Telegram retries."""
-    from django.core.asgi import get_asgi_application
-
-    monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
-    async with (
-        serving(WebhookGuard(get_asgi_application())) as host,
-        httpx.AsyncClient(base_url=f"http://{host}", headers=HEADERS) as client,
-    ):
-        response = await post(client, update())
-
-    assert (response.status_code, response.json()["error"]["code"]) == (503, "unavailable")
 
 
 async def test_the_view_asks_for_the_secret_even_without_the_guard(bot_api: BotApi) -> None:

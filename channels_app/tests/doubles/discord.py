@@ -23,6 +23,7 @@ APPLICATION, TOKEN = "123456", "only-for-tests"
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
 MAX_CONTENT = 2000
+MAX_NONCE = 25
 BUCKET, BUCKET_S = 5, 5.0
 
 
@@ -43,6 +44,7 @@ class DiscordApi(Peer):
         self.expired: set[str] = set()
         self.unanswered: set[str] = set()
         self.commands: list[dict[str, Any]] = []
+        self._by_nonce: dict[str, str] = {}
         self._posted: dict[str, deque[float]] = defaultdict(deque)
 
     def answer(self, call: Call) -> Reply:
@@ -107,7 +109,13 @@ class DiscordApi(Peer):
     def _make(self, call: Call, channel: str) -> Reply:
         if fault := _fault(call.body):
             return fault
+        nonce = call.body.get("nonce") if call.body.get("enforce_nonce") else None
+        assert nonce is None or 0 < len(nonce) <= MAX_NONCE
+        if nonce in self._by_nonce:
+            return Reply(200, {"id": self._by_nonce[nonce]})
         number = str(2 * 10**9 + len(self.shown))
+        if nonce:
+            self._by_nonce[nonce] = number
         hidden = bool(call.body["flags"] & 64)
         self.shown[number] = Shown(channel, call.body["content"], _buttons(call.body), hidden)
         return Reply(200, {"id": number})

@@ -19,7 +19,7 @@ from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Call, Peer, Repl
 TOKEN = "xoxb-only-for-tests-0123456789"
 SECRET = "0123456789abcdef0123456789abcdef"
 TEAM, BOT = "T1", "UBOT"
-MAX_TEXT, MAX_SECTION = 40_000, 3000
+MAX_TEXT, MAX_SECTION, MAX_PROMPTS = 40_000, 3000, 4
 
 
 def refused(error: str) -> Reply:
@@ -36,6 +36,8 @@ class SlackApi(Peer):
     def __init__(self) -> None:
         super().__init__()
         self.statuses: list[tuple[str, str]] = []
+        self.titles: list[tuple[str, str, str]] = []
+        self.prompts: list[dict[str, Any]] = []
         self._posted_at: dict[str, float] = {}
 
     def answer(self, call: Call) -> Reply:
@@ -77,6 +79,18 @@ class SlackApi(Peer):
 
     def _assistant_threads_setStatus(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
         self.statuses.append((asked["channel_id"], asked["thread_ts"]))
+        return Reply(200, {"ok": True})
+
+    def _assistant_threads_setTitle(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
+        self.titles.append((asked["channel_id"], asked["thread_ts"], asked["title"]))
+        return Reply(200, {"ok": True})
+
+    def _assistant_threads_setSuggestedPrompts(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
+        if not 0 < len(asked["prompts"]) <= MAX_PROMPTS or any(
+            set(each) != {"title", "message"} for each in asked["prompts"]
+        ):
+            return refused("invalid_arguments")
+        self.prompts.append(asked)
         return Reply(200, {"ok": True})
 
     def _chat_startStream(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name

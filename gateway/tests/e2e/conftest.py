@@ -101,16 +101,17 @@ def answer(llm: Model) -> str:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of Chromium, phone-sized; whatever its console says or its scripts throw fails the test."""
+    """A page of Chromium, phone-sized; whatever its console, or another tab's, says or its scripts throw fails the test."""
     path = program()
     problems: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        page.on(
+        context = browser.new_context(viewport={"width": 390, "height": 844})
+        context.on(
             "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
         )
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        context.on("weberror", lambda failed: problems.append(str(failed.error)))
+        page = context.new_page()
         page.add_init_script(NOTE_STAGES)
         yield page
         browser.close()

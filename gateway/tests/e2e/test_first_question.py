@@ -14,6 +14,12 @@ from gateway.tests.e2e.processes import ROOT, Server
 
 SPX = ROOT / "workspace" / "mcp_server" / "market" / "shipped" / "SPX.csv.gz"
 BARS, PERIOD = 252, 14
+DROP = """([name, content]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([content], name, { type: "text/csv" }));
+  const how = { dataTransfer: files, bubbles: true, cancelable: true };
+  document.querySelector("#thread").dispatchEvent(new DragEvent("drop", how));
+}"""
 
 
 @pytest.fixture
@@ -34,14 +40,15 @@ def rsi(closes: list[float]) -> float:
     return 100 - 100 / (1 + gain / loss)
 
 
-def test_the_first_answer_states_the_figure_and_a_file_and_an_approval_are_taken(server: Server, page: Page) -> None:
+def test_the_first_answer_states_the_figure_and_files_and_an_approval_in_two_tabs_are_taken(
+    server: Server, page: Page
+) -> None:
     with gzip.open(SPX, "rt") as file:
         bars = list(csv.DictReader(file))[-BARS:]
 
     page.goto(f"http://localhost:{server.port}/")
     page.get_by_role("button", name="demo-pro").click()
-    page.get_by_label("Message to the agent").fill("RSI of SPX over the last 252 bars?")
-    page.keyboard.press("Enter")
+    ask(page, "RSI of SPX over the last 252 bars?")
     page.get_by_text("Compute indicators").wait_for()
     answer = page.locator(".answer")
     answer.get_by_text("demo model").wait_for()
@@ -54,15 +61,46 @@ def test_the_first_answer_states_the_figure_and_a_file_and_an_approval_are_taken
     assert figure is not None, text
     assert float(figure[1]) == pytest.approx(rsi([float(bar["close"]) for bar in bars]), abs=0.005)
 
+    file_is_dropped(
+        page, "acme.csv", "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,7\n2024-01-03,10,12,10,11.25,9\n"
+    )
+    ask(page, "Price of ACME?")
+    dropped = page.locator(".turn").nth(1)
+    dropped.get_by_text("2 bars, from 2024-01-02 to 2024-01-03, can be used as ACME now.").wait_for()
+    dropped.locator(".facts").wait_for()
+    assert "11.25" in dropped.locator(".answer").inner_text()
+    dropped.get_by_role("button", name="Ask again").click()
+    again = page.locator(".turn").nth(2)
+    again.locator(".asked .files").get_by_text("acme.csv").wait_for()
+    again.locator(".facts").wait_for()
+    assert again.locator(".notice").inner_text() == dropped.locator(".notice").inner_text()
+
     page.locator("#file").set_input_files({"name": "idea.md", "mimeType": "text/markdown", "buffer": b"# Buy low"})
     page.locator("#files li:not([aria-busy])").wait_for()
-    page.keyboard.press("Enter")
-    page.locator(".question-note, .asked .files").get_by_text("idea.md").wait_for()
-    page.locator(".turn").nth(1).locator(".facts").wait_for()
+    page.get_by_label("Message to the agent").press("Enter")
+    page.locator(".turn").nth(3).locator(".asked .files").get_by_text("idea.md").wait_for()
+    page.locator(".turn").nth(3).locator(".facts").wait_for()
 
-    page.get_by_label("Message to the agent").fill("Analyse sma_crossover on SPX")
+    other = page.context.new_page()
+    other.goto(page.url)
+    ask(page, "Analyse sma_crossover on SPX")
+    other.get_by_role("button", name="Approve").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Approve").click()
+    for tab in (page, other):
+        tab.get_by_text("Approved on the web page.").wait_for()
+        tab.locator(".turn").nth(4).locator(".facts").wait_for(timeout=60_000)
+        assert "trades on paper since" in tab.locator(".turn").nth(4).inner_text()
+        assert tab.get_by_role("button", name="Approve").count() == 0
+    ask(other, "How is my portfolio?")
+    page.locator(".turn").nth(5).get_by_text("1 strategy runs on paper").wait_for()
+
+
+def ask(page: Page, text: str) -> None:
+    page.get_by_label("Message to the agent").fill(text)
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Approve").click(timeout=60_000)
-    page.get_by_text("Approved on the web page.").wait_for()
-    page.locator(".turn").nth(2).locator(".facts").wait_for(timeout=60_000)
-    assert "trades on paper since" in page.locator(".turn").nth(2).inner_text()
+
+
+def file_is_dropped(page: Page, name: str, content: str) -> None:
+    """On the conversation, as the browser tells the page of it; waits until it is uploaded."""
+    page.evaluate(DROP, [name, content])
+    page.locator("#files li:not([aria-busy])").wait_for()

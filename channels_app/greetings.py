@@ -1,0 +1,27 @@
+"""A chat that somebody opened and has not written in yet: it is greeted once, with what they may begin with."""
+
+from dataclasses import replace
+
+from channels_app.channels import Channel, Inbound
+from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.rows import put
+from gateway.db import connection
+
+HELLO = "Hello! I am your trading agent: I compute on market data in a workspace of your own. Ask me, or send /help."
+# What is suggested, by the words that are shown of it; commands as everywhere, at most four of all.
+PROMPTS = (
+    ("RSI of SPX", "RSI of SPX over the last 252 bars?"),
+    ("Test a strategy", "/analyse a crossover of moving averages on SPX"),
+    ("What have I used?", "/usage"),
+    ("What can you do?", "/help"),
+)
+
+
+async def greet(channel: Channel, opened: Inbound, *, user_id: str) -> str:
+    """Say hello to a linked account, once in each chat, however often it is opened. Raises psycopg.Error."""
+    origin, target = f"hello:{channel.name}:{opened.sender}:{opened.opened}", channel.private(opened.target)
+    prompts = [(title, channel.typed(text) if text.startswith("/") else text) for title, text in PROMPTS]
+    letter = text_letter(channel, HELLO, target=target, origin=origin, user_id=user_id)
+    async with connection() as conn, conn.transaction():
+        await put(conn, [replace(letter, parts=channel.greet(HELLO, prompts))])
+    return "greeted"
