@@ -138,7 +138,7 @@ async def reserve(
     """Set the estimate aside for a step, in one statement; a step that is reserved again keeps its one reservation.
 
     What an earlier step of the turn has left is given back first. `holding` is a query by %(turn)s and %(fence)s: where it finds
-    no row, nothing is set aside. Raises BudgetExhausted then, and when the month's budget does not allow the step.
+    no row, nothing is set aside. Outside of transactions only: one would commit all else in it without a wait, too. Raises BudgetExhausted then, and when the month's budget does not allow the step.
     """
     values = {
         "turn": key.turn, "fence": key.fence, "step": key.step, "user": licence.user_id,

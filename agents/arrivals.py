@@ -20,7 +20,7 @@ ACCEPT_BLOCK = 40
 _FLOOR = 1 + ACCEPT_BLOCK
 
 _WRITE: LiteralString = f"""
-    WITH here AS (
+    WITH here AS MATERIALIZED (
         SELECT %(holder)s::uuid IS NOT NULL AND {LEASED} AND NOT {worked_on("%(conversation)s")} AS claims),
     made AS (
         INSERT INTO turns (id, user_id, conversation_id, channel, external_id, digest, content, wanted_model, reply_to, answer,

@@ -1,6 +1,6 @@
 """What a message does to the answer that is being written when it comes: it waits, stops it, joins it, or is refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accounts.licences import Licence
 from agents.cancelling import cancel_on
@@ -23,11 +23,12 @@ class Way:
     """How a message goes in: how many turns come before it, and what becomes of them.
 
     `joins` is the running turn that it wants to join, `stops` are the turns that it stops. `running` counts those of its user
-    that are answered now, in whatever conversation.
+    that are answered now, in whatever conversation, and `waiting` says whether any waits there.
     """
 
     position: int
     running: int = 0
+    waiting: bool = False
     joins: str | None = None
     stops: tuple[str, ...] = ()
     refused: bool = False
@@ -39,21 +40,22 @@ async def find_way(conn: Connection, *, user_id: str, conversation: str, when_bu
     `when_busy` None is the user's own policy.
     """
     cursor = await conn.execute(
-        "SELECT id::text, state, conversation_id = %s AND joined_to IS NULL,"
-        " (SELECT when_busy FROM chat_settings WHERE user_id = %s)"
-        " FROM turns WHERE user_id = %s AND state IN ('queued', 'running') ORDER BY accepted_at, id",
+        "SELECT id::text, state, conversation_id = %s, (SELECT when_busy FROM chat_settings WHERE user_id = %s)"
+        " FROM turns WHERE user_id = %s AND state IN ('queued', 'running') AND joined_to IS NULL ORDER BY accepted_at, id",
         (conversation, user_id, user_id),
     )
     found: list[tuple[str, str, bool, str | None]] = await cursor.fetchall()
     at_once = sum(state == "running" for _, state, _, _ in found)
+    anywhere = Way(0, at_once, waiting=at_once < len(found))
     ahead = [(turn, state) for turn, state, here, _ in found if here]
     if not ahead:
-        return Way(0, at_once)
+        return anywhere
     policy = when_busy or found[0][3] or DEFAULT
     running = next((turn for turn, state in ahead if state == "running"), None)
     if policy == "interrupt":
-        return Way(int(running is not None), at_once, stops=tuple(turn for turn, _ in ahead))
-    return Way(len(ahead), at_once, joins=running if policy == "steer" else None, refused=policy == "reject")
+        return replace(anywhere, position=int(running is not None), stops=tuple(turn for turn, _ in ahead))
+    joins = running if policy == "steer" else None
+    return replace(anywhere, position=len(ahead), joins=joins, refused=policy == "reject")
 
 
 async def clear_way(conn: Connection, way: Way, *, user_id: str) -> list[AfterCommit]:

@@ -7,7 +7,7 @@ A turn that waits for its user is none of the queue's, and later ones of its con
 comes first, but for one that runs: that is ended, or taken over, before.
 
 A turn begins only while fewer of its user's turns run than the licence allows at once; one that runs already, and is taken
-over, keeps its slot. Claims of one user wait for each other, so that two workers never give away the same slot.
+over, keeps its slot. A user's slots are given away by one transaction at a time; a claim that finds it so passes over the user.
 """
 
 from collections.abc import Awaitable, Callable
@@ -73,9 +73,10 @@ _HEAD = f"""
         (SELECT count(*) FROM turns r WHERE r.user_id = t.user_id AND r.state = 'running') < {turn_cap("t.user_id")}, true))
 """
 _LOCK_CONVERSATION = f"""
-    SELECT picked.id, pg_advisory_xact_lock({claims_of("picked.user_id")}) FROM (
+    SELECT picked.id, picked.user_id, pg_try_advisory_xact_lock({claims_of("picked.user_id")}) FROM (
         SELECT c.id, t.user_id FROM turns t JOIN conversations c ON c.id = t.conversation_id
-        WHERE {_HEAD} AND {LEASED} ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED) picked
+        WHERE {_HEAD} AND {LEASED} AND t.user_id <> ALL(%(passed)s)
+        ORDER BY t.accepted_at LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED) picked
 """
 _COLUMNS = f"""
     t.id::text AS turn, t.user_id, t.conversation_id::text AS conversation, t.channel, t.content, t.wanted_model, t.reply_to,
@@ -175,15 +176,23 @@ async def nothing(_conn: Connection) -> None:
     """The closing of an attempt that leaves nothing to close."""
 
 
-async def claim_next(holder: UUID) -> Claim | None:
-    """Take the next turn that may run, or None. Raises psycopg.Error when the database fails."""
+async def claim_next(holder: UUID, *, passed: list[str] | None = None) -> Claim | None:
+    """Take the next turn that may run, or None. Raises psycopg.Error when the database fails.
+
+    Users whose slots another transaction is giving away are added to `passed`: their turns are to be looked at again soon.
+    """
+    passed = [] if passed is None else passed
     while True:
         async with connection() as conn, conn.transaction():
-            values = {"holder": holder, "turn_caps": turn_caps()}
+            values = {"holder": holder, "turn_caps": turn_caps(), "passed": passed}
             row = await (await conn.execute(_LOCK_CONVERSATION, values)).fetchone()
             if row is None:
                 return None
-            claim = await _claim(conn, _CLAIM_HEAD, values | {"conversation": row[0]})
+            conversation, user, ours = row
+            if not ours:
+                passed.append(user)
+                continue
+            claim = await _claim(conn, _CLAIM_HEAD, values | {"conversation": conversation})
             if claim is not None and claim.fence > 1:
                 await budgets.release(conn, claim.turn)
         # None: another took the turn in the moment before the lock; there may be other conversations.

@@ -33,13 +33,14 @@ _rooms: "WeakKeyDictionary[asyncio.AbstractEventLoop, Room]" = WeakKeyDictionary
 
 @contextmanager
 def offered(room: Room) -> Iterator[None]:
-    """Have the running loop's messages begin in `room` for as long as the context lasts."""
+    """Have the running loop's messages begin in `room` for as long as the context lasts, or until another is offered."""
     loop = asyncio.get_running_loop()
     _rooms[loop] = room
     try:
         yield
     finally:
-        del _rooms[loop]
+        if _rooms.get(loop) is room:
+            del _rooms[loop]
 
 
 def room_here() -> Room | None:

@@ -23,6 +23,7 @@ from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import AfterCommit, Claim
 from agents.rooms import Room, room_here
+from agents.to_the_end import to_the_end
 from agents.uploads import attach
 from agents.workflow_runs import WorkflowRun, put_run
 from agents.workflows import workflows
@@ -126,7 +127,8 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     """
     command = commands.parse(message.content)
     if command is None:
-        return await _accept_for_agent(message)
+        # A turn that is claimed as it is stored must also be begun.
+        return await to_the_end(_store(message))
     _check(message)
     _refuse_files(message)
     words = commands.words_of(message.content)
@@ -162,7 +164,7 @@ async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepte
     return await _queue(conn, message, place)
 
 
-async def _accept_for_agent(message: IncomingMessage) -> Accepted:
+async def _store(message: IncomingMessage) -> Accepted:
     async with connection() as conn, conn.transaction():
         accepted, begin = await accept_on(conn, message)
     await begin()
@@ -294,28 +296,31 @@ async def _admit(conn: Connection, message: IncomingMessage, *, slots: bool = Fa
 
 
 async def _place(conn: Connection, message: IncomingMessage) -> _Place:
-    room = room_here()
+    run = message.workflow or commands.started_workflow(message.content)
+    # One with steps of its own to take, or with files to deliver, joins no answer and goes by the queue.
+    plain = run is None and not message.has_files
+    room = room_here() if plain else None
     admitted = await _admit(conn, message, slots=room is not None)
     licence = admitted.licence
     way = await find_way(conn, user_id=message.user_id, conversation=admitted.conversation, when_busy=message.when_busy)
     if way.position > QUEUE_CAP:
         raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
-    run = message.workflow or commands.started_workflow(message.content)
     if run is not None:
         _require_workflow(licence, run)
         _refuse_files(message)
-    if run is not None or message.has_files:
-        # It has steps of its own to take, or files to deliver, and joins no answer.
-        way, room = replace(way, joins=None), None
-    if not admitted.slots or way.position or waits_for_slot(licence, running=way.running):
+    if not plain:
+        way = replace(way, joins=None)
+    if not admitted.slots or way.position or way.stops or way.waiting or waits_for_slot(licence, running=way.running):
         room = None
     return _Place(licence, admitted.conversation, way, run, room)
 
 
 async def _queue(conn: Connection, message: IncomingMessage, place: _Place) -> tuple[Accepted, AfterCommit]:
     turn, way = new_id(), place.way
+    # It may have filled up while the licence's lock was waited for.
+    room = place.room if place.room is not None and place.room.free() else None
     arrival = _arrival(
-        message, turn, place.conversation, steers=bool(way.joins), position=way.position or None, room=place.room
+        message, turn, place.conversation, steers=bool(way.joins), position=way.position or None, room=room
     )
     # First the row, then the quota and others: one that was sent before is found out by the row, and does nothing.
     written = await arrivals.write(conn, arrival)
@@ -333,8 +338,8 @@ async def _queue(conn: Connection, message: IncomingMessage, place: _Place) -> t
     elif waiting := waits_for_slot(place.licence, running=way.running):
         events.append(Notice(text=waiting))
     accepted = Accepted(turn, place.conversation, way.position, windows=windows, licence=place.licence)
-    if written.claim is not None and place.room is not None:
-        return accepted, partial(_take, place.room, written.claim, place.licence)
+    if written.claim is not None and room is not None:
+        return accepted, partial(_take, room, written.claim, place.licence)
     return accepted, partial(_begin, accepted, message, events, after=after)
 
 

@@ -1,7 +1,10 @@
 """The worker: claims turns while it has room, runs them side by side, and stops them when told."""
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from functools import partial
 from uuid import UUID
 
@@ -32,6 +35,8 @@ DRAIN_S = 3.0
 # A cancellation may be lost (asyncio.wait_for of Python 3.11 swallows one that meets its end), so it is said again.
 PUT_BACK_TRIES = 5
 SWEEP_EVERY_S = 2.0
+# So long a cancel may be here before the turn that was claimed before it.
+EARLY_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +57,12 @@ class Worker:
         self._pulse = Pulse()
         # Whether the last look found nothing while turns ran, which may have been in the way of others.
         self._passed_over = False
-        self._looking = True
+        # Whether the last look came to the end of the queue.
+        self._at_rest = False
+        # Turns that were cancelled before they began here, or elsewhere, and when.
+        self._cancelled: dict[str, float] = {}
+        # A turn may begin in the task of whoever sent its message, whose context is not the turn's.
+        self._context = copy_context()
         # Asked for before the wake-ups begin to run, so that nothing is missed.
         self._runnable = services.wakeups.on("turns")
         self._cancels = services.wakeups.on("cancels")
@@ -67,9 +77,7 @@ class Worker:
         try:
             with offered(self):
                 while not self._stopping:
-                    self._looking = True
                     await _going_on(self._claim_all)
-                    self._looking = False
                     await self._runnable.wait()
         finally:
             await self._drain()
@@ -86,8 +94,8 @@ class Worker:
     def free(self) -> bool:
         """See Room."""
         # Those in the queue were there first.
-        looks = self._looking or self._runnable.pending
-        return len(self._runs) < MAX_TURNS and not (looks or self._stopping or self._behind)
+        nobody_waits = self._at_rest and not self._runnable.pending
+        return nobody_waits and len(self._runs) < MAX_TURNS and not (self._stopping or self._behind)
 
     def take(self, claim: Claim, licence: Licence) -> None:
         """See Room."""
@@ -104,23 +112,32 @@ class Worker:
         return self._services.stopping.is_set()
 
     async def _claim_all(self) -> None:
+        self._at_rest, passed = False, list[str]()
         while len(self._runs) < MAX_TURNS and not self._stopping:
             if self._behind:
-                # Whatever wakes the worker, it looks again at the next beat.
-                asyncio.get_running_loop().call_later(BEAT_S, self._runnable.put, "")
+                self._look_at_next_beat()
                 return
-            claim = await claim_next(self._services.lease.id)
+            claim = await claim_next(self._services.lease.id, passed=passed)
             self._passed_over = claim is None and bool(self._runs)
             if claim is None:
-                return
+                self._at_rest = not passed
+                break
             self._begin(claim)
+        if passed:
+            self._look_at_next_beat()
+
+    def _look_at_next_beat(self) -> None:
+        """Whatever wakes the worker before."""
+        asyncio.get_running_loop().call_later(BEAT_S, self._runnable.put, "")
 
     def _begin(self, claim: Claim, licence: Licence | None = None) -> TurnRun:
         turn_run = TurnRun(claim, self._brain, licence=licence)
-        task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}")
+        task = asyncio.create_task(turn_run.run(), name=f"turn {claim.turn}", context=self._context.copy())
         self._runs[claim.turn] = (turn_run, task)
         metrics.turns_in_flight.inc()
         task.add_done_callback(partial(self._ended, claim.turn))
+        if time.monotonic() - self._cancelled.get(claim.turn, -math.inf) < EARLY_S:
+            turn_run.cancel()
         return turn_run
 
     def _ended(self, turn: str, task: "asyncio.Task[None]") -> None:
@@ -148,6 +165,10 @@ class Worker:
         for turn in payloads or (await cancellations(self._services.lease.id) if self._runs else []):
             if turn in self._runs:
                 self._runs[turn][0].cancel()
+            else:
+                self._cancelled[turn] = time.monotonic()
+        now = time.monotonic()
+        self._cancelled = {turn: at for turn, at in self._cancelled.items() if now - at < EARLY_S}
 
     async def _sweep(self) -> None:
         while not self._stopping:
