@@ -47,7 +47,7 @@ async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Insta
 async def held(spec: Spec) -> Instance | None:
     """The instance that this process knows to run, told that it is wanted; None when it is to be looked for, or started.
 
-    Raises WorkspaceFailed for a setting that is wrong.
+    Raises WorkspaceFailed for a setting that is wrong, and when nothing of it can be reached.
     """
     known = _known.get(spec.name)
     with _errors_as_failures():

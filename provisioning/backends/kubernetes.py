@@ -80,12 +80,17 @@ class KubernetesBackend:
         """See Backend."""
         try:
             found = await cluster()
+            if not self.alive(instance) or not await self.demand.tell(found, spec.name):
+                return False
         except ApiFailed as error:
             # What runs must not depend on the control plane, nor can a sidecar stop it without.
             log.warning("workspace_wanted_without_the_cluster", workspace=spec.name, error=str(error))
-            return await self.serves(spec.user_id, instance)
-        if not self.alive(instance) or not await self.demand.tell(found, spec.name):
-            return False
+            if await self.serves(spec.user_id, instance):
+                return True
+            if error.status:
+                return False
+            # No start could do better: the row stays as it is.
+            raise failure_of(error) from error
         await self.adjusting.adjust(found, spec)
         return True
 

@@ -8,6 +8,7 @@ less than half of that old needs no other: a talk costs no calls, and the first 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -33,14 +34,22 @@ def new_mark() -> str:
     return f"{datetime.now(UTC).isoformat(timespec='seconds')} {new_uuid()}"
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """A mark that could not be written, and when that was known."""
+
+    at: float
+    error: Away
+
+
 class Demand:
     """The marks that this process has written, and when."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._written: dict[str, float] = {}
-        self._failed: dict[str, float] = {}
-        self._writing: dict[str, asyncio.Task[bool]] = {}
+        self._failed: dict[str, _Failure] = {}
+        self._writing: dict[str, asyncio.Task[bool | None]] = {}
 
     def now(self) -> float:
         """The clock's time."""
@@ -59,33 +68,47 @@ class Demand:
         """See that a mark stands that is good enough; False when the workspace was stopped before it could be written.
 
         An API server that is away or slow holds nobody up for as long as the last mark is good. One that answers, and takes no
-        mark, may take the sidecar's word: then whoever comes has to start the workspace, and is told why that fails.
+        mark, may take the sidecar's word: then whoever comes has to start the workspace, and is told why that fails. Raises Away
+        when nothing was heard of it and the last mark is too old: then only the workspace itself can tell whether it runs.
         """
         found = cluster.deployments.one(name)
         if found is None or found.deleting or found.replicas == 0:
             return False
-        if found.idle_s == 0 or self._since(self._written, name) < found.idle_s / 2:
+        if found.idle_s == 0 or self._since_written(name) < found.idle_s / 2:
             return True
-        if self._since(self._failed, name) < AGAIN_S:
-            return self._stands(found)
+        failed = self._failed.get(name)
+        if failed is not None and self._clock() - failed.at < AGAIN_S:
+            return self._stands_despite(failed.error, found)
         if name not in self._writing:
             task = self._writing[name] = asyncio.create_task(self._write(cluster, found))
             task.add_done_callback(lambda _: self._writing.pop(name, None))
-        done, slow = await asyncio.wait([self._writing[name]], timeout=WAIT_S)
-        if slow:
-            self._failed[name] = self._clock()
-            return self._stands(found)
+        await asyncio.wait([task := self._writing[name]], timeout=WAIT_S)
+        if not task.done():
+            error = Away(f"no answer within {WAIT_S:g} s", about=f"patch {DEPLOYMENTS.plural} {name}")
+            self._failed[name] = _Failure(self._clock(), error)
+        written = task.result() if task.done() else None
+        if written is None:
+            return self._stands_despite(self._failed[name].error, found)
         # One that was sent again, since its answer was lost, stands since the first time.
-        return all(task.result() for task in done) and self._stands(found)
+        return written and self._stands(found)
+
+    def _stands_despite(self, error: Away, found: DeploymentView) -> bool:
+        """Whether the last mark will do though no other could be written. Raises that error when nothing was reached."""
+        if self._stands(found):
+            return True
+        if not error.status:
+            raise error
+        return False
 
     def _stands(self, found: DeploymentView) -> bool:
         """Whether the last mark of ours keeps the sidecar from a stop, also until what is asked now has reached the server."""
-        return self._since(self._written, found.name) < found.idle_s * 3 / 4
+        return self._since_written(found.name) < found.idle_s * 3 / 4
 
-    def _since(self, moments: dict[str, float], name: str) -> float:
-        return self._clock() - moments.get(name, float("-inf"))
+    def _since_written(self, name: str) -> float:
+        return self._clock() - self._written.get(name, float("-inf"))
 
-    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool:
+    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool | None:
+        """Whether it was written; None when it could not be, and it is not known whether the workspace was stopped."""
         began, name = self._clock(), found.name
         try:
             answer = await cluster.api.patch(DEPLOYMENTS, name, {"metadata": {"annotations": {DEMAND: new_mark()}}})
@@ -95,8 +118,8 @@ class Demand:
             log.warning("workspace_demand_not_written", workspace=name, error=str(error))
             if not isinstance(error, Away) or error.status == OVERLOADED:
                 return False
-            self._failed[name] = self._clock()
-            return self._stands(found)
+            self._failed[name] = _Failure(self._clock(), error)
+            return None
         cluster.note(answer)
         if answer["spec"].get("replicas", 1) == 0:
             return False
