@@ -99,6 +99,11 @@ ADVICE: dict[Cause, str] = {
 }
 
 
+def cause_of(text: str) -> Cause:
+    """The cause that a row names; one that only another release knows is internal."""
+    return Cause(text) if text in set(Cause) else Cause.INTERNAL
+
+
 class WorkspaceFailed(Exception):
     """The workspace can't be used; `message` is written for the user.
 

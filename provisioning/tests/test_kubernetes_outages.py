@@ -59,7 +59,8 @@ async def test_an_api_server_that_never_answers_holds_up_nobody_whose_workspace_
         gate.open()
 
     row = await rows.find(NAME)
-    assert row and (row.state, row.generation) == ("ready", 1)
+    assert row is not None
+    assert (row.state, row.generation) == ("ready", 1)
 
 
 async def test_a_workspace_that_answers_no_more_is_not_claimed_for_a_start_that_an_outage_prevents(
@@ -78,7 +79,8 @@ async def test_a_workspace_that_answers_no_more_is_not_claimed_for_a_start_that_
         assert failure.value.cause == Cause.CLUSTER_AWAY
 
     row = await rows.find(NAME)
-    assert row and (row.state, row.generation) == ("ready", 1)
+    assert row is not None
+    assert (row.state, row.generation) == ("ready", 1)
 
 
 async def test_an_api_server_that_answers_and_takes_no_mark_may_take_the_sidecars_word(
@@ -92,4 +94,5 @@ async def test_an_api_server_that_answers_and_takes_no_mark_may_take_the_sidecar
 
     assert failure.value.cause == Cause.CLUSTER_AWAY
     row = await rows.find(NAME)
-    assert row and row.state == "failed"
+    assert row is not None
+    assert row.state == "failed"
