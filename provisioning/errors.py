@@ -75,7 +75,7 @@ MESSAGES: dict[Cause, str] = {
 
 # For the operator: where to look. Shown before what the cluster said.
 ADVICE: dict[Cause, str] = {
-    Cause.QUEUE: "The line of starts did not move: look at what the starts before it wait for (STARTS_AT_ONCE a process).",
+    Cause.QUEUE: "The line of starts did not move: look at how fast the API server takes writes (STARTS_AT_ONCE a process).",
     Cause.NOT_PLACED: "No pod, or no node for it, and nobody says why: look at the controller manager and the scheduler.",
     Cause.SLOW_PULL: "The image is still being pulled: look at its size, the registry and the node's network.",
     Cause.NO_NAMESPACE: "The namespace KUBERNETES_NAMESPACE is not there: apply `workspace render --namespace`.",
