@@ -2,7 +2,8 @@
 
 A sidecar reads the Deployment's version when its server falls quiet, and again after the whole idle time: only if it is still
 the same, and nothing was asked of the server, does it stop. So a mark is good for as long as the idle time, and one that is
-less than half of that old needs no other: a talk costs no calls, and the first word after a pause costs one.
+less than half of that old needs no other, whichever process has written it: a talk costs no calls, and the first word after a
+pause costs one.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from provisioning.backends._kubernetes.cluster import Cluster
 from provisioning.backends._kubernetes.errors import ApiFailed, Away, Missing
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import DEMAND
+from provisioning.backends._kubernetes.marks import PROCESS
 from provisioning.backends._kubernetes.transport import OVERLOADED
 from provisioning.backends._kubernetes.views import DeploymentView
 
@@ -30,8 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 def new_mark() -> str:
-    """A mark that no other call makes: when, for people, and who."""
-    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {new_uuid()}"
+    """A mark that no other call makes: when, by which process, and which of its calls."""
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {PROCESS} {new_uuid()}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Demand:
         found = cluster.deployments.one(name)
         if found is None or found.deleting or found.replicas == 0:
             return False
-        if found.idle_s == 0 or self._since_written(name) < found.idle_s / 2:
+        if found.idle_s == 0 or min(self._since_written(name), cluster.marks.age(name)) < found.idle_s / 2:
             return True
         failed = self._failed.get(name)
         if failed is not None and self._clock() - failed.at < AGAIN_S:

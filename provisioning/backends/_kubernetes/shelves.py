@@ -56,6 +56,10 @@ class Shelf(Generic[V]):
         self._workspaces[view.workspace][view.name] = view
         self._changed(view.workspace)
 
+    def is_beyond(self, version: str) -> bool:
+        """Whether neither the list nor the watch has told of this version before."""
+        return _number(version) > _number(self.version)
+
     def drop(self, tree: Tree) -> None:
         """The object was deleted; one of its name that is newer, as an answer of our own may tell early, stays."""
         view = self._read(tree)
