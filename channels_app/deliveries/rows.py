@@ -1,8 +1,9 @@
 """The queue of what leaves for the chat apps: rows, of which each chat has one on its way at a time.
 
 A claim locks the chat's *lane* (SKIP LOCKED), then takes the lane's oldest open row (of an answer that grows, when no other is
-due) in a statement of its own, so that what it checks is what is true after the lock. Each claim raises the row's fence; every later write names it. A row is `sending`
-from before the first byte until it is settled: whoever finds one whose holder is dead can't know whether it arrived.
+due) in a statement of its own, so that what it checks is what is true after the lock. Each claim raises the row's fence; every
+later write names it. A row is `sending` from before the first byte until it is settled: whoever finds one whose holder is dead
+can't know whether it arrived.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""An answer that grows in its chat, and what else is said there. Source: DESIGN.md section 5: each chat in order, and previews."""
+"""An answer that grows in its chat, and what else is said there. Source: DESIGN.md section 5: each chat in order."""
 
 import pytest
 
