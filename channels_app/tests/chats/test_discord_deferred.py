@@ -12,6 +12,8 @@ from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from channels_app.channels._discord.interactions import DEFERRED
 from channels_app.channels.discord import SILENT
+from channels_app.deliveries.intake import take_outbox
+from channels_app.deliveries.unsure import UNSURE, own_up
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import let_all_be_due, new_sender, states, take_files, tell_on
 from channels_app.tests.chats.tables import rows
@@ -72,13 +74,18 @@ async def deferred(chat: Chat, post: Post) -> None:
     await chat.deliver()
 
 
-async def answered(chat: Chat, content: str) -> None:
+async def ended(content: str) -> None:
     """The turn that waits is over."""
     [(turn, target)] = await rows("SELECT id::text, reply_to FROM turns")
     await rows("UPDATE turns SET state = 'done', finished_at = clock_timestamp()")
     row = OutboxRow(new_id(), turn, "demo-pro", "discord", target, "done", {"content": content})
     async with connection() as conn, conn.transaction():
         await put_outbox(conn, row)
+
+
+async def answered(chat: Chat, content: str) -> None:
+    """The same, and said."""
+    await ended(content)
     await chat.deliver()
 
 
@@ -168,3 +175,21 @@ async def test_what_discord_did_not_take_is_sent_again_after_the_interaction(
 
     assert len(driver.shown()) == 2
     assert await states() == ["sent", "sent"]
+
+
+async def test_who_may_miss_the_end_of_an_answer_keeps_its_beginning(chat: Chat, driver: Discord) -> None:
+    """What is said of it fills nothing in."""
+    await deferred(chat, asked(driver, "notes.md"))
+    await ended("word " * 500)
+    await take_outbox()
+    await chat.sender.send_next()
+    driver.peer.script.append(Reply(500, FRONT))
+    await let_all_be_due()
+    await chat.sender.send_next()
+
+    await own_up()
+    await chat.deliver()
+
+    beginning, told = driver.shown()
+    assert beginning.startswith("word word")
+    assert told == UNSURE
