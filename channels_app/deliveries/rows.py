@@ -40,7 +40,7 @@ _CHANNEL_MAY: LiteralString = """
 # What may have been shown is sent again only while its platform takes it once.
 _REPEATABLE: LiteralString = "(d.repeat_until IS NULL OR d.repeat_until > clock_timestamp())"
 # An answer that grows in a message of its own, row `x`: its edits have no place among the lane's messages, so they go when no
-# other message is due. Its end is a message like any other.
+# other message is due (see _CLAIM_HEAD). Its end is a message like any other.
 _GROWS: LiteralString = "({x}.kind = 'preview' AND {x}.receipt <> '')"
 _OURS_GROWS, _OTHER_GROWS = _GROWS.replace("{x}", "d"), _GROWS.replace("{x}", "e")
 _HEAD = f"""
@@ -50,14 +50,14 @@ _HEAD = f"""
     AND NOT EXISTS (
         SELECT 1 FROM deliveries e
         WHERE e.lane_id = d.lane_id AND e.state IN ('pending', 'sending') AND e.id <> d.id AND (
-            e.state = 'sending' OR {holder_alive("e")} OR (NOT {_OTHER_GROWS}
-                AND CASE WHEN {_OURS_GROWS} THEN e.run_after <= clock_timestamp() ELSE e.id < d.id END)))
+            e.state = 'sending' OR (e.holder IS NOT NULL AND {holder_alive("e")})
+            OR (e.id < d.id AND NOT {_OTHER_GROWS} AND NOT {_OURS_GROWS})))
 """
 _LOCK_LANE = f"""
     SELECT l.key FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
     WHERE (d.kind = 'preview') = %s AND {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
 """
-# Of answers that grow in one lane, the one whose turn was longest ago.
+# Of answers that grow in one lane, the one that was due first.
 _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
     WHERE d.id = (
