@@ -7,12 +7,16 @@ from gateway.db import connection
 
 
 async def end_in_silence(channel: Channel, inbound: Inbound, outcome: str) -> None:
-    """Say what a channel says in place of nothing; on most that is nothing. Raises psycopg.Error.
+    """Say what a channel says in place of nothing; on most that is nothing, as where the reason was told. Raises psycopg.Error.
 
     It is nothing of the account's user's, so it is said whoever that is by now.
     """
-    words, target = channel.silence(inbound.target, outcome), channel.private(inbound.target)
-    if words:
-        letter = text_letter(channel, words, target=target, origin=f"{channel.name}:{inbound.external_id}:silence")
-        async with connection() as conn, conn.transaction():
+    words, origin = channel.silence(inbound.target, outcome), f"{channel.name}:{inbound.external_id}"
+    if not words:
+        return
+    letter = text_letter(channel, words, target=channel.private(inbound.target), origin=f"{origin}:silence")
+    async with connection() as conn, conn.transaction():
+        # By an attempt that died after that: those words must not be overwritten.
+        cursor = await conn.execute("SELECT 1 FROM deliveries WHERE origin = %s LIMIT 1", (origin,))
+        if await cursor.fetchone() is None:
             await put(conn, [letter])

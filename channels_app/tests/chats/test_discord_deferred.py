@@ -10,9 +10,11 @@ from channels.routing import get_default_application
 
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
+from channels_app.channels import Inbound
 from channels_app.channels._discord.interactions import DEFERRED
 from channels_app.channels.discord import SILENT
 from channels_app.deliveries.intake import take_outbox
+from channels_app.deliveries.silences import end_in_silence
 from channels_app.deliveries.unsure import UNSURE, own_up
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import let_all_be_due, new_sender, states, take_files, tell_on
@@ -130,6 +132,21 @@ async def test_a_limit_that_was_told_before_is_said_in_a_word_to_each_that_was_d
     first, second = driver.shown()
     assert "messages" in first
     assert second == SILENT["refused_again"]
+
+
+async def test_the_reason_that_was_told_before_a_worker_died_is_not_overwritten(chat: Chat, driver: Discord) -> None:
+    """The next one finds that its limit was told."""
+    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
+    post = asked(driver, "notes.md")
+    await deferred(chat, post)
+    told = driver.shown()
+    inbound = driver.channel.parse(json.loads(post.body))
+    assert isinstance(inbound, Inbound)
+
+    await end_in_silence(driver.channel, inbound, "refused_again")
+    await chat.deliver()
+
+    assert driver.shown() == told
 
 
 async def test_who_is_unlinked_while_files_are_fetched_is_told_so(chat: Chat, driver: Discord) -> None:
