@@ -1,5 +1,7 @@
 """Fetch the files of a message from their platform, and have it answered; what is spoken is answered as words."""
 
+from dataclasses import replace
+
 import psycopg
 import structlog
 from redis.exceptions import RedisError
@@ -10,8 +12,9 @@ from agents.errors import AgentFailed, Refused
 from agents.uploads import MOST_BYTES, add_upload_on
 from channels_app import inbox, metrics
 from channels_app.asking_words import plain
-from channels_app.channels import Channel, File, channels
+from channels_app.channels import Channel, File, Inbound, channels
 from channels_app.deliveries.rows import Letter, put
+from channels_app.deliveries.silences import end_in_silence
 from channels_app.errors import DeliveryError, TooLarge
 from channels_app.inbound import LIMITS, accept, letter_on, refuse
 from channels_app.inbox import Kept, Outcome
@@ -74,9 +77,10 @@ async def _answer(kept: Kept) -> list[Letter]:
         log.warning("message_given_up", channel=kept.channel, message=kept.id, attempts=kept.attempts)
         return _farewell(kept, TOO_LATE if kept.too_old else LOST)
     channel = channels()[kept.channel]
-    # Else unlinked since.
     if await user_of(channel.name, kept.inbound.sender) == kept.user_id:
         await _accept(channel, kept)
+    else:
+        await end_in_silence(channel, kept.inbound, "unlinked_since")
     return []
 
 
@@ -101,16 +105,19 @@ async def _accept(channel: Channel, kept: Kept) -> None:
     try:
         outcomes = await _take_each(channel, kept)
     except Refused as refused:
-        await refuse(channel, inbound, refused, user_id=kept.user_id)
+        if not await refuse(channel, inbound, refused, user_id=kept.user_id):
+            await end_in_silence(channel, inbound, "refused_again")
         return
     heard, uploads = _all(outcomes, "heard"), _all(outcomes, "upload")
-    await _say(channel, kept, "\n\n".join(_all(outcomes, "refused", "unheard")), about="files")
-    await _say(channel, kept, "\n\n".join(f"> {plain(text)}" for text in heard), about="heard")
+    inbound = await _say(kept, inbound, "\n\n".join(_all(outcomes, "refused", "unheard")), about="files")
+    inbound = await _say(kept, inbound, "\n\n".join(f"> {plain(text)}" for text in heard), about="heard")
     words = [each for each in (inbound.content, *heard) if each]
     if uploads or words:
         names = ", ".join(file.name for file in inbound.files)
         content = "\n\n".join(words) or WITHOUT_WORDS.format(names=names)
-        await accept(channel, inbound, content, user_id=kept.user_id, attachments=tuple(uploads))
+        outcome = await accept(channel, inbound, content, user_id=kept.user_id, attachments=tuple(uploads))
+        if outcome == "refused_again":
+            await end_in_silence(channel, inbound, outcome)
     elif _all(outcomes, "unheard"):
         await transcription.count_message(kept.user_id, channel=channel.name)
 
@@ -142,11 +149,14 @@ async def _note(kept: Kept, outcome: Outcome) -> Outcome:
     return outcome
 
 
-async def _say(channel: Channel, kept: Kept, text: str, *, about: str) -> None:
-    """In the chat, quoting the message."""
-    if text:
-        async with connection() as conn, conn.transaction():
-            await put(conn, [letter_on(channel, kept.message, text, about=about, user_id=kept.user_id)])
+async def _say(kept: Kept, inbound: Inbound, text: str, *, about: str) -> Inbound:
+    """Say something in the chat, quoting the message; the message with the place where the rest is said."""
+    if not text:
+        return inbound
+    channel, message = channels()[kept.channel], kept.message | {"target": inbound.target}
+    async with connection() as conn, conn.transaction():
+        await put(conn, [letter_on(channel, message, text, about=about, user_id=kept.user_id)])
+    return replace(inbound, target=channel.answered(inbound.target))
 
 
 async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> bytes:

@@ -150,6 +150,17 @@ class Channel(Protocol):
         """
         return None
 
+    def silence(self, target: Target, outcome: str) -> str:  # noqa: ARG002 - nothing shows that it was worked on
+        """What is said of a message that was `accepted`, and of which nothing more is said after that; "" = nothing.
+
+        `outcome` is as for `reply`, or `unlinked_since` when its account speaks for its user no more.
+        """
+        return ""
+
+    def answered(self, target: Target) -> Target:
+        """Where the rest is said once something has been said in answer to a message, but not yet its answer."""
+        return target
+
     def chat_of(self, target: Target) -> str:
         """Which messages must leave one after another, and share a pause."""
 

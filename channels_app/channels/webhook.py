@@ -114,11 +114,11 @@ class Webhook(Channel):
 
     async def send(self, part: Part, target: Target) -> str:
         """Post it, under the id that it was composed with."""
-        return await self._post({"type": "message", **target, **{name: part[name] for name in part if name != "key"}})
+        return await self._post({"type": "message", **target, **_posted(part)})
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """Post it with the earlier one's id."""
-        return await self._post({"type": "edit", **target, **part, "message": message})
+        return await self._post({"type": "edit", **target, **_posted(part), "message": message})
 
     async def acknowledge(self, press: Press, text: str) -> None:
         """A notice, in answer to the press."""
@@ -138,6 +138,11 @@ class Webhook(Channel):
         if not answer.ok:
             raise answer.refusal()
         return str(said["message"])
+
+
+def _posted(part: Part) -> Part:
+    """What docs/channels.md lists."""
+    return {name: value for name, value in part.items() if name not in {"key", "crowded"}}
 
 
 def sign(timestamp: str, body: bytes) -> str:

@@ -49,18 +49,20 @@ def parse_opening(value: Any) -> Update | None:
     if isinstance(callback.event, _ThreadOpened):
         thread = callback.event.assistant_thread
         target = {"team": callback.team_id, "user": thread.user_id, "channel": thread.channel_id}
-        return _opened(callback, target | {"thread": thread.thread_ts}, name=f"{thread.channel_id}:{thread.thread_ts}")
+        key = f"{thread.channel_id}:{thread.thread_ts}"
+        return _opened(callback, target | {"thread": thread.thread_ts}, name=key, thread=key)
     if callback.event.tab != MESSAGES_TAB:
         return Ignored(f"{HOME}_{callback.event.tab}"[:40])
     target = {"team": callback.team_id, "user": callback.event.user, "channel": callback.event.channel, "thread": ""}
     return _opened(callback, target, name=HOME)
 
 
-def _opened(callback: _Callback, target: dict[str, str], *, name: str) -> Inbound:
+def _opened(callback: _Callback, target: dict[str, str], *, name: str, thread: str = "") -> Inbound:
     return Inbound(
         external_id=f"{callback.team_id}:{callback.event_id}",
         sender=f"{callback.team_id}:{target['user']}",
         content=None,
         target=target,
+        thread=thread,
         opened=name,
     )

@@ -89,8 +89,9 @@ def test_half_a_configuration_or_an_open_address_is_a_fault(
 
 async def test_what_is_posted_is_what_the_page_says(callback: Callback) -> None:
     [part] = CHANNEL.ask("**Deploy?**", [Button("Approve", "t1")])
-    receipt = await CHANNEL.send(part, TARGET)
-    await CHANNEL.edit(CHANNEL.preview("Begun") or {}, TARGET, message=receipt)
+    ours = {"key": "k1", "crowded": True}
+    receipt = await CHANNEL.send(part | ours, TARGET)
+    await CHANNEL.edit((CHANNEL.preview("Begun") or {}) | ours, TARGET, message=receipt)
     await CHANNEL.acknowledge(Press(sender="ada", token="t1", query="p1"), "Approved.")
 
     said = [json.loads(call.raw) for call in callback.calls]
@@ -99,6 +100,7 @@ async def test_what_is_posted_is_what_the_page_says(callback: Callback) -> None:
         "buttons": [{"label": "Approve", "token": "t1"}], "final": True,
     }  # fmt: skip
     assert (said[1]["type"], said[1]["message"], said[1]["final"], said[1]["buttons"]) == ("edit", receipt, False, [])
+    assert said[1].keys() == said[0].keys()
     assert said[2].pop("message") not in {"", receipt}
     assert said[2] == {"type": "notice", "account": "ada", "thread": "", "reply_to": "p1", "text": "Approved."}
 
