@@ -6,7 +6,7 @@ album are gathered in the row of the first; the others' stand for themselves.
 """
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,7 +14,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from accounts.tokens import is_user_id
-from channels_app.channels import File, Inbound
+from channels_app import inbox_rows
+from channels_app.channels import Inbound
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
@@ -86,8 +87,7 @@ class Kept:
     @property
     def inbound(self) -> Inbound:
         """The message."""
-        files = tuple(File(**file) for file in self.message["files"])
-        return Inbound(**(self.message | {"files": files}))
+        return inbox_rows.read(self.message)
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
@@ -129,13 +129,13 @@ async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:
             " ON CONFLICT (channel, external_id) DO NOTHING",
             (
                 channel, inbound.external_id, user_id, inbound.album, inbound.loose,
-                None if first else Jsonb(asdict(inbound)), ALBUM_QUIET_S if inbound.album else 0,
+                None if first else Jsonb(inbox_rows.written(inbound)), ALBUM_QUIET_S if inbound.album else 0,
             ),
         )  # fmt: skip
         if first and cursor.rowcount:
             await conn.execute(
                 "UPDATE chat_inbox SET message = %s, run_after = clock_timestamp() + %s * interval '1 second' WHERE id = %s",
-                (Jsonb(_together(first[1], asdict(inbound))), ALBUM_QUIET_S, first[0]),
+                (Jsonb(inbox_rows.together(first[1], inbox_rows.written(inbound))), ALBUM_QUIET_S, first[0]),
             )
         await notify(conn, "inbox")
     return cursor.rowcount == 1
@@ -153,14 +153,6 @@ async def _first_of_album(
         (channel, inbound.album, user_id),
     )
     return await cursor.fetchone()
-
-
-def _together(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """One message of two pieces: the one that is said to us, with the files of both and the words of the other below its own."""
-    files = sorted([*kept["files"], *more["files"]], key=lambda file: int(file["order"]))
-    base, other = (more, kept) if kept.get("loose") else (kept, more)
-    words = "\n\n".join(piece["content"] for piece in (base, other) if piece["content"])
-    return base | {"files": files, "content": words or None}
 
 
 async def claim(holder: UUID, *, channels: Collection[str], busy: Collection[int], limit: int) -> list[Kept]:

@@ -211,11 +211,11 @@ async def test_a_file_is_stored_once_however_often_another_is_tried(chat: Chat, 
 
 
 async def test_three_faults_of_ours_end_with_a_sentence(chat: Chat, driver: Driver) -> None:
-    """Here a row that this version can't read, as an older or newer one may leave it."""
+    """Here a row that this version can't read."""
     await chat.post(driver.document("a.md", 1, caption="Look"))
     await chat.write("And now?", number=2)
     await rows(
-        """UPDATE chat_inbox SET message = message || '{"unheard_of": 1}' WHERE id = (SELECT min(id) FROM chat_inbox)"""
+        """UPDATE chat_inbox SET message = message || '{"files": [5]}' WHERE id = (SELECT min(id) FROM chat_inbox)"""
     )
     before = metered("given_up"), metered("later"), metered("taken")
     for attempt in range(3):
