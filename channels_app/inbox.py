@@ -7,13 +7,14 @@ album are gathered in the row of the first; the others' stand for themselves.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from accounts.tokens import is_user_id
+from agents.uploads import drop_on
 from channels_app import inbox_rows
 from channels_app.channels import Inbound
 from gateway.db import Connection, connection, notify
@@ -105,6 +106,14 @@ class Kept:
         return self.too_old or self.attempts > MOST_ATTEMPTS
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A message that waited, as JSON; `loose` as in Kept, by itself."""
+
+    message: dict[str, Any]
+    loose: bool
+
+
 async def sender_of(channel: str, account: str) -> Sender:
     """Who writes, and whether an earlier message of theirs waits here, by one statement. Raises psycopg.Error."""
     if not is_user_id(account):
@@ -166,6 +175,19 @@ async def claim(holder: UUID, *, channels: Collection[str], busy: Collection[int
         return await cursor.fetchall()
 
 
+async def hold(conn: Connection, kept: Kept) -> None:
+    """Keep the message from being dropped until the caller's transaction ends. Raises Lost, which must end that.
+
+    Whoever locks more than the row locks the row first.
+    """
+    cursor = await conn.execute(
+        "SELECT 1 FROM chat_inbox WHERE id = %s AND holder = %s AND message IS NOT NULL FOR UPDATE",
+        (kept.id, kept.holder),
+    )
+    if await cursor.fetchone() is None:
+        raise Lost
+
+
 async def note(conn: Connection, kept: Kept, outcome: Outcome) -> None:
     """Keep what became of a file, so that it is taken once, in the caller's transaction. Raises Lost, which must end that."""
     cursor = await conn.execute(
@@ -177,23 +199,31 @@ async def note(conn: Connection, kept: Kept, outcome: Outcome) -> None:
 
 
 async def finish(conn: Connection, kept: Kept) -> None:
-    """The message was accepted, refused or given up; its words are erased, in the caller's transaction."""
-    await conn.execute(
-        "UPDATE chat_inbox SET message = NULL, taken = NULL, holder = NULL WHERE id = %s AND holder = %s",
-        (kept.id, kept.holder),
-    )
+    """The message was accepted, refused or given up, in the caller's transaction: its words are erased, and those of its
+    files that no turn has. Raises Lost, which must end that."""
+    if not await _erase(conn, "id = %s AND holder = %s", (kept.id, kept.holder), user_id=kept.user_id):
+        raise Lost
 
 
-async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[dict[str, Any]]:
-    """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction; the messages as JSON."""
+async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[Dropped]:
+    """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction."""
+    which = "channel = %s AND user_id = %s AND message->>'thread' = %s"
+    return await _erase(conn, which, (channel, user_id, thread), user_id=user_id)
+
+
+async def _erase(conn: Connection, which: LiteralString, values: tuple[Any, ...], *, user_id: str) -> list[Dropped]:
     cursor = await conn.execute(
-        "WITH gone AS (SELECT id, message FROM chat_inbox WHERE channel = %s AND user_id = %s AND message IS NOT NULL"
-        " AND message->>'thread' = %s ORDER BY id FOR UPDATE)"
+        f"WITH gone AS (SELECT id, message, taken FROM chat_inbox WHERE message IS NOT NULL AND {which}"
+        " ORDER BY id FOR UPDATE)"
         " UPDATE chat_inbox i SET message = NULL, taken = NULL, holder = NULL FROM gone WHERE i.id = gone.id"
-        " RETURNING gone.message",
-        (channel, user_id, thread),
+        " RETURNING gone.message, COALESCE(gone.taken, '{}'), i.loose",
+        values,
     )
-    return [row[0] for row in await cursor.fetchall()]
+    found = await cursor.fetchall()
+    uploads = [value for _, taken, _ in found for kind, value in taken.values() if kind == "upload"]
+    if uploads:
+        await drop_on(conn, user_id, uploads)
+    return [Dropped(message, loose) for message, _, loose in found]
 
 
 async def try_later(kept: Kept) -> None:
