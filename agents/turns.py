@@ -225,6 +225,11 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
     return found
 
 
+def queue_full() -> Refused:
+    """As many messages wait as may."""
+    return Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+
+
 def _check(message: IncomingMessage) -> None:
     try:
         message.content.encode()
@@ -288,7 +293,7 @@ async def _place(conn: Connection, message: IncomingMessage) -> _Place:
     licence = admitted.licence
     way = await find_way(conn, user_id=message.user_id, conversation=admitted.conversation, when_busy=message.when_busy)
     if way.position > QUEUE_CAP:
-        raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+        raise queue_full()
     if run is not None:
         _require_workflow(licence, run)
         _refuse_files(message)

@@ -51,8 +51,13 @@ async def refuse(said: Said, refusal: Refused) -> str:
     async with connection() as conn, conn.transaction():
         if said.kept is not None:
             await inbox.finish(conn, said.kept)
-        told = not before and await refuse_on(conn, refusal, words)
+        told = not before and await refuse_on(conn, refusal, words, always=_waits_for_word(said))
     return "duplicate" if before else "refused" if told else "refused_again"
+
+
+def _waits_for_word(said: Said) -> bool:
+    """Whether the message was acknowledged, and something shows since then that it is worked on."""
+    return said.kept is not None and said.channel.waits_for_word(said.inbound.target)
 
 
 async def _store(said: Said) -> Accepted:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from accounts.links import user_of
 from agents import transcription
+from agents.admission import check_quota
 from agents.errors import AgentFailed, Refused
 from agents.uploads import MOST_BYTES, add_upload_on
 from channels_app import inbox, metrics
@@ -25,6 +26,7 @@ from gateway.db import connection
 MOST_FILES = 5
 NOT_TAKEN = "I could not take {name}: {reason}"
 NOT_FETCHED = "it could not be fetched."
+DEAF = "I can't listen here."
 SILENCE = "I hear no words in it."
 TOO_MANY = f"a message has at most {MOST_FILES} files."
 WITHOUT_WORDS = "Here is {names}."
@@ -108,6 +110,9 @@ async def _accept(channel: Channel, kept: Kept) -> str:
     inbound = kept.inbound
     said = Said(channel=channel, inbound=inbound, user_id=kept.user_id, kept=kept)
     try:
+        if inbound.files:
+            # Nothing is fetched for a message that would be refused.
+            await check_quota(kept.user_id, channel=channel.name)
         outcomes = await _take_each(channel, kept)
     except Refused as refused:
         await refuse(said, refused)
@@ -168,6 +173,8 @@ async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> 
     """The file. Raises Refused, and _Later."""
     if not allowed:
         raise Refused("too_many", TOO_MANY)
+    if file.spoken and not transcription.is_on():
+        raise Refused("not_available", DEAF)
     try:
         return await channel.fetch(file, most_bytes=MOST_BYTES)
     except TooLarge as error:

@@ -1,8 +1,9 @@
 """What somebody wrote in a chat becomes a turn, or a sentence that says why not."""
 
 from agents import commands, transcription
+from agents.errors import Refused
 from channels_app import chat_linking, drafts, greetings, inbox, warmup
-from channels_app.accepting import Said, accept
+from channels_app.accepting import Said, accept, refuse
 from channels_app.channels import Channel, Inbound
 from channels_app.deliveries.rows import put
 from channels_app.replies import aside_letter, letter, letter_on, others_read, say
@@ -12,6 +13,7 @@ NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
 CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 UNREADABLE = "I can't read {kind}. I can read {reads}."
 DROPPED = "I leave that: you said /stop before I had read it."
+DROPPED_ALL = "I leave {number} messages: you said /stop before I had read them."
 _IN_ORDER = (commands.COMMANDS["new"], commands.COMMANDS["model"])
 
 
@@ -20,7 +22,7 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
 
     Raises psycopg.Error or redis.RedisError when that can't be stored; the platform must then send it again.
     """
-    sender = await inbox.sender_of(channel.name, inbound.sender)
+    sender = await inbox.sender_of(channel.name, inbound.sender, external_id=inbound.external_id)
     user_id = sender.user_id
     if inbound.loose:
         return await _gather(channel, inbound, user_id=user_id)
@@ -33,14 +35,18 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
         return "hinted" if await _hint(channel, inbound) else "unlinked"
     if inbound.opened:
         return await greetings.greet(channel, inbound, user_id=user_id)
-    return await _take(channel, inbound, user_id=user_id, waits=sender.waits)
+    # Also one that /stop has dropped.
+    return "duplicate" if sender.posted else await _take(channel, inbound, user_id=user_id, waits=sender.waits)
 
 
 async def _gather(channel: Channel, inbound: Inbound, *, user_id: str | None) -> str:
     """Keep a piece of an album until it is known whether the album is said to us."""
-    if user_id is None or not await inbox.keep(channel.name, inbound, user_id=user_id):
-        return "ignored"
-    return "gathered"
+    try:
+        kept = user_id is not None and await inbox.keep(channel.name, inbound, user_id=user_id)
+    except Refused:
+        # Nobody said it to us, so nobody is told.
+        kept = False
+    return "gathered" if kept else "ignored"
 
 
 async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:
@@ -56,15 +62,11 @@ async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool
     wanted = drafts.parse(inbound.content) if channel.draft_s else None
     if wanted is not None:
         return await drafts.answer(channel, inbound, wanted=wanted, user_id=user_id)
-    if any(file.spoken for file in inbound.files) and not transcription.is_on():
+    if _holds_only_speech(inbound) and not transcription.is_on():
         await say([letter(channel, inbound, NOT_HEARD, user_id=user_id)])
         return "unreadable"
     if inbound.files or (waits and _keeps_its_place(inbound.content)):
-        if not await inbox.keep(channel.name, inbound, user_id=user_id):
-            return "duplicate"
-        # While files are fetched.
-        warmup.begin_for(user_id)
-        return "accepted"
+        return await _keep(channel, inbound, user_id=user_id)
     if inbound.content is None:
         text = UNREADABLE.format(kind=inbound.kind or "that", reads=channel.reads)
         await say([letter(channel, inbound, text, user_id=user_id)])
@@ -72,16 +74,33 @@ async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool
     return await accept(Said(channel=channel, inbound=inbound, user_id=user_id, content=inbound.content))
 
 
+async def _keep(channel: Channel, inbound: Inbound, *, user_id: str) -> str:
+    """Have a message wait for its files, or for the one before it."""
+    try:
+        if not await inbox.keep(channel.name, inbound, user_id=user_id):
+            return "duplicate"
+    except Refused as refusal:
+        return await refuse(Said(channel=channel, inbound=inbound, user_id=user_id), refusal)
+    # While files are fetched.
+    warmup.begin_for(user_id)
+    return "accepted"
+
+
+def _holds_only_speech(inbound: Inbound) -> bool:
+    return bool(inbound.files) and not inbound.content and all(file.spoken for file in inbound.files)
+
+
 async def _drop_what_waits(channel: Channel, inbound: Inbound, *, user_id: str) -> None:
     """Who stops means also what has not come as far as an answer."""
     async with connection() as conn, conn.transaction():
         dropped = await inbox.forget(conn, channel.name, user_id=user_id, thread=inbound.thread)
-        # Each in its own place: on some platforms something shows there that it is worked on.
-        letters = [
-            letter_on(channel, each.message, DROPPED, about="lost", user_id=user_id)
-            for each in dropped
-            if not each.loose
-        ]
+        meant = [each.message for each in dropped if not each.loose]
+        apart = [message for message in meant if channel.waits_for_word(message["target"])]
+        letters = [letter_on(channel, message, DROPPED, about="lost", user_id=user_id) for message in apart]
+        if number := len(meant) - len(apart):
+            words = DROPPED if number == 1 else DROPPED_ALL.format(number=number)
+            stop = {"target": inbound.target, "external_id": inbound.external_id}
+            letters.append(letter_on(channel, stop, words, about="dropped", user_id=user_id))
         await put(conn, letters)
 
 

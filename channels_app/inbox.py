@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from accounts.tokens import is_user_id
+from agents.turns import QUEUE_CAP, queue_full
 from agents.uploads import drop_on
 from channels_app import inbox_rows
 from channels_app.channels import Inbound
@@ -50,10 +51,14 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet."""
+    """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet.
+
+    `posted`: this very message came before and was kept, whatever became of it.
+    """
 
     user_id: str | None
     waits: bool = False
+    posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +119,33 @@ class Dropped:
     loose: bool
 
 
-async def sender_of(channel: str, account: str) -> Sender:
-    """Who writes, and whether an earlier message of theirs waits here, by one statement. Raises psycopg.Error."""
+async def sender_of(channel: str, account: str, *, external_id: str) -> Sender:
+    """Who writes, whether an earlier message of theirs waits here, and whether this one came before, by one statement.
+
+    Raises psycopg.Error.
+    """
     if not is_user_id(account):
         return Sender(None)
     async with connection() as conn:
         cursor = await conn.execute(
             "SELECT k.user_id, EXISTS (SELECT 1 FROM chat_inbox i WHERE i.message IS NOT NULL AND i.channel = k.channel_type"
-            " AND i.user_id = k.user_id) FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
-            (channel, account),
+            " AND i.user_id = k.user_id), EXISTS (SELECT 1 FROM chat_inbox p WHERE p.channel = k.channel_type"
+            " AND p.external_id = %s) FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
+            (external_id, channel, account),
         )
         row = await cursor.fetchone()
-    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]))
+    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]), bool(row[2]))
 
 
 async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:
-    """Store a message, or add it to the rest of its album; False when it was stored before. Raises psycopg.Error."""
+    """Store a message, or add it to the rest of its album; False when it was stored before.
+
+    Raises Refused `queue_full` when as many wait as may, and psycopg.Error.
+    """
     async with connection() as conn, conn.transaction():
         first = await _first_of_album(conn, channel, inbound, user_id=user_id) if inbound.album else None
+        if first is None:
+            await _require_room(conn, channel, user_id=user_id)
         cursor = await conn.execute(
             "INSERT INTO chat_inbox (channel, external_id, user_id, album, loose, message, run_after)"
             " VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')"
@@ -148,6 +162,18 @@ async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:
             )
         await notify(conn, "inbox")
     return cursor.rowcount == 1
+
+
+async def _require_room(conn: Connection, channel: str, *, user_id: str) -> None:
+    # Messages that come at once are counted one after another.
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (f"{channel}\n{user_id}",))
+    cursor = await conn.execute(
+        "SELECT count(*) FROM chat_inbox WHERE channel = %s AND user_id = %s AND message IS NOT NULL",
+        (channel, user_id),
+    )
+    row = await cursor.fetchone()
+    if row is not None and row[0] >= QUEUE_CAP:
+        raise queue_full()
 
 
 async def _first_of_album(

@@ -9,7 +9,7 @@ from channels_app.deliveries.rows import Letter, put
 from gateway.db import Connection, connection
 
 # A chat that sends too much is told once until the limit resets, and not for each message.
-LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included"})
+LIMITS = frozenset({"rate_limited", "budget_exhausted", "not_included", "queue_full"})
 # The shorter window: a person who goes on at its edge is not told at every message.
 LEAST_SILENCE_S = 60
 # Who comes back after an hour has forgotten.
@@ -48,10 +48,12 @@ async def say(letters: list[Letter]) -> None:
         await put(conn, letters)
 
 
-async def refuse_on(conn: Connection, refusal: Refused, said: Letter) -> bool:
-    """Say in a letter that a message is refused, in the caller's transaction; of a limit a chat is told once until it resets,
-    as it was told then. Whether it was said."""
-    if refusal.code in LIMITS:
+async def refuse_on(conn: Connection, refusal: Refused, said: Letter, *, always: bool = False) -> bool:
+    """Say in a letter that a message is refused, in the caller's transaction; whether it was said.
+
+    Of a limit a chat is told once until it resets, as it was told then, unless `always`.
+    """
+    if refusal.code in LIMITS and not always:
         silence_s = min(max(refusal.retry_after_s or 0, LEAST_SILENCE_S), MOST_SILENCE_S)
         cursor = await conn.execute(
             "INSERT INTO told_limits AS t (chat, code, until) VALUES (%s, %s, clock_timestamp() + %s * interval '1 second')"

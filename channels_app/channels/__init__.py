@@ -163,6 +163,10 @@ class Channel(Protocol):
         """Where its account alone reads what is said; the same target where others never read along."""
         return target
 
+    def waits_for_word(self, target: Target) -> bool:  # noqa: ARG002 - on most platforms nothing shows there
+        """Whether each message there must be told what becomes of it, since its platform shows that it is worked on."""
+        return False
+
     def is_account(self, account: str) -> bool:
         """Whether a text has the form of an account's id, as in a channel link."""
 

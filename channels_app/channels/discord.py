@@ -103,6 +103,10 @@ class Discord(Channel):
         """Direct messages."""
         return {"user": account}
 
+    def waits_for_word(self, target: Target) -> bool:
+        """An interaction, whose answer was deferred."""
+        return "interaction" in target
+
     def is_account(self, account: str) -> bool:
         """The number of a user."""
         return bool(_ACCOUNT.fullmatch(account))

@@ -79,7 +79,7 @@ async def test_files_of_messages_that_are_refused_stand_in_nobodys_way(chat: Cha
     """Here by a command, which is refused once its file is here."""
     for number in range(MOST_WAITING + 1):
         await chat.post(driver.document("a.md", number, caption="/status"))
-    await take_files(chat.sender.id)
+        await take_files(chat.sender.id)
     assert await rows("SELECT count(*) FROM uploads") == [(0,)]
 
     await chat.post(driver.document("a.md", 60, caption="and now?"))

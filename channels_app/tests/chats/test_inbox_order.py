@@ -12,9 +12,10 @@ import pytest
 from channels.routing import get_default_application
 from prometheus_client import REGISTRY
 
+from agents.turns import QUEUE_CAP, queue_full
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
-from channels_app.inbound import DROPPED
+from channels_app.inbound import DROPPED_ALL
 from channels_app.inbox_desk import Desk, run
 from channels_app.tests.chats.bot_api import CUT, HELD, Reply
 from channels_app.tests.chats.contract import Chat, link_account
@@ -129,7 +130,45 @@ async def test_stop_drops_what_waits_in_its_conversation_and_says_so(chat: Chat,
     await chat.deliver()
 
     assert await contents() == ["/stop", "elsewhere"]
-    assert driver.shown() == [DROPPED, DROPPED, "Nothing is running."]
+    assert driver.shown() == [DROPPED_ALL.format(number=2), "Nothing is running."]
+
+
+async def test_what_stop_has_dropped_does_not_run_when_the_platform_posts_it_again(chat: Chat, driver: Driver) -> None:
+    """A platform that did not see our 200 does."""
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await chat.write("And now?", number=2)
+    await chat.write("/stop", number=3)
+
+    await chat.write("And now?", number=2)
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await take_files(chat.sender.id)
+
+    assert await contents() == ["/stop"]
+
+
+async def test_no_more_wait_than_a_conversation_has_room_for_and_that_is_said_once(chat: Chat, driver: Driver) -> None:
+    for number in range(QUEUE_CAP + 3):
+        assert (await chat.post(driver.document("a.md", number, caption=str(number)))).status_code == 200
+    await chat.write("I am somebody else.", sender=driver.other, number=90)
+
+    await chat.deliver()
+
+    assert await rows("SELECT count(*) FROM chat_inbox") == [(QUEUE_CAP,)]
+    assert driver.shown() == [queue_full().message]
+    assert await contents() == ["I am somebody else."]
+
+
+async def test_nothing_is_fetched_for_a_message_over_its_users_limit(chat: Chat, driver: Driver) -> None:
+    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
+    for number in range(3):
+        await chat.post(driver.document("a.md", number, caption="Look"))
+
+    await take_files(chat.sender.id)
+    assert driver.api.calls == []
+    await chat.deliver()
+
+    assert len(driver.shown()) == 1
+    assert await rows("SELECT message FROM chat_inbox") == [(None,)] * 3
 
 
 async def test_stop_reaches_what_is_fetched_just_now(chat: Chat, driver: Driver) -> None:
