@@ -10,7 +10,6 @@ from channels_app.replies import aside_letter, letter, letter_on, others_read, s
 from gateway.db import connection
 
 NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
-CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 UNREADABLE = "I can't read {kind}. I can read {reads}."
 DROPPED = "I leave that: you said /stop before I had read it."
 DROPPED_ALL = "I leave {number} messages: you said /stop before I had read them."
@@ -26,13 +25,14 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     user_id = sender.user_id
     if inbound.loose:
         return await _gather(channel, inbound, user_id=user_id)
-    if user_id is None and others_read(channel, inbound) and not channel.writes_first:
-        return "hinted" if await _hint(channel, inbound) else "unlinked"
     ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
-    if ask is not None:
-        return await _answer_ask(channel, inbound, ask, user_id=user_id)
-    if user_id is None:
+    public = others_read(channel, inbound)
+    if ask and ask.code and public and await chat_linking.void(channel, inbound, ask, user_id=user_id):
+        return "link_code_seen"
+    if user_id is None and (ask is None or (public and (ask.code or not channel.writes_first))):
         return "hinted" if await _hint(channel, inbound) else "unlinked"
+    if ask is not None:
+        return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
     if inbound.opened:
         return await greetings.greet(channel, inbound, user_id=user_id)
     # Also one that /stop has dropped.
@@ -47,13 +47,6 @@ async def _gather(channel: Channel, inbound: Inbound, *, user_id: str | None) ->
         # Nobody said it to us, so nobody is told.
         kept = False
     return "gathered" if kept else "ignored"
-
-
-async def _answer_ask(channel: Channel, inbound: Inbound, ask: chat_linking.Ask, *, user_id: str | None) -> str:
-    if ask.code and others_read(channel, inbound):
-        await say([aside_letter(channel, inbound, CODE_SEEN, user_id=user_id or "")])
-        return "link_code_seen"
-    return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
 
 
 async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool) -> str:
