@@ -21,6 +21,8 @@ SECRET, URL = "WEBHOOK_CHANNEL_SECRET", "WEBHOOK_CHANNEL_CALLBACK_URL"
 SIGNATURE, TIMESTAMP = "x-dexorder-signature", "x-dexorder-timestamp"
 # As long as a SHA-256, below which HMAC loses strength.
 MIN_SECRET_CHARS = 32
+# What parts hold for other platforms (channels.Part): a post names its message, and which one it answers.
+_OURS = frozenset({"key", "crowded"})
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 
@@ -69,12 +71,12 @@ class Webhook(Channel):
         if posted.press is not None:
             return Press(sender=posted.account, token=posted.press, query=posted.id)
         return Inbound(
-            external_id=f"{posted.account}:{posted.id}",
+            external_id=_key(posted.account, posted.id),
             sender=posted.account,
             content=posted.text,
             target={"account": posted.account, "thread": posted.thread, "reply_to": posted.id},
             name=shown_name(posted.name),
-            thread=posted.thread and f"{posted.account}:{posted.thread}",
+            thread=posted.thread and _key(posted.account, posted.thread),
         )
 
     def chat_of(self, target: Target) -> str:
@@ -114,7 +116,9 @@ class Webhook(Channel):
 
     async def send(self, part: Part, target: Target) -> str:
         """Post it, under the id that it was composed with."""
-        return await self._post({"type": "message", **target, **{name: part[name] for name in part if name != "key"}})
+        return await self._post(
+            {"type": "message", **target, **{name: part[name] for name in part if name not in _OURS}}
+        )
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """Post it with the earlier one's id."""
@@ -138,6 +142,11 @@ class Webhook(Channel):
         if not answer.ok:
             raise answer.refusal()
         return str(said["message"])
+
+
+def _key(account: str, name: str) -> str:
+    """What no other account's name makes; no account holds a slash. One without a colon keeps the keys that are stored of it."""
+    return f"/{account}/{name}" if ":" in account else f"{account}:{name}"
 
 
 def sign(timestamp: str, body: bytes) -> str:
