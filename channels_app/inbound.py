@@ -87,7 +87,7 @@ async def _drop_what_waits(channel: Channel, inbound: Inbound, *, user_id: str) 
     """Who stops means also what has not come as far as an answer."""
     async with connection() as conn, conn.transaction():
         dropped = await inbox.forget(conn, channel.name, user_id=user_id, thread=inbound.thread)
-        meant = [each.message for each in dropped if not each.loose]
+        meant = [message for message in dropped if not message.get("loose")]
         apart = [message for message in meant if channel.waits_for_word(message["target"])]
         letters = [letter_on(channel, message, DROPPED, about="lost", user_id=user_id) for message in apart]
         if number := len(meant) - len(apart):

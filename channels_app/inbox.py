@@ -111,14 +111,6 @@ class Kept:
         return self.too_old or self.attempts > MOST_ATTEMPTS
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A message that waited, as JSON; `loose` as in Kept, by itself."""
-
-    message: dict[str, Any]
-    loose: bool
-
-
 async def sender_of(channel: str, account: str, *, external_id: str) -> Sender:
     """Who writes, whether an earlier message of theirs waits here, and whether this one came before, by one statement.
 
@@ -231,25 +223,27 @@ async def finish(conn: Connection, kept: Kept) -> None:
         raise Lost
 
 
-async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[Dropped]:
-    """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction."""
+async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[dict[str, Any]]:
+    """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction; the messages as JSON."""
     which = "channel = %s AND user_id = %s AND message->>'thread' = %s"
     return await _erase(conn, which, (channel, user_id, thread), user_id=user_id)
 
 
-async def _erase(conn: Connection, which: LiteralString, values: tuple[Any, ...], *, user_id: str) -> list[Dropped]:
+async def _erase(
+    conn: Connection, which: LiteralString, values: tuple[Any, ...], *, user_id: str
+) -> list[dict[str, Any]]:
     cursor = await conn.execute(
         f"WITH gone AS (SELECT id, message, taken FROM chat_inbox WHERE message IS NOT NULL AND {which}"
         " ORDER BY id FOR UPDATE)"
         " UPDATE chat_inbox i SET message = NULL, taken = NULL, holder = NULL FROM gone WHERE i.id = gone.id"
-        " RETURNING gone.message, COALESCE(gone.taken, '{}'), i.loose",
+        " RETURNING gone.message, COALESCE(gone.taken, '{}')",
         values,
     )
     found = await cursor.fetchall()
-    uploads = [value for _, taken, _ in found for kind, value in taken.values() if kind == "upload"]
+    uploads = [value for _, taken in found for kind, value in taken.values() if kind == "upload"]
     if uploads:
         await drop_on(conn, user_id, uploads)
-    return [Dropped(message, loose) for message, _, loose in found]
+    return [message for message, _ in found]
 
 
 async def try_later(kept: Kept) -> None:

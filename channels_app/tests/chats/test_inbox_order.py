@@ -6,6 +6,7 @@ Source: DESIGN.md section 2: every accepted message ends answered, refused with 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from agents.turns import QUEUE_CAP, queue_full
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
 from channels_app.inbound import DROPPED_ALL
+from channels_app.inbox import claim
 from channels_app.inbox_desk import Desk, run
 from channels_app.tests.chats.bot_api import CUT, HELD, Reply
 from channels_app.tests.chats.contract import Chat, link_account
@@ -301,6 +303,19 @@ async def test_a_message_whose_processes_die_is_given_up_with_a_sentence(chat: C
     await chat.deliver()
 
     assert (driver.shown(), await contents()) == ([LOST], [])
+
+
+async def test_what_a_process_takes_up_again_is_no_further_attempt(chat: Chat, driver: Driver) -> None:
+    """It broke off since the database was away; another process's attempt counts."""
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+
+    async def attempts(holder: UUID) -> int:
+        [kept] = await claim(holder, channels=["telegram"], busy=[], limit=1)
+        return kept.attempts
+
+    assert [await attempts(chat.sender.id) for _ in range(3)] == [1, 1, 1]
+    await chat.sender.die()
+    assert await attempts((await new_sender()).id) == 2
 
 
 async def test_a_channel_that_is_off_uses_up_no_attempts(chat: Chat, driver: Driver, settings: Any) -> None:
