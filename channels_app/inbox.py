@@ -171,12 +171,12 @@ async def _require_room(conn: Connection, channel: str, *, user_id: str) -> None
 async def _first_of_album(
     conn: Connection, channel: str, inbound: Inbound, *, user_id: str
 ) -> tuple[int, dict[str, Any]] | None:
-    """The row that the album is gathered in, locked; None when there is none, or it was claimed."""
+    """The row that the album is gathered in, locked; None when there is none, or somebody has begun with it."""
     # The pieces come at once, by several connections.
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (f"{channel}\n{inbound.album}",))
     cursor = await conn.execute(
         "SELECT id, message FROM chat_inbox WHERE channel = %s AND album = %s AND user_id = %s AND message IS NOT NULL"
-        " AND holder IS NULL AND attempts = 0 LIMIT 1 FOR UPDATE",
+        " AND attempts = 0 AND taken IS NULL LIMIT 1 FOR UPDATE",
         (channel, inbound.album, user_id),
     )
     return await cursor.fetchone()

@@ -137,22 +137,37 @@ async def test_a_message_is_stored_as_a_turn_and_taken_from_the_inbox_at_once(ch
     assert await contents() == []
 
 
-async def test_giving_up_and_stop_wait_for_each_other_in_one_order(chat: Chat, driver: Driver) -> None:
-    """Both say something in the same chat about the same row; here somebody else has the chat's lane just now."""
-    await chat.post(driver.document("a.md", 1, caption="Look"))
-    await rows("UPDATE chat_inbox SET attempts = 3")
-    kept = await claim_one(chat)
+async def stop_meanwhile(chat: Chat, kept: Kept) -> None:
+    """The message ends while its author stops, and somebody else has the chat's lane just then."""
     async with connection() as conn, conn.transaction():
         await lock_lanes(conn, {"telegram:7"})
-        giving_up = asyncio.create_task(take(kept))
+        ending = asyncio.create_task(take(kept))
         await until_wait(1)
         stopping = asyncio.create_task(chat.write("/stop", number=2))
         await until_wait(2)
-    await giving_up
+    await ending
     assert (await stopping).status_code == 200
+
+
+async def test_giving_up_and_stop_wait_for_each_other_in_one_order(chat: Chat, driver: Driver) -> None:
+    """Both say something in the same chat about the same row."""
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await rows("UPDATE chat_inbox SET attempts = 3")
+
+    await stop_meanwhile(chat, await claim_one(chat))
     await chat.deliver()
 
     assert driver.shown() == [LOST, "Nothing is running."]
+
+
+async def test_accepting_and_stop_wait_for_each_other_in_one_order(chat: Chat, driver: Driver) -> None:
+    """Here of a file that is not taken something is said, too."""
+    driver.api.files["tool.exe"] = b"MZ\x90\0"
+    await chat.post(driver.document("tool.exe", 1, caption="Look"))
+
+    await stop_meanwhile(chat, await claim_one(chat))
+
+    assert await rows("SELECT content, state FROM turns ORDER BY id") == [("Look", "cancelled"), ("/stop", "done")]
 
 
 @pytest.mark.parametrize(("limit", "conversations"), [(0, 0), (60, 1)])

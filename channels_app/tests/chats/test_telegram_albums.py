@@ -147,6 +147,16 @@ async def test_a_piece_that_comes_once_the_others_were_begun_with_is_a_message_o
     assert await found() == [("compare", "1.md"), ("Here is 2.md.", "2.md")]
 
 
+async def test_a_piece_that_comes_after_a_process_ended_amid_the_others_is_a_message_of_its_own(chat: Chat) -> None:
+    """What became of their files is kept by the files' places."""
+    await post(chat, piece(2, "@DexBot compare"), number=2)
+    await rows("""UPDATE chat_inbox SET taken = '{"0": ["refused", "No."]}'""")
+    await post(chat, piece(1), number=1)
+    await take(chat)
+
+    assert await rows("SELECT content FROM turns ORDER BY id") == [("compare",), ("Here is 1.md.",)]
+
+
 async def test_a_piece_of_another_user_speaks_for_none_of_ones_own(chat: Chat) -> None:
     await link_account("demo-free", "telegram", "8")
     await post(chat, piece(1, "for you, Ben"), number=1)
