@@ -89,9 +89,9 @@ image-check: ## run the Dockerfiles' steps in clean Debian roots and use what co
 	$(BOOTSTRAP) test
 	@exec $(PY) -m bench.image_check $(ARGS)
 
-upgrade-check: ## replace a release by this one, and restore a dump, with a turn in flight and an approval open; FROM=REVISION
+upgrade-check: ## replace a release by this one, and restore a dump, with a turn in flight and an approval open; FROM=REVISION PROVISIONER=kubernetes
 	$(BOOTSTRAP) test
-	@exec $(PY) -m bench.upgrade $(if $(FROM),--from $(FROM))
+	@exec $(PY) -m bench.upgrade $(if $(FROM),--from $(FROM)) $(if $(PROVISIONER),--provisioner $(PROVISIONER))
 
 valkey: ## run a Valkey until Ctrl-C and print its REDIS_URL, for several processes on one machine
 	$(BOOTSTRAP) test

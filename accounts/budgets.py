@@ -138,7 +138,8 @@ async def reserve(
     """Set the estimate aside for a step, in one statement; a step that is reserved again keeps its one reservation.
 
     What an earlier step of the turn has left is given back first. `holding` is a query by %(turn)s and %(fence)s: where it finds
-    no row, nothing is set aside. Outside of transactions only: one would commit all else in it without a wait, too. Raises BudgetExhausted then, and when the month's budget does not allow the step.
+    no row, nothing is set aside. Raises BudgetExhausted then, and when the month's budget does not allow the step. Outside of
+    transactions only: all else in one would be committed without a wait for the disk, too.
     """
     values = {
         "turn": key.turn, "fence": key.fence, "step": key.step, "user": licence.user_id,

@@ -12,7 +12,8 @@ from gateway.db import Connection, connection
 
 _ADDED: LiteralString = """
     ON CONFLICT (user_id, day, model, channel) DO UPDATE SET turns = u.turns + excluded.turns,
-        failed_turns = u.failed_turns + excluded.failed_turns, workspace_s = u.workspace_s + excluded.workspace_s
+        failed_turns = u.failed_turns + excluded.failed_turns, tool_calls = u.tool_calls + excluded.tool_calls,
+        workspace_s = u.workspace_s + excluded.workspace_s
 """
 _TODAY: LiteralString = "(clock_timestamp() AT TIME ZONE 'UTC')::date"
 
@@ -76,6 +77,14 @@ async def add_turn(conn: Connection, *, user_id: str, model: str, channel: str, 
         "INSERT INTO usage AS u (user_id, day, model, channel, turns, failed_turns)"
         f" VALUES (%s, {_TODAY}, %s, %s, 1, %s) {_ADDED}",
         (user_id, model, channel, int(failed)),
+    )
+
+
+async def add_tool_calls(conn: Connection, calls: int, *, user_id: str, model: str, channel: str) -> None:
+    """Count calls that no step of a model has asked for, in the transaction that ends their turn's attempt."""
+    await conn.execute(
+        f"INSERT INTO usage AS u (user_id, day, model, channel, tool_calls) VALUES (%s, {_TODAY}, %s, %s, %s) {_ADDED}",
+        (user_id, model, channel, calls),
     )
 
 

@@ -52,7 +52,7 @@ class Run:
 
     `before` is what its messages follow, `workflows` are those that its model may hand the turn over to, by name. `listed` is the
     model as the catalogue has it, `tool_tokens` what the definitions of its tools take of each prompt. The user sees the words of
-    a run that is `aloud`.
+    a run that is `aloud`; the calls of one that is not are the form of its answers.
     """
 
     model: BoundModel
@@ -119,7 +119,8 @@ class Run:
             if error.took is not None:
                 self.meter.took(error.took)
             raise
-        await self.meter.end(spoken.usage, tool_calls=len(spoken.message.tool_calls))
+        calls = len(spoken.message.tool_calls) if self.aloud else 0
+        await self.meter.end(spoken.usage, tool_calls=calls)
         self.usage += replace(spoken.usage, cost_usd=self.listed.cost_usd(spoken.usage))
         metrics.prompt_read(self.listed.provider, spoken.usage)
         if pictures := pictures_of(spoken.message):

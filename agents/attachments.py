@@ -94,7 +94,7 @@ async def _keep(document: Attached, to: Delivery) -> str:
         said = await _call(to, "import_bars", {"symbol": symbol, "csv": text}, told=_told_bars)
         if not said.refused:
             return f"{document.name}: {said.words}"
-        return f"{document.name} can't be imported as prices: {said.words} {await _add(document, to)}"
+        return f"{document.name} can't be imported as prices: {said.words.rstrip('.')}. {await _add(document, to)}"
     return await _add(document, to)
 
 

@@ -16,6 +16,7 @@ WORDS = {
     "steer": "it joins the answer before its next step",
     "reject": "it is refused",
 }
+ONE_AT_ONCE = "Your licence has one message answered at once. This one begins when another has ended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +97,6 @@ def waits_for_slot(licence: Licence, *, running: int) -> str:
     cap = licence.limits.turns_at_once
     if cap is None or running < cap:
         return ""
-    at_once = "one message" if cap == 1 else f"{cap} messages"
-    return f"Your licence has {at_once} answered at once. This one begins when another has ended."
+    if cap == 1:
+        return ONE_AT_ONCE
+    return f"Your licence has {cap} messages answered at once. This one begins when another has ended."

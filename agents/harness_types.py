@@ -80,6 +80,9 @@ class Meter(Protocol):
     def took(self, usage: Usage) -> None:
         """The call failed, and what it took is known: nothing, where nothing of an answer came."""
 
+    def called(self) -> None:
+        """A tool was called that no model has asked for."""
+
     async def end(self, usage: Usage, *, tool_calls: int) -> None:
         """The call went well. A server that does not tell its usage gives none: what was seen of it is booked."""
 
@@ -94,6 +97,9 @@ class Unmetered:
         """Not of interest."""
 
     def took(self, usage: Usage) -> None:
+        """Not of interest."""
+
+    def called(self) -> None:
         """Not of interest."""
 
     async def end(self, usage: Usage, *, tool_calls: int) -> None:

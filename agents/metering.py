@@ -71,6 +71,7 @@ class StepMeter:
         # Whether something may be set aside; a step that is stopped between setting aside and knowing it is not open yet.
         self._aside = False
         self._read: tuple[Licence, float] | None = None
+        self._called = 0
 
     def was_read(self, licence: Licence) -> None:
         """The user's licence, just read: the next step need not read it again, if it begins at once."""
@@ -100,6 +101,10 @@ class StepMeter:
         if self._open is not None:
             self._open.usage = usage
 
+    def called(self) -> None:
+        """See Meter."""
+        self._called += 1
+
     async def end(self, usage: Usage, *, tool_calls: int) -> None:
         """See Meter."""
         if self._open is None:
@@ -110,7 +115,13 @@ class StepMeter:
             await insist(self._book)
 
     async def close(self, conn: Connection) -> None:
-        """Book a step that did not end well, in the transaction that ends the attempt."""
+        """Book a step that did not end well, and a workflow's calls, in the transaction that ends the attempt."""
+        await self._settle(conn)
+        if self._called:
+            claim, calls = self._claim, self._called
+            await usage.add_tool_calls(conn, calls, user_id=claim.user_id, model=self.model, channel=claim.channel)
+
+    async def _settle(self, conn: Connection) -> None:
         if self._open is not None:
             await budgets.settle(conn, self._open.key, self._open.spent(self._claim.channel))
 
@@ -145,7 +156,7 @@ class StepMeter:
 
     async def _book(self) -> None:
         async with connection() as conn:
-            await self.close(conn)
+            await self._settle(conn)
         self._open, self._aside = None, False
 
 

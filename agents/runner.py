@@ -224,8 +224,8 @@ class TurnRun:
 
     async def _wait(self, waits: Waits) -> None:
         """Let go of everything until the user has decided; a turn that is to be cancelled ends instead."""
-        text, images = self._writer.text, self._writer.images
-        begin = partial(begin_wait, self.claim, waits, written=text, images=images, closing=self._meter.close_turn)
+        text, beside = self._writer.text, self._writer.beside
+        begin = partial(begin_wait, self.claim, waits, written=text, beside=beside, closing=self._meter.close_turn)
         event = await insist(begin, unless=lambda: self._draining)
         if event is None:
             await self._end(self._cancelled_outcome())
@@ -270,7 +270,7 @@ class TurnRun:
 
     async def _settle(self, outcome: Outcome, *, last_seq: int | None) -> None:
         """Settle even when the database is away for a while: an answer is not thrown away for that."""
-        outcome = replace(outcome, images=tuple(self._writer.images))
+        outcome = replace(outcome, beside=self._writer.beside)
 
         async def closing(conn: Connection, first: bool) -> None:
             await self._meter.end_turn(conn, failed=isinstance(outcome.event, Failed), first=first)

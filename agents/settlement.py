@@ -1,6 +1,6 @@
 """End an attempt of a turn: one transaction changes its state and writes what people must be told."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
@@ -21,12 +21,27 @@ Ending = Callable[[Connection, bool], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What an attempt has shown beside the words of its answer: pictures, and what its user was told about it."""
+
+    images: tuple[Image, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def payload(self) -> dict[str, Any]:
+        """As an outbox row holds it; nothing of what there is none of."""
+        images = [{"url": image.url, "alt": image.alt} for image in self.images]
+        return {**({"images": images} if images else {}), **({"notices": [*self.notices]} if self.notices else {})}
+
+
+NOTHING_BESIDE = Beside()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a turn ended: its last event, and the messages that its history gets.
 
     A `dead` one was given up after its last attempt; its text is kept for a retry, so nothing is stored yet. `written` is
-    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has). `images`
-    are those that the attempt has shown.
+    what a failed one had said before, `kept_model` the one that the conversation goes on with ("" = the one it has).
     """
 
     event: Final
@@ -34,7 +49,7 @@ class Outcome:
     dead: bool = False
     written: str = ""
     kept_model: str = ""
-    images: tuple[Image, ...] = ()
+    beside: Beside = NOTHING_BESIDE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", storable(self.history))
@@ -193,13 +208,8 @@ def _model_of(event: Final) -> str:
 
 def payload_of(outcome: Outcome) -> dict[str, Any]:
     """What an outbox row tells of how a turn ended."""
-    event, shown = outcome.event, shown_with(outcome.images)
+    event, shown = outcome.event, outcome.beside.payload()
     if not isinstance(event, Failed):
         return {"content": event.content, **shown}
     told = {"code": event.code, "message": event.message, **shown}
     return told | {"content": f"{outcome.written}\n\n{event.message}"} if outcome.written else told
-
-
-def shown_with(images: Sequence[Image]) -> dict[str, Any]:
-    """The pictures of an outbox row; nothing without any."""
-    return {"images": [{"url": image.url, "alt": image.alt} for image in images]} if images else {}

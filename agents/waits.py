@@ -4,7 +4,6 @@ Pending exactly as long as its turn waits. Whoever settles one locks the turn fi
 everywhere; the settlement, the turn's new state and what people are told of it are one transaction.
 """
 
-from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from psycopg.rows import class_row, dict_row
@@ -12,10 +11,9 @@ from psycopg.types.json import Json, Jsonb
 
 from accounts import audit
 from agents.errors import FenceLost, Refused
-from agents.events import Image
 from agents.outbox import SAID, OutboxRow, new_row_id, put
 from agents.queue import NOBODY, Claim, Closing
-from agents.settlement import shown_with, storable
+from agents.settlement import NOTHING_BESIDE, Beside, storable
 from agents.wait_events import IdleTurn, Row, WaitEvent, asked_event, events_of, settled_event, show
 from agents.waiting import ApprovalRequest, QuestionRequest, Resumed, WaitKind, Waits, digest_of
 from gateway.db import Connection, connection, notify
@@ -44,7 +42,7 @@ _ERASE: tuple[LiteralString, ...] = (
 
 
 async def begin_wait(
-    claim: Claim, waits: Waits, *, written: str, images: Sequence[Image] = (), closing: Closing
+    claim: Claim, waits: Waits, *, written: str, beside: Beside = NOTHING_BESIDE, closing: Closing
 ) -> WaitEvent | None:
     """Have a running turn wait, as one transaction; the event to be shown, or None when the turn is to be cancelled instead.
 
@@ -68,7 +66,7 @@ async def begin_wait(
             return None
         event = asked_event(await _insert(conn, claim, waits.request, wait=wait))
         # Also where it is nothing: an attempt that died may have shown more, which nobody answers for.
-        said = {"content": written, "told": len(claim.answer), **shown_with(images)}
+        said = {"content": written, "told": len(claim.answer), **beside.payload()}
         for name, payload in ((SAID, storable(said)), (event.type, storable(event.payload()))):
             own = (claim.turn, claim.user_id, claim.channel, claim.reply_to)
             await put(conn, OutboxRow(new_row_id(), *own, name, payload))

@@ -88,6 +88,7 @@ class Desk:
         Raises ToolRefused, and AgentFailed when the workspace can't be reached, or did not say what became of the call.
         """
         self._calls += 1
+        self.request.meter.called()
         call_id = f"{self.step}-{self._calls}"
         await self._emit(ToolCall(call_id, tool, shortened(arguments)))
         began, progress = time.monotonic(), ProgressFrames(self._emit, call_id)

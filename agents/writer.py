@@ -12,10 +12,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from agents.errors import FenceLost, JournalLost
-from agents.events import Event, Image, Snapshot, Token
+from agents.events import Event, Image, Notice, Snapshot, Token
 from agents.hints import hint_turn
 from agents.journal import Journal
 from agents.queue import JOURNAL_BLOCK, Claim
+from agents.settlement import Beside
 from gateway.db import connection
 
 # DESIGN: the first piece of text leaves at once, later ones at most one frame per 25 ms and turn.
@@ -54,7 +55,7 @@ def _finite(value: Any) -> Any:
 
 
 class TurnWriter:
-    """The one writer of a claimed turn. `text` is the answer as far as it was written, `images` are the attempt's pictures.
+    """The one writer of a claimed turn. `text` is the answer as far as it was written, `images` and `notices` are the attempt's.
 
     A journal that is lost, or whose server can't be reached, never stops the turn: the next write that succeeds begins
     with a snapshot of the whole text.
@@ -64,6 +65,7 @@ class TurnWriter:
         self.claim = claim
         self.text = ""
         self.images: list[Image] = []
+        self.notices: list[str] = []
         self.first_token_at: float | None = None
         self._journal, self._clock = journal, clock
         self._pending: list[str] = []
@@ -84,6 +86,12 @@ class TurnWriter:
             return False
         return there
 
+    @property
+    def beside(self) -> Beside:
+        """What the attempt has shown beside its words."""
+        # A notice that is said again, as before each model of a fallback, is one.
+        return Beside(tuple(self.images), tuple(dict.fromkeys(self.notices)))
+
     async def emit(self, event: Event) -> None:
         """Write an event; text may wait 25 ms for more. Raises FenceLost when the turn has been taken over."""
         if self._over:
@@ -96,6 +104,8 @@ class TurnWriter:
             self.text = event.content
         if isinstance(event, Image):
             self.images.append(event)
+        if isinstance(event, Notice):
+            self.notices.append(event.text)
         async with self._lock:
             await self._write([*self._taken_text(), event])
 

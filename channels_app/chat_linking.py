@@ -18,7 +18,7 @@ from gateway.db import Connection, connection
 HOW_TO_LINK = (
     "I don't know you yet: this {label} account is linked to no Dexorder user. Open your account page{page}, choose "
     "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
-    "The number of this account is `{sender}`; whoever runs this gateway can link it, too."
+    "The id of this account is `{sender}`; whoever runs this gateway can link it, too."
 )
 LINK_IN_PRIVATE = (
     "I answer people whose {label} account is linked to a Dexorder user. To link yours, write to me in a private chat."

@@ -22,6 +22,7 @@ BY_PAGES = (
 )
 # Shown by the pages' scripts.
 BY_SCRIPTS = (
+    "A command takes no files. Send them with a message.",
     "A file is attached twice.",
     "A message of this conversation is being answered. Stop it first.",
     "An answer is being written. Wait for it, or stop it.",
@@ -29,7 +30,9 @@ BY_SCRIPTS = (
     "Finding a place for your workspace…",
     "Something went wrong on our side.",
     "Starting your workspace…",
+    "Taken up in the answer that is being written.",
     "The answer is no longer kept.",
+    "The file is empty.",
     "The files of that message are not kept any more. Attach them again.",
     "The service is not available. Try again in a moment.",
     "The time for this is over. Nothing has changed. Ask again if you still want it.",
@@ -44,6 +47,7 @@ BY_SCRIPTS = (
     "You have sent files again too often. Try it in an hour, or attach them anew.",
     "Your Dexorder licence has a setting that can't be read. Ask your administrator to correct it.",
     "Your Dexorder licence has expired. Renew it to go on.",
+    "Your licence has one message answered at once. This one begins when another has ended.",
     "Your workspace is next in line…",
     "Your workspace is ready.",
 )

@@ -262,7 +262,7 @@ async def offer() -> None:
 
 
 async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:
-    """The start failed and nothing of it runs."""
+    """The start failed. What it has started is ended; what it has only joined may run on."""
     await _write(
         claim,
         "state = 'failed', stage = '', holder = NULL, url = '', facts = '{}', last_cause = %(cause)s,"

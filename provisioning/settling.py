@@ -51,6 +51,6 @@ async def settle_all(*, backend: str, dry_run: bool) -> list[Finding]:
 
 def _drift(row: Row) -> tuple[str, str]:
     if row.state != State.READY:
-        return (f"{row.state} under a gateway that is gone", "end it") if not row.held else ("", "")
+        return (f"{row.state} in the table, and no gateway is at it", "end it") if not row.held else ("", "")
     alive = backends.backend().alive(row.instance)
     return ("", "") if alive else ("ready in the table, and does not run", "note that it has ended")

@@ -1,6 +1,6 @@
 """The rows of what the agent does by itself: made, listed and deleted by their user."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -137,12 +137,12 @@ async def add_task(conn: Connection, licence: Licence, spec: TaskSpec, *, where:
     if started is not None and not started[0].opened_by(licence):
         raise Refused("not_included", f"Your licence does not include {started[0].label.lower()}.")
     due = next_due(spec.rule, zone=spec.zone, after=await now_on(conn))
-    return await _add(conn, licence, kind="task", spec=spec.payload(), where=where, due=due, look=FirstLook())
+    return await _add(conn, licence, _New("task", spec.payload(), where, due))
 
 
 async def add_alert(conn: Connection, licence: Licence, spec: AlertSpec, *, where: Where, look: FirstLook) -> Schedule:
     """Add an alert in the caller's transaction, which holds the licence. Raises Refused `not_included` or `too_many`."""
-    return await _add(conn, licence, kind="alert", spec=spec.payload(), where=where, due=None, look=look)
+    return await _add(conn, licence, _New("alert", spec.payload(), where, look=look))
 
 
 async def schedules_of(user_id: str, *, kind: Kind | None = None) -> list[Schedule]:
@@ -241,9 +241,18 @@ async def note_delivered(conn: Connection, turn: str, *, receipt: str) -> None:
     )
 
 
-async def _add(  # noqa: PLR0913 - the columns of a row
-    conn: Connection, licence: Licence, *, kind: Kind, spec: JSON, where: Where, due: datetime | None, look: FirstLook
-) -> Schedule:
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A row that is added; `due` None is at once."""
+
+    kind: Kind
+    spec: JSON
+    where: Where
+    due: datetime | None = None
+    look: FirstLook = field(default_factory=FirstLook)
+
+
+async def _add(conn: Connection, licence: Licence, new: _New) -> Schedule:
     try:
         require_feature(licence, "schedules")
     except NotIncluded as error:
@@ -258,8 +267,8 @@ async def _add(  # noqa: PLR0913 - the columns of a row
             " VALUES (%s, %s, %s, %s, %s, %s, %s, COALESCE(%s, clock_timestamp()), %s, %s, %s, %s)"
             f" RETURNING {COLUMNS}",
             (
-                new_id(), licence.user_id, number, kind, where.channel, Jsonb(where.reply_to), Jsonb(spec), due, look.armed,
-                look.source, look.seen, look.price,
+                new_id(), licence.user_id, number, new.kind, new.where.channel, Jsonb(new.where.reply_to), Jsonb(new.spec),
+                new.due, new.look.armed, new.look.source, new.look.seen, new.look.price,
             ),
         )  # fmt: skip
         added = await cursor.fetchone()

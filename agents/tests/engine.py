@@ -16,7 +16,7 @@ from agents.brain import Brain
 from agents.catalogue import Model
 from agents.conversations import create_conversation
 from agents.errors import AgentFailed
-from agents.events import Started, Token, Usage
+from agents.events import Notice, Started, Token, Usage
 from agents.harness_types import Answer, Emit, Said, TurnRequest
 from agents.journal import journal
 from agents.queue import Claim, claim_next, claim_uncared
@@ -73,9 +73,9 @@ class ScriptedBrain:
         said = ""
         while True:
             order, text = await self.orders[request.turn, request.attempt].get()
-            if order == "say":
-                said += text
-                await emit(Token(content=text))
+            if order in {"say", "note"}:
+                said += text if order == "say" else ""
+                await emit(Token(content=text) if order == "say" else Notice(text=text))
             elif order == "finish":
                 messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
                 return Answer(

@@ -4,13 +4,14 @@ Source: DESIGN sections 2 and 6: kill -9 at each named point of the workflow.
 """
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from asgiref.sync import sync_to_async
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from accounts.licences import Licence, LicenceChange, set_licence
+from accounts.usage import usage_of
 from agents.busy import set_policy
 from agents.charts import read_chart
 from agents.errors import FenceLost, Refused
@@ -64,6 +65,7 @@ async def test_an_analysis_that_is_approved_is_deployed_and_says_so(
     assert text_of(found) == done["content"]
     tools = [frame["tool"] for frame in found if frame["type"] == "tool_call"]
     assert tools == ["list_strategies", "get_strategy", "run_backtest", "assess_risk", "deploy_strategy"]
+    assert sum(line.tool_calls for line in await usage_of("demo-pro", since=date(2020, 1, 1))) == len(tools)
     [made] = (await deployments(mine))[: len(await deployments(mine)) - before]
     assert (made["strategy"], made["symbols"], made["params"]["fast"]) == ("sma_crossover", ["SPX"], 20)
     kept = real.stored[accepted.turn][-1]

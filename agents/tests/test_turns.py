@@ -178,6 +178,18 @@ async def test_a_finished_turn_of_a_chat_channel_stands_once_in_the_outbox(worke
     assert again == []
 
 
+async def test_what_a_turn_told_beside_its_answer_goes_to_the_chat_with_it_once(worker: TestWorker) -> None:
+    await say("Hello", channel="telegram")
+    turn = await worker.claim()
+    assert turn is not None
+    for order, text in (("note", "Seen."), ("note", "Seen."), ("say", "Hi"), ("finish", "")):
+        await worker.order(turn, order, text)
+    await worker.done(turn)
+
+    async with batch() as (_, rows):
+        assert [each.payload for each in rows] == [{"content": "Hi", "notices": ["Seen."]}]
+
+
 @pytest.mark.parametrize(
     ("command", "starts"),
     [

@@ -127,7 +127,7 @@ class Webhook(Channel):
     async def acknowledge(self, press: Press, text: str) -> None:
         """A notice, in answer to the press."""
         target = self.target_of(press.sender) | {"reply_to": press.query}
-        await self._post({"type": "notice", **target, "message": "", "text": text})
+        await self._post({"type": "notice", **target, "message": new_id(), "text": text})
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,6 +19,7 @@ ALERT = "alert"
 FAILED = "failed"
 FAILED_HERE = "I could not answer that. I tell you why in our private chat."
 DRAWN = "I have drawn this."
+NOTICE = "ℹ️ {}"
 ON_THE_PAGE = "🖼 {alt} – it is shown on the web page."
 EMPTY = "There is no answer to show."
 STOPPED = "Stopped."
@@ -109,7 +110,8 @@ def _parts(channel: Channel, row: outbox.OutboxRow, *, words: str) -> list[Part]
     shown = [channel.picture(image["url"], image["alt"]) for image in images]
     pictures = [part for part in shown if part is not None]
     named = [ON_THE_PAGE.format(alt=plain(image["alt"])) for image, part in zip(images, shown, strict=True) if not part]
-    return [*channel.compose("\n\n".join(text for text in (words, *named) if text)), *pictures]
+    told = [NOTICE.format(plain(text)) for text in row.payload.get("notices", ())]
+    return [*channel.compose("\n\n".join(text for text in (words, *named, *told) if text)), *pictures]
 
 
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
@@ -123,7 +125,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
         target = private if row.kind == ALERT else row.reply_to
         shared = target != private
         words = _public_words(row) if shared else words_of(row)
-        nothing_said = row.kind == outbox.SAID and not words
+        nothing_said = row.kind == outbox.SAID and not words and not row.payload.get("notices")
         letter = Letter(
             origin=origin_of(row),
             channel=row.channel,

@@ -77,11 +77,11 @@ class Backend(Protocol):
     async def start(self, spec: Spec, *, former: Instance, report: Report, record: Record) -> Instance:
         """Start the workspace and return once it serves.
 
-        `former` is the instance that the caller knows and has found not to serve, empty if there is none: it is replaced, and
-        another that runs may be joined. `record` is awaited with an empty instance before anything is started, with the
-        instance as soon as something of it exists, and again when it is complete. What `report` and `record` raise ends the
-        start: the workspace may be another process's by then, whose own instance must not be touched. Raises
-        WorkspaceFailed. A start that failed or was cancelled leaves nothing running.
+        `former` is the instance that the caller knows and has found not to serve, empty if there is none: it is replaced, unless
+        it serves after all, and another that runs may be joined. `record` is awaited with an empty instance before anything is
+        started, with the instance as soon as something of it exists, and again when it is complete. What `report` and `record`
+        raise ends the start: the workspace may be another process's by then, whose own instance must not be touched. Raises
+        WorkspaceFailed. A start that failed or was cancelled leaves nothing running of what it has started.
         """
 
     async def stop(self, name: str) -> None:

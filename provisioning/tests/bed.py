@@ -65,11 +65,11 @@ class Bed:
 
 
 @contextmanager
-def bed(folder: Path, settings: Settings, *, virtual: bool = True) -> Iterator[Bed]:
+def bed(folder: Path, settings: Settings, *, virtual: bool = True, tls: bool = False) -> Iterator[Bed]:
     """Have PROVISIONER=kubernetes work against a cluster inside the block, by the gateway's own account."""
     settings.PROVISIONER = "kubernetes"
     fake = _prepared(settings, virtual=virtual)
-    with served(fake, folder) as api, _answering(Bed(fake, api, set())) as (made, port):
+    with served(fake, folder, tls=tls) as api, _answering(Bed(fake, api, set())) as (made, port):
         token = fake.identities.issue("dexorder", GATEWAY, lasting_s=10**9)
         settings.KUBECONFIG = str(api.kubeconfig(token))
         settings.WORKSPACE_ENDPOINT_TEMPLATE = f"http://127.0.0.1:{port}/{{name}}/mcp"

@@ -11,6 +11,8 @@ from accounts.licences import Licence
 from gateway.leases import Lease
 from provisioning import holding, launching, tokens
 from provisioning.backends import kubernetes, process
+from provisioning.backends._kubernetes.adjusting import Adjusting
+from provisioning.backends._kubernetes.demand import Demand
 from provisioning.backends._process import processes
 from provisioning.tests.bed import Bed
 from provisioning.tests.bed import bed as cluster_bed
@@ -69,8 +71,12 @@ async def lease(pool: None) -> AsyncIterator[Lease]:
 
 
 @pytest.fixture
-async def bed(tmp_path: Path, settings: Settings, data_dir: Path) -> AsyncIterator[Bed]:
-    """A cluster, which PROVISIONER=kubernetes means in this test."""
+async def bed(
+    tmp_path: Path, settings: Settings, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bed]:
+    """A cluster, which PROVISIONER=kubernetes means in this test; nothing is known of it yet."""
+    monkeypatch.setattr(kubernetes.BACKEND, "adjusting", Adjusting())
+    monkeypatch.setattr(kubernetes.BACKEND, "demand", Demand())
     with cluster_bed(tmp_path, settings) as made:
         yield made
         await kubernetes.BACKEND.close()

@@ -148,7 +148,7 @@ STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("a stop of a dead gateway, gone", [deleted("deployments"), row_is(State.STOPPING)], {Action.FINISH}),
     ("stopped in the table, and runs", [row_is(State.STOPPED)], {Action.ADOPT}),
     ("stopped in the table, and crashes", [row_is(State.STOPPED), pod_fails], {Action.SCALE_DOWN}),
-    ("failed in the table, and runs", [row_is(State.FAILED)], {Action.SCALE_DOWN}),
+    ("failed in the table, and runs", [row_is(State.FAILED)], {Action.ADOPT}),
     ("failed in the table, and crashes", [row_is(State.FAILED), pod_fails], {Action.SCALE_DOWN}),
     ("no row, runs", [forget_row], {Action.MARK_ORPHAN}),
     ("no row, sleeps", [scale_is(0), forget_row], {Action.MARK_ORPHAN}),

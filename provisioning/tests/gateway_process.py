@@ -1,7 +1,8 @@
-"""A gateway process for tests that kill one: `python -m provisioning.tests.gateway_process DATA CODE keep|rush USER`.
+"""A gateway process for tests that kill one: `python -m provisioning.tests.gateway_process DATA CODE ACTION USER`.
 
-Each prints "up" when it could begin. `keep` then starts the user's workspace, prints its URL and keeps it until SIGTERM;
-`rush`, which has no keeper, waits for a line, asks for the workspace fifty times at once and prints each URL.
+Each prints "up" when it could begin. `keep` then starts the user's workspace, prints its URL and keeps it until SIGTERM; the
+others have no keeper and wait for a line: `rush` asks for the workspace fifty times at once and prints each URL, `fresh` asks
+for one that answers, `stop` ends it, `delete` ends it and removes it with its data.
 """
 
 import asyncio
@@ -37,10 +38,40 @@ async def rush(user_id: str) -> None:
     from provisioning.tests.gateways import licence_of
     from provisioning.workspaces import ensure_workspace
 
-    say("up")
-    await asyncio.to_thread(sys.stdin.readline)
+    await told_to()
     endpoints = await asyncio.gather(*(ensure_workspace(licence_of(user_id)) for _ in range(50)))
     say(*(endpoint.url for endpoint in endpoints))
+
+
+async def fresh(user_id: str) -> None:
+    """Somebody who could not reach the workspace."""
+    from provisioning.tests.gateways import licence_of
+    from provisioning.workspaces import ensure_workspace
+
+    await told_to()
+    await ensure_workspace(licence_of(user_id), fresh=True)
+
+
+async def stop(user_id: str) -> None:
+    """An operator."""
+    from provisioning.workspaces import stop_workspace
+
+    await told_to()
+    await stop_workspace(user_id)
+
+
+async def delete(user_id: str) -> None:
+    """An operator whose account may delete volumes."""
+    from provisioning.workspaces import delete_workspace
+
+    await told_to()
+    await delete_workspace(user_id, with_data=True)
+
+
+async def told_to() -> None:
+    """Return when a line has come."""
+    say("up")
+    await asyncio.to_thread(sys.stdin.readline)
 
 
 def say(*lines: str) -> None:
@@ -57,4 +88,4 @@ if __name__ == "__main__":
     from provisioning.backends.process import BACKEND
 
     BACKEND.code_dir = Path(code)
-    asyncio.run({"keep": keep, "rush": rush}[action](user))
+    asyncio.run({"keep": keep, "rush": rush, "fresh": fresh, "stop": stop, "delete": delete}[action](user))

@@ -17,6 +17,7 @@ import yaml
 from pytest_django.fixtures import Settings
 
 from provisioning.backends import Backend, kubernetes
+from provisioning.backends._kubernetes import starting
 from provisioning.backends._kubernetes.templates import FOLDER
 from provisioning.names import workspace_name
 from provisioning.rendering import render_namespace, render_workspace
@@ -29,14 +30,18 @@ from provisioning.tests.cluster.wire import CLAIMS, DEPLOYMENTS, NAMESPACE, PODS
 from provisioning.tests.gateways import licence_of
 from provisioning.tests.test_backend_contract import (  # noqa: F401 - the same contract, collected here too
     SPEC,
+    Deafen,
     started,
     test_a_cancelled_start_leaves_nothing_running,
     test_a_start_replaces_the_instance_that_was_found_not_to_serve,
     test_a_start_tells_its_stages_and_records_the_instance_early_and_late,
+    test_a_start_that_was_overtaken_does_not_touch_the_newer_instance,
     test_a_started_workspace_serves_its_user_and_nobody_else,
     test_a_stopped_workspace_is_gone_and_may_be_stopped_again,
+    test_an_unknown_instance_is_not_alive,
     test_two_users_workspaces_are_apart,
     test_what_is_removed_may_be_started_again,
+    test_what_record_raises_ends_the_start_and_what_was_started,
     test_whoever_wants_a_running_instance_keeps_it,
 )
 
@@ -50,7 +55,7 @@ pytestmark = pytest.mark.any_server(since=SINCE)
 
 
 @pytest.fixture
-def wire(tmp_path: Path, settings: Settings, data_dir: Path) -> Iterator[Wire]:
+def wire(tmp_path: Path, settings: Settings, data_dir: Path, deaf: set[str]) -> Iterator[Wire]:
     """An administrator's way to a server on which workspaces may be started, by PROVISIONER=kubernetes."""
     with _server(tmp_path) as (wire, kubeconfig), _installed(wire, tmp_path, settings):
         wire.send("POST", f"{NAMESPACE}/serviceaccounts", _named("ServiceAccount", ACCOUNT))
@@ -59,9 +64,22 @@ def wire(tmp_path: Path, settings: Settings, data_dir: Path) -> Iterator[Wire]:
         ]
         settings.KUBECONFIG = str(_with_token(kubeconfig, token, tmp_path))
         controllers = "TEST_KUBECONFIG" in os.environ and has_controllers(wire)
-        with Hands(wire, controllers=controllers), running(_Answers(wire)) as port:
+        with Hands(wire, controllers=controllers), running(_Answers(wire, deaf)) as port:
             settings.WORKSPACE_ENDPOINT_TEMPLATE = f"http://127.0.0.1:{port}/{{name}}/mcp"
             yield wire
+
+
+@pytest.fixture
+def deaf() -> set[str]:
+    """The uids of pods that answer nobody."""
+    return set()
+
+
+@pytest.fixture
+def deafen(deaf: set[str], monkeypatch: pytest.MonkeyPatch) -> Deafen:
+    """See the contract."""
+    monkeypatch.setattr(starting, "DEAF_S", 0.2)
+    return lambda instance: deaf.add(str(instance.facts["pod"]))
 
 
 @pytest.fixture
@@ -151,8 +169,9 @@ def _with_token(kubeconfig: Path, token: str, folder: Path) -> Path:
 class _Answers:
     """In the place of the users' servers: answers a workspace's user while it has a ready pod."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, deaf: set[str]) -> None:
         self._wire = wire
+        self._deaf = deaf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await body_of(receive)
@@ -168,7 +187,8 @@ class _Answers:
         for pod in self._wire.get(PODS)["items"]:
             conditions = pod.get("status", {}).get("conditions", [])
             ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-            if pod["metadata"]["name"].startswith(name) and ready and "deletionTimestamp" not in pod["metadata"]:
+            here = pod["metadata"]["name"].startswith(name) and pod["metadata"]["uid"] not in self._deaf
+            if here and ready and "deletionTimestamp" not in pod["metadata"]:
                 return True
         return False
 

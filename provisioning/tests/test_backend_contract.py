@@ -1,7 +1,7 @@
 """What every backend must do, tried on each module of `provisioning/backends/` with the project's own workspace server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +12,15 @@ from pytest_django.fixtures import Settings
 
 from provisioning import tokens
 from provisioning.backends import Backend, Instance, Spec, backends
+from provisioning.backends._kubernetes import starting
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
-from provisioning.tests.bed import node_bed
+from provisioning.tests.bed import Bed, node_bed
 from provisioning.tests.notes import Notes
 
 SPEC = Spec(name=workspace_name("demo-pro"), user_id="demo-pro", tier="pro", idle_s=0)
 NONE = Instance()
+Deafen = Callable[[Instance], None]
 
 
 @pytest.fixture(params=sorted(backends()))
@@ -40,6 +42,16 @@ async def keeping(
     with node_bed(tmp_path, settings) if request.param == "kubernetes" else nullcontext():
         yield found
         await found.close()
+
+
+@pytest.fixture
+def deafen(request: pytest.FixtureRequest, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Deafen:
+    """Has an instance of a cluster answer nobody from now on; a process is replaced in any case."""
+    if backend.name != "kubernetes":
+        return lambda _instance: None
+    monkeypatch.setattr(starting, "DEAF_S", 0.2)
+    bed: Bed = request.getfixturevalue("bed")
+    return lambda instance: bed.deaf.add(str(instance.facts["pod"]))
 
 
 async def started(backend: Backend, spec: Spec = SPEC, *, former: Instance = NONE) -> Instance:
@@ -77,8 +89,9 @@ async def test_a_stopped_workspace_is_gone_and_may_be_stopped_again(backend: Bac
     assert not await backend.serves("demo-pro", instance)
 
 
-async def test_a_start_replaces_the_instance_that_was_found_not_to_serve(backend: Backend) -> None:
+async def test_a_start_replaces_the_instance_that_was_found_not_to_serve(backend: Backend, deafen: Deafen) -> None:
     first = await started(backend)
+    deafen(first)
     second = await started(backend, former=first)
 
     assert not backend.alive(first)

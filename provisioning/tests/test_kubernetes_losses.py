@@ -11,6 +11,7 @@ from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
 from provisioning.specs import spec_of
 from provisioning.tests.bed import VOLUMES, Bed
+from provisioning.tests.cluster import Fault
 from provisioning.tests.gateways import licence_of
 from provisioning.workspaces import ensure_workspace, stop_workspace
 
@@ -25,9 +26,20 @@ async def asleep(bed: Bed, licence: Licence) -> None:
     await bed.heard()
 
 
-async def place(licence: Licence) -> None:
-    """What a start does first."""
-    await Placing(await cluster(), spec_of(licence), new_mark()).place(restart=False)
+async def place(licence: Licence) -> bool:
+    """What a start does first; whether it is why a pod runs."""
+    placing = Placing(await cluster(), spec_of(licence), new_mark())
+    await placing.place(restart=False)
+    return placing.woke
+
+
+async def unheard(bed: Bed, *plurals: str) -> None:
+    """What there is of these kinds, this process has not heard of."""
+    bed.cluster.silence_watches()
+    known = await cluster()
+    for plural in plurals:
+        shelf = next(shelf for kind, shelf in known.shelves.items() if kind.plural == plural)
+        shelf.drop(bed.cluster.get(plural, NAME))
 
 
 async def test_a_volume_that_is_gone_is_not_replaced_by_an_empty_one(bed: Bed, pro: Licence) -> None:
@@ -88,10 +100,54 @@ async def test_what_another_gateway_has_woken_unheard_is_not_replaced_by_a_newer
     bed.cluster.advance(30)
     [pod] = bed.ready(NAME)
     settings.WORKSPACE_IMAGE = NEW
-    await place(pro)
+    woke = await place(pro)
     bed.cluster.advance(60)
 
     assert bed.ready(NAME) == [pod]
+    assert not woke
+
+
+async def test_what_another_gateway_has_created_unheard_is_joined_as_it_is(
+    bed: Bed, pro: Licence, settings: Settings
+) -> None:
+    """Source: the issuer of a start may be of another release, or know another licence."""
+    settings.WORKSPACE_IMAGE = OLD
+    await ensure_workspace(pro)
+    [pod] = bed.ready(NAME)
+    await unheard(bed, "deployments", VOLUMES, "services", "serviceaccounts")
+    settings.WORKSPACE_IMAGE = NEW
+    woke = await place(licence_of("demo-pro", memory="3Gi", storage="5Gi"))
+    bed.cluster.advance(60)
+
+    assert bed.ready(NAME) == [pod]
+    assert bed.cluster.get(VOLUMES, NAME)["spec"]["resources"]["requests"]["storage"] == "10Gi"
+    assert not woke
+
+
+async def test_what_another_gateway_has_created_and_its_sidecar_stopped_unheard_is_woken(
+    bed: Bed, pro: Licence
+) -> None:
+    await asleep(bed, pro)
+    await unheard(bed, "deployments")
+
+    assert await place(pro)
+    assert bed.replicas(NAME) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_start_whose_answer_was_lost_knows_what_it_did_when_it_asks_again(
+    known: bool, bed: Bed, pro: Licence
+) -> None:
+    """Source: what was sent again is refused, for the version has moved on by the first time."""
+    if known:
+        await asleep(bed, pro)
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", drop_after=True))
+
+    assert await place(pro)
+    assert bed.replicas(NAME) == 1
+    writes = [call for call in bed.cluster.journal.writes() if call.resource == "deployments"]
+    # The first has no code: nobody heard of it.
+    assert [call.code for call in writes][-2:] == [0, 409]
 
 
 async def test_what_still_sleeps_is_woken_with_the_newer_template_though_it_has_changed_unheard(

@@ -244,7 +244,7 @@ async def test_a_volume_that_somebody_has_let_grow_further_meanwhile_does_not_sh
     gate = Gate()
     bed.cluster.faults.add(Fault(verb="patch", resource="persistentvolumeclaims", gate=gate))
     changing = asyncio.create_task(ensure_workspace(licence_of("demo-pro", storage="5Gi")))
-    await asyncio.to_thread(gate.reached.wait, 20)
+    assert await asyncio.to_thread(gate.reached.wait, 20)
     bed.cluster.edit(
         "persistentvolumeclaims", NAME, lambda tree: tree["spec"]["resources"]["requests"].update(storage="9Gi")
     )
@@ -283,7 +283,10 @@ async def test_those_who_wait_in_line_see_their_place(bed: Bed, monkeypatch: pyt
     assert {"Your workspace is number 1 in line…", "Your workspace is number 2 in line…"} <= set(told)
 
 
-async def test_a_workspace_that_answers_nobody_is_replaced_when_asked_for_a_fresh_one(bed: Bed, pro: Licence) -> None:
+async def test_a_workspace_that_answers_nobody_is_replaced_when_asked_for_a_fresh_one(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends._kubernetes.starting.DEAF_S", 0.2)
     await ensure_workspace(pro)
     [deaf] = bed.ready(NAME)
     bed.deaf.add(deaf)
@@ -323,3 +326,42 @@ async def test_what_runs_is_used_while_the_api_server_is_away(
     assert (await ensure_workspace(pro)).url == first.url
     assert metrics.WATCH_SILENCE.labels("pods")._value.get() >= 0
     bed.cluster.faults.clear()
+
+
+async def test_a_pod_that_another_gateway_made_from_another_licence_is_looked_at_anew(bed: Bed, pro: Licence) -> None:
+    """Source: a licence that goes up, down and up again, seen by one gateway at both ends only."""
+    small = licence_of("demo-pro", memory="1Gi")
+    await ensure_workspace(small)
+    await ensure_workspace(pro)
+    known = BACKEND.adjusting
+    await stop_workspace("demo-pro")
+    BACKEND.adjusting = Adjusting()
+    await ensure_workspace(small)
+    BACKEND.adjusting = known
+    launching.forget_all()
+    await ensure_workspace(pro)
+
+    [pod] = bed.cluster.pods_of(NAME)
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "2Gi"
+
+
+async def test_a_pod_that_is_unready_for_a_moment_is_not_replaced(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: a server with much to do misses a probe; its Service leads nowhere then, and its work goes on."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.starting.DEAF_S", 0.2)
+    await ensure_workspace(pro)
+    [pod] = bed.ready(NAME)
+    bed.cluster.silence_watches()
+    bed.cluster.run(lambda: bed.cluster.kubelet.unready(pod, "mcp-server", "timeout"))
+    asking = asyncio.create_task(ensure_workspace(pro, fresh=True))
+    await until(lambda: looked_at(bed))
+    bed.cluster.run(lambda: bed.cluster.kubelet.ready(pod, "mcp-server"))
+    await asking
+
+    assert bed.ready(NAME) == [pod]
+
+
+async def looked_at(bed: Bed) -> bool:
+    """Whether a gateway has looked at the pod itself."""
+    return bool(bed.cluster.journal.of(verb="get", resource="pods"))

@@ -18,6 +18,7 @@ export class TurnView {
   #waiting = el("p", { class: "waiting" });
   #outcome = el("div", { class: "outcome" });
   #texts = []; // MarkdownStreams, in the order they are shown
+  #noticed = new Set();
   #tools = new Map(); // call -> ToolView
   #waits = new Map(); // id of an approval or question -> WaitCard
   #growing = null; // the stream that tokens go to
@@ -125,7 +126,7 @@ export class TurnView {
     approval_settled: (frame) => this.#settleWait(frame.approval, frame.decision, frame.by_channel),
     question: (frame) => this.#await("question", frame),
     question_settled: (frame) => this.#settleWait(frame.question, frame.outcome, frame.by_channel),
-    notice: ({ text }) => this.#notice(clean(text)),
+    notice: ({ text }) => this.#notice(clean(t(text))),
     done: (frame) => this.#done(frame),
     failed: (frame) => this.#failed(frame),
     cancelled: (frame) => this.#cancelled(frame),
@@ -146,6 +147,9 @@ export class TurnView {
   /** What waits in line is told of something only when another answer takes it up. */
   #notice(text) {
     if (this.#inLine) this.#waiting.replaceChildren();
+    // Each attempt at the turn says it.
+    if (this.#noticed.has(text)) return;
+    this.#noticed.add(text);
     this.#remark("info", text);
   }
 

@@ -52,6 +52,7 @@ async def test_an_answer_becomes_one_message_with_a_receipt_and_its_text_is_eras
         ("cancelled", {"content": ""}, "Stopped."),
         ("cancelled", {"content": "Half of"}, "Half of\n\nStopped."),
         ("done", {"content": " "}, "There is no answer to show."),
+        ("done", {"content": "A chart.", "notices": ["x/*y* can't see."]}, "A chart.\n\nℹ️ x/*y* can't see."),
     ],
 )
 async def test_every_end_of_a_turn_is_told(kind: str, payload: dict[str, Any], said: str) -> None:

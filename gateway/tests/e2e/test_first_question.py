@@ -43,11 +43,16 @@ def rsi(closes: list[float]) -> float:
 def test_the_first_answer_states_the_figure_and_files_and_an_approval_in_two_tabs_are_taken(
     server: Server, page: Page
 ) -> None:
-    with gzip.open(SPX, "rt") as file:
-        bars = list(csv.DictReader(file))[-BARS:]
-
     page.goto(f"http://localhost:{server.port}/")
     page.get_by_role("button", name="demo-pro").click()
+    the_figure_is_right(page)
+    files_are_taken(page)
+    an_approval_is_given_in_another_tab(page)
+
+
+def the_figure_is_right(page: Page) -> None:
+    with gzip.open(SPX, "rt") as file:
+        bars = list(csv.DictReader(file))[-BARS:]
     ask(page, "RSI of SPX over the last 252 bars?")
     page.get_by_text("Compute indicators").wait_for()
     answer = page.locator(".answer")
@@ -61,6 +66,9 @@ def test_the_first_answer_states_the_figure_and_files_and_an_approval_in_two_tab
     assert figure is not None, text
     assert float(figure[1]) == pytest.approx(rsi([float(bar["close"]) for bar in bars]), abs=0.005)
 
+
+def files_are_taken(page: Page) -> None:
+    """Dropped, sent again, and chosen by the button."""
     file_is_dropped(
         page, "acme.csv", "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,7\n2024-01-03,10,12,10,11.25,9\n"
     )
@@ -81,6 +89,9 @@ def test_the_first_answer_states_the_figure_and_files_and_an_approval_in_two_tab
     page.locator(".turn").nth(3).locator(".asked .files").get_by_text("idea.md").wait_for()
     page.locator(".turn").nth(3).locator(".facts").wait_for()
 
+
+def an_approval_is_given_in_another_tab(page: Page) -> None:
+    """Than the one that asked; both are told, and one strategy runs."""
     other = page.context.new_page()
     other.goto(page.url)
     ask(page, "Analyse sma_crossover on SPX")

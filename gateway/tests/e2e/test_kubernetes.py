@@ -1,25 +1,19 @@
 """The web chat with workspaces in a cluster, whose node runs their own server and sidecar as in their pod."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from gateway.tests.e2e.clusters import NAMESPACE, node_cluster
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.processes import Server, until
 from provisioning.names import workspace_name
-from provisioning.rendering import render_namespace
-from provisioning.tests.cluster import Cluster, Plan, Served, served
+from provisioning.tests.cluster import Cluster
 from provisioning.tests.cluster.node.processes import Processes
-from provisioning.tests.cluster.node.services import proxied
-from provisioning.tests.cluster.node.workspaces import images
 
-NAMESPACE = "dexorder-workspaces"
-GATEWAY = "dexorder-gateway"
-IMAGES = {"WORKSPACE_IMAGE": "registry.example/workspace:1", "SIDECAR_IMAGE": "registry.example/sidecar:1"}
 NAME = workspace_name("demo-pro")
 
 # Longer than a machine with much to do takes between the end of a start and the turn's first request.
@@ -44,53 +38,20 @@ class Bed:
         return [call.code for call in self.cluster.journal.writes() if call.user == sidecar]
 
 
-def install(api: Served) -> str:
-    """What an operator applies once; gives the token of the gateway's service account."""
-    cluster = api.cluster
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dexorder"}})
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": GATEWAY, "namespace": "dexorder"}}
-    cluster.create(account)
-    namespace, *others = render_namespace()
-    cluster.edit(
-        "namespaces", NAMESPACE, lambda held: held["metadata"]["labels"].update(namespace["metadata"]["labels"])
-    )
-    cluster.create_all(others)
-    return cluster.identities.issue("dexorder", GATEWAY)
-
-
-@contextmanager
-def node_of(api: Served, folder: Path) -> Iterator[Processes]:
-    """The cluster's node runs processes inside the block."""
-    processes = Processes(api, folder, images(*IMAGES.values(), WORKSPACE_POLL_SECONDS="0.2"))
-    api.cluster.kubelet.runtime = processes
-    try:
-        yield processes
-    finally:
-        processes.close()
-
-
 @pytest.fixture
 def bed(deploy: Deploy, tmp_path: Path) -> Iterator[Bed]:
-    cluster = Cluster(namespace=NAMESPACE, virtual=False)
-    cluster.plans.usual = Plan(schedule_s=0.5, pull_s=0.5)
     with (
-        served(cluster, tmp_path, tls=True) as api,
-        node_of(api, tmp_path) as processes,
-        proxied(cluster, processes) as endpoint,
+        node_cluster(tmp_path) as node,
         deploy(
             "kubernetes",
             DEFAULT_MODEL_PROVIDER="",
             DEFAULT_MODEL="",
             OPENAI_BASE_URL="",
-            PROVISIONER="kubernetes",
-            KUBERNETES_NAMESPACE=NAMESPACE,
-            KUBECONFIG=str(api.kubeconfig(install(api))),
-            WORKSPACE_ENDPOINT_TEMPLATE=endpoint,
             IDLE_TIMEOUT_PRO_S=str(IDLE_S),
-            **IMAGES,
+            **node.settings,
         ) as deployment,
     ):
-        yield Bed(cluster, processes, deployment.serve())
+        yield Bed(node.cluster, node.processes, deployment.serve())
 
 
 def ask(page: Page, text: str, *, answers: int) -> None:

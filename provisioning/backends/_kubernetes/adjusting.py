@@ -37,7 +37,8 @@ class Adjusting:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._settled: dict[str, Spec] = {}
+        # With the pod that it was settled for: another gateway may have made the next one from another licence.
+        self._settled: dict[str, tuple[Spec, str]] = {}
         self._failed: dict[str, float] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
 
@@ -47,9 +48,9 @@ class Adjusting:
         What an API server does not do just now is tried again by a later call; what it refuses is not. Neither hinders the use
         of what runs.
         """
-        name = spec.name
+        name, wish = spec.name, _wish(cluster.look(spec.name), spec)
         failed = self._clock() - self._failed.get(name, float("-inf"))
-        if self._settled.get(name) == spec or name in self._working or failed < AGAIN_S:
+        if self._settled.get(name) == wish or name in self._working or failed < AGAIN_S:
             return
         task = self._working[name] = asyncio.create_task(self._work(cluster, spec))
         task.add_done_callback(lambda _: self._working.pop(name, None))
@@ -65,9 +66,13 @@ class Adjusting:
             await _tried(step, cluster=cluster, sight=sight, spec=spec) for step in (_lower_idle_time, _give_resources)
         ]
         if all(done):
-            self._settled[spec.name] = spec
+            self._settled[spec.name] = _wish(sight, spec)
         else:
             self._failed[spec.name] = self._clock()
+
+
+def _wish(sight: Sight, spec: Spec) -> tuple[Spec, str]:
+    return spec, sight.pod.uid if sight.pod is not None else ""
 
 
 async def _tried(step: Step, *, cluster: Cluster, sight: Sight, spec: Spec) -> bool:

@@ -75,7 +75,8 @@ class Demand:
         if slow:
             self._failed[name] = self._clock()
             return self._stands(found)
-        return all(task.result() for task in done)
+        # One that was sent again, since its answer was lost, stands since the first time.
+        return all(task.result() for task in done) and self._stands(found)
 
     def _stands(self, found: DeploymentView) -> bool:
         """Whether the last mark of ours keeps the sidecar from a stop, also until what is asked now has reached the server."""

@@ -24,7 +24,7 @@ ENDED_LICENCE_RUNS = timedelta(days=1)
 class Action(StrEnum):
     """What is done about a drift."""
 
-    FINISH = "finish what a dead gateway left half done"
+    FINISH = "finish what was left half done"
     NOTE_ENDED = "note that it has ended"
     ADOPT = "note that it runs"
     STOP = "stop it"
@@ -78,9 +78,9 @@ def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
     if row.held:
         return
     if row.state == State.STARTING and sight.complete and judge(sight).ready is not None:
-        yield Drift("came up after its gateway was gone", Action.ADOPT)
+        yield Drift("came up, and no gateway was at it any more", Action.ADOPT)
     else:
-        yield Drift(f"{row.state} under a gateway that is gone", Action.FINISH)
+        yield Drift(f"{row.state} in the table, and no gateway is at it", Action.FINISH)
 
 
 def _of_an_orphan(sight: Sight, *, now: datetime) -> Iterator[Drift]:
@@ -119,9 +119,9 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
 def _of_a_resting(row: Row, sight: Sight) -> Iterator[Drift]:
     if not sight.up:
         return
-    if row.state == State.STOPPED and judge(sight).ready is not None:
-        # Its sidecar stops it when nobody uses it, and until then it may be used.
-        yield Drift("runs, and is stopped in the table", Action.ADOPT)
+    if judge(sight).ready is not None:
+        # Its sidecar stops it when nobody uses it, and until then it may be used, also where a start that joined it has failed.
+        yield Drift(f"runs, and is {row.state} in the table", Action.ADOPT)
     else:
         yield Drift(f"{row.state} in the table, and a pod is wanted", Action.SCALE_DOWN)
 

@@ -30,19 +30,27 @@ from provisioning.errors import ADVICE, Cause, WorkspaceFailed
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 # Between a look at a volume and the write: a volume is written to when it is bound and when it has grown.
 GROW_TRIES = 3
-# The same of a Deployment that sleeps, of which its controller writes the status after each change.
-REMAKE_TRIES = 5
+# The same of a Deployment, of which its controller writes the status after each change.
+PLACE_TRIES = 5
+# The version of no object, as the first that is written has another: with it an apply creates, and changes nothing that is there.
+# https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go
+NO_VERSION = "1"
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Placing:
-    """One placing of a workspace; `demand` is the mark that it leaves on the Deployment, as no other start does."""
+    """One placing of a workspace; `demand` is the mark that it leaves on the Deployment, as no other start does.
+
+    `woke` is whether a pod is wanted because of it: that it has joined what runs makes it nobody's to end. It says so too where
+    a write was tried of which no answer came; with the mark on the Deployment that write was done.
+    """
 
     cluster: Cluster
     spec: Spec
     demand: str
+    woke: bool = False
 
     async def place(self, *, restart: bool) -> None:
         """Have a pod wanted for the workspace, with all that it needs; with `restart` a new one.
@@ -57,13 +65,25 @@ class Placing:
         wanted = manifests(self.spec)
         if sight.account is None:
             await self._apply(wanted.account)
-        if sight.volume is None:
-            await self._apply(wanted.volume)
-        else:
-            await grow(self.cluster, sight.volume, wanted.volume)
-        uid = await self._deployment(sight, wanted, restart=restart)
+        known = sight.volume or await self._volume_of_another(wanted.volume)
+        if known is not None:
+            await grow(self.cluster, known, wanted.volume)
+        uid = await self._deployment(sight.deployment, wanted, restart=restart)
         if sight.service is None or sight.service.deleting:
             await self._apply(service_manifest(self.spec, owner_uid=uid))
+
+    async def _volume_of_another(self, wanted: Tree) -> VolumeView | None:
+        """Create the volume, or find the one, maybe larger, that we have not heard of. Raises WorkspaceFailed."""
+        new = _only_if(NO_VERSION, wanted)
+        try:
+            self._noted(await self.cluster.api.apply(new))
+        except Conflict:
+            found = await self._volume_of_one_that_was()
+            if found is None:
+                # Deleted since: without one its Deployment would pass for one that has lost its data.
+                self._noted(await self.cluster.api.apply(new))
+            return found
+        return None
 
     async def _volume_of_one_that_was(self) -> VolumeView | None:
         """The volume, if our watch does not show it yet; None when the Deployment is gone too. Raises WorkspaceFailed.
@@ -82,31 +102,45 @@ class Placing:
         self.cluster.note(tree)
         return read_volume(tree)
 
-    async def _deployment(self, sight: Sight, wanted: Manifests, *, restart: bool) -> str:
-        found = sight.deployment
-        if found is None:
-            return await self._apply(self._marked(wanted.deployment))
-        if found.replicas == 0 and found.template != wanted.template:
-            return await self._remake(found, wanted)
-        return await self._join(found, wanted, restart=restart)
-
-    async def _remake(self, found: DeploymentView, wanted: Manifests) -> str:
-        """Wake one that sleeps with another template, which would replace the pod of one that somebody has woken since."""
-        tree = self._marked(wanted.deployment)
-        for tries_left in reversed(range(REMAKE_TRIES)):
+    async def _deployment(self, found: DeploymentView | None, wanted: Manifests, *, restart: bool) -> str:
+        """Create it or wake it only if it is as it was seen: what somebody else has created or woken since is joined as it is."""
+        for tries_left in reversed(range(PLACE_TRIES)):
+            joins = found is not None and found.replicas > 0
+            self.woke = restart or not joins
             try:
-                # By force: of one that sleeps, the sidecar owns the scale by now.
-                return self._noted(await self.cluster.api.apply(_only_if(found, tree), force=True))
+                return self._noted(await self._placed(found, wanted, restart=restart))
+            except Missing:
+                found = None
+                continue
             except Conflict:
                 if not tries_left:
                     raise
-            live = await self._live()
-            if live is None:
-                break
-            if live.replicas > 0:
-                return await self._join(live, wanted, restart=False)
-            found = live
-        return await self._apply(tree)
+            found = await self._live()
+            if found is not None and found.replicas > 0 and not joins:
+                if found.demand == self.demand:
+                    # By a call of ours that was sent again, since its answer was lost.
+                    return found.uid
+                restart = False
+        raise WorkspaceFailed(Cause.STOPPED, detail="deleted by somebody else, again and again")
+
+    async def _placed(self, found: DeploymentView | None, wanted: Manifests, *, restart: bool) -> Tree:
+        if found is None:
+            return await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
+        if found.replicas == 0 and found.template != wanted.template:
+            # By force: of one that sleeps, the sidecar owns the scale by now.
+            return await self.cluster.api.apply(_only_if(found.version, self._marked(wanted.deployment)), force=True)
+        change = self._joining(found, restart=restart)
+        return await self.cluster.api.patch(
+            DEPLOYMENTS, self.spec.name, _only_if(found.version, change) if found.replicas == 0 else change
+        )
+
+    def _joining(self, found: DeploymentView, *, restart: bool) -> Tree:
+        # Also of one that seems to run: its sidecar may have stopped it in this moment.
+        change: Tree = {"metadata": {"annotations": {DEMAND: self.demand}}, "spec": {"replicas": 1}}
+        change["metadata"]["annotations"] |= _corrections(found, self.spec)
+        if restart:
+            change["spec"]["template"] = {"metadata": {"annotations": {RESTARTED: self.demand}}}
+        return change
 
     async def _live(self) -> DeploymentView | None:
         """The Deployment as it is now. Raises WorkspaceFailed for another's."""
@@ -117,19 +151,8 @@ class Placing:
         live = read_deployment(tree)
         if live is None or live.user != user_digest(self.spec.user_id):
             raise _taken(tree["kind"], self.spec.name)
+        self.cluster.note(tree)
         return live
-
-    async def _join(self, found: DeploymentView, wanted: Manifests, *, restart: bool) -> str:
-        # Also of one that seems to run: its sidecar may have stopped it in this moment.
-        change: Tree = {"metadata": {"annotations": {DEMAND: self.demand}}, "spec": {"replicas": 1}}
-        change["metadata"]["annotations"] |= _corrections(found, self.spec)
-        if restart:
-            change["spec"]["template"] = {"metadata": {"annotations": {RESTARTED: self.demand}}}
-        try:
-            answer = await self.cluster.api.patch(DEPLOYMENTS, self.spec.name, change)
-        except Missing:
-            return await self._apply(self._marked(wanted.deployment))
-        return self._noted(answer)
 
     def _marked(self, tree: Tree) -> Tree:
         annotations = tree["metadata"]["annotations"] | {DEMAND: self.demand}
@@ -191,9 +214,9 @@ async def _ask_for(cluster: Cluster, seen: VolumeView, storage: str) -> None:
     cluster.note(await cluster.api.patch(VOLUMES, seen.name, change))
 
 
-def _only_if(seen: DeploymentView, tree: Tree) -> Tree:
-    """The same, to be applied only while the Deployment is as it was seen."""
-    return tree | {"metadata": tree["metadata"] | {"resourceVersion": seen.version}}
+def _only_if(version: str, tree: Tree) -> Tree:
+    """The same, to be written only while the object has that version."""
+    return tree | {"metadata": tree["metadata"] | {"resourceVersion": version}}
 
 
 def _corrections(found: DeploymentView, spec: Spec) -> dict[str, str | None]:

@@ -16,15 +16,17 @@ from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.judging import Verdict, evicted, judge
-from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
+from provisioning.backends._kubernetes.kinds import DEPLOYMENTS, PODS
 from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends._kubernetes.placing import Placing
-from provisioning.backends._kubernetes.views import PodView
+from provisioning.backends._kubernetes.views import PodView, read_pod
 from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
 
 # The Service's route follows the pod's readiness, by the nodes' proxies, within a second or two.
 ROUTE_POLL_S = 0.1
 ANSWER_TIMEOUT_S = 3.0
+# A ready pod that answers nobody for so long is deaf: longer than a route, or the end of an unready moment, takes to be heard of.
+DEAF_S = 5.0
 # Between a look and a write: whoever writes in between is followed.
 TRIES = 5
 # While the controller has not yet taken away the pod that is to be replaced.
@@ -61,7 +63,8 @@ class Start:
         self._cluster = cluster
         self._spec = spec
         self._marks = marks
-        self._demand = new_mark()
+        # Those that this start has left on the Deployment, each another: one that is there already would change nothing.
+        self._own: list[str] = []
         self._budgets = budgets
         self._placed = 0
         # Whether this start is why a pod runs: one that it has only joined serves others.
@@ -73,17 +76,16 @@ class Start:
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
         """See Backend.start. Raises ApiFailed and WorkspaceFailed."""
         await report("scheduling")
-        await self._until_former_is_gone()
+        useless = await self._useless(former)
         await record(Instance())
         try:
-            useless = _useless(self._cluster.look(self._spec.name), former)
             while True:
                 began = self._marks.now()
                 await self._place(restart=useless is not None)
                 await record(self._instance(None))
                 instance = self._instance(await self._until_ready(report, record, unlike=useless))
                 await report("starting")
-                if await self._answered(instance) and await self._kept(began):
+                if await self._answered() and await self._kept(began):
                     await record(instance)
                     return instance
                 useless = None
@@ -91,6 +93,45 @@ class Start:
             if self._woke:
                 await asyncio.shield(self._undo())
             raise
+
+    async def _useless(self, former: Instance) -> PodView | None:
+        """The pod that must be replaced: one that does not answer, or that has come to grief before this start."""
+        sight = self._cluster.look(self._spec.name)
+        pod, verdict = sight.pod, judge(sight)
+        if pod is None or not sight.up:
+            return None
+        trouble = verdict.trouble
+        if trouble is not None and (trouble.lasting or trouble.cause is Cause.CRASHED):
+            return pod
+        # Without its Service nobody could hear it.
+        suspected = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
+        return pod if suspected and await self._is_deaf(pod) else None
+
+    async def _is_deaf(self, pod: PodView) -> bool:
+        """Whether it does not answer though it is ready all the while; one that was unready for a moment may be at work."""
+        before = await self._live(pod)
+        if before is None or not before.ready:
+            return False
+        try:
+            async with asyncio.timeout(DEAF_S):
+                while True:
+                    if await self._ask():
+                        return False
+                    await asyncio.sleep(ROUTE_POLL_S)
+        except TimeoutError:
+            after = await self._live(pod)
+            return after is not None and after.version == before.version
+
+    async def _ask(self) -> bool:
+        """Whether the server answers its user."""
+        return await self._asks(endpoint(self._spec.name), user_id=self._spec.user_id, timeout_s=ANSWER_TIMEOUT_S)
+
+    async def _live(self, pod: PodView) -> PodView | None:
+        """The pod as it is now, which our watch may not have told; None when it is gone."""
+        try:
+            return read_pod(await self._cluster.api.get(PODS, pod.name))
+        except Missing:
+            return None
 
     async def _kept(self, began: float) -> bool:
         """Whether it is ours for half its idle time: after a long start its sidecar may be about to stop it."""
@@ -101,9 +142,13 @@ class Start:
         self._placed += 1
         if self._placed > TRIES:
             raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else, again and again")
-        sight = self._cluster.look(self._spec.name)
-        self._woke |= restart or not sight.up or sight.pod is None
-        await Placing(self._cluster, self._spec, self._demand).place(restart=restart)
+        await self._until_former_is_gone()
+        self._own.append(new_mark())
+        placing = Placing(self._cluster, self._spec, self._own[-1])
+        try:
+            await placing.place(restart=restart)
+        finally:
+            self._woke |= placing.woke
 
     async def _until_former_is_gone(self) -> None:
         """A Deployment that is being deleted makes room for a new one."""
@@ -158,11 +203,11 @@ class Start:
             return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
         return failure_of_cause(_TOO_LATE[stage], detail)
 
-    async def _answered(self, instance: Instance) -> bool:
+    async def _answered(self) -> bool:
         """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""
         detail = "the pod is ready, but its Service does not lead to it"
         until = time.monotonic() + max(self._left["starting"], ROUTE_POLL_S)
-        while not await self._asks(instance.url, user_id=self._spec.user_id, timeout_s=ANSWER_TIMEOUT_S):
+        while not await self._ask():
             if not self._cluster.look(self._spec.name).up:
                 return False
             if time.monotonic() > until:
@@ -171,7 +216,7 @@ class Start:
         return True
 
     def _instance(self, pod: PodView | None) -> Instance:
-        facts = {"name": self._spec.name, "demand": self._demand} | ({"pod": pod.uid} if pod is not None else {})
+        facts = {"name": self._spec.name, "demand": self._own[-1]} | ({"pod": pod.uid} if pod is not None else {})
         return Instance(url=endpoint(self._spec.name), facts=facts)
 
     async def _undo(self) -> None:
@@ -179,7 +224,7 @@ class Start:
         for _ in range(TRIES):
             try:
                 found = await self._cluster.api.get(DEPLOYMENTS, self._spec.name)
-                if (found["metadata"].get("annotations") or {}).get(DEMAND) != self._demand:
+                if (found["metadata"].get("annotations") or {}).get(DEMAND) not in self._own:
                     return
                 version = found["metadata"]["resourceVersion"]
                 change = {"metadata": {"resourceVersion": version}, "spec": {"replicas": 0}}
@@ -192,17 +237,6 @@ class Start:
                 # The reconciling finds a Deployment that runs and whose row says that its start failed.
                 log.warning("workspace_not_scaled_down", workspace=self._spec.name, error=str(error))
                 return
-
-
-def _useless(sight: Sight, former: Instance) -> PodView | None:
-    """The pod that must be replaced: one that was found not to answer, or that has come to grief before this start."""
-    pod, verdict = sight.pod, judge(sight)
-    if pod is None or not sight.up:
-        return None
-    # Without its Service nobody could hear it.
-    deaf = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
-    trouble = verdict.trouble
-    return pod if deaf or (trouble is not None and (trouble.lasting or trouble.cause is Cause.CRASHED)) else None
 
 
 def _is_another(pod: PodView | None, unlike: PodView | None) -> bool:

@@ -1,4 +1,7 @@
-"""`python -m provisioning.tests.cluster`: serve a cluster until Ctrl-C and print a kubeconfig for it, e.g. for kubectl."""
+"""`python -m provisioning.tests.cluster`: serve a cluster until Ctrl-C and print two kubeconfigs for it, e.g. for kubectl.
+
+The first has a token, the second a client certificate.
+"""
 
 import signal
 import sys
@@ -11,7 +14,7 @@ from provisioning.tests.cluster import Cluster, served
 def main() -> None:
     """Serve on the machine's own time, with TLS."""
     with tempfile.TemporaryDirectory() as folder, served(Cluster(virtual=False), Path(folder), tls=True) as api:
-        sys.stdout.write(f"{api.kubeconfig()}\n")
+        sys.stdout.write(f"{api.kubeconfig()}\n{api.kubeconfig_by_certificate()}\n")
         sys.stdout.flush()
         signal.sigwait([signal.SIGINT, signal.SIGTERM])
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
 
 from provisioning.tests.cluster import statuses
+from provisioning.tests.cluster.certificates import subject_of
 from provisioning.tests.cluster.cluster import Cluster
 from provisioning.tests.cluster.discovery import described
 from provisioning.tests.cluster.faults import Fault, Gate
@@ -55,7 +56,7 @@ class Api:
             if scope["path"] in {"/healthz", "/livez", "/readyz"}:
                 await _send(send, call, Answer(200, {"status": "ok"}))
                 return
-            user = self._user(scope)
+            user = self._user(scope, send)
             tree = described(scope["path"].rstrip("/")) if scope["method"] == "GET" else None
             if tree is not None:
                 await _send(send, call, Answer(200, tree))
@@ -119,9 +120,9 @@ class Api:
             with contextlib.suppress(asyncio.CancelledError):
                 await hanging
 
-    def _user(self, scope: Scope) -> str:
+    def _user(self, scope: Scope, send: Send) -> str:
         with self.cluster.lock:
-            return self.cluster.identities.user_of(_header(scope, b"authorization"))
+            return self.cluster.identities.user_of(_header(scope, b"authorization"), subject_of(certificate_of(send)))
 
     def _call(self, scope: Scope, body: bytes) -> Call:
         agent = _header(scope, b"user-agent")
@@ -199,6 +200,12 @@ async def _send(send: Send, call: Call, answer: Answer, *, retry_after_s: int | 
 
 def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def certificate_of(send: Send) -> Mapping[str, Any]:
+    """The client's certificate that the connection was made with, {} without one. ASGI has no word for it either."""
+    shown: Mapping[str, Any] | None = send.__self__.transport.get_extra_info("peercert")  # type: ignore[attr-defined]  # see cut
+    return shown or {}
 
 
 def cut(send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: bearer tokens of service accounts, and RBAC.
+"""Who asks, and whether they may: client certificates, bearer tokens of service accounts, and RBAC.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
@@ -23,6 +23,7 @@ from provisioning.tests.cluster.store import Store, meta
 
 # May do everything, as the group system:masters may.
 ADMIN = "kubernetes-admin"
+MASTERS = "system:masters"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ class Identities:
         self._tokens[token] = _Token(user, meta(tree)["uid"], self._clock.now() + lasting_s)
         return token
 
-    def user_of(self, authorization: str) -> str:
-        """Raises Refused 401 for a missing, unknown or expired token, and one whose account is gone."""
+    def user_of(self, authorization: str, subject: tuple[str, list[str]] = ("", [])) -> str:
+        """Raises Refused 401 for a missing, unknown or expired token, and one whose account is gone; a certificate goes first."""
+        name, groups = subject
+        if name:
+            return ADMIN if MASTERS in groups else name
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and secrets.compare_digest(token, self.admin_token):
             return ADMIN
@@ -109,7 +113,9 @@ def _binds(binding: Object, user: str) -> bool:
 def groups_of(user: str) -> list[str]:
     """The groups of a user: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-subjects"""
     if user == ADMIN:
-        return ["system:masters", "system:authenticated"]
+        return [MASTERS, "system:authenticated"]
+    if not user.startswith("system:serviceaccount:"):
+        return ["system:authenticated"]
     namespace = user.split(":")[2]
     return ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
 

@@ -1,8 +1,10 @@
 """The cluster on a port of 127.0.0.1, in a thread of its own, so that its work is not the caller's."""
 
 import asyncio
+import ssl
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ class Served:
     url: str
     ca_file: str
     folder: Path
+    certificates: Certificates | None = None
 
     @property
     def port(self) -> int:
@@ -41,12 +44,24 @@ class Served:
         """A kubeconfig file for the token's user, the administrator without one."""
         token = token or self.cluster.identities.admin_token
         server = {"server": self.url} | ({"certificate-authority": self.ca_file} if self.ca_file else {})
+        return self._kubeconfig(server, {"token": token})
+
+    def kubeconfig_by_certificate(
+        self, user: str = "kubernetes-admin", groups: Sequence[str] = ("system:masters",)
+    ) -> Path:
+        """The same for the bearer of a client certificate, all in the file, as kubeadm and kind write it."""
+        assert self.certificates is not None
+        certificate, key = self.certificates.of_client(user, groups)
+        server = {"server": self.url, "certificate-authority-data": _text(self.certificates.ca.read_bytes())}
+        return self._kubeconfig(server, {"client-certificate-data": _text(certificate), "client-key-data": _text(key)})
+
+    def _kubeconfig(self, server: dict[str, str], user: dict[str, str]) -> Path:
         context = {"cluster": "fake", "user": "caller", "namespace": self.cluster.namespace}
         tree = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "fake", "cluster": server}],
-            "users": [{"name": "caller", "user": {"token": token}}],
+            "users": [{"name": "caller", "user": user}],
             "contexts": [{"name": "fake", "context": context}],
             "current-context": "fake",
         }
@@ -73,6 +88,7 @@ def served(cluster: Cluster, folder: Path, *, tls: bool = False) -> Iterator[Ser
                 url=f"{'https' if certificates else 'http'}://127.0.0.1:{port}",
                 ca_file=str(certificates.ca) if certificates else "",
                 folder=folder,
+                certificates=certificates,
             )
         finally:
             cluster.end_watches()
@@ -115,7 +131,14 @@ def _config(app: Any, certificates: Certificates | None) -> uvicorn.Config:
         timeout_graceful_shutdown=1,
         ssl_certfile=str(certificates.certificate) if certificates else None,
         ssl_keyfile=str(certificates.key) if certificates else None,
+        # As a real server: who has a certificate may show it, who has a token need not.
+        ssl_ca_certs=str(certificates.ca) if certificates else None,
+        ssl_cert_reqs=ssl.CERT_OPTIONAL if certificates else ssl.CERT_NONE,
     )
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()
 
 
 def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:

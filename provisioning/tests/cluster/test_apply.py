@@ -149,6 +149,20 @@ def test_an_apply_may_carry_the_version_it_expects(wire: Wire) -> None:
 
 
 @pytest.mark.any_server
+def test_an_apply_with_the_version_of_no_object_creates_and_changes_nothing_that_is_there(wire: Wire) -> None:
+    """Source: https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go
+
+    A new object's version is not looked at, that of one which is there must be the one it has.
+    """
+    tree = config_map(a="1")
+    tree["metadata"]["resourceVersion"] = "1"
+    codes = [wire.apply(SETTINGS, tree, "gateway", force="true").status_code for _ in range(2)]
+
+    assert codes == [201, 409]
+    assert wire.get(SETTINGS)["metadata"]["resourceVersion"] != "1"
+
+
+@pytest.mark.any_server
 def test_an_apply_needs_a_manager_and_known_fields(wire: Wire) -> None:
     nameless = wire.apply(SETTINGS, config_map(), "")
     unknown = wire.apply(WEB, {**deployment(), "spek": {}}, "gateway")

@@ -109,6 +109,6 @@ def _not_found(wanted: str, instruments: Iterable[Instrument]) -> str:
     hint = f" Did you mean {close[0]}?" if close else ""
     shown = ", ".join(known[:20])
     return (
-        f"No instrument {wanted[:40]!r}.{hint} There are: {shown}. Import others with import_bars(symbol, csv), or name "
-        "an exchange's market, e.g. 'binance:BTC/USDT'."
+        f"No instrument {wanted[:40]!r}.{hint} There are: {shown}. Others come from a CSV file of their bars (import_bars), "
+        "or by the name of an exchange's market, e.g. 'binance:BTC/USDT'."
     )
