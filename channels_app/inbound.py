@@ -29,10 +29,11 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     public = others_read(channel, inbound)
     if ask and ask.code and public and await chat_linking.void(channel, inbound, ask, user_id=user_id):
         return "link_code_seen"
-    if user_id is None and (ask is None or (public and (ask.code or not channel.writes_first))):
-        return "hinted" if await _hint(channel, inbound) else "unlinked"
-    if ask is not None:
+    # Where others read along, strangers may ask only what is answered in private.
+    if ask and (user_id is not None or not public or (channel.writes_first and not ask.code)):
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
+    if user_id is None:
+        return "hinted" if await _hint(channel, inbound) else "unlinked"
     if inbound.opened:
         return await greetings.greet(channel, inbound, user_id=user_id)
     # Also one that /stop has dropped.
