@@ -31,6 +31,7 @@ SILENCE = "I hear no words in it."
 TOO_MANY = f"a message has at most {MOST_FILES} files."
 WITHOUT_WORDS = "Here is {names}."
 LOST = "Something went wrong here, and your message was not taken. Send it again."
+UNLINKED = "I did not take this message: its account was unlinked before I had read it."
 TOO_LATE = "I could not take this message within a day. Send it again if you still want an answer."
 
 # Nothing was lost then: the message is taken anew.
@@ -81,9 +82,15 @@ async def _answer(kept: Kept) -> str:
         return await _give_up(kept, TOO_LATE if kept.too_old else LOST)
     channel = channels()[kept.channel]
     if await user_of(channel.name, kept.inbound.sender) != kept.user_id:
-        # Unlinked since.
-        return await _end(kept)
+        return await _end(kept, _unlinked(channel, kept))
     return await _accept(channel, kept)
+
+
+def _unlinked(channel: Channel, kept: Kept) -> list[Letter]:
+    """What the account is told, which speaks for nobody or another by now: nothing, but where something shows until it is."""
+    if not channel.waits_for_word(kept.inbound.target):
+        return []
+    return [letter_on(channel, kept.message, UNLINKED, about="lost", user_id="")]
 
 
 async def _give_up(kept: Kept, words: str) -> str:

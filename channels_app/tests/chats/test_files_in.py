@@ -14,6 +14,7 @@ from agents.uploads import MOST_BYTES
 from channels_app import warmup
 from channels_app.channels import File
 from channels_app.errors import DeliveryError
+from channels_app.files_in import UNLINKED
 from channels_app.inbound import DROPPED, DROPPED_ALL
 from channels_app.tests.chats.contract import Chat, codes, link_account
 from channels_app.tests.chats.sending import new_sender, take_files
@@ -205,7 +206,9 @@ async def test_a_killed_process_leaves_its_message_to_another(chat: Chat, driver
     assert await turns() == [("Look", "notes.md", "text", len(NOTES))]
 
 
-async def test_an_account_that_was_unlinked_meanwhile_says_nothing(chat: Chat, driver: Slack | Discord) -> None:
+async def test_an_account_that_was_unlinked_meanwhile_says_nothing_and_waits_for_nothing(
+    chat: Chat, driver: Slack | Discord
+) -> None:
     driver.has("notes.md", NOTES)
     await chat.post(driver.with_files("Look", "notes.md"))
     await rows("DELETE FROM user_channel_links")
@@ -214,6 +217,8 @@ async def test_an_account_that_was_unlinked_meanwhile_says_nothing(chat: Chat, d
 
     assert await turns() == []
     assert driver.calls == 0
+    await chat.deliver()
+    assert driver.shown() == ([] if isinstance(driver, Slack) else [UNLINKED])
 
 
 async def post_two(chat: Chat, driver: Slack | Discord) -> None:
