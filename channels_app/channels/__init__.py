@@ -150,13 +150,6 @@ class Channel(Protocol):
         """
         return None
 
-    def silence(self, target: Target, outcome: str) -> str:  # noqa: ARG002 - nothing shows that it was worked on
-        """What is said of a message that was `accepted`, and of which nothing more is said after that; "" = nothing.
-
-        `outcome` is as for `reply`, or `unlinked_since` when its account speaks for its user no more.
-        """
-        return ""
-
     def answered(self, target: Target) -> Target:
         """Where the rest is said once something has been said in answer to a message, but not yet its answer."""
         return target
@@ -173,6 +166,10 @@ class Channel(Protocol):
     def private(self, target: Target) -> Target:
         """Where its account alone reads what is said; the same target where others never read along."""
         return target
+
+    def waits_for_word(self, target: Target) -> bool:  # noqa: ARG002 - on most platforms nothing shows there
+        """Whether each message there must be told what becomes of it, since its platform shows that it is worked on."""
+        return False
 
     def is_account(self, account: str) -> bool:
         """Whether a text has the form of an account's id, as in a channel link."""

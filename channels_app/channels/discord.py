@@ -42,7 +42,6 @@ SILENT = {
     "link_unanswered": "I have told you how to link this account.",
     "refused_again": "That is still not possible: I told you why.",
     "duplicate": "I have this message already.",
-    "unlinked_since": "This account is not linked any more, so I leave that.",
 }
 
 
@@ -94,10 +93,6 @@ class Discord(Channel):
             return {"type": MESSAGE, "data": messages.payload({"content": SILENT[outcome]}, hidden=True)}
         return {"type": DEFERRED, "data": {"flags": messages.EPHEMERAL if found.target.get("guild") else 0}}
 
-    def silence(self, target: Target, outcome: str) -> str:
-        """In place of the answer that was deferred."""
-        return SILENT.get(outcome, "") if _alive(target) and not target.get("answered") else ""
-
     def answered(self, target: Target) -> Target:
         """What was deferred is filled in by then: the rest follows it."""
         return target | {"answered": True} if "interaction" in target else target
@@ -111,6 +106,10 @@ class Discord(Channel):
     def target_of(self, account: str) -> Target:
         """Direct messages."""
         return {"user": account}
+
+    def waits_for_word(self, target: Target) -> bool:
+        """An interaction, whose answer was deferred."""
+        return "interaction" in target
 
     def is_account(self, account: str) -> bool:
         """The number of a user."""

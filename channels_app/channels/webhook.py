@@ -69,12 +69,12 @@ class Webhook(Channel):
         if posted.press is not None:
             return Press(sender=posted.account, token=posted.press, query=posted.id)
         return Inbound(
-            external_id=f"{posted.account}:{posted.id}",
+            external_id=_key(posted.account, posted.id),
             sender=posted.account,
             content=posted.text,
             target={"account": posted.account, "thread": posted.thread, "reply_to": posted.id},
             name=shown_name(posted.name),
-            thread=posted.thread and f"{posted.account}:{posted.thread}",
+            thread=posted.thread and _key(posted.account, posted.thread),
         )
 
     def chat_of(self, target: Target) -> str:
@@ -143,6 +143,11 @@ class Webhook(Channel):
 def _posted(part: Part) -> Part:
     """What docs/channels.md lists."""
     return {name: value for name, value in part.items() if name not in {"key", "crowded"}}
+
+
+def _key(account: str, name: str) -> str:
+    """What no other account's name makes; no account holds a slash. One without a colon keeps the keys that are stored of it."""
+    return f"/{account}/{name}" if ":" in account else f"{account}:{name}"
 
 
 def sign(timestamp: str, body: bytes) -> str:

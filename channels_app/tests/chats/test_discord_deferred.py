@@ -10,12 +10,10 @@ from channels.routing import get_default_application
 
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
-from channels_app.channels import Inbound
 from channels_app.channels._discord.interactions import DEFERRED
-from channels_app.channels.discord import SILENT
 from channels_app.deliveries.intake import take_outbox
-from channels_app.deliveries.silences import end_in_silence
 from channels_app.deliveries.unsure import UNSURE, own_up
+from channels_app.files_in import UNLINKED
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import let_all_be_due, new_sender, states, take_files, tell_on
 from channels_app.tests.chats.tables import rows
@@ -122,31 +120,14 @@ async def test_where_nothing_could_be_taken_that_is_the_answer(chat: Chat, drive
     assert "tool.exe" in notice
 
 
-async def test_a_limit_that_was_told_before_is_said_in_a_word_to_each_that_was_deferred(
-    chat: Chat, driver: Discord
-) -> None:
+async def test_a_limit_that_was_told_before_is_told_to_each_that_was_deferred(chat: Chat, driver: Discord) -> None:
     await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
     for _ in range(2):
         await deferred(chat, asked(driver, "notes.md"))
 
     first, second = driver.shown()
     assert "messages" in first
-    assert second == SILENT["refused_again"]
-
-
-async def test_the_reason_that_was_told_before_a_worker_died_is_not_overwritten(chat: Chat, driver: Discord) -> None:
-    """The next one finds that its limit was told."""
-    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
-    post = asked(driver, "notes.md")
-    await deferred(chat, post)
-    told = driver.shown()
-    inbound = driver.channel.parse(json.loads(post.body))
-    assert isinstance(inbound, Inbound)
-
-    await end_in_silence(driver.channel, inbound, "refused_again")
-    await chat.deliver()
-
-    assert driver.shown() == told
+    assert second == first
 
 
 async def test_who_is_unlinked_while_files_are_fetched_is_told_so(chat: Chat, driver: Discord) -> None:
@@ -156,7 +137,7 @@ async def test_who_is_unlinked_while_files_are_fetched_is_told_so(chat: Chat, dr
     await take_files(chat.sender.id)
     await chat.deliver()
 
-    assert driver.shown() == [SILENT["unlinked_since"]]
+    assert driver.shown() == [UNLINKED]
 
 
 @pytest.mark.parametrize("fault", [Reply(500, FRONT), Reply(502, FRONT), Reply(504, FRONT), CUT_WHEN_DONE])
