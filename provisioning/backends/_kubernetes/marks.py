@@ -32,7 +32,7 @@ class Marks:
             self._seen[name] = _Seen(mark, self._clock() - (_age(mark) if told else float("inf")))
 
     def age(self, name: str) -> float:
-        """How old the mark is, in seconds; endless when that is not known, and for one of this process, which keeps its own times."""
+        """How old the mark is, in seconds; endless when that is not known, and for one that this process has written itself."""
         seen = self._seen.get(name)
         return float("inf") if seen is None or PROCESS in seen.mark else self._clock() - seen.at
 
