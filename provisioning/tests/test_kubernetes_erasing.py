@@ -8,8 +8,12 @@ import pytest
 from accounts.licences import Licence
 from gateway.leases import Lease
 from provisioning import rows
+from provisioning.backends._kubernetes.cluster import cluster
+from provisioning.backends._kubernetes.demand import new_mark
+from provisioning.backends._kubernetes.placing import Placing
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
+from provisioning.specs import spec_of
 from provisioning.tests.bed import VOLUMES, Bed
 from provisioning.tests.cluster import Fault, Gate
 from provisioning.tests.gateways import until
@@ -91,3 +95,23 @@ async def test_what_a_person_deletes_under_a_start_is_made_anew_the_volume_first
 
     assert all(NAME in bed.cluster.names(plural) for plural in PARTS)
     assert len(bed.ready(NAME)) == 1
+
+
+async def test_a_start_that_lost_its_claim_does_not_delete_what_another_has_started(
+    bed: Bed, pro: Licence, eraser: Lease
+) -> None:
+    """Source: the claim's new holder may have been quicker; what was only joined is nobody's to take back."""
+    spec = spec_of(pro)
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", name=NAME, gate=gate))
+    start = asyncio.create_task(ensure_workspace(pro))
+    try:
+        await until(lambda: asyncio.sleep(0, gate.reached.is_set()))
+        assert await rows.claim_stop(NAME, holder=eraser.id) is not None
+        await Placing(await cluster(), spec, new_mark()).place(restart=False)
+    finally:
+        gate.open()
+    with pytest.raises(WorkspaceFailed):
+        await start
+
+    assert bed.cluster.names("deployments") == [NAME]

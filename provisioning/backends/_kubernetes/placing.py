@@ -90,8 +90,6 @@ class Placing:
         if known is not None:
             await grow(self.cluster, known, wanted.volume)
         uid = await self._deployment(sight.deployment, wanted, restart=restart)
-        if uid and sight.deployment is None:
-            await self._confirm_created(uid)
         if uid and (sight.service is None or sight.service.deleting):
             await self._apply(service_manifest(self.spec, owner_uid=uid))
         return bool(uid)
@@ -177,7 +175,9 @@ class Placing:
 
     async def _placed(self, found: DeploymentView | None, wanted: Manifests, *, restart: bool) -> Tree:
         if found is None:
-            return await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
+            created = await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
+            await self._confirm_created(str(created["metadata"]["uid"]))
+            return created
         if found.replicas == 0 and found.template != wanted.template:
             # By force: of one that sleeps, the sidecar owns the scale by now.
             return await self.cluster.api.apply(_only_if(found.version, self._marked(wanted.deployment)), force=True)
