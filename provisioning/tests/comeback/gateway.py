@@ -5,6 +5,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from provisioning.answering import Answer
 from provisioning.backends import Instance, Spec
 from provisioning.backends._kubernetes.api import Api
 from provisioning.backends._kubernetes.cluster import Cluster
@@ -66,7 +67,7 @@ class Gateway:
             seen = row.generation
             if row.busy:
                 await asyncio.sleep(LOOK_S)
-            elif row.ready and await self._wanted(row.instance) and (not fresh or await self.serves()):
+            elif row.ready and await self._wanted(row.instance) and (not fresh or self.world.ready()):
                 return row.instance
             elif row.generation == seen and not row.busy:
                 return await self._start(former=row.instance if row.ready else Instance())
@@ -82,7 +83,7 @@ class Gateway:
             row.require(claim)
             row.instance = instance
 
-        start = Start(self.cluster, SPEC, marks=self.demand, budgets=Budgets(), asks=self.serves)
+        start = Start(self.cluster, SPEC, marks=self.demand, budgets=Budgets(), asks=self.asks)
         try:
             instance = await start.run(former=former, report=report, record=record)
         except (ApiFailed, WorkspaceFailed, ClaimLost):
@@ -98,11 +99,11 @@ class Gateway:
         alive = sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
         return alive and await self.demand.tell(self.cluster, SPEC.name)
 
-    async def serves(self, *_: object, **__: object) -> bool:
-        """Whether the workspace answers; its Service leads to a ready pod at once."""
+    async def asks(self, *_: object, **__: object) -> Answer:
+        """What the workspace answers; its Service leads to a ready pod at once."""
         if self.dead:
             await asyncio.Event().wait()
-        return bool(self.world.ready())
+        return Answer.ANSWERED if self.world.ready() else Answer.UNREACHABLE
 
 
 class Direct(Transport):
