@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from provisioning.backends._kubernetes.cluster import Sight
 from provisioning.backends._kubernetes.idling import is_longer
-from provisioning.backends._kubernetes.judging import judge
+from provisioning.backends._kubernetes.judging import occupied
 from provisioning.idle_times import shorter
 from provisioning.models import State
 from provisioning.rows import Row
@@ -77,7 +77,7 @@ def drifts(row: Row | None, sight: Sight, standing: Standing, *, now: datetime) 
 def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
     if row.held:
         return
-    if row.state == State.STARTING and sight.complete and judge(sight).ready is not None:
+    if row.state == State.STARTING and sight.complete and occupied(sight) is not None:
         yield Drift("came up, and no gateway was at it any more", Action.ADOPT)
     else:
         yield Drift(f"{row.state} in the table, and no gateway is at it", Action.FINISH)
@@ -119,8 +119,9 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
 def _of_a_resting(row: Row, sight: Sight) -> Iterator[Drift]:
     if not sight.up:
         return
-    if judge(sight).ready is not None:
-        # Its sidecar stops it when nobody uses it, and until then it may be used, also where a start that joined it has failed.
+    if occupied(sight) is not None:
+        # Its sidecar stops it when nobody uses it, and until then it may be used, also where a start that joined it has failed,
+        # and also while it is not ready, which it may be of too much work.
         yield Drift(f"runs, and is {row.state} in the table", Action.ADOPT)
     else:
         yield Drift(f"{row.state} in the table, and a pod is wanted", Action.SCALE_DOWN)

@@ -22,7 +22,7 @@ from provisioning.backends._kubernetes.demand import new_mark
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.idling import shorten
-from provisioning.backends._kubernetes.judging import judge
+from provisioning.backends._kubernetes.judging import occupied
 from provisioning.backends._kubernetes.keys import publish_missed_keys
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
@@ -189,7 +189,7 @@ async def _note_ended(case: Case) -> None:
 
 
 async def _adopt(case: Case) -> None:
-    pod = judge(case.sight).ready
+    pod = occupied(case.sight)
     if case.row is not None and pod is not None:
         facts = {"name": case.name, "pod": pod.uid}
         await rows.note_running(case.row, Instance(url=endpoint(case.name), facts=facts))
