@@ -18,7 +18,6 @@ from accounts.standing import LicenceTerm, licence_terms
 from provisioning import holding, launching, metrics, rows
 from provisioning.backends import Finding, Instance
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
-from provisioning.backends._kubernetes.demand import new_mark
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.idling import shorten
@@ -26,7 +25,7 @@ from provisioning.backends._kubernetes.judging import occupied
 from provisioning.backends._kubernetes.keys import publish_missed_keys
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
-from provisioning.backends._kubernetes.placing import Placing
+from provisioning.backends._kubernetes.mending import mend
 from provisioning.backends._kubernetes.removing import remove_seen
 from provisioning.backends._kubernetes.starting import endpoint
 from provisioning.backends._kubernetes.templates import Tree
@@ -93,11 +92,11 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     random.shuffle(drifted)
     places, until = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop().time() + BUDGET_S
 
-    async def mend(case: Case, found: list[Drift]) -> list[Finding]:
+    async def treat(case: Case, found: list[Drift]) -> list[Finding]:
         async with places:
             return [await _mended(case, drift, until=until) for drift in found]
 
-    mended = await asyncio.gather(*(mend(case, found) for case, found in drifted))
+    mended = await asyncio.gather(*(treat(case, found) for case, found in drifted))
     _tell_people(cluster, drifted)
     return sorted((finding for some in mended for finding in some), key=lambda finding: finding.name)
 
@@ -180,7 +179,7 @@ def _tell_people(cluster: Cluster, drifted: list[tuple[Case, list[Drift]]]) -> N
 async def _end(case: Case) -> None:
     async with launching.ending(case.name, seen=case.row) as claim:
         if claim is None:
-            raise Conflict("somebody has acted on it since it was seen", about=f"stop {case.name}")
+            raise _overtaken(case, "stop")
 
 
 async def _note_ended(case: Case) -> None:
@@ -204,9 +203,19 @@ async def _scale_to_one(case: Case) -> None:
 
 
 async def _mend(case: Case) -> None:
-    if case.row is not None:
-        spec = spec_of(await active_licence(case.row.user_id))
-        await Placing(case.cluster, spec, new_mark()).place(restart=False)
+    """Of what was stopped or deleted meanwhile nothing is mended: only a start may wake it."""
+    lock = flights().lock(case.name)
+    if case.row is None or lock.locked():
+        raise _overtaken(case, "mend")
+    async with lock:
+        row, sight = await rows.find(case.name), case.cluster.look(case.name)
+        if row is None or (row.generation, row.state) != (case.row.generation, case.row.state) or not sight.up:
+            raise _overtaken(case, "mend")
+        await mend(case.cluster, spec_of(await active_licence(row.user_id)), sight)
+
+
+def _overtaken(case: Case, what: str) -> Conflict:
+    return Conflict("somebody has acted on it since it was seen", about=f"{what} {case.name}")
 
 
 async def _shorten(case: Case) -> None:
