@@ -17,6 +17,8 @@ SETTLED = timedelta(seconds=30)
 # A start's row is there before its objects; this is for a delete that is under way.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
+# Longer than a node that restarts takes, and the longest wait between two crashes.
+DOWN_KEPT = timedelta(minutes=10)
 # Without a licence a workspace stops when it is idle; one whose own work goes on and on ends after this.
 ENDED_LICENCE_RUNS = timedelta(days=1)
 
@@ -29,6 +31,7 @@ class Action(StrEnum):
     ADOPT = "note that it runs"
     STOP = "stop it"
     SCALE_DOWN = "scale it to 0"
+    GIVE_UP = "scale it to 0 and note why it does not run"
     SCALE_TO_ONE = "scale it to 1"
     MEND = "apply what is missing"
     SHORTEN = "let it stop itself sooner"
@@ -62,15 +65,25 @@ class Drift:
     action: Action
 
 
-def drifts(row: Row | None, sight: Sight, standing: Standing, *, now: datetime) -> list[Drift]:
-    """What is to be done for one workspace; nothing while somebody is at work on it or has been a moment ago."""
+def drifts(
+    row: Row | None, sight: Sight, standing: Standing, *, now: datetime, down_since: datetime | None = None
+) -> list[Drift]:
+    """What is to be done for one workspace; nothing while somebody is at work on it or has been a moment ago.
+
+    `down_since` is since when its server has not run though it shall, None = it does, or nobody knows.
+    """
     if row is None:
         return list(_of_an_orphan(sight, now=now))
     if row.state in {State.STARTING, State.STOPPING}:
         return list(_of_half_done(row, sight))
     if now - row.since < SETTLED:
         return []
-    found = _of_a_running(sight, standing, now=now) if row.state == State.READY else _of_a_resting(row, sight)
+    if row.state != State.READY:
+        found = _of_a_resting(row, sight)
+    elif down_since is not None and now - down_since >= DOWN_KEPT:
+        found = iter([Drift("ready in the table, and its server has not run for 10 minutes", Action.GIVE_UP)])
+    else:
+        found = _of_a_running(sight, standing, now=now)
     return [*_of_any(sight, standing, now=now), *found]
 
 

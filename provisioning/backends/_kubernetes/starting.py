@@ -33,7 +33,7 @@ TRIES = 5
 REPLACED = Verdict("scheduling", None, None)
 
 # What it is when a stage's time is up and the cluster shows nothing in the way.
-_TOO_LATE = {"scheduling": Cause.NOT_PLACED, "pulling": Cause.SLOW_PULL, "starting": Cause.NEVER_READY}
+TOO_LATE = {"scheduling": Cause.NOT_PLACED, "pulling": Cause.SLOW_PULL, "starting": Cause.NEVER_READY}
 
 # Why a pod that is ready has not answered us, and under which cause that is told.
 _UNHEARD = {
@@ -213,7 +213,7 @@ class Start:
         broken = self._cluster.failure
         if broken is not None:
             return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
-        return failure_of_cause(_TOO_LATE[stage], detail)
+        return failure_of_cause(TOO_LATE[stage], detail)
 
     async def _answered(self) -> bool:
         """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""
