@@ -130,6 +130,26 @@ async def redeem_on(conn: Connection, text: str, *, by: ChatAccount) -> Redempti
     return outcome
 
 
+async def void_on(conn: Connection, text: str, *, by: ChatAccount) -> bool:
+    """A code that others have read is no good any more, whatever channel it is for, in the caller's transaction.
+
+    Whether there was one. `by` is who showed it; nobody learns whose it was.
+    """
+    digest = _digest(normalised(text))
+    cursor = await conn.execute(
+        "DELETE FROM link_codes WHERE (short_digest = %s OR token_digest = %s) AND state = 'open'"
+        " RETURNING user_id, channel_type",
+        (digest, digest),
+    )
+    found = await cursor.fetchall()
+    for user_id, channel in found:
+        actor = audit.chat(by.channel, by.account)
+        await audit.record_on(
+            conn, audit.Event(actor=actor, action="link_code.voided", user_id=user_id, object=channel)
+        )
+    return bool(found)
+
+
 def normalised(text: str) -> str:
     """The code that was meant, whatever its case and the spaces and dashes in it; "" for what can't be one."""
     if len(text) > _LONGEST_INPUT:

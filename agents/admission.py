@@ -13,7 +13,7 @@ from accounts.licences import LOCK, Licence, NotLicensed, licence_of, lock_licen
 from agents.conversations import MAIN_NAMES, ensure_main, missing
 from agents.errors import Refused
 from agents.queue import claims_of
-from gateway.db import Connection
+from gateway.db import Connection, connection
 from gateway.ids import is_id
 
 # The conversation is found by the licence's row, and the slots are asked for with both, so that all are locked in the order in
@@ -94,3 +94,9 @@ async def take_quota(conn: Connection, licence: Licence) -> tuple[Window, ...]:
         refused = Refused(error.code, str(error), retry_after_s=error.retry_after_s)
         refused.windows = error.windows
         raise refused from error
+
+
+async def check_quota(user_id: str, *, channel: str) -> None:
+    """Raise Refused where a message of the user's would be refused now, as `admit` and `take_quota` do; nothing is counted."""
+    async with connection() as conn, conn.transaction(force_rollback=True):
+        await take_quota(conn, await admit(conn, user_id, channel=channel))

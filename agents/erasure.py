@@ -4,7 +4,7 @@ from accounts.licences import active_licence
 from agents.conversations import delete_conversation, get_conversation
 from agents.errors import Refused
 from agents.lazy import load
-from agents.turns import open_turns
+from agents.open_turns import open_turns
 
 
 async def erase_conversation(user_id: str, conversation: str) -> None:

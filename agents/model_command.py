@@ -22,7 +22,7 @@ async def run_model(context: "Context") -> str:
         return await _list(context, allowed)
     if wanted.lower() in RESET:
         await _keep(context, "")
-        return "I choose the model again, by what you ask."
+        return f"Your choice is undone. {_rule(allowed)}"
     found = _meant(wanted, allowed)
     if len(found) == 1:
         await _keep(context, found[0].spec)
@@ -54,11 +54,17 @@ async def _list(context: "Context", allowed: Offer) -> str:
     used, settled = await cursor.fetchone() or ("", False)
     cursor = await context.conn.execute("SELECT target FROM model_circuits WHERE open_until > clock_timestamp()")
     shut = frozenset(row[0] for row in await cursor.fetchall())
-    lines = [_line(model, used=used, shut=shut) for model in allowed.models()]
+    lines = [_line(model, used="" if settled else used, shut=shut) for model in allowed.models()]
     if not lines:
         return "No model is available for your licence at the moment."
-    now = f"You chose **{used}** for this conversation." if settled and used else "I choose by what you ask."
+    now = f"You chose **{used}** for this conversation." if settled and used else _rule(allowed)
     return "\n".join([now, "", *lines, "", "`/model NAME` chooses one, `/model default` leaves it to me."])
+
+
+def _rule(allowed: Offer) -> str:
+    """Which model answers where the user has chosen none."""
+    default = allowed.default
+    return f"Here **{default.spec}** answers, whatever you ask." if default else "I choose by what you ask."
 
 
 def _line(model: Model, *, used: str, shut: frozenset[str]) -> str:

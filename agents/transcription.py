@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accounts import budgets
 from accounts.budgets import Spent
-from agents.admission import admit, take_quota
+from agents.admission import admit, check_quota, take_quota
 from agents.catalogue import catalogue
 from agents.errors import AgentFailed, Refused
 from agents.metering import CHARACTERS_PER_TOKEN
@@ -53,8 +53,7 @@ async def hear(content: bytes, *, name: str, user_id: str, channel: str) -> str:
 
     Raises Refused where a message of the user's would be refused now (nothing is counted here), and AgentFailed.
     """
-    async with connection() as conn, conn.transaction(force_rollback=True):
-        await take_quota(conn, await admit(conn, user_id, channel=channel))
+    await check_quota(user_id, channel=channel)
     endpoint = _endpoint()
     if endpoint is None:
         raise AgentFailed("not_available", DEAF)

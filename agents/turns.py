@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -125,26 +124,35 @@ async def accept_message(message: IncomingMessage) -> Accepted:
     a file), `conflict` (the same id with other content), `busy`, `queue_full`, `too_many` (files sent again), `rate_limited` or
     `budget_exhausted`, and psycopg.Error when the database fails; then nothing is stored, and no quota is used.
     """
+    # A turn that is claimed as it is stored must also be begun.
+    return await to_the_end(_store(message))
+
+
+async def facts_of(message: IncomingMessage) -> Any:
+    """What a command needs to know before its transaction; None for what is no command. Raises Refused, and what it meets."""
     command = commands.parse(message.content)
     if command is None:
-        # A turn that is claimed as it is stored must also be begun.
-        return await to_the_end(_store(message))
+        return None
     _check(message)
     _refuse_files(message)
-    words = commands.words_of(message.content)
-    facts = await command.facts(message.user_id, words)
+    return await command.facts(message.user_id, commands.words_of(message.content))
+
+
+async def accept_any_on(conn: Connection, message: IncomingMessage, *, facts: Any) -> tuple[Accepted, AfterCommit]:
+    """The same as `accept_on` of what may be a command, with what `facts_of` said of it."""
+    command = commands.parse(message.content)
+    if command is None:
+        return await accept_on(conn, message)
+    if (known := await _find_duplicate(conn, message)) is not None:
+        return known, _nothing
+    admitted = await _admit(conn, message)
     after_commit: list[AfterCommit] = []
-    async with connection() as conn, conn.transaction():
-        if (known := await _find_duplicate(conn, message)) is not None:
-            return known
-        admitted = await _admit(conn, message)
-        context = commands.Context(
-            conn, message.user_id, admitted.conversation, cancel_on, facts, message.channel, words, after_commit,
-            admitted.licence, message.reply_to,
-        )  # fmt: skip
-        accepted, events = await _answer_command(message, command, context)
-    await _begin(accepted, message, events, after=after_commit)
-    return accepted
+    context = commands.Context(
+        conn, message.user_id, admitted.conversation, cancel_on, facts, message.channel, commands.words_of(message.content),
+        after_commit, admitted.licence, message.reply_to,
+    )  # fmt: skip
+    accepted, events = await _answer_command(message, command, context)
+    return accepted, partial(_begin, accepted, message, events, after=after_commit)
 
 
 async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, AfterCommit]:
@@ -165,8 +173,9 @@ async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepte
 
 
 async def _store(message: IncomingMessage) -> Accepted:
+    facts = await facts_of(message)
     async with connection() as conn, conn.transaction():
-        accepted, begin = await accept_on(conn, message)
+        accepted, begin = await accept_any_on(conn, message, facts=facts)
     await begin()
     return accepted
 
@@ -216,29 +225,9 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
     return found
 
 
-async def open_turns(user_id: str, *, conversation: str | None = None) -> list[str]:
-    """The ids of the user's turns that have not ended, the oldest first."""
-    async with connection() as conn:
-        cursor = await conn.execute(
-            "SELECT id::text FROM turns WHERE user_id = %s AND state NOT IN ('done', 'failed', 'cancelled')"
-            " AND (%s::uuid IS NULL OR conversation_id = %s) ORDER BY accepted_at, id",
-            (user_id, conversation, conversation),
-        )
-        return [row[0] for row in await cursor.fetchall()]
-
-
-async def open_turns_of(user_ids: Collection[str]) -> dict[str, list[str]]:
-    """The same of many users at once; without those who have none."""
-    found: dict[str, list[str]] = defaultdict(list)
-    async with connection() as conn:
-        cursor = await conn.execute(
-            "SELECT user_id, id::text FROM turns WHERE user_id = ANY(%s) AND state NOT IN ('done', 'failed', 'cancelled')"
-            " ORDER BY accepted_at, id",
-            ([*user_ids],),
-        )
-        for user, turn in await cursor.fetchall():
-            found[user].append(turn)
-    return found
+def queue_full() -> Refused:
+    """As many messages wait as may."""
+    return Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
 
 
 def _check(message: IncomingMessage) -> None:
@@ -304,7 +293,7 @@ async def _place(conn: Connection, message: IncomingMessage) -> _Place:
     licence = admitted.licence
     way = await find_way(conn, user_id=message.user_id, conversation=admitted.conversation, when_busy=message.when_busy)
     if way.position > QUEUE_CAP:
-        raise Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+        raise queue_full()
     if run is not None:
         _require_workflow(licence, run)
         _refuse_files(message)

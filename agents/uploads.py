@@ -99,6 +99,13 @@ async def delete_upload(user_id: str, upload: str) -> None:
     raise _missing()
 
 
+async def drop_on(conn: Connection, user_id: str, uploads: Sequence[str]) -> None:
+    """Erase those of some files that no message has taken, in the caller's transaction."""
+    await conn.execute(
+        "DELETE FROM uploads WHERE id = ANY(%s::uuid[]) AND user_id = %s AND turn_id IS NULL", ([*uploads], user_id)
+    )
+
+
 async def attach(
     conn: Connection, turn: str, *, user_id: str, uploads: tuple[str, ...], source: str | None
 ) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from accounts import audit
-from accounts.link_codes import LIFE, ChatAccount, Redemption, normalised, redeem_on
+from accounts.link_codes import LIFE, ChatAccount, Redemption, normalised, redeem_on, void_on
 from accounts.link_requests import withdraw_on
 from accounts.link_tries import TRIES_EACH, WINDOW, Verdict, count_try_on
 from accounts.links import unlink_account_on
@@ -12,12 +12,13 @@ from channels_app.channels import Channel, Inbound
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import put
 from channels_app.linking import account_page
+from channels_app.replies import aside_letter
 from gateway.db import Connection, connection
 
 HOW_TO_LINK = (
     "I don't know you yet: this {label} account is linked to no Dexorder user. Open your account page{page}, choose "
     "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
-    "The number of this account is `{sender}`; whoever runs this gateway can link it, too."
+    "The id of this account is `{sender}`; whoever runs this gateway can link it, too."
 )
 LINK_IN_PRIVATE = (
     "I answer people whose {label} account is linked to a Dexorder user. To link yours, write to me in a private chat."
@@ -48,6 +49,7 @@ UNLINKED = (
 )
 WITHDRAWN = "Withdrawn: this {label} account will not be linked."
 NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
+CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 # Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
 _BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")
 
@@ -86,13 +88,7 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
 
     Raises psycopg.Error, upon which nothing has happened.
     """
-    by = ChatAccount(
-        channel=channel.name,
-        account=inbound.sender,
-        name=inbound.name,
-        reply_to=channel.private(inbound.target),
-        address=inbound.address,
-    )
+    by = _account_of(channel, inbound)
     async with connection() as conn, conn.transaction():
         outcome, text = await _HANDLERS[ask.kind](conn, by, ask.code, user_id)
         # An account that was unlinked just now is told so, as a stranger.
@@ -104,6 +100,31 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
         target = channel.private(inbound.target)
         await put(conn, [text_letter(channel, words, target=target, origin=origin, user_id=reader)])
     return outcome
+
+
+async def void(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str | None) -> bool:
+    """Make a code that others have read useless, and say so to them, in one transaction; whether the message is dealt with.
+
+    Words of a stranger's that only look like a code are not. Raises psycopg.Error, upon which nothing has happened.
+    """
+    by = _account_of(channel, inbound)
+    async with connection() as conn, conn.transaction():
+        voided = await void_on(conn, ask.code, by=by)
+        if not voided and parse(inbound.content) is None:
+            return False
+        if user_id is not None or await _may_ask(conn, by):
+            await put(conn, [aside_letter(channel, inbound, CODE_SEEN, user_id=user_id or "")])
+    return True
+
+
+def _account_of(channel: Channel, inbound: Inbound) -> ChatAccount:
+    return ChatAccount(
+        channel=channel.name,
+        account=inbound.sender,
+        name=inbound.name,
+        reply_to=channel.private(inbound.target),
+        address=inbound.address,
+    )
 
 
 def in_words(channel: Channel, text: str, *, sender: str, user: str = "") -> str:

@@ -8,7 +8,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from accounts.licences import NotLicensed, active_licence
-from agents.turns import open_turns
+from agents.open_turns import open_turns
 from channels_app.problems import UNAVAILABLE
 from channels_app.protocol.server import Error
 from channels_app.socket.asgi import Receive, Scope, Send, accept_event, close_event, text_event

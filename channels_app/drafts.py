@@ -6,7 +6,8 @@ Telegram's clients animate a draft, and some of them flicker: so it is a wish, a
 from uuid import UUID
 
 from accounts.links import user_of
-from agents.turns import cancel_turn, open_turns
+from agents.open_turns import open_turns
+from agents.turns import cancel_turn
 from channels_app.channels import Channel, Halt, Inbound
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import put

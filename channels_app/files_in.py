@@ -1,30 +1,37 @@
 """Fetch the files of a message from their platform, and have it answered; what is spoken is answered as words."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import psycopg
 import structlog
 from redis.exceptions import RedisError
 
 from accounts.links import user_of
 from agents import transcription
+from agents.admission import check_quota
 from agents.errors import AgentFailed, Refused
 from agents.uploads import MOST_BYTES, add_upload_on
 from channels_app import inbox, metrics
+from channels_app.accepting import Said, accept, refuse
 from channels_app.asking_words import plain
 from channels_app.channels import Channel, File, channels
 from channels_app.deliveries.rows import Letter, put
 from channels_app.errors import DeliveryError, TooLarge
-from channels_app.inbound import LIMITS, accept, letter_on, refuse
 from channels_app.inbox import Kept, Outcome
+from channels_app.replies import LIMITS, letter_on
 from gateway.db import connection
 
 # Of one message; the rest is named as not taken.
 MOST_FILES = 5
 NOT_TAKEN = "I could not take {name}: {reason}"
 NOT_FETCHED = "it could not be fetched."
+DEAF = "I can't listen here."
 SILENCE = "I hear no words in it."
 TOO_MANY = f"a message has at most {MOST_FILES} files."
 WITHOUT_WORDS = "Here is {names}."
 LOST = "Something went wrong here, and your message was not taken. Send it again."
+UNLINKED = "I did not take this message: its account was unlinked before I had read it."
 TOO_LATE = "I could not take this message within a day. Send it again if you still want an answer."
 
 # Nothing was lost then: the message is taken anew.
@@ -39,80 +46,108 @@ class _Later(Exception):
 
 async def take(kept: Kept) -> None:
     """Have a message answered, put it off, or give it up and say so. Raises those of AWAY, upon which it waits as before."""
-    metrics.inbox.labels(channel=kept.channel, outcome=await _take(kept)).inc()
-
-
-async def _take(kept: Kept) -> str:
-    """The same; what became of it, in a word."""
     try:
-        letters = await _answer(kept)
-    except _Later:
-        await inbox.try_later(kept)
-        return "later"
+        outcome = await _take(kept)
     except inbox.Lost:
         # `/stop`, or another process that took it over.
         log.info("inbox_claim_lost", channel=kept.channel, message=kept.id)
-        return "dropped"
-    except AWAY:
+        outcome = "dropped"
+    metrics.inbox.labels(channel=kept.channel, outcome=outcome).inc()
+
+
+async def _take(kept: Kept) -> str:
+    """The same; what became of it, in a word. Raises also Lost."""
+    try:
+        return await _answer(kept)
+    except _Later:
+        await inbox.try_later(kept)
+        return "later"
+    except (inbox.Lost, *AWAY):
         raise
     except Exception:  # a fault of ours must hold up no other message
         log.exception("files_crashed", channel=kept.channel, message=kept.id, attempt=kept.attempts)
-        if not kept.last_attempt:
-            await inbox.try_later(kept)
-            return "later"
-        letters = _farewell(kept, LOST)
-    await _end(kept, letters)
-    return "given_up" if letters else "taken"
+    if not kept.last_attempt:
+        await inbox.try_later(kept)
+        return "later"
+    return await _give_up(kept, LOST)
 
 
-async def _answer(kept: Kept) -> list[Letter]:
-    """What is left to say once the message is dealt with. Raises _Later and Lost."""
+async def _answer(kept: Kept) -> str:
+    """Raises _Later and Lost."""
     if kept.loose:
         # Of an album that was said to others.
-        return []
+        return await _end(kept)
     if kept.hopeless:
         log.warning("message_given_up", channel=kept.channel, message=kept.id, attempts=kept.attempts)
-        return _farewell(kept, TOO_LATE if kept.too_old else LOST)
+        return await _give_up(kept, TOO_LATE if kept.too_old else LOST)
     channel = channels()[kept.channel]
-    # Else unlinked since.
-    if await user_of(channel.name, kept.inbound.sender) == kept.user_id:
-        await _accept(channel, kept)
-    return []
+    if await user_of(channel.name, kept.inbound.sender) != kept.user_id:
+        return await _end(kept, _unlinked(channel, kept))
+    return await _accept(channel, kept)
 
 
-def _farewell(kept: Kept, words: str) -> list[Letter]:
-    """That a message is given up."""
-    try:
-        return [letter_on(channels()[kept.channel], kept.message, words, about="lost", user_id=kept.user_id)]
-    except (AttributeError, LookupError, TypeError, ValueError):
-        # Kept by another version, or of a channel that is no more: there is nowhere to say so.
-        log.exception("message_lost", channel=kept.channel, message=kept.id)
+def _unlinked(channel: Channel, kept: Kept) -> list[Letter]:
+    """What the account is told, which speaks for nobody or another by now: nothing, but where something shows until it is."""
+    if not channel.waits_for_word(kept.inbound.target):
         return []
+    return [letter_on(channel, kept.message, UNLINKED, about="lost", user_id="")]
 
 
-async def _end(kept: Kept, letters: list[Letter]) -> None:
-    async with connection() as conn, conn.transaction():
-        await put(conn, letters)
-        await inbox.finish(conn, kept)
-
-
-async def _accept(channel: Channel, kept: Kept) -> None:
-    inbound = kept.inbound
+async def _give_up(kept: Kept, words: str) -> str:
+    """Say so, where there is a place to."""
+    letters = []
     try:
+        letters = [letter_on(channels()[kept.channel], kept.message, words, about="lost", user_id=kept.user_id)]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        # Kept by another version, or of a channel that is no more.
+        log.exception("message_lost", channel=kept.channel, message=kept.id)
+    await _end(kept, letters)
+    return "given_up"
+
+
+async def _end(kept: Kept, letters: Sequence[Letter] = ()) -> str:
+    """No turn comes of it."""
+    async with connection() as conn, conn.transaction():
+        await inbox.finish(conn, kept)
+        await put(conn, [*letters])
+    return "taken"
+
+
+async def _accept(channel: Channel, kept: Kept) -> str:
+    inbound = kept.inbound
+    said = Said(channel=channel, inbound=inbound, user_id=kept.user_id, kept=kept)
+    try:
+        if inbound.files:
+            # Nothing is fetched for a message that would be refused.
+            await check_quota(kept.user_id, channel=channel.name)
         outcomes = await _take_each(channel, kept)
     except Refused as refused:
-        await refuse(channel, inbound, refused, user_id=kept.user_id)
-        return
+        await refuse(said, refused)
+        return "taken"
+    notes = _notes(channel, kept, outcomes)
     heard, uploads = _all(outcomes, "heard"), _all(outcomes, "upload")
-    await _say(channel, kept, "\n\n".join(_all(outcomes, "refused", "unheard")), about="files")
-    await _say(channel, kept, "\n\n".join(f"> {plain(text)}" for text in heard), about="heard")
     words = [each for each in (inbound.content, *heard) if each]
     if uploads or words:
-        names = ", ".join(file.name for file in inbound.files)
-        content = "\n\n".join(words) or WITHOUT_WORDS.format(names=names)
-        await accept(channel, inbound, content, user_id=kept.user_id, attachments=tuple(uploads))
-    elif _all(outcomes, "unheard"):
+        content = "\n\n".join(words) or WITHOUT_WORDS.format(names=", ".join(file.name for file in inbound.files))
+        await accept(replace(said, content=content, attachments=tuple(uploads), notes=notes))
+        return "taken"
+    if _all(outcomes, "unheard"):
         await transcription.count_message(kept.user_id, channel=channel.name)
+    return await _end(kept, notes)
+
+
+def _notes(channel: Channel, kept: Kept, outcomes: list[Outcome]) -> tuple[Letter, ...]:
+    """What is said of the files, quoting the message: what was not taken, and what was heard."""
+    said = {
+        "files": "\n\n".join(_all(outcomes, "refused", "unheard")),
+        "heard": "\n\n".join(f"> {plain(text)}" for text in _all(outcomes, "heard")),
+    }
+    letters, message = [], kept.message
+    for about, text in said.items():
+        if text:
+            letters.append(letter_on(channel, message, text, about=about, user_id=kept.user_id))
+            message = message | {"target": channel.answered(message["target"])}
+    return tuple(letters)
 
 
 def _all(outcomes: list[Outcome], *kinds: str) -> list[str]:
@@ -142,17 +177,12 @@ async def _note(kept: Kept, outcome: Outcome) -> Outcome:
     return outcome
 
 
-async def _say(channel: Channel, kept: Kept, text: str, *, about: str) -> None:
-    """In the chat, quoting the message."""
-    if text:
-        async with connection() as conn, conn.transaction():
-            await put(conn, [letter_on(channel, kept.message, text, about=about, user_id=kept.user_id)])
-
-
 async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> bytes:
     """The file. Raises Refused, and _Later."""
     if not allowed:
         raise Refused("too_many", TOO_MANY)
+    if file.spoken and not transcription.is_on():
+        raise Refused("not_available", DEAF)
     try:
         return await channel.fetch(file, most_bytes=MOST_BYTES)
     except TooLarge as error:
@@ -168,6 +198,7 @@ async def _store(channel: Channel, kept: Kept, place: int, *, content: bytes) ->
     """Keep a file for the message to come, once. Raises Refused and Lost."""
     name = kept.inbound.files[place].name
     async with connection() as conn, conn.transaction():
+        await inbox.hold(conn, kept)
         upload = await add_upload_on(conn, kept.user_id, name=name, content=content, channel=channel.name)
         outcome = Outcome(place, "upload", upload.id)
         await inbox.note(conn, kept, outcome)

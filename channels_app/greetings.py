@@ -18,10 +18,18 @@ PROMPTS = (
 
 
 async def greet(channel: Channel, opened: Inbound, *, user_id: str) -> str:
-    """Say hello to a linked account, once in each chat, however often it is opened. Raises psycopg.Error."""
+    """Say hello to a linked account, once in each chat, however often it is opened. What came of it, in a word.
+
+    Who has talked on that channel is greeted in new threads alone, with what they may ask there. Raises psycopg.Error.
+    """
     origin, target = f"hello:{channel.name}:{opened.sender}:{opened.opened}", channel.private(opened.target)
     prompts = [(title, channel.typed(text) if text.startswith("/") else text) for title, text in PROMPTS]
     letter = text_letter(channel, HELLO, target=target, origin=origin, user_id=user_id)
     async with connection() as conn, conn.transaction():
+        cursor = await conn.execute(
+            "SELECT 1 FROM turns WHERE user_id = %s AND channel = %s LIMIT 1", (user_id, channel.name)
+        )
+        if not opened.thread and await cursor.fetchone() is not None:
+            return "known"
         await put(conn, [replace(letter, parts=channel.greet(HELLO, prompts))])
     return "greeted"

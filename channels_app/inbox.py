@@ -6,15 +6,18 @@ album are gathered in the row of the first; the others' stand for themselves.
 """
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from accounts.tokens import is_user_id
-from channels_app.channels import File, Inbound
+from agents.turns import QUEUE_CAP, queue_full
+from agents.uploads import drop_on
+from channels_app import inbox_rows
+from channels_app.channels import Inbound
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
 
@@ -48,10 +51,14 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet."""
+    """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet.
+
+    `posted`: this very message came before and was kept, whatever became of it.
+    """
 
     user_id: str | None
     waits: bool = False
+    posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,7 @@ class Kept:
     @property
     def inbound(self) -> Inbound:
         """The message."""
-        files = tuple(File(**file) for file in self.message["files"])
-        return Inbound(**(self.message | {"files": files}))
+        return inbox_rows.read(self.message)
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
@@ -105,62 +111,75 @@ class Kept:
         return self.too_old or self.attempts > MOST_ATTEMPTS
 
 
-async def sender_of(channel: str, account: str) -> Sender:
-    """Who writes, and whether an earlier message of theirs waits here, by one statement. Raises psycopg.Error."""
+async def sender_of(channel: str, account: str, *, external_id: str) -> Sender:
+    """Who writes, whether an earlier message of theirs waits here, and whether this one came before, by one statement.
+
+    Raises psycopg.Error.
+    """
     if not is_user_id(account):
         return Sender(None)
     async with connection() as conn:
         cursor = await conn.execute(
             "SELECT k.user_id, EXISTS (SELECT 1 FROM chat_inbox i WHERE i.message IS NOT NULL AND i.channel = k.channel_type"
-            " AND i.user_id = k.user_id) FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
-            (channel, account),
+            " AND i.user_id = k.user_id), EXISTS (SELECT 1 FROM chat_inbox p WHERE p.channel = k.channel_type"
+            " AND p.external_id = %s) FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
+            (external_id, channel, account),
         )
         row = await cursor.fetchone()
-    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]))
+    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]), bool(row[2]))
 
 
 async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:
-    """Store a message, or add it to the rest of its album; False when it was stored before. Raises psycopg.Error."""
+    """Store a message, or add it to the rest of its album; False when it was stored before.
+
+    Raises Refused `queue_full` when as many wait as may, and psycopg.Error.
+    """
     async with connection() as conn, conn.transaction():
         first = await _first_of_album(conn, channel, inbound, user_id=user_id) if inbound.album else None
+        if first is None:
+            await _require_room(conn, channel, user_id=user_id)
         cursor = await conn.execute(
             "INSERT INTO chat_inbox (channel, external_id, user_id, album, loose, message, run_after)"
             " VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')"
             " ON CONFLICT (channel, external_id) DO NOTHING",
             (
                 channel, inbound.external_id, user_id, inbound.album, inbound.loose,
-                None if first else Jsonb(asdict(inbound)), ALBUM_QUIET_S if inbound.album else 0,
+                None if first else Jsonb(inbox_rows.written(inbound)), ALBUM_QUIET_S if inbound.album else 0,
             ),
         )  # fmt: skip
         if first and cursor.rowcount:
             await conn.execute(
                 "UPDATE chat_inbox SET message = %s, run_after = clock_timestamp() + %s * interval '1 second' WHERE id = %s",
-                (Jsonb(_together(first[1], asdict(inbound))), ALBUM_QUIET_S, first[0]),
+                (Jsonb(inbox_rows.together(first[1], inbox_rows.written(inbound))), ALBUM_QUIET_S, first[0]),
             )
         await notify(conn, "inbox")
     return cursor.rowcount == 1
 
 
+async def _require_room(conn: Connection, channel: str, *, user_id: str) -> None:
+    # Messages that come at once are counted one after another.
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (f"{channel}\n{user_id}",))
+    cursor = await conn.execute(
+        "SELECT count(*) FROM chat_inbox WHERE channel = %s AND user_id = %s AND message IS NOT NULL",
+        (channel, user_id),
+    )
+    row = await cursor.fetchone()
+    if row is not None and row[0] >= QUEUE_CAP:
+        raise queue_full()
+
+
 async def _first_of_album(
     conn: Connection, channel: str, inbound: Inbound, *, user_id: str
 ) -> tuple[int, dict[str, Any]] | None:
-    """The row that the album is gathered in, locked; None when there is none, or it was claimed."""
+    """The row that the album is gathered in, locked; None when there is none, or somebody has begun with it."""
     # The pieces come at once, by several connections.
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (f"{channel}\n{inbound.album}",))
     cursor = await conn.execute(
         "SELECT id, message FROM chat_inbox WHERE channel = %s AND album = %s AND user_id = %s AND message IS NOT NULL"
-        " AND holder IS NULL AND attempts = 0 LIMIT 1 FOR UPDATE",
+        " AND attempts = 0 AND taken IS NULL LIMIT 1 FOR UPDATE",
         (channel, inbound.album, user_id),
     )
     return await cursor.fetchone()
-
-
-def _together(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """One message of two pieces: the one that is said to us, with the files of both and the words of the other below its own."""
-    files = sorted([*kept["files"], *more["files"]], key=lambda file: int(file["order"]))
-    base, other = (more, kept) if kept.get("loose") else (kept, more)
-    words = "\n\n".join(piece["content"] for piece in (base, other) if piece["content"])
-    return base | {"files": files, "content": words or None}
 
 
 async def claim(holder: UUID, *, channels: Collection[str], busy: Collection[int], limit: int) -> list[Kept]:
@@ -174,6 +193,19 @@ async def claim(holder: UUID, *, channels: Collection[str], busy: Collection[int
         return await cursor.fetchall()
 
 
+async def hold(conn: Connection, kept: Kept) -> None:
+    """Keep the message from being dropped until the caller's transaction ends. Raises Lost, which must end that.
+
+    Whoever locks more than the row locks the row first.
+    """
+    cursor = await conn.execute(
+        "SELECT 1 FROM chat_inbox WHERE id = %s AND holder = %s AND message IS NOT NULL FOR UPDATE",
+        (kept.id, kept.holder),
+    )
+    if await cursor.fetchone() is None:
+        raise Lost
+
+
 async def note(conn: Connection, kept: Kept, outcome: Outcome) -> None:
     """Keep what became of a file, so that it is taken once, in the caller's transaction. Raises Lost, which must end that."""
     cursor = await conn.execute(
@@ -185,23 +217,33 @@ async def note(conn: Connection, kept: Kept, outcome: Outcome) -> None:
 
 
 async def finish(conn: Connection, kept: Kept) -> None:
-    """The message was accepted, refused or given up; its words are erased, in the caller's transaction."""
-    await conn.execute(
-        "UPDATE chat_inbox SET message = NULL, taken = NULL, holder = NULL WHERE id = %s AND holder = %s",
-        (kept.id, kept.holder),
-    )
+    """The message was accepted, refused or given up, in the caller's transaction: its words are erased, and those of its
+    files that no turn has. Raises Lost, which must end that."""
+    if not await _erase(conn, "id = %s AND holder = %s", (kept.id, kept.holder), user_id=kept.user_id):
+        raise Lost
 
 
 async def forget(conn: Connection, channel: str, *, user_id: str, thread: str) -> list[dict[str, Any]]:
     """Drop what waits of a user in a thread, also what is fetched just now, in the caller's transaction; the messages as JSON."""
+    which = "channel = %s AND user_id = %s AND message->>'thread' = %s"
+    return await _erase(conn, which, (channel, user_id, thread), user_id=user_id)
+
+
+async def _erase(
+    conn: Connection, which: LiteralString, values: tuple[Any, ...], *, user_id: str
+) -> list[dict[str, Any]]:
     cursor = await conn.execute(
-        "WITH gone AS (SELECT id, message FROM chat_inbox WHERE channel = %s AND user_id = %s AND message IS NOT NULL"
-        " AND message->>'thread' = %s ORDER BY id FOR UPDATE)"
+        f"WITH gone AS (SELECT id, message, taken FROM chat_inbox WHERE message IS NOT NULL AND {which}"
+        " ORDER BY id FOR UPDATE)"
         " UPDATE chat_inbox i SET message = NULL, taken = NULL, holder = NULL FROM gone WHERE i.id = gone.id"
-        " RETURNING gone.message",
-        (channel, user_id, thread),
+        " RETURNING gone.message, COALESCE(gone.taken, '{}')",
+        values,
     )
-    return [row[0] for row in await cursor.fetchall()]
+    found = await cursor.fetchall()
+    uploads = [value for _, taken in found for kind, value in taken.values() if kind == "upload"]
+    if uploads:
+        await drop_on(conn, user_id, uploads)
+    return [message for message, _ in found]
 
 
 async def try_later(kept: Kept) -> None:

@@ -42,6 +42,15 @@ async def test_it_lists_what_the_licence_allows() -> None:
     assert pro.startswith("I choose by what you ask.")
 
 
+async def test_it_says_which_model_the_operator_has_chosen(settings: Any) -> None:
+    settings.DEFAULT_MODEL_PROVIDER, settings.DEFAULT_MODEL = "openai", "gpt-5.4-mini"
+
+    assert (await told("")).startswith("Here **openai/gpt-5.4-mini** answers, whatever you ask.")
+    await told("opus")
+    assert "answered last" not in await told("")
+    assert await told("default") == "Your choice is undone. Here **openai/gpt-5.4-mini** answers, whatever you ask."
+
+
 async def test_a_name_or_a_part_of_one_chooses_for_the_conversation() -> None:
     assert (await told("openai/gpt-5.4")).startswith("**openai/gpt-5.4** answers in this conversation")
     assert await kept() == ("openai/gpt-5.4", True)
@@ -95,4 +104,4 @@ async def test_a_stand_in_does_not_become_the_conversations_model(brain: Scripte
     await answer(worker, "Hi")
 
     assert await kept() == ("anthropic/claude-opus-5-5", True)
-    assert "`anthropic/claude-opus-5-5` (large, $4 in and $20 out) – answered last" in await told("")
+    assert (await told("")).startswith("You chose **anthropic/claude-opus-5-5** for this conversation.")

@@ -150,6 +150,10 @@ class Channel(Protocol):
         """
         return None
 
+    def answered(self, target: Target) -> Target:
+        """Where the rest is said once something has been said in answer to a message, but not yet its answer."""
+        return target
+
     def chat_of(self, target: Target) -> str:
         """Which messages must leave one after another, and share a pause."""
 
@@ -162,6 +166,10 @@ class Channel(Protocol):
     def private(self, target: Target) -> Target:
         """Where its account alone reads what is said; the same target where others never read along."""
         return target
+
+    def waits_for_word(self, target: Target) -> bool:  # noqa: ARG002 - on most platforms nothing shows there
+        """Whether each message there must be told what becomes of it, since its platform shows that it is worked on."""
+        return False
 
     def is_account(self, account: str) -> bool:
         """Whether a text has the form of an account's id, as in a channel link."""

@@ -6,6 +6,8 @@ from django.conf import settings
 
 from gateway import env
 
+MIN_SECRET_CHARS = 32
+
 
 def setting(name: str, default: str = "") -> str:
     """The value of the environment (see gateway.env), or of Django's settings where they have the name."""
@@ -27,3 +29,9 @@ def bad_address(name: str, default: str = "") -> list[str]:
         address.scheme in schemes and address.hostname and not (address.username or address.query or address.fragment)
     )
     return [] if good or not address.geturl() else [f"{name} must be an https address."]
+
+
+def weak_secret(name: str) -> list[str]:
+    """The fault of a secret that is shorter than a SHA-256, below which HMAC loses strength."""
+    short = 0 < len(setting(name)) < MIN_SECRET_CHARS
+    return [f"{name} must have at least {MIN_SECRET_CHARS} characters."] if short else []

@@ -21,7 +21,7 @@ from channels_app.channels._discord.interactions import (
 from channels_app.channels._http import own_address
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import is_fresh
-from channels_app.errors import ChatClosed, DeliveryError, NotEditable
+from channels_app.errors import ChatClosed, NotEditable
 
 PUBLIC_KEY = "DISCORD_PUBLIC_KEY"
 SIGNATURE, TIMESTAMP = "x-signature-ed25519", "x-signature-timestamp"
@@ -93,6 +93,10 @@ class Discord(Channel):
             return {"type": MESSAGE, "data": messages.payload({"content": SILENT[outcome]}, hidden=True)}
         return {"type": DEFERRED, "data": {"flags": messages.EPHEMERAL if found.target.get("guild") else 0}}
 
+    def answered(self, target: Target) -> Target:
+        """What was deferred is filled in by then: the rest follows it."""
+        return target | {"answered": True} if "interaction" in target else target
+
     def chat_of(self, target: Target) -> str:
         """Whatever is said to a user comes in one order."""
         return str(target["user"])
@@ -102,6 +106,10 @@ class Discord(Channel):
     def target_of(self, account: str) -> Target:
         """Direct messages."""
         return {"user": account}
+
+    def waits_for_word(self, target: Target) -> bool:
+        """An interaction, whose answer was deferred."""
+        return "interaction" in target
 
     def is_account(self, account: str) -> bool:
         """The number of a user."""
@@ -193,7 +201,8 @@ class Discord(Channel):
         await api.HTTP.close()
 
     async def _answer(self, part: Part, target: Target) -> str:
-        if part.get("first") and not part.get("below") and (original := await self._fill_in(part, target)):
+        is_first = part.get("first") and not part.get("below") and not target.get("answered")
+        if is_first and (original := await self._fill_in(part, target)):
             return original
         hidden = bool(target.get("guild"))
         made = await api.call("POST", f"{_hook(target)}?wait=true", messages.payload(part, hidden=hidden))
@@ -202,15 +211,10 @@ class Discord(Channel):
     async def _fill_in(self, part: Part, target: Target) -> str | None:
         """The answer that was deferred; None when its author has dismissed it."""
         try:
-            made = await api.call("PATCH", f"{_hook(target)}/messages/@original", messages.payload(part))
-            return f"{OF_INTERACTION}/{api.id_of(made)}"
+            made = await api.call_again("PATCH", f"{_hook(target)}/messages/@original", messages.payload(part))
         except NotEditable:
             return None
-        except DeliveryError as error:
-            if not error.ambiguous:
-                raise
-            # The same text in the same message, once more, changes nothing.
-            raise DeliveryError(error.cause) from error
+        return f"{OF_INTERACTION}/{api.id_of(made)}"
 
     async def _write(self, part: Part, target: Target) -> str:
         channel = await _direct_channel(target)
@@ -228,7 +232,7 @@ async def _direct_channel(target: Target) -> str:
     """Direct messages with a target's user."""
     if "message" in target:
         return str(target["channel"])
-    return api.id_of(await api.call("POST", "/users/@me/channels", {"recipient_id": target["user"]}))
+    return api.id_of(await api.call_again("POST", "/users/@me/channels", {"recipient_id": target["user"]}))
 
 
 def _hook(target: Target) -> str:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints
 
 from channels_app.channels import Button, Channel, Inbound, Part, Press, Target, Update
 from channels_app.channels._http import Http
-from channels_app.channels._parsing import Strict, bad_update
-from channels_app.channels._settings import bad_address, half_done, setting
+from channels_app.channels._parsing import Strict, parsed
+from channels_app.channels._settings import bad_address, half_done, setting, weak_secret
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.errors import NotEditable
 from channels_app.names import shown_name
@@ -19,8 +19,8 @@ from gateway.ids import new_id
 
 SECRET, URL = "WEBHOOK_CHANNEL_SECRET", "WEBHOOK_CHANNEL_CALLBACK_URL"
 SIGNATURE, TIMESTAMP = "x-dexorder-signature", "x-dexorder-timestamp"
-# As long as a SHA-256, below which HMAC loses strength.
-MIN_SECRET_CHARS = 32
+# What a part holds for other platforms.
+_NOT_POSTED = frozenset({"key", "crowded"})
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 
@@ -44,9 +44,7 @@ class Webhook(Channel):
 
     def faults(self) -> list[str]:
         """One without the other, a secret that is short, an address that is not https."""
-        short = 0 < len(setting(SECRET)) < MIN_SECRET_CHARS
-        weak = [f"{SECRET} must have at least {MIN_SECRET_CHARS} characters."] if short else []
-        return [*half_done(SECRET, URL), *weak, *bad_address(URL)]
+        return [*half_done(SECRET, URL), *weak_secret(SECRET), *bad_address(URL)]
 
     def is_on(self) -> bool:
         """Both are there."""
@@ -62,19 +60,16 @@ class Webhook(Channel):
 
     def parse(self, update: Any) -> Update:
         """A message, or a press."""
-        try:
-            posted = _Posted.model_validate(update)
-        except ValidationError as error:
-            raise bad_update(error, of="message of docs/channels.md") from error
+        posted = parsed(_Posted, update, of="message of docs/channels.md")
         if posted.press is not None:
             return Press(sender=posted.account, token=posted.press, query=posted.id)
         return Inbound(
-            external_id=f"{posted.account}:{posted.id}",
+            external_id=_key(posted.account, posted.id),
             sender=posted.account,
             content=posted.text,
             target={"account": posted.account, "thread": posted.thread, "reply_to": posted.id},
             name=shown_name(posted.name),
-            thread=posted.thread and f"{posted.account}:{posted.thread}",
+            thread=posted.thread and _key(posted.account, posted.thread),
         )
 
     def chat_of(self, target: Target) -> str:
@@ -114,7 +109,7 @@ class Webhook(Channel):
 
     async def send(self, part: Part, target: Target) -> str:
         """Post it, under the id that it was composed with."""
-        return await self._post({"type": "message", **target, **{name: part[name] for name in part if name != "key"}})
+        return await self._post({"type": "message", **target, **part})
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:
         """Post it with the earlier one's id."""
@@ -130,7 +125,8 @@ class Webhook(Channel):
         await self._http.close()
 
     async def _post(self, said: dict[str, Any]) -> str:
-        body, timestamp = json.dumps(said, ensure_ascii=False).encode(), str(int(time.time()))
+        shown = {name: value for name, value in said.items() if name not in _NOT_POSTED}
+        body, timestamp = json.dumps(shown, ensure_ascii=False).encode(), str(int(time.time()))
         headers = {"content-type": "application/json", TIMESTAMP: timestamp, SIGNATURE: sign(timestamp, body)}
         answer = await self._http.request("POST", setting(URL), headers=headers, content=body)
         if answer.status == 404 and said["type"] == "edit":
@@ -138,6 +134,11 @@ class Webhook(Channel):
         if not answer.ok:
             raise answer.refusal()
         return str(said["message"])
+
+
+def _key(account: str, name: str) -> str:
+    """What no other account's name makes; no account holds a slash. One without a colon keeps the keys that are stored of it."""
+    return f"/{account}/{name}" if ":" in account else f"{account}:{name}"
 
 
 def sign(timestamp: str, body: bytes) -> str:

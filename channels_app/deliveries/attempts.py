@@ -16,6 +16,8 @@ from channels_app.models import DeliveryState
 
 NO_PICTURE = "A picture of this answer could not be read. The web page may still have it."
 LONGEST_WAIT_S = 300.0
+# What is shown of a growing answer is soon out of date.
+LONGEST_PREVIEW_WAIT_S = 5.0
 # A message that waits longer is too old by then, whatever a platform asks for.
 LONGEST_PAUSE_S = MAX_AGE_HOURS * 3600.0
 
@@ -28,7 +30,7 @@ async def attempt(claim: Claim) -> Outcome:
         return Outcome(DeliveryState.FAILED, error=claim.obstacle)
     channel = channel_that_is_on(claim.channel)
     if channel is None:
-        return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=backoff_s(claim.attempts))
+        return Outcome(DeliveryState.PENDING, error="The channel is off.", wait_s=_wait_s(claim))
     try:
         receipt = await _show(channel, claim)
     except DeliveryError as error:
@@ -103,14 +105,19 @@ def backoff_s(attempts: int) -> float:
     return min(2.0 ** min(attempts, 16), LONGEST_WAIT_S) * random.uniform(1.0, 1.1)  # noqa: S311
 
 
+def _wait_s(claim: Claim) -> float:
+    wait_s = backoff_s(claim.attempts)
+    return min(wait_s, LONGEST_PREVIEW_WAIT_S) if claim.kind == PREVIEW else wait_s
+
+
 def _outcome_of(error: DeliveryError, claim: Claim, *, repeats_s: float) -> Outcome:
     if error.permanent:
         return Outcome(DeliveryState.FAILED, error=error.cause, closes=isinstance(error, ChatClosed))
     if error.ambiguous and repeats_s:
-        return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts), repeats_s=repeats_s)
+        return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=_wait_s(claim), repeats_s=repeats_s)
     if error.ambiguous:
         return Outcome(DeliveryState.AMBIGUOUS, error=error.cause)
     if error.retry_after_s is not None:
         pause_s = min(error.retry_after_s, LONGEST_PAUSE_S)
         return Outcome(DeliveryState.PENDING, error=error.cause, pause_s=pause_s, everywhere=error.everywhere)
-    return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=backoff_s(claim.attempts))
+    return Outcome(DeliveryState.PENDING, error=error.cause, wait_s=_wait_s(claim))

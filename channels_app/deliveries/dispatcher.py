@@ -16,6 +16,7 @@ from channels_app.deliveries.intake import take_outbox
 from channels_app.deliveries.previews import PREVIEW, TICK_S, Previews
 from channels_app.deliveries.rows import Claim
 from channels_app.deliveries.settling import Outcome, settle
+from channels_app.deliveries.unsure import own_up
 from channels_app.models import DeliveryState
 from gateway.ending import end
 from gateway.services import Services
@@ -57,6 +58,7 @@ class Dispatcher:
                     loops.create_task(_every(TICK_S, self._previews.look)),
                     loops.create_task(_every(SWEEP_EVERY_S, _settle_the_lost)),
                     loops.create_task(_every(SWEEP_EVERY_S, self._disown_strays)),
+                    loops.create_task(_every(SWEEP_EVERY_S, own_up)),
                     loops.create_task(_every(TIDY_EVERY_S, sweeping.tidy)),
                 ]
                 while not self._services.stopping.is_set():

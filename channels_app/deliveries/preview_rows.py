@@ -22,7 +22,7 @@ _ORIGIN: LiteralString = """
         WHERE a.turn_id = %(turn)s::uuid AND a.lane_id = %(lane)s AND a.kind IN ('said', 'approval', 'question'))
 """
 # One that is on its way is left alone: its next text comes with the next look. So is one that may have been shown, until it is
-# known. One that was refused is not tried again.
+# known. One that was refused is not tried again. Each text has its own attempts.
 _SHOW = f"""
     INSERT INTO deliveries AS d
         (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits)
@@ -31,7 +31,8 @@ _SHOW = f"""
     FROM (SELECT {_ORIGIN} AS origin) o
     WHERE EXISTS (SELECT 1 FROM turns t WHERE t.id = %(turn)s::uuid AND t.state = 'running' AND t.holder = %(holder)s)
     ON CONFLICT (origin, part) DO UPDATE SET body = excluded.body, digest = excluded.digest, state = 'pending',
-        run_after = CASE WHEN d.state = 'pending' THEN d.run_after ELSE clock_timestamp() END, settled_at = NULL
+        run_after = CASE WHEN d.state = 'pending' THEN d.run_after ELSE clock_timestamp() END, settled_at = NULL,
+        attempts = CASE WHEN d.state = 'pending' THEN d.attempts ELSE 0 END
     WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '')
         OR (d.state = 'pending' AND d.holder IS NULL AND d.repeat_until IS NULL)
 """

@@ -1,8 +1,9 @@
 """The queue of what leaves for the chat apps: rows, of which each chat has one on its way at a time.
 
-A claim locks the chat's *lane* (SKIP LOCKED), then takes the lane's oldest open row in a statement of its own, so that what
-it checks is what is true after the lock. Each claim raises the row's fence; every later write names it. A row is `sending`
-from before the first byte until it is settled: whoever finds one whose holder is dead can't know whether it arrived.
+A claim locks the chat's *lane* (SKIP LOCKED), then takes the lane's oldest open row (of an answer that grows, when no other is
+due) in a statement of its own, so that what it checks is what is true after the lock. Each claim raises the row's fence; every
+later write names it. A row is `sending` from before the first byte until it is settled: whoever finds one whose holder is dead
+can't know whether it arrived.
 """
 
 import hashlib
@@ -38,22 +39,31 @@ _CHANNEL_MAY: LiteralString = """
 """
 # What may have been shown is sent again only while its platform takes it once.
 _REPEATABLE: LiteralString = "(d.repeat_until IS NULL OR d.repeat_until > clock_timestamp())"
+# An answer that grows in a message of its own, row `x`: its edits have no place among the lane's messages, so they go when no
+# other message is due (see _CLAIM_HEAD). Its end is a message like any other.
+_GROWS: LiteralString = "({x}.kind = 'preview' AND {x}.receipt <> '')"
+_OURS_GROWS, _OTHER_GROWS = _GROWS.replace("{x}", "d"), _GROWS.replace("{x}", "e")
 _HEAD = f"""
     d.state = 'pending' AND d.run_after <= clock_timestamp() AND {_REPEATABLE}
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
     AND l.not_before <= clock_timestamp() AND {_CHANNEL_MAY}
     AND NOT EXISTS (
         SELECT 1 FROM deliveries e
-        WHERE e.lane_id = d.lane_id AND e.state IN ('pending', 'sending') AND e.id < d.id)
+        WHERE e.lane_id = d.lane_id AND e.state IN ('pending', 'sending') AND e.id <> d.id AND (
+            e.state = 'sending' OR (e.holder IS NOT NULL AND {holder_alive("e")})
+            OR (e.id < d.id AND NOT {_OTHER_GROWS} AND NOT {_OURS_GROWS})))
 """
 _LOCK_LANE = f"""
     SELECT l.key FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
     WHERE (d.kind = 'preview') = %s AND {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
 """
+# Of answers that grow in one lane, the one that was due first.
 _CLAIM_HEAD = f"""
     UPDATE deliveries d SET holder = %(holder)s, fence = d.fence + 1, attempts = d.attempts + 1
-    FROM chat_lanes l
-    WHERE l.key = d.lane_id AND d.lane_id = %(lane)s AND {_HEAD}
+    WHERE d.id = (
+        SELECT d.id FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
+        WHERE d.lane_id = %(lane)s AND {_HEAD}
+        ORDER BY {_OURS_GROWS}, CASE WHEN {_OURS_GROWS} THEN d.run_after END, d.id LIMIT 1)
     RETURNING d.id, d.turn_id::text AS turn, d.user_id, d.account, d.kind, d.channel, d.target, d.body, d.fence, d.attempts,
         d.created_at,
         {OBSTACLE} AS obstacle, COALESCE((

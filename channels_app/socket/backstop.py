@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 import structlog
 
-from agents.turns import open_turns_of
+from agents.open_turns import open_turns_of
 from gateway.ending import end
 
 # Reading a journal again is cheap, asking the database for turns less so.

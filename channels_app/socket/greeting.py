@@ -9,7 +9,7 @@ from accounts.licences import Licence
 from accounts.sessions import SignedOut
 from agents.conversations import MAIN, get_conversation
 from agents.offers import model_now
-from agents.turns import open_turns
+from agents.open_turns import open_turns
 from channels_app.protocol.server import Error, Ready
 from channels_app.socket.closing import SIGNED_OUT, not_licensed
 from channels_app.socket.session import Session

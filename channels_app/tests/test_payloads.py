@@ -134,7 +134,9 @@ SLACK: dict[str, Update] = {
     "file_share_unnamed": sl("Ev14", None, ADA_IN_SLACK, files=(File("file", f"{SLACK_FILES}/x"),)),
     "file_share_deleted": sl("Ev15", "Look", ADA_IN_SLACK, files=(File("file", ""),)),
     "thread_broadcast": sl("Ev16", "How did SPX close?", sl_thread("D7")),
-    "assistant_thread_started": sl("Ev17", None, sl_thread("D7"), opened="D7:1767225000.000100", thread=""),
+    "assistant_thread_started": sl(
+        "Ev17", None, sl_thread("D7"), opened="D7:1767225000.000100", thread="D7:1767225000.000100"
+    ),
     "assistant_thread_context_changed": Ignored("assistant_thread_context_changed"),
     "app_home_opened": sl("Ev19", None, ADA_IN_SLACK, opened="app_home_opened"),
     "tokens_revoked": Ignored("tokens_revoked"),

@@ -17,6 +17,10 @@ DEFAULT_WAIT_S = 5.0
 # Longer than any wait that Discord asks for; what is not a number of seconds is none.
 MAX_WAIT_S = 86_400.0
 
+# Source: "HTTP Response Codes", 502: "There was not a gateway available to process your request"; RFC 9110, 503: "currently
+# unable to handle the request".
+_NOT_TAKEN = frozenset({502, 503})
+
 PICTURE = "chart.png"
 
 HTTP = Http()
@@ -60,6 +64,16 @@ async def call(method: str, path: str, body: Any = None, *, picture: bytes = b""
     return value
 
 
+async def call_again(method: str, path: str, body: Any) -> Any:
+    """The same of what may be asked twice: the second changes nothing, so an answer that is lost is no ambiguous one."""
+    try:
+        return await call(method, path, body)
+    except DeliveryError as error:
+        if not error.ambiguous:
+            raise
+        raise DeliveryError(error.cause) from error
+
+
 def _form(body: bytes, picture: bytes) -> tuple[str, bytes]:
     """Source: discord.com/developers, "Uploading Files": a form with `payload_json` and `files[0]`."""
     mark = new_id()
@@ -84,6 +98,8 @@ def _translated(answer: Answer) -> DeliveryError:
         # Source: "Rate Limits": `global` tells whether the whole bot is to wait; what is in front of Discord bans an address.
         bot_waits = body.get("global") is True or not body
         return DeliveryError("too_many_requests", retry_after_s=_wait_s(answer, body), everywhere=bot_waits)
+    if answer.status in _NOT_TAKEN:
+        return DeliveryError(cause("platform_failed", answer.status))
     if answer.status >= 500:
         # The gateway in front of it may have given up on a request that was done.
         return DeliveryError(cause("platform_failed", answer.status), ambiguous=True)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from channels_app.channels import File, Ignored, Inbound, Press, Target, Update
-from channels_app.channels._parsing import Strict, bad_update
+from channels_app.channels._parsing import Strict, parsed
 from channels_app.names import shown_name
 
 Snowflake = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
@@ -106,10 +106,7 @@ class _Message(_Said):
 
 def parse_update(value: Any) -> Update:
     """A command, a pressed button, a ping, or what was ignored. Raises BadUpdate."""
-    try:
-        found = _Interaction.model_validate(value)
-    except ValidationError as error:
-        raise bad_update(error, of="interaction of Discord's") from error
+    found = parsed(_Interaction, value, of="interaction of Discord's")
     if found.type == PING:
         return Ignored("ping", {"type": PONG})
     user = found.member.user if found.member else found.user
@@ -139,10 +136,7 @@ def parse_update(value: Any) -> Update:
 
 def parse_message(value: Any, *, bot_id: str) -> Inbound | Ignored:
     """A direct message that the Gateway tells of, or what was ignored. Raises BadUpdate."""
-    try:
-        message = _Message.model_validate(value)
-    except ValidationError as error:
-        raise bad_update(error, of="message of Discord's") from error
+    message = parsed(_Message, value, of="message of Discord's")
     if message.author.bot or message.author.id == bot_id:
         return Ignored("bot")
     if message.guild_id is not None:

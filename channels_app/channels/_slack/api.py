@@ -56,6 +56,9 @@ async def call(method: str, **arguments: Any) -> dict[str, Any]:
     if answer.status == 429:
         raise DeliveryError("too_many_requests", retry_after_s=answer.retry_after_s() or DEFAULT_WAIT_S)
     body = answer.json()
+    if answer.status == 503 and not isinstance(body, dict):
+        # RFC 9110: "currently unable to handle the request"; Slack's own word for it is service_unavailable.
+        raise DeliveryError("platform_failed: 503", retry_after_s=answer.retry_after_s())
     if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
         raise DeliveryError(f"odd_answer ({answer.status})", ambiguous=True)
     if not body["ok"]:

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints
 
 from channels_app.channels import Ignored, Inbound, Update
-from channels_app.channels._parsing import Strict, bad_update
+from channels_app.channels._parsing import Strict, parsed
 from channels_app.channels._slack.events import Id, Ts
 
 MESSAGES_TAB = "messages"
@@ -42,25 +42,24 @@ def parse_opening(value: Any) -> Update | None:
     event = value.get("event") if isinstance(value, dict) else None
     if not isinstance(event, dict) or event.get("type") not in (THREAD, HOME):
         return None
-    try:
-        callback = _Callback.model_validate(value)
-    except ValidationError as error:
-        raise bad_update(error, of="event of Slack's") from error
+    callback = parsed(_Callback, value, of="event of Slack's")
     if isinstance(callback.event, _ThreadOpened):
         thread = callback.event.assistant_thread
         target = {"team": callback.team_id, "user": thread.user_id, "channel": thread.channel_id}
-        return _opened(callback, target | {"thread": thread.thread_ts}, name=f"{thread.channel_id}:{thread.thread_ts}")
+        key = f"{thread.channel_id}:{thread.thread_ts}"
+        return _opened(callback, target | {"thread": thread.thread_ts}, name=key, thread=key)
     if callback.event.tab != MESSAGES_TAB:
         return Ignored(f"{HOME}_{callback.event.tab}"[:40])
     target = {"team": callback.team_id, "user": callback.event.user, "channel": callback.event.channel, "thread": ""}
     return _opened(callback, target, name=HOME)
 
 
-def _opened(callback: _Callback, target: dict[str, str], *, name: str) -> Inbound:
+def _opened(callback: _Callback, target: dict[str, str], *, name: str, thread: str = "") -> Inbound:
     return Inbound(
         external_id=f"{callback.team_id}:{callback.event_id}",
         sender=f"{callback.team_id}:{target['user']}",
         content=None,
         target=target,
+        thread=thread,
         opened=name,
     )

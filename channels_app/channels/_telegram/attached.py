@@ -47,9 +47,9 @@ def files_of(message: dict[str, Any]) -> tuple[File, ...]:
         if kind == "photo":
             sizes = _PHOTO.validate_python(message[kind])
             # They come from small to large; one that is too large for us is shown in a smaller size.
+            # How large one is may be left out.
             fitting = [size for size in sizes if size.file_size <= MOST_BYTES] or sizes[:1]
-            largest = max(fitting, key=lambda size: size.file_size)
-            return (File(f"photo-{number}.jpg", largest.file_id, order=number),)
+            return (File(f"photo-{number}.jpg", fitting[-1].file_id, order=number),)
         if kind in {"document", "voice", "audio"}:
             found = _File.model_validate(message[kind])
             name = shown_name(found.file_name) or ("file" if kind == "document" else f"voice-{number}.ogg")

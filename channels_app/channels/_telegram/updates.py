@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from channels_app.channels import Halt, Ignored, Inbound, Moved, Press, Update
-from channels_app.channels._parsing import Strict, bad_update
+from channels_app.channels._parsing import Strict, parsed
 from channels_app.channels._telegram import groups
 from channels_app.channels._telegram.attached import KINDS, files_of, kind_of
 from channels_app.channels._telegram.groups import Entity, Id
@@ -90,10 +90,7 @@ class _Update(Strict):
 
 def parse_update(value: Any, *, me: Self) -> Update:
     """A person's message to the bot, a button that was pressed in a private chat, or what was ignored. Raises BadUpdate."""
-    try:
-        update = _Update.model_validate(value)
-    except ValidationError as error:
-        raise bad_update(error, of="update of the Bot API") from error
+    update = parsed(_Update, value, of="update of the Bot API")
     message = update.message
     if message is None:
         return _no_message(update, kind=_kind(value))

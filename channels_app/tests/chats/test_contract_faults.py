@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from agents.tests.engine import TestWorker
+from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due
 from channels_app.deliveries.attempts import attempt
-from channels_app.deliveries.intake import take_outbox
+from channels_app.deliveries.intake import ASKS_FIRST, take_outbox
 from channels_app.deliveries.rows import begin_sending
 from channels_app.deliveries.sweeping import sweep
 from channels_app.presses import UNKNOWN
@@ -152,6 +152,92 @@ async def test_a_message_that_can_not_be_told_from_another_any_more_is_not_repea
 
     assert await states() == ["ambiguous"]
     assert chat.driver.shown() == ["once"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_the_time_for_sending_again_begins_with_the_first_try(chat: Chat, dies: bool) -> None:
+    if not chat.driver.channel.repeats_s(chat.driver.target()):
+        return
+    chat.driver.cut()
+    await chat.tell("once")
+    await chat.sender.send_next()
+    [(ends,)] = await rows("SELECT repeat_until FROM deliveries")
+    await let_all_be_due()
+
+    if dies:
+        claim = await chat.sender.claim()
+        assert claim is not None
+        assert await begin_sending(claim, holder=chat.sender.id)
+        await chat.sender.die()
+        await sweep()
+    else:
+        chat.driver.cut()
+        await chat.sender.send_next()
+
+    assert await rows("SELECT state, repeat_until FROM deliveries") == [("pending", ends)]
+
+
+async def test_a_message_whose_time_for_sending_again_ends_while_it_waits_for_its_slot_is_not_sent(chat: Chat) -> None:
+    if not chat.driver.channel.repeats_s(chat.driver.target()):
+        return
+    chat.driver.cut(done=True)
+    await chat.tell("once")
+    await chat.sender.send_next()
+    await let_all_be_due()
+    claim = await chat.sender.claim()
+    assert claim is not None
+    await rows("UPDATE deliveries SET repeat_until = clock_timestamp()")
+
+    assert not await begin_sending(claim, holder=chat.sender.id)
+
+
+async def test_a_preview_that_may_have_been_shown_keeps_its_text_until_that_is_known(
+    chat: Chat, worker: TestWorker
+) -> None:
+    """The platform takes the same message once, not another under its key."""
+    driver = chat.driver
+    turn = await answer_of(worker, chat)
+    if turn is None or not driver.channel.repeats_s(driver.target()):
+        return
+    driver.cut(done=True)
+    await let_all_be_due()
+    await chat.sender.send_next()
+    previewing = Previewing(worker)
+    await previewing.say(turn, " Two.")
+    await previewing.look()
+
+    await let_all_be_due()
+    await chat.sender.send_next()
+
+    assert await rows("SELECT state, receipt <> '' FROM deliveries") == [("sent", True)]
+    assert driver.shown() == ["One."]
+    await previewing.look()
+    await chat.deliver()
+    assert driver.shown() == ["One. Two."]
+
+
+async def test_words_that_may_stand_in_a_chat_do_not_stay_above_what_the_next_attempt_asks(
+    chat: Chat, worker: TestWorker
+) -> None:
+    """They were on their way when their worker died."""
+    driver = chat.driver
+    turn = await answer_of(worker, chat)
+    if turn is None or not driver.channel.repeats_s(driver.target()):
+        return
+    driver.cut(done=True)
+    await let_all_be_due()
+    await chat.sender.send_next()
+    await worker.die()
+    await let_retries_be_due()
+    other = await TestWorker(ScriptedBrain()).begin()
+    assert await other.claim() == turn
+    await other.order(turn, "ask yes")
+    await other.done(turn)
+    await chat.deliver()
+
+    said, asked = driver.shown()
+    assert said == ASKS_FIRST
+    assert "Deploy golden" in asked
 
 
 async def test_an_edit_that_may_have_arrived_is_made_again(chat: Chat, worker: TestWorker) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import mimetypes
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from agents.uploads import MOST_BYTES
 from channels_app import warmup
 from channels_app.channels import File
 from channels_app.errors import DeliveryError
+from channels_app.files_in import UNLINKED
+from channels_app.inbound import DROPPED, DROPPED_ALL
 from channels_app.tests.chats.contract import Chat, codes, link_account
 from channels_app.tests.chats.sending import new_sender, take_files
 from channels_app.tests.chats.tables import rows
@@ -32,10 +35,19 @@ NOTES = b"# Notes\n\nBuy low."
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def kind_of(name: str) -> str:
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
 class Slack(SlackDriver):
-    def with_files(self, text: str | None, *names: str) -> Post:
-        files = [{"name": name, "url_private": f"{self.peer.url}/files/{name}"} for name in names]
-        return self.signed(json.dumps(event(text, subtype="file_share", files=files)).encode())
+    def with_files(self, text: str | None, *names: str, number: int = 1) -> Post:
+        files = [
+            {"name": name, "url_private": f"{self.peer.url}/files/{name}", "mimetype": kind_of(name)} for name in names
+        ]
+        posted = event(
+            text, subtype="file_share", files=files, event_id=f"Ev{number}", ts=f"17000000{number:02}.000100"
+        )
+        return self.signed(json.dumps(posted).encode())
 
     def has(self, name: str, content: bytes) -> None:
         self.peer.files[f"/files/{name}"] = content
@@ -44,15 +56,20 @@ class Slack(SlackDriver):
 class Discord(DiscordDriver):
     number = snowflake()
 
-    def with_files(self, text: str | None, *names: str) -> Post:
+    def with_files(self, text: str | None, *names: str, number: int = 0) -> Post:
         files = {
-            str(100 + index): {"id": str(100 + index), "filename": name, "url": f"{self.peer.url}/attachments/{name}"}
+            str(100 + index): {
+                "id": str(100 + index),
+                "filename": name,
+                "url": f"{self.peer.url}/attachments/{name}",
+                "content_type": kind_of(name),
+            }
             for index, name in enumerate(names)
         }
         options: list[dict[str, Any]] = [{"name": "text", "type": 3, "value": text}] if text else []
         options += [{"name": "file", "type": 11, "value": key} for key in files]
         data = {"name": "ask", "type": 1, "options": options, "resolved": {"attachments": files}}
-        return self.signed(json.dumps(interaction(id=self.number, data=data)).encode())
+        return self.signed(json.dumps(interaction(id=snowflake(number) if number else self.number, data=data)).encode())
 
     def has(self, name: str, content: bytes) -> None:
         self.peer.files[f"/attachments/{name}"] = content
@@ -189,7 +206,9 @@ async def test_a_killed_process_leaves_its_message_to_another(chat: Chat, driver
     assert await turns() == [("Look", "notes.md", "text", len(NOTES))]
 
 
-async def test_an_account_that_was_unlinked_meanwhile_says_nothing(chat: Chat, driver: Slack | Discord) -> None:
+async def test_an_account_that_was_unlinked_meanwhile_says_nothing_and_waits_for_nothing(
+    chat: Chat, driver: Slack | Discord
+) -> None:
     driver.has("notes.md", NOTES)
     await chat.post(driver.with_files("Look", "notes.md"))
     await rows("DELETE FROM user_channel_links")
@@ -198,6 +217,52 @@ async def test_an_account_that_was_unlinked_meanwhile_says_nothing(chat: Chat, d
 
     assert await turns() == []
     assert driver.calls == 0
+    await chat.deliver()
+    assert driver.shown() == ([] if isinstance(driver, Slack) else [UNLINKED])
+
+
+async def post_two(chat: Chat, driver: Slack | Discord) -> None:
+    driver.has("notes.md", NOTES)
+    for number in range(2):
+        await chat.post(driver.with_files("Look", "notes.md", number=10 + number))
+
+
+async def test_what_stop_drops_is_told_in_one_sentence_but_where_each_message_waits_for_its_own(
+    chat: Chat, driver: Slack | Discord
+) -> None:
+    """Source: discord.com/developers, "Receiving and Responding": who asked sees that the app thinks, until it answers."""
+    await post_two(chat, driver)
+    await chat.write("/stop", number=3)
+
+    said = [text for (text,) in await rows("SELECT COALESCE(body->>'text', body->>'content') FROM deliveries")]
+    assert said == (
+        [DROPPED_ALL.format(number=2).replace("/stop", "!stop")] if isinstance(driver, Slack) else [DROPPED] * 2
+    )
+
+
+async def test_a_limit_is_told_once_but_where_each_message_waits_for_its_word(
+    chat: Chat, driver: Slack | Discord
+) -> None:
+    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
+    await post_two(chat, driver)
+    await take_files(chat.sender.id)
+
+    assert await rows("SELECT count(*) FROM deliveries") == [(1 if isinstance(driver, Slack) else 2,)]
+
+
+async def test_what_is_spoken_is_named_as_not_taken_beside_what_is_written(chat: Chat, driver: Slack | Discord) -> None:
+    """Here there is no model that hears."""
+    driver.has("notes.md", NOTES)
+    driver.has("song.mp3", b"ID3")
+    await chat.post(driver.with_files("Summarise the notes", "notes.md", "song.mp3"))
+
+    await take_files(chat.sender.id)
+    await chat.deliver()
+
+    assert await turns() == [("Summarise the notes", "notes.md", "text", len(NOTES))]
+    assert [text.replace("\\", "") for text in driver.shown() if text] == [
+        "I could not take song.mp3: I can't listen here."
+    ]
 
 
 @pytest.mark.parametrize(

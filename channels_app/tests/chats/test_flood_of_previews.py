@@ -19,6 +19,7 @@ import pytest
 from agents.turns import IncomingMessage, accept_message
 from channels_app.channels import telegram
 from channels_app.deliveries.dispatcher import MAX_SENDS
+from channels_app.deliveries.unsure import UNSURE
 from channels_app.tests.chats.answering_worker import PACES, PIECES, answer_to, serve
 from channels_app.tests.chats.bot_api import TOKEN, BotApi, Limits
 from channels_app.tests.chats.tables import SECRET, rows
@@ -60,9 +61,11 @@ class Flood:
         return f"c{chat}q{number}"
 
     def visible(self, chat: int) -> list[str]:
-        """What the chat shows at last."""
+        """What the chat shows at last, besides that something may be missing."""
         shown = enumerate(self.api.shown, start=1001)
-        return [self.api.edited.get(number, text) for number, (where, text) in shown if where == chat]
+        return [
+            self.api.edited.get(number, text) for number, (where, text) in shown if where == chat and text != UNSURE
+        ]
 
     async def ended(self) -> None:
         """Every turn has ended and everything is said."""

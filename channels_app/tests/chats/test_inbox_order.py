@@ -6,15 +6,18 @@ Source: DESIGN.md section 2: every accepted message ends answered, refused with 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from channels.routing import get_default_application
 from prometheus_client import REGISTRY
 
+from agents.turns import QUEUE_CAP, queue_full
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
-from channels_app.inbound import DROPPED
+from channels_app.inbound import DROPPED_ALL
+from channels_app.inbox import claim
 from channels_app.inbox_desk import Desk, run
 from channels_app.tests.chats.bot_api import CUT, HELD, Reply
 from channels_app.tests.chats.contract import Chat, link_account
@@ -129,7 +132,45 @@ async def test_stop_drops_what_waits_in_its_conversation_and_says_so(chat: Chat,
     await chat.deliver()
 
     assert await contents() == ["/stop", "elsewhere"]
-    assert driver.shown() == [DROPPED, DROPPED, "Nothing is running."]
+    assert driver.shown() == [DROPPED_ALL.format(number=2), "Nothing is running."]
+
+
+async def test_what_stop_has_dropped_does_not_run_when_the_platform_posts_it_again(chat: Chat, driver: Driver) -> None:
+    """A platform that did not see our 200 does."""
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await chat.write("And now?", number=2)
+    await chat.write("/stop", number=3)
+
+    await chat.write("And now?", number=2)
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+    await take_files(chat.sender.id)
+
+    assert await contents() == ["/stop"]
+
+
+async def test_no_more_wait_than_a_conversation_has_room_for_and_that_is_said_once(chat: Chat, driver: Driver) -> None:
+    for number in range(QUEUE_CAP + 3):
+        assert (await chat.post(driver.document("a.md", number, caption=str(number)))).status_code == 200
+    await chat.write("I am somebody else.", sender=driver.other, number=90)
+
+    await chat.deliver()
+
+    assert await rows("SELECT count(*) FROM chat_inbox") == [(QUEUE_CAP,)]
+    assert driver.shown() == [queue_full().message]
+    assert await contents() == ["I am somebody else."]
+
+
+async def test_nothing_is_fetched_for_a_message_over_its_users_limit(chat: Chat, driver: Driver) -> None:
+    await rows("""UPDATE user_licenses SET resource_limits = '{"messages_per_minute": 0}'""")
+    for number in range(3):
+        await chat.post(driver.document("a.md", number, caption="Look"))
+
+    await take_files(chat.sender.id)
+    assert driver.api.calls == []
+    await chat.deliver()
+
+    assert len(driver.shown()) == 1
+    assert await rows("SELECT message FROM chat_inbox") == [(None,)] * 3
 
 
 async def test_stop_reaches_what_is_fetched_just_now(chat: Chat, driver: Driver) -> None:
@@ -211,11 +252,11 @@ async def test_a_file_is_stored_once_however_often_another_is_tried(chat: Chat, 
 
 
 async def test_three_faults_of_ours_end_with_a_sentence(chat: Chat, driver: Driver) -> None:
-    """Here a row that this version can't read, as an older or newer one may leave it."""
+    """Here a row that this version can't read."""
     await chat.post(driver.document("a.md", 1, caption="Look"))
     await chat.write("And now?", number=2)
     await rows(
-        """UPDATE chat_inbox SET message = message || '{"unheard_of": 1}' WHERE id = (SELECT min(id) FROM chat_inbox)"""
+        """UPDATE chat_inbox SET message = message || '{"files": [5]}' WHERE id = (SELECT min(id) FROM chat_inbox)"""
     )
     before = metered("given_up"), metered("later"), metered("taken")
     for attempt in range(3):
@@ -262,6 +303,19 @@ async def test_a_message_whose_processes_die_is_given_up_with_a_sentence(chat: C
     await chat.deliver()
 
     assert (driver.shown(), await contents()) == ([LOST], [])
+
+
+async def test_what_a_process_takes_up_again_is_no_further_attempt(chat: Chat, driver: Driver) -> None:
+    """It broke off since the database was away; another process's attempt counts."""
+    await chat.post(driver.document("a.md", 1, caption="Look"))
+
+    async def attempts(holder: UUID) -> int:
+        [kept] = await claim(holder, channels=["telegram"], busy=[], limit=1)
+        return kept.attempts
+
+    assert [await attempts(chat.sender.id) for _ in range(3)] == [1, 1, 1]
+    await chat.sender.die()
+    assert await attempts((await new_sender()).id) == 2
 
 
 async def test_a_channel_that_is_off_uses_up_no_attempts(chat: Chat, driver: Driver, settings: Any) -> None:

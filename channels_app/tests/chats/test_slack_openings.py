@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.tests.engine import TestWorker
+from agents.tests.engine import TestWorker, say
 from channels_app.channels import Inbound
 from channels_app.channels.slack import CHANNEL
 from channels_app.errors import BadUpdate
@@ -81,6 +81,16 @@ async def test_who_opens_the_direct_messages_is_greeted_once(slack: SlackApi, se
 
     assert len(slack.texts("D7")) == 1
     assert ["thread_ts" in asked for asked in slack.prompts] == [False]
+
+
+async def test_who_has_talked_there_is_greeted_in_new_threads_alone(slack: SlackApi, sender: Sender) -> None:
+    await say("RSI of SPX?", channel="slack")
+
+    assert await come(home_opened()) == "known"
+    assert await come(thread_opened("Ev2")) == "greeted"
+    await deliver(sender)
+
+    assert [call.body.get("thread_ts") for call in slack.calls if "text" in call.body] == [TS]
 
 
 async def test_where_no_prompts_can_be_shown_the_greeting_stands_alone(slack: SlackApi, sender: Sender) -> None:

@@ -10,7 +10,9 @@ from channels.routing import get_default_application
 
 from channels_app.channels import Ignored, Inbound
 from channels_app.channels.telegram import CHANNEL
-from channels_app.tests.chats.bot_api import TOKEN
+from channels_app.inbound import DROPPED
+from channels_app.inbox_desk import Desk
+from channels_app.tests.chats.bot_api import CUT, HELD, TOKEN, Reply
 from channels_app.tests.chats.contract import Chat, link_account
 from channels_app.tests.chats.sending import new_sender, take_files
 from channels_app.tests.chats.tables import SECRET, rows
@@ -122,6 +124,68 @@ async def test_a_piece_that_comes_late_is_a_message_of_its_own(chat: Chat) -> No
     await take(chat)
 
     assert await found() == [("compare", "1.md"), ("Here is 2.md.", "2.md")]
+
+
+@pytest.mark.parametrize("reply", [CUT, HELD])
+async def test_a_piece_that_comes_once_the_others_were_begun_with_is_a_message_of_its_own(
+    chat: Chat, reply: Reply
+) -> None:
+    """Whoever fetches them has read the row."""
+    await post(chat, piece(1, "@DexBot compare"), number=1)
+    await rows("UPDATE chat_inbox SET run_after = clock_timestamp()")
+    api(chat).script.append(reply)
+    desk = Desk(chat.sender.id)
+    assert await desk.begin() == 1
+    await api(chat).until(lambda bot: len(bot.calls) == 1)
+    if reply is CUT:
+        await desk.rest()
+    await post(chat, piece(2), number=2)
+    api(chat).released.set()
+    await desk.rest()
+    await take(chat)
+
+    assert await found() == [("compare", "1.md"), ("Here is 2.md.", "2.md")]
+
+
+async def test_a_piece_that_comes_after_a_process_ended_amid_the_others_is_a_message_of_its_own(chat: Chat) -> None:
+    """What became of their files is kept by the files' places."""
+    await post(chat, piece(2, "@DexBot compare"), number=2)
+    await rows("""UPDATE chat_inbox SET taken = '{"0": ["refused", "No."]}'""")
+    await post(chat, piece(1), number=1)
+    await take(chat)
+
+    assert await rows("SELECT content FROM turns ORDER BY id") == [("compare",), ("Here is 1.md.",)]
+
+
+async def test_a_piece_of_another_user_speaks_for_none_of_ones_own(chat: Chat) -> None:
+    await link_account("demo-free", "telegram", "8")
+    await post(chat, piece(1, "for you, Ben"), number=1)
+    await post(chat, piece(2, "@DexBot compare"), number=2, sender=8)
+    await take(chat)
+
+    assert await found() == [("compare", "2.md")]
+
+
+async def stop_in_the_group(chat: Chat) -> list[str]:
+    """What the author of an album is told in private when they stop; that nothing runs is said in the group."""
+    stop = in_group("/stop@DexBot", entities=mention("/stop@DexBot", "/stop@DexBot", "bot_command"))
+    await post(chat, stop, number=9)
+    assert await rows("SELECT count(*) FROM chat_inbox WHERE message IS NOT NULL") == [(0,)]
+    await chat.deliver()
+    return api(chat).texts(7)
+
+
+async def test_of_pieces_that_nobody_said_to_us_stop_tells_nothing(chat: Chat) -> None:
+    await post(chat, piece(1, "for you, Ben"), number=1)
+
+    assert await stop_in_the_group(chat) == []
+
+
+async def test_stop_drops_an_album_whose_first_piece_named_nobody_with_a_word(chat: Chat) -> None:
+    await post(chat, piece(1), number=1)
+    await post(chat, piece(2, "@DexBot compare"), number=2)
+
+    assert await stop_in_the_group(chat) == [DROPPED]
 
 
 async def test_of_an_account_that_is_linked_to_nobody_nothing_is_kept(chat: Chat) -> None:

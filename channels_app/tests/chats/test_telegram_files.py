@@ -11,6 +11,7 @@ from channels.routing import get_default_application
 
 from agents.uploads import MOST_BYTES
 from channels_app.channels import File
+from channels_app.channels._telegram.attached import files_of
 from channels_app.channels.telegram import CHANNEL
 from channels_app.errors import DeliveryError, TooLarge
 from channels_app.tests.chats.bot_api import CUT, TOKEN, Reply, refusal
@@ -83,6 +84,21 @@ async def test_of_a_photo_the_largest_size_that_we_take_is_fetched(chat: Chat, d
     await take(chat)
 
     assert await turns() == [("Here is photo-71.jpg.", "photo-71.jpg", "picture", len(PNG))]
+
+
+@pytest.mark.parametrize("sizes", [(None, None, None), (900, None, None), (900, None, MOST_BYTES + 1)])
+def test_of_a_photo_whose_sizes_are_not_all_told_the_last_one_that_may_fit_is_taken(
+    sizes: tuple[int | None, ...],
+) -> None:
+    """Source: Bot API, "PhotoSize": `file_size` is optional."""
+    photo = [
+        {"file_id": name} | ({"file_size": size} if size else {})
+        for name, size in zip(("thumbnail", "middle", "large"), sizes, strict=True)
+    ]
+
+    [file] = files_of({"message_id": 1, "photo": photo})
+
+    assert file.place == ("middle" if sizes[-1] else "large")
 
 
 async def test_an_album_is_one_message_whatever_order_its_pieces_come_in(chat: Chat, driver: Driver) -> None:

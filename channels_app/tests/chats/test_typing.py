@@ -66,9 +66,12 @@ async def test_a_chat_shows_work_every_five_seconds_until_there_is_a_word(
     await previewing.previews.close()
 
 
-async def test_no_sign_is_given_in_a_chat_that_rests(sender: Sender, worker: TestWorker, bot_api: BotApi) -> None:
+@pytest.mark.parametrize("lane", ["telegram:7", "telegram:*", "telegram"])
+async def test_no_sign_is_given_where_a_chat_its_channel_or_the_next_slot_has_to_wait(
+    sender: Sender, worker: TestWorker, bot_api: BotApi, lane: str
+) -> None:
     _, previewing = await begun(worker)
-    await rest("telegram:7", seconds=60)
+    await rest(lane, seconds=60)
 
     await previewing.look()
     await settle()

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.conversations import create_conversation
 from channels_app.channels import Button, Inbound, Press
 from channels_app.channels.webhook import CHANNEL, SECRET, URL, sign
 from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
+from channels_app.tests.chats.contract import link_account
+from channels_app.tests.chats.tables import rows
 from channels_app.tests.chats.test_slack import meaning
 from channels_app.tests.doubles.callback import Callback, WebhookDriver
 from channels_app.tests.doubles.peer import CUT, Reply
@@ -37,6 +41,51 @@ def test_a_message_is_known_by_its_account_and_id() -> None:
         external_id="ada:m1", sender="ada", content="Hi", target=TARGET | {"thread": "t"}, name="Ada", thread="ada:t"
     )
     assert CHANNEL.parse({"id": "p", "account": "ada", "press": "x"}) == Press(sender="ada", token="x", query="p")
+
+
+NAMES = ("ada", "ada:work", "ada:work:x", "1", "/ada", "work", "work/1", "work:1", "ada/work", "x:1", ":1", "/1")
+ACCOUNTS = [name for name in NAMES if CHANNEL.is_account(name)]
+
+
+def test_no_two_accounts_have_a_message_or_a_thread_in_common() -> None:
+    """A colon may stand in both; what an account without one said is known by the key that it always had."""
+    posted = [(account, name) for account in ACCOUNTS for name in NAMES]
+    found = [CHANNEL.parse({"id": name, "account": account, "text": "Hi", "thread": name}) for account, name in posted]
+    made = [each for each in found if isinstance(each, Inbound)]
+
+    assert len({each.external_id for each in made}) == len({each.thread for each in made}) == len(posted)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("users", "pool")
+async def test_threads_of_an_account_with_a_colon_go_on_across_the_change_of_their_keys() -> None:
+    for account in ("ada", "ada:work"):
+        await link_account("demo-pro", "webhook", account)
+    for thread in ("ada:t", "ada:work:t", "ada:x:y"):
+        conversation = (await create_conversation("demo-pro", title=thread)).id
+        await rows(
+            "INSERT INTO chat_threads (channel, thread, user_id, conversation_id)"
+            f" VALUES ('webhook', '{thread}', 'demo-pro', '{conversation}')"
+        )
+
+    await rows(import_module("channels_app.migrations.0011_webhook_threads").RENAME)
+
+    found = await rows(
+        "SELECT c.title, t.thread FROM chat_threads t JOIN conversations c ON c.id = t.conversation_id ORDER BY c.title"
+    )
+    message = CHANNEL.parse({"id": "1", "account": "ada:work", "text": "Hi", "thread": "t"})
+    assert isinstance(message, Inbound)
+    assert found == [("ada:t", "ada:t"), ("ada:work:t", message.thread), ("ada:x:y", "ada:x:y")]
+
+
+async def test_what_parts_hold_for_other_platforms_is_not_posted(callback: Callback) -> None:
+    part = CHANNEL.compose("Hi")[0] | {"crowded": True, "key": "k", "below": True}
+    await CHANNEL.send(part, CHANNEL.target_of("ada"))
+
+    [call] = callback.calls
+    assert set(call.body) == {
+        "type", "message", "account", "thread", "reply_to", "text", "buttons", "final", "below",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -89,8 +138,9 @@ def test_half_a_configuration_or_an_open_address_is_a_fault(
 
 async def test_what_is_posted_is_what_the_page_says(callback: Callback) -> None:
     [part] = CHANNEL.ask("**Deploy?**", [Button("Approve", "t1")])
-    receipt = await CHANNEL.send(part, TARGET)
-    await CHANNEL.edit(CHANNEL.preview("Begun") or {}, TARGET, message=receipt)
+    ours = {"key": "k1", "crowded": True}
+    receipt = await CHANNEL.send(part | ours, TARGET)
+    await CHANNEL.edit((CHANNEL.preview("Begun") or {}) | ours, TARGET, message=receipt)
     await CHANNEL.acknowledge(Press(sender="ada", token="t1", query="p1"), "Approved.")
 
     said = [json.loads(call.raw) for call in callback.calls]
@@ -99,6 +149,7 @@ async def test_what_is_posted_is_what_the_page_says(callback: Callback) -> None:
         "buttons": [{"label": "Approve", "token": "t1"}], "final": True,
     }  # fmt: skip
     assert (said[1]["type"], said[1]["message"], said[1]["final"], said[1]["buttons"]) == ("edit", receipt, False, [])
+    assert said[1].keys() == said[0].keys()
     assert said[2].pop("message") not in {"", receipt}
     assert said[2] == {"type": "notice", "account": "ada", "thread": "", "reply_to": "p1", "text": "Approved."}
 

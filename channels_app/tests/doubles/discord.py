@@ -80,15 +80,18 @@ class DiscordApi(Peer):
         if token in self.expired:
             return refused(401, 50027, "Invalid Webhook Token")
         user = token.split(".")[1]
-        if message == "@original":
-            number = f"1{int.from_bytes(token.encode()) % 10**9}"
-            self.shown.setdefault(number, Shown(_direct(user), ""))
-            return self._edit(call, number)
-        if message:
+        original = f"1{int.from_bytes(token.encode()) % 10**9}"
+        if message and message != "@original":
             return self._edit(call, message)
-        if call.body["flags"] & 64 and call.path.endswith(token):
+        if not message and call.body["flags"] & 64 and call.path.endswith(token):
             self.notices.append((user, call.body["content"]))
             return Reply(200, {"id": "5"})
+        if message or original not in self.shown:
+            # Source: "Create Followup Message": after a deferred response it functions as Edit Original Interaction Response.
+            # Who sees it was said when it was deferred: here alike.
+            hidden = not message and bool(call.body["flags"] & 64)
+            self.shown.setdefault(original, Shown(_direct(user), "", [], hidden))
+            return self._edit(call, original)
         return self._make(call, _direct(user))
 
     def _in_channel(self, call: Call, channel: str, message: str) -> Reply:
