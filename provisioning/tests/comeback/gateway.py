@@ -22,6 +22,7 @@ from provisioning.tests.cluster.handling import handled
 from provisioning.tests.cluster.rbac import ADMIN
 from provisioning.tests.cluster.requests import Request as Received
 from provisioning.tests.cluster.requests import target_of, verb_of
+from provisioning.tests.comeback.reconciling import reconcile
 from provisioning.tests.comeback.sidecar import IDLE_S
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class Gateway:
             return
         async with self._alone:
             self._known = await self._find_or_start(fresh=fresh)
+
+    async def reconcile(self) -> None:
+        """Compare the row with what this gateway has heard of, and mend."""
+        await reconcile(self, name=SPEC.name, alone=self._alone)
 
     async def _find_or_start(self, *, fresh: bool) -> Instance:
         row = self.world.row
