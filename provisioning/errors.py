@@ -32,6 +32,7 @@ class Cause(StrEnum):
     CRASHED = "crashed"
     OUT_OF_MEMORY = "out_of_memory"
     EVICTED = "evicted"
+    DENIED = "denied"
     STORAGE_PENDING = "storage_pending"
     STORAGE_BUSY = "storage_busy"
     STORAGE_FAILED = "storage_failed"
@@ -66,6 +67,7 @@ MESSAGES: dict[Cause, str] = {
     Cause.CRASHED: "Your workspace crashes whenever it starts. Please tell support.",
     Cause.OUT_OF_MEMORY: "Your workspace needs more memory than your licence gives it. Please tell support.",
     Cause.EVICTED: "Your workspace had to leave its machine, which was short of something. Please try again in a minute.",
+    Cause.DENIED: "Your workspace runs, and does not recognise this service. Please try again in a minute, or tell the operator.",
     Cause.STORAGE_PENDING: "The storage for your data is not there yet. Please try again in a few minutes.",
     Cause.STORAGE_BUSY: "Your data are still attached to the machine you used before. Please try again in a few minutes.",
     Cause.STORAGE_FAILED: "Your data could not be attached to your workspace. Please try again in a few minutes.",
@@ -91,6 +93,7 @@ ADVICE: dict[Cause, str] = {
     Cause.CRASHED: "The container ends again and again: look at its log by `kubectl logs --previous`.",
     Cause.OUT_OF_MEMORY: "The container was killed for its memory: raise the licence's memory limit.",
     Cause.EVICTED: "The node was short of memory or disk: look at its conditions.",
+    Cause.DENIED: "The server refuses our token: compare WORKSPACE_SIGNING_KEY with `dexorder-workspace-keys`, and the clocks.",
     Cause.STORAGE_PENDING: "The PersistentVolumeClaim is not bound: look at its storage class and its provisioner.",
     Cause.STORAGE_BUSY: "The volume is attached to another node: a pod there must end, or its node be removed.",
     Cause.STORAGE_FAILED: "The volume can't be attached or mounted: look at the pod's events.",

@@ -186,6 +186,11 @@ async def hand_over(holder: UUID, *, backend: str) -> list[str]:
     return names
 
 
+async def unowned(*, backend: str) -> list[Row]:
+    """The workspaces of `backend` that are ready and have no owner."""
+    return await _rows("WHERE w.state = 'ready' AND w.holder IS NULL AND w.backend = %(backend)s", {"backend": backend})
+
+
 async def unadopted(names: list[str]) -> list[Row]:
     """Those of the named workspaces that run and have no owner."""
     return await _rows("WHERE w.name = ANY(%(names)s) AND w.state = 'ready' AND w.holder IS NULL", {"names": names})
@@ -238,6 +243,21 @@ async def note_ended(row: Row) -> bool:
     )
 
 
+async def note_failed(row: Row, failure: WorkspaceFailed) -> bool:
+    """A workspace that was running runs no more, and this is why; False when somebody has acted on it since."""
+    return await _changed(
+        "UPDATE workspaces SET state = 'failed', stage = '', holder = NULL, url = '', facts = '{}', last_cause = %(cause)s,"
+        " last_detail = %(detail)s, generation = generation + 1, since = clock_timestamp()"
+        " WHERE name = %(name)s AND generation = %(generation)s AND state = 'ready'",
+        {"name": row.name, "generation": row.generation, "cause": failure.cause.value, "detail": _text(failure.detail)},
+    )
+
+
+def _text(said: str) -> str:
+    """PostgreSQL's text holds no NUL."""
+    return said.replace("\x00", "")
+
+
 async def enter_stage(claim: Claim, stage: str, *, detail: str = "") -> None:
     """The start has entered `stage`; `detail` is what its user is told in place of the stage's own sentence."""
     await _write(claim, "stage = %(stage)s, stage_detail = %(detail)s", {"stage": stage, "detail": detail})
@@ -271,8 +291,7 @@ async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:
         claim,
         "state = 'failed', stage = '', stage_detail = '', holder = NULL, url = '', facts = '{}', last_cause = %(cause)s,"
         " last_detail = %(detail)s, since = clock_timestamp()",
-        # PostgreSQL's text holds no NUL.
-        {"cause": failure.cause.value, "detail": failure.detail.replace("\x00", "")},
+        {"cause": failure.cause.value, "detail": _text(failure.detail)},
         counted={"starts": 0, "failed_starts": 1, "start_ms": 0},
     )
 

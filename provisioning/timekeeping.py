@@ -9,6 +9,7 @@ from uuid import UUID
 
 from accounts.usage import add_workspace_time
 from gateway import db
+from provisioning import backends, rows
 
 COUNT_EVERY_S = 60.0
 # Of a workspace that nobody counted for longer, nobody knows whether it ran.
@@ -21,7 +22,8 @@ _COUNT: LiteralString = """
     due AS (SELECT *, floor(extract(epoch FROM now - counted_to))::int AS ran_s FROM seen)
     UPDATE workspaces w SET counted_at = CASE WHEN due.ran_s > %(most)s THEN due.now
         ELSE due.counted_to + due.ran_s * interval '1 second' END
-    FROM due WHERE w.name = due.name AND due.ran_s > 0 RETURNING w.user_id, LEAST(due.ran_s, %(most)s)
+    FROM due WHERE w.name = due.name AND due.ran_s > 0 RETURNING w.user_id,
+        CASE WHEN w.name = ANY(%(down)s) THEN 0 ELSE LEAST(due.ran_s, %(most)s) END
 """
 _OWNED: LiteralString = _COUNT.replace("{condition}", "w.holder = %(holder)s AND w.backend = %(backend)s")
 _UNOWNED: LiteralString = _COUNT.replace("{condition}", "w.holder IS NULL AND w.backend = %(backend)s")
@@ -34,8 +36,13 @@ async def count_owned(holder: UUID, *, backend: str) -> None:
 
 
 async def count_unowned(*, backend: str) -> None:
-    """The same of the workspaces of `backend`, which nobody owns; of several processes that count, one finds something."""
-    await _count(_UNOWNED, {"backend": backend})
+    """The same of the workspaces of `backend`, which nobody owns; of several processes that count, one finds something.
+
+    What one did while its server did not run, or served nobody, is not counted.
+    """
+    runs = backends.backends()[backend]
+    down = [row.name for row in await rows.unowned(backend=backend) if not runs.alive(row.instance)]
+    await _count(_UNOWNED, {"backend": backend, "down": down})
 
 
 async def count_rest(name: str) -> None:
@@ -45,5 +52,5 @@ async def count_rest(name: str) -> None:
 
 async def _count(statement: LiteralString, values: Mapping[str, object]) -> None:
     async with db.connection() as conn, conn.transaction():
-        cursor = await conn.execute(statement, {**values, "most": MOST_S})
-        await add_workspace_time(conn, await cursor.fetchall())
+        cursor = await conn.execute(statement, {"down": [], **values, "most": MOST_S})
+        await add_workspace_time(conn, [(user_id, ran_s) for user_id, ran_s in await cursor.fetchall() if ran_s])

@@ -23,7 +23,7 @@ IDLE_S = 300.0
 # With these no other start of the workspace can go better, or the user has waited long enough.
 _LASTING = {
     *(Cause.NEVER_READY, Cause.QUEUE, Cause.NOT_PLACED, Cause.SLOW_PULL, Cause.NO_NAMESPACE),
-    *(Cause.NOT_INSTALLED, Cause.NOT_ALLOWED, Cause.INVALID_USER),
+    *(Cause.NOT_INSTALLED, Cause.NOT_ALLOWED, Cause.INVALID_USER, Cause.DENIED),
 }
 
 # With these the workspace at this address is not the user's any more: it was stopped, or another's took its port.

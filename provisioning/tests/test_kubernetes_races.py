@@ -1,10 +1,10 @@
 """An idle workspace that stops and a user who comes back, in every order: no request is lost, none is cut in flight.
 
 Two gateways and the real sidecar's code act on one cluster. Each call to the API, each request on its way and each look of
-the sidecar is a step, and hypothesis chooses the order; writes fail, or their answers are lost, gateways die between two calls
-and pods are not ready for a while. Time is virtual. What is assumed is what demand.py stands on: a request reaches its workspace
-within a quarter of the idle time after the gateway has said that it is wanted. `SEED=… make soak ARGS="-k comes_back"` repeats a
-run.
+the sidecar is a step, and hypothesis chooses the order; writes fail, or their answers are lost, gateways die between two calls,
+they reconcile, pods are not ready for a while. Time is virtual. What is assumed is what demand.py stands on: a request reaches
+its workspace within a quarter of the idle time after the gateway has said that it is wanted. `SEED=… make soak ARGS="-k
+comes_back"` repeats a run.
 """
 
 import os
@@ -22,7 +22,7 @@ from provisioning.tests.comeback.world import World
 
 ACTIONS = (
     *("A asks", "B asks", "A hears", "B hears", "look", *("look on",) * 4, *("step",) * 8),
-    *("A dies", "B dies", "flap", "trouble", "trouble"),
+    *("A dies", "B dies", "flap", "trouble", "trouble", "A reconciles", "B reconciles"),
 )
 HISTORIES = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), min_size=15, max_size=60)
 
@@ -60,6 +60,7 @@ def tell_histories(sidecar: Sidecar, count: int, *, seed: int, mark_status: int 
             histories=1, requests=len(world.requests), lost=lost, stops=world.stops, cut=world.cut, held=world.held,
             overtaken=world.overtaken, failed_starts=world.failed, deaths=world.died,
             **{f"writes_{trouble}": times for trouble, times in world.met.items()},
+            **{f"reconciled_{action}": times for action, times in world.reconciled.items()},
         )  # fmt: skip
 
         assert lost == 0

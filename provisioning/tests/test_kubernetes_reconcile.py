@@ -163,6 +163,43 @@ async def test_what_changes_between_the_look_and_the_write_wins(bed: Bed) -> Non
     assert bed.replicas(NAME) == 3
 
 
+@pytest.mark.parametrize("deleted_too", [False, True])
+async def test_what_is_stopped_or_deleted_before_it_is_mended_is_not_woken(deleted_too: bool, bed: Bed) -> None:
+    """Source: what was judged while it ran was placed anew, also by the process that had just stopped it."""
+    await ensure_workspace(licence_of(USER))
+    bed.cluster.delete("serviceaccounts", NAME)
+    bed.cluster.delete("services", NAME)
+    # So that there is something to do before.
+    await annotated(orphaned=OLD)(bed)
+    await settle()
+    await bed.heard()
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", gate=gate))
+    reconciling = asyncio.create_task(reconcile())
+    await asyncio.to_thread(gate.reached.wait, 20)
+    await (delete_workspace(USER, with_data=False) if deleted_too else stop_workspace(USER))
+    gate.open()
+    mended = {finding.found: finding.done for finding in await reconciling}
+
+    assert mended["runs without all of its objects"] == "nothing: it has changed meanwhile"
+    assert bed.cluster.names("services") == []
+    assert bed.cluster.names("deployments") == ([] if deleted_too else [NAME])
+    assert deleted_too or bed.replicas(NAME) == 0
+
+
+async def test_mending_writes_nothing_to_the_deployment(bed: Bed) -> None:
+    await ensure_workspace(licence_of(USER))
+    bed.cluster.delete("serviceaccounts", NAME)
+    bed.cluster.delete("services", NAME)
+    await settle()
+    await bed.heard()
+    bed.cluster.journal.clear()
+    await reconcile()
+
+    assert {call.resource for call in bed.cluster.journal.writes()} == {"services", "serviceaccounts"}
+    assert len(bed.ready(NAME)) == 1
+
+
 async def test_two_gateways_that_reconcile_at_once_do_no_harm(bed: Bed) -> None:
     await ensure_workspace(licence_of(USER))
     await bed.scale(NAME, 3)

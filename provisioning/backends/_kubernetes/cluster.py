@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -41,6 +42,9 @@ from provisioning.backends._kubernetes.views import (
     read_warning,
 )
 from provisioning.backends._kubernetes.watcher import Watcher
+
+if TYPE_CHECKING:
+    from provisioning.backends._kubernetes.outages import Outage
 
 OURS = {"labelSelector": SELECTOR}
 # Events can't be chosen by label: https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
@@ -115,6 +119,8 @@ class Cluster:
         ]
         # What reconciling has told people of, by workspace and words.
         self.told: frozenset[tuple[str, str]] = frozenset()
+        # Of the workspaces whose server does not run though it shall; kept by the reconciling.
+        self.outages: dict[str, Outage] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from provisioning.backends._kubernetes.cluster import Sight
 from provisioning.backends._kubernetes.idling import is_longer
-from provisioning.backends._kubernetes.judging import judge
+from provisioning.backends._kubernetes.judging import occupied
 from provisioning.idle_times import shorter
 from provisioning.models import State
 from provisioning.rows import Row
@@ -17,6 +17,8 @@ SETTLED = timedelta(seconds=30)
 # A start's row is there before its objects; this is for a delete that is under way.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
+# Longer than a node that restarts takes, and the longest wait between two crashes.
+DOWN_KEPT = timedelta(minutes=10)
 # Without a licence a workspace stops when it is idle; one whose own work goes on and on ends after this.
 ENDED_LICENCE_RUNS = timedelta(days=1)
 
@@ -29,6 +31,7 @@ class Action(StrEnum):
     ADOPT = "note that it runs"
     STOP = "stop it"
     SCALE_DOWN = "scale it to 0"
+    GIVE_UP = "scale it to 0 and note why it does not run"
     SCALE_TO_ONE = "scale it to 1"
     MEND = "apply what is missing"
     SHORTEN = "let it stop itself sooner"
@@ -62,22 +65,32 @@ class Drift:
     action: Action
 
 
-def drifts(row: Row | None, sight: Sight, standing: Standing, *, now: datetime) -> list[Drift]:
-    """What is to be done for one workspace; nothing while somebody is at work on it or has been a moment ago."""
+def drifts(
+    row: Row | None, sight: Sight, standing: Standing, *, now: datetime, down_since: datetime | None = None
+) -> list[Drift]:
+    """What is to be done for one workspace; nothing while somebody is at work on it or has been a moment ago.
+
+    `down_since` is since when its server has not run though it shall, None = it does, or nobody knows.
+    """
     if row is None:
         return list(_of_an_orphan(sight, now=now))
     if row.state in {State.STARTING, State.STOPPING}:
         return list(_of_half_done(row, sight))
     if now - row.since < SETTLED:
         return []
-    found = _of_a_running(sight, standing, now=now) if row.state == State.READY else _of_a_resting(row, sight)
+    if row.state != State.READY:
+        found = _of_a_resting(row, sight)
+    elif down_since is not None and now - down_since >= DOWN_KEPT:
+        found = iter([Drift("ready in the table, and its server has not run for 10 minutes", Action.GIVE_UP)])
+    else:
+        found = _of_a_running(sight, standing, now=now)
     return [*_of_any(sight, standing, now=now), *found]
 
 
 def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
     if row.held:
         return
-    if row.state == State.STARTING and sight.complete and judge(sight).ready is not None:
+    if row.state == State.STARTING and sight.complete and occupied(sight) is not None:
         yield Drift("came up, and no gateway was at it any more", Action.ADOPT)
     else:
         yield Drift(f"{row.state} in the table, and no gateway is at it", Action.FINISH)
@@ -119,8 +132,9 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
 def _of_a_resting(row: Row, sight: Sight) -> Iterator[Drift]:
     if not sight.up:
         return
-    if judge(sight).ready is not None:
-        # Its sidecar stops it when nobody uses it, and until then it may be used, also where a start that joined it has failed.
+    if occupied(sight) is not None:
+        # Its sidecar stops it when nobody uses it, and until then it may be used, also where a start that joined it has failed,
+        # and also while it is not ready, which it may be of too much work.
         yield Drift(f"runs, and is {row.state} in the table", Action.ADOPT)
     else:
         yield Drift(f"{row.state} in the table, and a pod is wanted", Action.SCALE_DOWN)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioning.backends._kubernetes.cluster import Sight
-from provisioning.backends._kubernetes.views import ContainerView, PodView
+from provisioning.backends._kubernetes.views import SERVER, ContainerView, PodView
 from provisioning.errors import Cause
 
 # Reasons as the kubelet gives them:
@@ -62,6 +62,12 @@ def judge(sight: Sight) -> Verdict:
     troubles = [trouble for rule in _RULES for trouble in rule(sight)]
     gravest = min(troubles, key=lambda trouble: not trouble.lasting, default=None)
     return Verdict(_stage(pod), None, gravest)
+
+
+def occupied(sight: Sight) -> PodView | None:
+    """The pod that may be at work for somebody: one that serves, or that is unready and whose server runs."""
+    pod = sight.pod
+    return pod if sight.up and pod is not None and (pod.ready or pod.works) else None
 
 
 def _stage(pod: PodView | None) -> str:
@@ -123,8 +129,13 @@ def is_of_another_volume(message: str) -> bool:
 
 def _containers(sight: Sight) -> Iterator[Trouble]:
     for container in sight.pod.containers if sight.pod is not None else ():
-        yield from _image(container)
-        yield from _end(container)
+        yield from troubles_of(container)
+
+
+def troubles_of(container: ContainerView) -> Iterator[Trouble]:
+    """What one container shows of itself."""
+    yield from _image(container)
+    yield from _end(container)
 
 
 def _image(container: ContainerView) -> Iterator[Trouble]:
@@ -138,13 +149,17 @@ def _image(container: ContainerView) -> Iterator[Trouble]:
 
 
 def _end(container: ContainerView) -> Iterator[Trouble]:
-    if container.ended == OUT_OF_MEMORY:
+    # The last end of one that runs again is over: it is told for as long as the pod lives.
+    if container.running:
+        return
+    if container.ended == OUT_OF_MEMORY and container.name == SERVER:
         yield Trouble(Cause.OUT_OF_MEMORY, lasting=True, detail=f"{container.name}: OOMKilled")
     elif container.waiting == CRASH_LOOP:
         detail = f"{container.name}: exit code {container.exit_code}, {container.restarts} restarts"
         yield Trouble(Cause.CRASHED, lasting=True, detail=detail)
-    elif container.ended and not container.running and container.exit_code:
-        yield Trouble(Cause.CRASHED, lasting=False, detail=f"{container.name}: exit code {container.exit_code}")
+    elif container.ended and container.exit_code:
+        detail = f"{container.name}: {container.ended}, exit code {container.exit_code}"
+        yield Trouble(Cause.CRASHED, lasting=False, detail=detail)
 
 
 def _evicted(sight: Sight) -> Iterator[Trouble]:

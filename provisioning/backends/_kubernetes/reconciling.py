@@ -17,23 +17,25 @@ from accounts.licences import NotLicensed, active_licence
 from accounts.standing import LicenceTerm, licence_terms
 from provisioning import holding, launching, metrics, rows
 from provisioning.backends import Finding, Instance
+from provisioning.backends._kubernetes.causes import failure_of_cause, failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
-from provisioning.backends._kubernetes.demand import new_mark
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.idling import shorten
-from provisioning.backends._kubernetes.judging import judge
+from provisioning.backends._kubernetes.judging import judge, occupied
 from provisioning.backends._kubernetes.keys import publish_missed_keys
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
-from provisioning.backends._kubernetes.placing import Placing
+from provisioning.backends._kubernetes.mending import mend
+from provisioning.backends._kubernetes.outages import Outage, outage_of
 from provisioning.backends._kubernetes.removing import remove_seen
-from provisioning.backends._kubernetes.starting import endpoint
+from provisioning.backends._kubernetes.starting import TOO_LATE, endpoint
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import values
 from provisioning.errors import WorkspaceFailed
 from provisioning.flights import flights
 from provisioning.idle_times import idle_by, shorter
+from provisioning.models import State
 from provisioning.rows import Row
 from provisioning.settling import note_ended
 from provisioning.specs import spec_of
@@ -55,6 +57,7 @@ class Case:
     row: Row | None
     sight: Sight
     standing: Standing
+    down_since: datetime | None = None
 
     async def scale(self, replicas: int, annotations: Mapping[str, str | None] | None = None) -> None:
         """Scale the Deployment if nobody has written to it since it was seen. Raises Conflict, Missing."""
@@ -84,7 +87,10 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     A pass takes no longer than BUDGET_S: what hangs, as a pod of a node that is gone does, is told and hinders no other.
     """
     now = datetime.now(UTC)
-    judged = [(case, drifts(case.row, case.sight, case.standing, now=now)) for case in await _cases(cluster, now=now)]
+    cases = await _cases(cluster, now=now)
+    judged = [
+        (case, drifts(case.row, case.sight, case.standing, now=now, down_since=case.down_since)) for case in cases
+    ]
     drifted = [(case, found) for case, found in judged if found]
     if dry_run:
         return [_finding(case, drift, drift.action.value) for case, found in drifted for drift in found]
@@ -93,11 +99,11 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     random.shuffle(drifted)
     places, until = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop().time() + BUDGET_S
 
-    async def mend(case: Case, found: list[Drift]) -> list[Finding]:
+    async def treat(case: Case, found: list[Drift]) -> list[Finding]:
         async with places:
             return [await _mended(case, drift, until=until) for drift in found]
 
-    mended = await asyncio.gather(*(mend(case, found) for case, found in drifted))
+    mended = await asyncio.gather(*(treat(case, found) for case, found in drifted))
     _tell_people(cluster, drifted)
     return sorted((finding for some in mended for finding in some), key=lambda finding: finding.name)
 
@@ -116,14 +122,24 @@ async def _cases(cluster: Cluster, *, now: datetime) -> list[Case]:
     # What this process holds and does not work on, which its locks tell, it has failed to finish.
     known = {row.name: replace(row, held=row.held and row.holder != own) for row in await rows.live_or_named(seen)}
     terms = await licence_terms({row.user_id for row in known.values()})
+    outages = _outages(cluster, known, now=now)
     cases = []
     for name in sorted(seen.keys() | known.keys()):
         row, sight = known.get(name), seen.get(name) or cluster.look(name)
         if flights().lock(name).locked() or (row is not None and row.backend != "kubernetes" and not sight.up):
             continue
         standing = _standing(terms.get(row.user_id) if row is not None else None, sight, now=now)
-        cases.append(Case(cluster, name, row, sight, standing))
+        outage = outages.get(name)
+        cases.append(Case(cluster, name, row, sight, standing, outage.since if outage is not None else None))
     return cases
+
+
+def _outages(cluster: Cluster, known: Mapping[str, Row], *, now: datetime) -> Mapping[str, Outage]:
+    """Those of workspaces that are ready in the table, brought up to date."""
+    ready = [name for name, row in known.items() if row.state == State.READY]
+    told = {name: outage_of(cluster.look(name), cluster.outages.get(name), now=now) for name in ready}
+    cluster.outages = {name: outage for name, outage in told.items() if outage is not None}
+    return cluster.outages
 
 
 def _standing(term: LicenceTerm | None, sight: Sight, *, now: datetime) -> Standing:
@@ -180,7 +196,7 @@ def _tell_people(cluster: Cluster, drifted: list[tuple[Case, list[Drift]]]) -> N
 async def _end(case: Case) -> None:
     async with launching.ending(case.name, seen=case.row) as claim:
         if claim is None:
-            raise Conflict("somebody has acted on it since it was seen", about=f"stop {case.name}")
+            raise _overtaken(case, "stop")
 
 
 async def _note_ended(case: Case) -> None:
@@ -189,7 +205,7 @@ async def _note_ended(case: Case) -> None:
 
 
 async def _adopt(case: Case) -> None:
-    pod = judge(case.sight).ready
+    pod = occupied(case.sight)
     if case.row is not None and pod is not None:
         facts = {"name": case.name, "pod": pod.uid}
         await rows.note_running(case.row, Instance(url=endpoint(case.name), facts=facts))
@@ -199,14 +215,40 @@ async def _scale_down(case: Case) -> None:
     await case.scale(0)
 
 
+async def _give_up(case: Case) -> None:
+    """The row first: where the scaling fails, one that has failed and has a pod is scaled down later."""
+    verdict = judge(case.sight)
+    if verdict.trouble is not None:
+        failure = failure_of_trouble(verdict.trouble)
+    else:
+        failure = failure_of_cause(TOO_LATE[verdict.stage], "its server has not run for 10 minutes")
+    lock = flights().lock(case.name)
+    if case.row is None or lock.locked():
+        raise _overtaken(case, "give up")
+    async with lock:
+        if not await rows.note_failed(case.row, failure):
+            raise _overtaken(case, "give up")
+        await case.scale(0)
+
+
 async def _scale_to_one(case: Case) -> None:
     await case.scale(1)
 
 
 async def _mend(case: Case) -> None:
-    if case.row is not None:
-        spec = spec_of(await active_licence(case.row.user_id))
-        await Placing(case.cluster, spec, new_mark()).place(restart=False)
+    """Of what was stopped or deleted meanwhile nothing is mended: only a start may wake it."""
+    lock = flights().lock(case.name)
+    if case.row is None or lock.locked():
+        raise _overtaken(case, "mend")
+    async with lock:
+        row, sight = await rows.find(case.name), case.cluster.look(case.name)
+        if row is None or (row.generation, row.state) != (case.row.generation, case.row.state) or not sight.up:
+            raise _overtaken(case, "mend")
+        await mend(case.cluster, spec_of(await active_licence(row.user_id)), sight)
+
+
+def _overtaken(case: Case, what: str) -> Conflict:
+    return Conflict("somebody has acted on it since it was seen", about=f"{what} {case.name}")
 
 
 async def _shorten(case: Case) -> None:
@@ -245,6 +287,7 @@ _STEPS: dict[Action, Callable[[Case], Awaitable[None]]] = {
     Action.ADOPT: _adopt,
     Action.STOP: _end,
     Action.SCALE_DOWN: _scale_down,
+    Action.GIVE_UP: _give_up,
     Action.SCALE_TO_ONE: _scale_to_one,
     Action.MEND: _mend,
     Action.SHORTEN: _shorten,

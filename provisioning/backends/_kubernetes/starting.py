@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from django.conf import settings
 
-from provisioning.answering import answers
+from provisioning.answering import Answer, ask
 from provisioning.backends import Instance, Record, Report, Spec
 from provisioning.backends._kubernetes.causes import failure_of_cause, failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
@@ -34,9 +34,16 @@ TRIES = 5
 REPLACED = Verdict("scheduling", None, None)
 
 # What it is when a stage's time is up and the cluster shows nothing in the way.
-_TOO_LATE = {"scheduling": Cause.NOT_PLACED, "pulling": Cause.SLOW_PULL, "starting": Cause.NEVER_READY}
+TOO_LATE = {"scheduling": Cause.NOT_PLACED, "pulling": Cause.SLOW_PULL, "starting": Cause.NEVER_READY}
 
-Asks = Callable[..., Awaitable[bool]]
+# Why a pod that is ready has not answered us, and under which cause that is told.
+_UNHEARD = {
+    Answer.REFUSED: (Cause.DENIED, "the server does not take our token"),
+    Answer.UNREACHABLE: (Cause.NEVER_READY, "the pod is ready, and this gateway has no connection to its Service"),
+    Answer.SILENT: (Cause.NEVER_READY, "the pod is ready, but its Service does not lead to it"),
+}
+
+Asks = Callable[..., Awaitable[Answer]]
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +66,7 @@ class Budgets:
 class Start:
     """One start of one workspace."""
 
-    def __init__(self, cluster: Cluster, spec: Spec, *, marks: Demand, budgets: Budgets, asks: Asks = answers) -> None:
+    def __init__(self, cluster: Cluster, spec: Spec, *, marks: Demand, budgets: Budgets, asks: Asks = ask) -> None:
         self._asks = asks
         self._cluster = cluster
         self._spec = spec
@@ -68,7 +75,7 @@ class Start:
         self._own: list[str] = []
         self._budgets = budgets
         self._placed = 0
-        # Whether this start is why a pod runs: one that it has only joined serves others.
+        # Whether this start is why a pod runs: one that it has only joined, or replaced, serves others.
         self._woke = False
         # The pods that have counted during this start, by uid.
         self._pods: set[str] = set()
@@ -102,29 +109,32 @@ class Start:
         if pod is None or not sight.up:
             return None
         trouble = verdict.trouble
-        if trouble is not None and (trouble.lasting or trouble.cause is Cause.CRASHED):
+        if trouble is not None and (trouble.lasting or (trouble.cause is Cause.CRASHED and not pod.works)):
             return pod
         # Without its Service nobody could hear it.
         suspected = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
         return pod if suspected and await self._is_deaf(pod) else None
 
     async def _is_deaf(self, pod: PodView) -> bool:
-        """Whether it does not answer though it is ready all the while; one that was unready for a moment may be at work."""
+        """Whether it is connected to and does not answer, though it is ready all the while.
+
+        One that was unready for a moment may be at work. One that we have no connection to, or that does not take our token, may
+        serve others: to replace it would mend neither.
+        """
         before = await self._live(pod)
         if before is None or not before.ready:
             return False
         try:
             async with asyncio.timeout(DEAF_S):
-                while True:
-                    if await self._ask():
-                        return False
+                while await self._ask() is Answer.SILENT:  # noqa: ASYNC110 - of a server elsewhere
                     await asyncio.sleep(ROUTE_POLL_S)
+                return False
         except TimeoutError:
             after = await self._live(pod)
             return after is not None and after.version == before.version
 
-    async def _ask(self) -> bool:
-        """Whether the server answers its user."""
+    async def _ask(self) -> Answer:
+        """What the server answers to its user."""
         return await self._asks(endpoint(self._spec.name), user_id=self._spec.user_id, timeout_s=ANSWER_TIMEOUT_S)
 
     async def _live(self, pod: PodView) -> PodView | None:
@@ -145,12 +155,14 @@ class Start:
             raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else, again and again")
         await self._until_former_is_gone()
         self._own.append(new_mark())
+        sight = self._cluster.look(self._spec.name)
+        worked = sight.up and sight.pod is not None and sight.pod.works
         confirm = partial(record, self._instance(None))
         placing = Placing(self._cluster, self._spec, self._own[-1], confirm=confirm)
         try:
             await placing.place(restart=restart)
         finally:
-            self._woke |= placing.woke
+            self._woke |= placing.woke and not (restart and worked)
 
     async def _until_former_is_gone(self) -> None:
         """A Deployment that is being deleted makes room for a new one."""
@@ -203,17 +215,16 @@ class Start:
         broken = self._cluster.failure
         if broken is not None:
             return WorkspaceFailed(Cause.CLUSTER_AWAY, detail=f"{detail}; {broken}")
-        return failure_of_cause(_TOO_LATE[stage], detail)
+        return failure_of_cause(TOO_LATE[stage], detail)
 
     async def _answered(self) -> bool:
         """Whether the server answers, which the pod's readiness precedes a little; False when it was stopped meanwhile."""
-        detail = "the pod is ready, but its Service does not lead to it"
         until = time.monotonic() + max(self._left["starting"], ROUTE_POLL_S)
-        while not await self._ask():
+        while (answer := await self._ask()) is not Answer.ANSWERED:
             if not self._cluster.look(self._spec.name).up:
                 return False
             if time.monotonic() > until:
-                raise WorkspaceFailed(Cause.NEVER_READY, detail=detail)
+                raise failure_of_cause(*_UNHEARD[answer])
             await asyncio.sleep(ROUTE_POLL_S)
         return True
 

@@ -90,6 +90,11 @@ class PodView(View):
         """The container of the user's server, once the kubelet tells of it."""
         return next((each for each in self.containers if each.name == SERVER), None)
 
+    @property
+    def works(self) -> bool:
+        """Whether the user's server runs: it may be at work, ready or not."""
+        return self.server is not None and self.server.running
+
 
 @dataclass(frozen=True, slots=True)
 class WarningView(View):

@@ -5,6 +5,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from provisioning.answering import Answer
 from provisioning.backends import Instance, Spec
 from provisioning.backends._kubernetes.api import Api
 from provisioning.backends._kubernetes.cluster import Cluster
@@ -21,6 +22,7 @@ from provisioning.tests.cluster.handling import handled
 from provisioning.tests.cluster.rbac import ADMIN
 from provisioning.tests.cluster.requests import Request as Received
 from provisioning.tests.cluster.requests import target_of, verb_of
+from provisioning.tests.comeback.reconciling import reconcile
 from provisioning.tests.comeback.sidecar import IDLE_S
 
 if TYPE_CHECKING:
@@ -60,13 +62,17 @@ class Gateway:
         async with self._alone:
             self._known = await self._find_or_start(fresh=fresh)
 
+    async def reconcile(self) -> None:
+        """Compare the row with what this gateway has heard of, and mend."""
+        await reconcile(self, name=SPEC.name, alone=self._alone)
+
     async def _find_or_start(self, *, fresh: bool) -> Instance:
         row = self.world.row
         while True:
             seen = row.generation
             if row.busy:
                 await asyncio.sleep(LOOK_S)
-            elif row.ready and await self._wanted(row.instance) and (not fresh or await self.serves()):
+            elif row.ready and await self._wanted(row.instance) and (not fresh or self.world.ready()):
                 return row.instance
             elif row.generation == seen and not row.busy:
                 return await self._start(former=row.instance if row.ready else Instance())
@@ -82,7 +88,7 @@ class Gateway:
             row.require(claim)
             row.instance = instance
 
-        start = Start(self.cluster, SPEC, marks=self.demand, budgets=Budgets(), asks=self.serves)
+        start = Start(self.cluster, SPEC, marks=self.demand, budgets=Budgets(), asks=self.asks)
         try:
             instance = await start.run(former=former, report=report, record=record)
         except (ApiFailed, WorkspaceFailed, ClaimLost):
@@ -98,11 +104,11 @@ class Gateway:
         alive = sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
         return alive and await self.demand.tell(self.cluster, SPEC.name)
 
-    async def serves(self, *_: object, **__: object) -> bool:
-        """Whether the workspace answers; its Service leads to a ready pod at once."""
+    async def asks(self, *_: object, **__: object) -> Answer:
+        """What the workspace answers; its Service leads to a ready pod at once."""
         if self.dead:
             await asyncio.Event().wait()
-        return bool(self.world.ready())
+        return Answer.ANSWERED if self.world.ready() else Answer.UNREACHABLE
 
 
 class Direct(Transport):

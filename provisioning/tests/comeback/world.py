@@ -110,6 +110,8 @@ class World:
         # starts that failed; gateways that died.
         self.cut = self.stops = self.overtaken = self.held = self.failed = self.died = 0
         self.met: Counter[str] = Counter()
+        # What gateways did when they reconciled.
+        self.reconciled: Counter[str] = Counter()
         # The sidecar has looked for the last time, and its call is on its way.
         self.stopping = False
         # What the API server answers to a mark, 0 = it takes it; and what befalls the next write of a gateway.
@@ -134,7 +136,12 @@ class World:
         """One thing happens; then all that follows from it."""
         who, _, what = action.partition(" ")
         if who in self.gateways:
-            {"asks": self.ask, "hears": lambda of: self.gateways[of].hear(), "dies": self.kill}[what](who)
+            {
+                "asks": self.ask,
+                "hears": lambda of: self.gateways[of].hear(),
+                "dies": self.kill,
+                "reconciles": self.reconcile,
+            }[what](who)
         elif action == "step" and self.parked:
             self.parked.pop(choice % len(self.parked)).go.set()
         elif action == "flap":
@@ -180,6 +187,12 @@ class World:
             change = self.fake.kubelet.unready if is_ready(pod) else self.fake.kubelet.ready
             arguments = (pod["metadata"]["uid"], SERVER, "timeout")[: 3 if is_ready(pod) else 2]
             self.fake.run(lambda change=change, arguments=arguments: change(*arguments))  # type: ignore[misc]
+
+    def reconcile(self, name: str) -> None:
+        """A gateway compares the table with the cluster."""
+        token = _gateway.set(self.gateways[name])
+        self._tasks.append(asyncio.create_task(self.gateways[name].reconcile()))
+        _gateway.reset(token)
 
     def _take_up(self, asked: Asked) -> None:
         token = _gateway.set(asked.gateway)
