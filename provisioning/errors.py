@@ -77,7 +77,7 @@ MESSAGES: dict[Cause, str] = {
 
 # For the operator: where to look. Shown before what the cluster said.
 ADVICE: dict[Cause, str] = {
-    Cause.QUEUE: "The line of starts did not move: look at what the starts before it wait for (STARTS_AT_ONCE a process).",
+    Cause.QUEUE: "The line of starts did not move: look at how fast the API server takes writes (STARTS_AT_ONCE a process).",
     Cause.NOT_PLACED: "No pod, or no node for it, and nobody says why: look at the controller manager and the scheduler.",
     Cause.SLOW_PULL: "The image is still being pulled: look at its size, the registry and the node's network.",
     Cause.NO_NAMESPACE: "The namespace KUBERNETES_NAMESPACE is not there: apply `workspace render --namespace`.",
@@ -100,6 +100,11 @@ ADVICE: dict[Cause, str] = {
     Cause.STORAGE_ELSEWHERE: "The volume is bound to a zone or node that takes no pod: add nodes there, or move the volume.",
     Cause.STORAGE_LOST: "The PersistentVolume behind the claim is gone: restore it from a backup.",
 }
+
+
+def cause_of(text: str) -> Cause:
+    """The cause that a row names; one that only another release knows is internal."""
+    return Cause(text) if text in set(Cause) else Cause.INTERNAL
 
 
 class WorkspaceFailed(Exception):

@@ -17,11 +17,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from provisioning import backends, holding, metrics, rows, timekeeping
 from provisioning.backends import Instance, Spec
-from provisioning.errors import Cause, WorkspaceFailed
+from provisioning.errors import Cause, WorkspaceFailed, cause_of
 from provisioning.flights import Flight, flights
 from provisioning.models import State
 from provisioning.rows import Claim, ClaimLost, Row
-from provisioning.stages import OnStage, report_of
+from provisioning.stages import OnStage, known_stage, report_of
 
 # How often a process looks whether another has finished with a workspace: a start takes about a second.
 POLL_S = 0.1
@@ -47,7 +47,7 @@ async def running(spec: Spec, *, fresh: bool, on_stage: OnStage | None) -> Insta
 async def held(spec: Spec) -> Instance | None:
     """The instance that this process knows to run, told that it is wanted; None when it is to be looked for, or started.
 
-    Raises WorkspaceFailed for a setting that is wrong.
+    Raises WorkspaceFailed for a setting that is wrong, and when nothing of it can be reached.
     """
     known = _known.get(spec.name)
     with _errors_as_failures():
@@ -116,14 +116,19 @@ async def _bring_up(spec: Spec, fresh: bool, flight: Flight) -> Instance:
 
 
 async def _find_or_start(spec: Spec, *, fresh: bool, flight: Flight) -> Instance:
+    waited_for: int | None = None
     while True:
         row = await rows.find(spec.name)
         if row is not None and row.user_id != spec.user_id:
             raise WorkspaceFailed(Cause.INTERNAL, detail=f"{spec.name} is another user's")
         if row is not None and row.busy_for(holding.process_holder()):
-            flight.publish(report_of(row.stage or "queued"))
+            waited_for = row.generation
+            flight.publish(report_of(known_stage(row.stage), detail=row.stage_detail))
             await asyncio.sleep(POLL_S)
             continue
+        if row is not None and row.state == State.FAILED and row.generation == waited_for:
+            # Who waited for another process's start hears what became of it, as those do who waited there.
+            raise WorkspaceFailed(cause_of(row.last_cause), detail=row.last_detail)
         if row is not None and await _usable(row, spec, fresh=fresh):
             return row.instance
         async with holding.holder() as holder:
@@ -157,11 +162,16 @@ async def adopt(row: Row, holder: UUID) -> None:
 
 
 async def _start(claim: Claim, spec: Spec, *, former: Instance, flight: Flight) -> Instance:
-    clock = _StageClock()
+    clock, told = _StageClock(), ("", "")
 
     async def report(stage: str, *, detail: str = "") -> None:
-        if clock.enter(stage):
-            await rows.enter_stage(claim, stage)
+        nonlocal told
+        clock.enter(stage)
+        # Not the place in line: it would be a write for each of those who wait whenever one moves on.
+        news = (stage, detail if stage != "queued" else "")
+        if told != news:
+            told = news
+            await rows.enter_stage(claim, stage, detail=news[1])
             _heed_cancellation()
         flight.publish(report_of(stage, detail=detail))
 

@@ -28,6 +28,9 @@ class Workspace(models.Model):
     backend = models.CharField(max_length=32)
     state = models.CharField(max_length=16, choices=State.choices)
     stage = models.CharField(max_length=16, blank=True, db_default="")
+    stage_detail = models.TextField(
+        blank=True, db_default="", help_text="What its user is told in place of the stage's own."
+    )
     url = models.TextField(blank=True, db_default="")
     facts = models.JSONField(db_default={})
     holder = models.UUIDField(null=True, blank=True)

@@ -30,8 +30,8 @@ _COUNTED: LiteralString = """
         failed_starts = d.failed_starts + excluded.failed_starts, start_ms = d.start_ms + excluded.start_ms
 """
 _COLUMNS = (
-    f"w.name, w.user_id, w.backend, w.state, w.stage, w.url, w.facts, w.holder, w.generation, w.last_cause, w.since,"
-    f" {_HELD} AS held"
+    f"w.name, w.user_id, w.backend, w.state, w.stage, w.stage_detail, w.url, w.facts, w.holder, w.generation,"
+    f" w.last_cause, w.last_detail, w.since, {_HELD} AS held"
 )
 
 
@@ -48,11 +48,13 @@ class Row:
     backend: str
     state: str
     stage: str
+    stage_detail: str
     url: str
     facts: Facts
     holder: UUID | None
     generation: int
     last_cause: str
+    last_detail: str
     since: datetime
     held: bool
 
@@ -117,7 +119,8 @@ async def claim_start(spec: Spec, *, backend: str, holder: UUID, seen: Row | Non
         INSERT INTO workspaces AS w (name, user_id, backend, state, stage, holder, generation)
         VALUES (%(name)s, %(user_id)s, %(backend)s, 'starting', 'queued', %(holder)s, 1)
         ON CONFLICT (name) DO UPDATE
-        SET backend = excluded.backend, state = 'starting', stage = 'queued', holder = excluded.holder, stage_ms = '{}',
+        SET backend = excluded.backend, state = 'starting', stage = 'queued', stage_detail = '',
+            holder = excluded.holder, stage_ms = '{}',
             generation = w.generation + 1, since = clock_timestamp()
         WHERE w.generation = %(seen)s AND w.user_id = excluded.user_id
         RETURNING w.generation"""
@@ -139,7 +142,8 @@ async def claim_stop(name: str, *, holder: UUID, seen: Row | None = None) -> Cla
     A start that ends well keeps its generation, and so does a workspace that is handed over: state and holder tell.
     """
     sql = """
-        UPDATE workspaces SET state = 'stopping', stage = '', holder = %(holder)s, generation = generation + 1,
+        UPDATE workspaces SET state = 'stopping', stage = '', stage_detail = '', holder = %(holder)s,
+            generation = generation + 1,
             since = clock_timestamp()
         WHERE name = %(name)s AND (%(generation)s::bigint IS NULL
             OR (generation, state) = (%(generation)s, %(state)s) AND holder IS NOT DISTINCT FROM %(seen_holder)s::uuid)
@@ -254,9 +258,9 @@ def _text(said: str) -> str:
     return said.replace("\x00", "")
 
 
-async def enter_stage(claim: Claim, stage: str) -> None:
-    """The start has entered `stage`."""
-    await _write(claim, "stage = %(stage)s", {"stage": stage})
+async def enter_stage(claim: Claim, stage: str, *, detail: str = "") -> None:
+    """The start has entered `stage`; `detail` is what its user is told in place of the stage's own sentence."""
+    await _write(claim, "stage = %(stage)s, stage_detail = %(detail)s", {"stage": stage, "detail": detail})
 
 
 async def record_instance(claim: Claim, instance: Instance) -> None:
@@ -268,7 +272,7 @@ async def settle_ready(claim: Claim, *, owner: UUID | None, stage_ms: Mapping[st
     """The start succeeded; with no `owner` nobody keeps the workspace, or whichever process adopts it."""
     await _write(
         claim,
-        "state = 'ready', stage = 'ready', holder = %(owner)s, stage_ms = %(stage_ms)s, last_cause = '',"
+        "state = 'ready', stage = 'ready', stage_detail = '', holder = %(owner)s, stage_ms = %(stage_ms)s, last_cause = '',"
         " last_detail = '', since = clock_timestamp()",
         {"owner": owner, "stage_ms": Jsonb(dict(stage_ms))},
         counted={"starts": 1, "failed_starts": 0, "start_ms": sum(stage_ms.values())},
@@ -285,7 +289,7 @@ async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:
     """The start failed. What it has started is ended; what it has only joined may run on."""
     await _write(
         claim,
-        "state = 'failed', stage = '', holder = NULL, url = '', facts = '{}', last_cause = %(cause)s,"
+        "state = 'failed', stage = '', stage_detail = '', holder = NULL, url = '', facts = '{}', last_cause = %(cause)s,"
         " last_detail = %(detail)s, since = clock_timestamp()",
         {"cause": failure.cause.value, "detail": _text(failure.detail)},
         counted={"starts": 0, "failed_starts": 1, "start_ms": 0},
@@ -295,7 +299,9 @@ async def settle_failed(claim: Claim, failure: WorkspaceFailed) -> None:
 async def settle_stopped(claim: Claim) -> None:
     """Nothing of the workspace runs."""
     await _write(
-        claim, "state = 'stopped', stage = '', holder = NULL, url = '', facts = '{}', since = clock_timestamp()", {}
+        claim,
+        "state = 'stopped', stage = '', stage_detail = '', holder = NULL, url = '', facts = '{}', since = clock_timestamp()",
+        {},
     )
 
 

@@ -26,3 +26,8 @@ OnStage = Callable[[StageReport], Awaitable[None]]
 def report_of(stage: str, *, detail: str = "") -> StageReport:
     """The report of a stage, with its own sentence unless there is news; raises KeyError for a stage that is none."""
     return StageReport(stage=stage, detail=detail or SENTENCES[stage])
+
+
+def known_stage(stage: str) -> str:
+    """The stage that a row names; one that only another release knows, or none yet, is queued."""
+    return stage if stage in SENTENCES else "queued"

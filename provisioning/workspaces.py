@@ -7,13 +7,13 @@ from functools import partial
 from accounts.licences import Licence
 from provisioning import backends, launching, rows
 from provisioning.endpoints import Endpoint, allowed_url
-from provisioning.errors import MESSAGES, Cause
+from provisioning.errors import MESSAGES, Cause, cause_of
 from provisioning.flights import flights
 from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.rows import Row
 from provisioning.specs import spec_of
-from provisioning.stages import SENTENCES, OnStage, report_of
+from provisioning.stages import SENTENCES, OnStage, known_stage, report_of
 from provisioning.tokens import workspace_token
 
 ASLEEP = "Your workspace is asleep. It starts when you need it."
@@ -116,9 +116,9 @@ def status_of(row: Row) -> WorkspaceStatus:
 
 def _sentence(state: str, row: Row) -> str:
     if state == State.FAILED:
-        return MESSAGES[Cause(row.last_cause)]
+        return MESSAGES[cause_of(row.last_cause)]
     if state == State.STOPPING:
         return "Your workspace is stopping…"
     if state == State.STOPPED:
         return ASLEEP
-    return SENTENCES[row.stage]
+    return row.stage_detail or SENTENCES[known_stage(row.stage)]

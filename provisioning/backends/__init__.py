@@ -93,7 +93,8 @@ class Backend(Protocol):
     async def want(self, spec: Spec, instance: Instance) -> bool:
         """Say, before a request is routed to it, that the instance is wanted; False when it is ending or has ended.
 
-        `spec` is what it shall be like by now: what can be changed without a restart is.
+        `spec` is what it shall be like by now: what can be changed without a restart is. Raises WorkspaceFailed when neither the
+        instance nor what could start it anew can be reached.
         """
 
     def news(self, spec: Spec) -> str:

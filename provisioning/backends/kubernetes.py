@@ -25,7 +25,7 @@ from provisioning.backends._kubernetes.line import Line
 from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets, Start
 from provisioning.errors import Cause, WorkspaceFailed
 
-# Of one process: the control plane and the registry feel each of them.
+# Of one process, until its objects are written: the control plane feels each of them.
 STARTS_AT_ONCE = 64
 
 CHANGED = "Your workspace is ready. Your licence has changed: what is new of it holds in full after your workspace's next pause."
@@ -52,12 +52,19 @@ class KubernetesBackend:
         async def tell(position: int) -> None:
             await report("queued", detail=f"Your workspace is number {position} in line…")
 
-        async with self._line().turn(tell, within_s=self.budgets.queue_s):
+        async with self._line().turn(tell, within_s=self.budgets.queue_s) as leave:
+
+            async def record_placed(instance: Instance) -> None:
+                await record(instance)
+                if instance.url:
+                    # Its objects are there. Where no node takes its pod it may wait for minutes, and hinders nobody by that.
+                    leave()
+
             with _failures():
                 found = await cluster()
                 await publish_keys(found)
                 start = Start(found, spec, marks=self.demand, budgets=self.budgets)
-                return await start.run(former=former, report=report, record=record)
+                return await start.run(former=former, report=report, record=record_placed)
 
     async def stop(self, name: str) -> None:
         """See Backend."""
@@ -80,12 +87,17 @@ class KubernetesBackend:
         """See Backend."""
         try:
             found = await cluster()
+            if not self.alive(instance) or not await self.demand.tell(found, spec.name):
+                return False
         except ApiFailed as error:
             # What runs must not depend on the control plane, nor can a sidecar stop it without.
             log.warning("workspace_wanted_without_the_cluster", workspace=spec.name, error=str(error))
-            return await self.serves(spec.user_id, instance)
-        if not self.alive(instance) or not await self.demand.tell(found, spec.name):
-            return False
+            if await self.serves(spec.user_id, instance):
+                return True
+            if error.status:
+                return False
+            # No start could do better: the row stays as it is.
+            raise failure_of(error) from error
         await self.adjusting.adjust(found, spec)
         return True
 

@@ -6,6 +6,8 @@ from pytest_django.fixtures import Settings
 from accounts.licences import Licence
 from provisioning.backends._kubernetes.cluster import cluster
 from provisioning.backends._kubernetes.demand import new_mark
+from provisioning.backends._kubernetes.errors import Conflict
+from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.placing import Placing
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
@@ -166,6 +168,17 @@ async def test_what_still_sleeps_is_woken_with_the_newer_template_though_it_has_
     [tree] = bed.cluster.pods_of(NAME)
     assert NEW in {each["image"] for each in tree["spec"]["containers"]}
     assert tree["metadata"]["uid"] in bed.ready(NAME)
+
+
+async def test_what_is_meant_for_one_deployment_is_not_written_to_the_next_of_its_name(bed: Bed, pro: Licence) -> None:
+    """Source: the API server calls the uid of a patch a change of what can't be changed, 422, and not a conflict."""
+    await asleep(bed, pro)
+    change = {"metadata": {"uid": "00000000-0000-4000-8000-0000000000ff", "annotations": {"example.com/a": "b"}}}
+    with pytest.raises(Conflict) as conflict:
+        await (await cluster()).api.patch(DEPLOYMENTS, NAME, change)
+
+    assert conflict.value.status == 422
+    assert "example.com/a" not in bed.cluster.get("deployments", NAME)["metadata"]["annotations"]
 
 
 async def test_a_stranger_that_took_the_name_of_one_that_sleeps_unheard_is_left_alone(bed: Bed, pro: Licence) -> None:

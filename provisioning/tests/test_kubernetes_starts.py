@@ -12,13 +12,14 @@ from provisioning.backends._kubernetes.adjusting import AGAIN_S as ADJUST_AGAIN_
 from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.idling import CHANGE_IDLE_S
 from provisioning.backends._kubernetes.manifests import IDLE
+from provisioning.backends._kubernetes.starting import Budgets
 from provisioning.backends.kubernetes import BACKEND, CHANGED
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.stages import SENTENCES, StageReport
 from provisioning.tests.bed import Bed
-from provisioning.tests.cluster import Fault, Gate, Plan, Refused
+from provisioning.tests.cluster import Fault, Gate, Plan, Refused, Trouble
 from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import ensure_workspace, stop_workspace, workspace_status
 
@@ -281,6 +282,26 @@ async def test_those_who_wait_in_line_see_their_place(bed: Bed, monkeypatch: pyt
     await asyncio.gather(*(ensure_workspace(licence_of(f"user-{number}"), on_stage=tell) for number in range(3)))
 
     assert {"Your workspace is number 1 in line…", "Your workspace is number 2 in line…"} <= set(told)
+
+
+async def test_starts_that_wait_for_a_node_hold_up_nobody(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends.kubernetes.STARTS_AT_ONCE", 1)
+    monkeypatch.setattr(BACKEND, "_lines", WeakKeyDictionary())
+    monkeypatch.setattr(BACKEND, "budgets", Budgets(queue_s=10))
+    bed.cluster.plan(workspace_name("demo-free"), Plan(Trouble.UNSCHEDULABLE))
+    waiting = asyncio.create_task(ensure_workspace(licence_of("demo-free")))
+
+    async def placed() -> bool:
+        return workspace_name("demo-free") in bed.cluster.names("services")
+
+    await until(placed)
+    await ensure_workspace(pro)
+
+    assert not waiting.done()
+    await stop_workspace("demo-free")
+    await asyncio.wait([waiting])
 
 
 async def test_a_workspace_that_answers_nobody_is_replaced_when_asked_for_a_fresh_one(

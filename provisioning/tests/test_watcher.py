@@ -126,3 +126,15 @@ async def test_who_waits_for_a_first_list_that_cannot_be_read_is_told_so() -> No
     assert made.silence_s >= 0
     running.cancel()
     await asyncio.wait([running])
+
+
+def test_an_old_objects_end_that_is_told_late_does_not_take_the_new_one_of_its_name_away() -> None:
+    """Source: a call of our own has answered with the new one before the watch tells of the old one's end."""
+    shelf = Shelf(read_object, lambda _name: None)
+    shelf.replace([], version="1")
+    shelf.put(service("ws-a", 100))
+    shelf.put(service("ws-a", 105))
+    shelf.drop(service("ws-a", 101))
+    assert shelf.one("ws-a") is not None
+    shelf.drop(service("ws-a", 106))
+    assert shelf.one("ws-a") is None

@@ -46,7 +46,7 @@ class Api:
         return await self._transport.call(request)
 
     async def patch(self, kind: Kind, name: str, change: Tree, *, subresource: str = "") -> Tree:
-        """Merge `change` into the object; a `resourceVersion` in its metadata is a condition, else Conflict."""
+        """Merge `change` into the object; a `resourceVersion` or a `uid` in its metadata is a condition, else Conflict."""
         path = kind.path(self.namespace, name, subresource)
         query = {"fieldManager": MANAGER}
         request = Request(

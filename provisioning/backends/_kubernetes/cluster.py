@@ -26,6 +26,7 @@ from provisioning.backends._kubernetes.kinds import (
     Kind,
 )
 from provisioning.backends._kubernetes.manifests import SELECTOR
+from provisioning.backends._kubernetes.marks import Marks
 from provisioning.backends._kubernetes.shelves import Shelf
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.views import (
@@ -97,7 +98,8 @@ class Cluster:
         self.stirred: set[str] = set()
         self.stir = asyncio.Event()
         shelf = partial(Shelf, changed=self._changed)
-        self.deployments: Shelf[DeploymentView] = shelf(read_deployment)
+        self.marks = Marks()
+        self.deployments: Shelf[DeploymentView] = Shelf(read_deployment, self._deployment_changed)
         self.pods: Shelf[PodView] = shelf(read_pod)
         self.services: Shelf[View] = shelf(read_object)
         self.volumes: Shelf[VolumeView] = shelf(read_volume)
@@ -189,6 +191,12 @@ class Cluster:
         self._tasks = [
             asyncio.create_task(watcher.run(), name=f"watch {watcher.kind.plural}") for watcher in self.watchers
         ]
+
+    def _deployment_changed(self, workspace: str) -> None:
+        found = self.deployments.one(workspace)
+        told = found is not None and self.deployments.is_beyond(found.version)
+        self.marks.saw(workspace, found.demand if found is not None else "", told=told)
+        self._changed(workspace)
 
     def _changed(self, workspace: str) -> None:
         self.stirred.add(workspace)

@@ -2,12 +2,14 @@
 
 A sidecar reads the Deployment's version when its server falls quiet, and again after the whole idle time: only if it is still
 the same, and nothing was asked of the server, does it stop. So a mark is good for as long as the idle time, and one that is
-less than half of that old needs no other: a talk costs no calls, and the first word after a pause costs one.
+less than half of that old needs no other, whichever process has written it: a talk costs no calls, and the first word after a
+pause costs one.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -17,6 +19,7 @@ from provisioning.backends._kubernetes.cluster import Cluster
 from provisioning.backends._kubernetes.errors import ApiFailed, Away, Missing
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
 from provisioning.backends._kubernetes.manifests import DEMAND
+from provisioning.backends._kubernetes.marks import PROCESS
 from provisioning.backends._kubernetes.transport import OVERLOADED
 from provisioning.backends._kubernetes.views import DeploymentView
 
@@ -29,8 +32,16 @@ log = structlog.get_logger(__name__)
 
 
 def new_mark() -> str:
-    """A mark that no other call makes: when, for people, and who."""
-    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {new_uuid()}"
+    """A mark that no other call makes: when, by which process, and which of its calls."""
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {PROCESS} {new_uuid()}"
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A mark that could not be written, and when that was known."""
+
+    at: float
+    error: Away
 
 
 class Demand:
@@ -39,8 +50,8 @@ class Demand:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._written: dict[str, float] = {}
-        self._failed: dict[str, float] = {}
-        self._writing: dict[str, asyncio.Task[bool]] = {}
+        self._failed: dict[str, _Failure] = {}
+        self._writing: dict[str, asyncio.Task[bool | None]] = {}
 
     def now(self) -> float:
         """The clock's time."""
@@ -59,33 +70,47 @@ class Demand:
         """See that a mark stands that is good enough; False when the workspace was stopped before it could be written.
 
         An API server that is away or slow holds nobody up for as long as the last mark is good. One that answers, and takes no
-        mark, may take the sidecar's word: then whoever comes has to start the workspace, and is told why that fails.
+        mark, may take the sidecar's word: then whoever comes has to start the workspace, and is told why that fails. Raises Away
+        when nothing was heard of it and the last mark is too old: then only the workspace itself can tell whether it runs.
         """
         found = cluster.deployments.one(name)
         if found is None or found.deleting or found.replicas == 0:
             return False
-        if found.idle_s == 0 or self._since(self._written, name) < found.idle_s / 2:
+        if found.idle_s == 0 or min(self._since_written(name), cluster.marks.age(name)) < found.idle_s / 2:
             return True
-        if self._since(self._failed, name) < AGAIN_S:
-            return self._stands(found)
+        failed = self._failed.get(name)
+        if failed is not None and self._clock() - failed.at < AGAIN_S:
+            return self._stands_despite(failed.error, found)
         if name not in self._writing:
             task = self._writing[name] = asyncio.create_task(self._write(cluster, found))
             task.add_done_callback(lambda _: self._writing.pop(name, None))
-        done, slow = await asyncio.wait([self._writing[name]], timeout=WAIT_S)
-        if slow:
-            self._failed[name] = self._clock()
-            return self._stands(found)
+        await asyncio.wait([task := self._writing[name]], timeout=WAIT_S)
+        if not task.done():
+            error = Away(f"no answer within {WAIT_S:g} s", about=f"patch {DEPLOYMENTS.plural} {name}")
+            self._failed[name] = _Failure(self._clock(), error)
+        written = task.result() if task.done() else None
+        if written is None:
+            return self._stands_despite(self._failed[name].error, found)
         # One that was sent again, since its answer was lost, stands since the first time.
-        return all(task.result() for task in done) and self._stands(found)
+        return written and self._stands(found)
+
+    def _stands_despite(self, error: Away, found: DeploymentView) -> bool:
+        """Whether the last mark will do though no other could be written. Raises that error when nothing was reached."""
+        if self._stands(found):
+            return True
+        if not error.status:
+            raise error
+        return False
 
     def _stands(self, found: DeploymentView) -> bool:
         """Whether the last mark of ours keeps the sidecar from a stop, also until what is asked now has reached the server."""
-        return self._since(self._written, found.name) < found.idle_s * 3 / 4
+        return self._since_written(found.name) < found.idle_s * 3 / 4
 
-    def _since(self, moments: dict[str, float], name: str) -> float:
-        return self._clock() - moments.get(name, float("-inf"))
+    def _since_written(self, name: str) -> float:
+        return self._clock() - self._written.get(name, float("-inf"))
 
-    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool:
+    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool | None:
+        """Whether it was written; None when it could not be, and it is not known whether the workspace was stopped."""
         began, name = self._clock(), found.name
         try:
             answer = await cluster.api.patch(DEPLOYMENTS, name, {"metadata": {"annotations": {DEMAND: new_mark()}}})
@@ -95,8 +120,8 @@ class Demand:
             log.warning("workspace_demand_not_written", workspace=name, error=str(error))
             if not isinstance(error, Away) or error.status == OVERLOADED:
                 return False
-            self._failed[name] = self._clock()
-            return self._stands(found)
+            self._failed[name] = _Failure(self._clock(), error)
+            return None
         cluster.note(answer)
         if answer["spec"].get("replicas", 1) == 0:
             return False

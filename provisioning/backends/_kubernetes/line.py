@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from provisioning.backends._kubernetes.causes import failure_of_cause
 from provisioning.errors import Cause
@@ -23,8 +23,11 @@ class Line:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def turn(self, tell: Callable[[int], Awaitable[None]], *, within_s: float) -> AsyncIterator[None]:
-        """A place inside the block; `tell` is awaited with the position in line, 1 = the next, while it changes.
+    async def turn(
+        self, tell: Callable[[int], Awaitable[None]], *, within_s: float
+    ) -> AsyncIterator[Callable[[], None]]:
+        """A place inside the block, or until what it gives is called; `tell` is awaited with the position in line, 1 = the next,
+        while it changes.
 
         Raises WorkspaceFailed when there is none after `within_s`.
         """
@@ -36,10 +39,9 @@ class Line:
                     await self._wait(tell)
             except TimeoutError:
                 raise failure_of_cause(Cause.QUEUE, f"no place within {within_s:g} s") from None
-        try:
-            yield
-        finally:
-            self._leave()
+        with ExitStack() as place:
+            place.callback(self._leave)
+            yield place.close
 
     async def _wait(self, tell: Callable[[int], Awaitable[None]]) -> None:
         ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()

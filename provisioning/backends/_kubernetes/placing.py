@@ -1,6 +1,7 @@
 """Put a workspace's objects in place: create what is missing, scale up what sleeps, join what runs."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -8,7 +9,7 @@ import structlog
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.causes import failure_of_cause
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
-from provisioning.backends._kubernetes.errors import Conflict, Missing, Refused
+from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing, Refused
 from provisioning.backends._kubernetes.kinds import BY_NAME, DEPLOYMENTS, VOLUMES
 from provisioning.backends._kubernetes.manifests import (
     DEMAND,
@@ -25,6 +26,7 @@ from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import size
 from provisioning.backends._kubernetes.views import DeploymentView, VolumeView, read_deployment, read_volume
 from provisioning.errors import ADVICE, Cause, WorkspaceFailed
+from provisioning.rows import ClaimLost
 
 # What `kubectl rollout restart` writes: a change of the pod's template, so that the controller makes a new pod.
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
@@ -36,7 +38,14 @@ PLACE_TRIES = 5
 # https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go
 NO_VERSION = "1"
 
+# All that is known of a workspace that was deleted under a start: what a watch has told of it is of the time before.
+NOTHING = Sight(deployment=None, service=None, volume=None, account=None, pods=(), warnings=())
+
 log = structlog.get_logger(__name__)
+
+
+async def _unclaimed() -> None:
+    """Nobody else can act on the workspace."""
 
 
 @dataclass
@@ -44,22 +53,34 @@ class Placing:
     """One placing of a workspace; `demand` is the mark that it leaves on the Deployment, as no other start does.
 
     `woke` is whether a pod is wanted because of it: that it has joined what runs makes it nobody's to end. It says so too where
-    a write was tried of which no answer came; with the mark on the Deployment that write was done.
+    a write was tried of which no answer came; with the mark on the Deployment that write was done. `confirm` raises ClaimLost
+    when the workspace is somebody else's by now, who may be erasing it.
     """
 
     cluster: Cluster
     spec: Spec
     demand: str
     woke: bool = False
+    confirm: Callable[[], Awaitable[None]] = _unclaimed
 
     async def place(self, *, restart: bool) -> None:
         """Have a pod wanted for the workspace, with all that it needs; with `restart` a new one.
 
         First of all 4 calls, of one that sleeps or runs 1. Raises WorkspaceFailed for another's object of that name and for
-        a volume that is gone, ApiFailed.
+        a volume that is gone, ApiFailed, and what `confirm` raises.
         """
         sight = self.cluster.look(self.spec.name)
         _require_ours(sight, self.spec)
+        for _ in range(PLACE_TRIES):
+            if await self._placed_all(sight, restart=restart):
+                return
+            # Deleted since it was seen, maybe with the data: all is made anew, the volume first.
+            await self.confirm()
+            sight = NOTHING
+        raise WorkspaceFailed(Cause.STOPPED, detail="deleted by somebody else, again and again")
+
+    async def _placed_all(self, sight: Sight, *, restart: bool) -> bool:
+        """Have each object in place; False when the Deployment was deleted meanwhile."""
         if sight.volume is None and sight.deployment is not None:
             sight = replace(sight, volume=await self._volume_of_one_that_was())
         wanted = manifests(self.spec)
@@ -69,8 +90,9 @@ class Placing:
         if known is not None:
             await grow(self.cluster, known, wanted.volume)
         uid = await self._deployment(sight.deployment, wanted, restart=restart)
-        if sight.service is None or sight.service.deleting:
+        if uid and (sight.service is None or sight.service.deleting):
             await self._apply(service_manifest(self.spec, owner_uid=uid))
+        return bool(uid)
 
     async def _volume_of_another(self, wanted: Tree) -> VolumeView | None:
         """Create the volume, or find the one, maybe larger, that we have not heard of. Raises WorkspaceFailed."""
@@ -103,29 +125,59 @@ class Placing:
         return read_volume(tree)
 
     async def _deployment(self, found: DeploymentView | None, wanted: Manifests, *, restart: bool) -> str:
-        """Create it or wake it only if it is as it was seen: what somebody else has created or woken since is joined as it is."""
-        for tries_left in reversed(range(PLACE_TRIES)):
+        """Create it or wake it only if it is as it was seen: what somebody else has created or woken since is joined as it is.
+
+        Its uid; "" when it was deleted since it was seen.
+        """
+        for _ in range(PLACE_TRIES):
             joins = found is not None and found.replicas > 0
             self.woke = restart or not joins
             try:
                 return self._noted(await self._placed(found, wanted, restart=restart))
             except Missing:
-                found = None
-                continue
-            except Conflict:
-                if not tries_left:
+                if found is None:
                     raise
+                return ""
+            except Conflict as error:
+                conflict = error
             found = await self._live()
-            if found is not None and found.replicas > 0 and not joins:
+            if found is None:
+                return ""
+            if found.replicas > 0 and not joins:
                 if found.demand == self.demand:
                     # By a call of ours that was sent again, since its answer was lost.
                     return found.uid
                 restart = False
-        raise WorkspaceFailed(Cause.STOPPED, detail="deleted by somebody else, again and again")
+        raise conflict
+
+    async def _confirm_created(self, uid: str) -> None:
+        """Take the new Deployment back if the claim was lost before: an erasure that did not see it does not delete it."""
+        try:
+            await self.confirm()
+        except ClaimLost:
+            try:
+                await self._take_back(uid)
+            except (ApiFailed, WorkspaceFailed) as error:
+                # Reconciling finds a Deployment that no row knows.
+                log.warning("workspace_not_taken_back", workspace=self.spec.name, error=str(error))
+            raise
+
+    async def _take_back(self, uid: str) -> None:
+        """Delete the Deployment, unless somebody has marked it since. Raises ApiFailed, WorkspaceFailed."""
+        for _ in range(PLACE_TRIES):
+            live = await self._live()
+            if live is None or (live.uid, live.demand) != (uid, self.demand):
+                return
+            # Its controller may write to it.
+            with suppress(Conflict):
+                await self.cluster.api.delete(DEPLOYMENTS, live.name, uid=uid, version=live.version)
+                return
 
     async def _placed(self, found: DeploymentView | None, wanted: Manifests, *, restart: bool) -> Tree:
         if found is None:
-            return await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
+            created = await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
+            await self._confirm_created(str(created["metadata"]["uid"]))
+            return created
         if found.replicas == 0 and found.template != wanted.template:
             # By force: of one that sleeps, the sidecar owns the scale by now.
             return await self.cluster.api.apply(_only_if(found.version, self._marked(wanted.deployment)), force=True)

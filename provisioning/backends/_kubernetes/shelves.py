@@ -56,12 +56,21 @@ class Shelf(Generic[V]):
         self._workspaces[view.workspace][view.name] = view
         self._changed(view.workspace)
 
+    def is_beyond(self, version: str) -> bool:
+        """Whether neither the list nor the watch has told of this version before."""
+        return _number(version) > _number(self.version)
+
     def drop(self, tree: Tree) -> None:
-        """The object was deleted."""
+        """The object was deleted; one of its name that is newer, as an answer of our own may tell early, stays."""
         view = self._read(tree)
-        if view is not None and self._workspaces.get(view.workspace, {}).pop(view.name, None) is not None:
-            self._tidy(view.workspace)
-            self._changed(view.workspace)
+        if view is None:
+            return
+        known = self._workspaces.get(view.workspace, {}).get(view.name)
+        if known is None or _number(known.version) > _number(view.version):
+            return
+        del self._workspaces[view.workspace][view.name]
+        self._tidy(view.workspace)
+        self._changed(view.workspace)
 
     def views(self, trees: Iterable[Tree]) -> list[V]:
         """What is kept of these objects."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -88,7 +89,7 @@ class Start:
         try:
             while True:
                 began = self._marks.now()
-                await self._place(restart=useless is not None)
+                await self._place(record, restart=useless is not None)
                 await record(self._instance(None))
                 instance = self._instance(await self._until_ready(report, record, unlike=useless))
                 await report("starting")
@@ -148,7 +149,7 @@ class Start:
         self._marks.wrote(self._spec.name, at=began)
         return await self._marks.tell(self._cluster, self._spec.name)
 
-    async def _place(self, *, restart: bool) -> None:
+    async def _place(self, record: Record, *, restart: bool) -> None:
         self._placed += 1
         if self._placed > TRIES:
             raise WorkspaceFailed(Cause.STOPPED, detail="scaled down or deleted by somebody else, again and again")
@@ -156,7 +157,8 @@ class Start:
         self._own.append(new_mark())
         sight = self._cluster.look(self._spec.name)
         worked = sight.up and sight.pod is not None and sight.pod.works
-        placing = Placing(self._cluster, self._spec, self._own[-1])
+        confirm = partial(record, self._instance(None))
+        placing = Placing(self._cluster, self._spec, self._own[-1], confirm=confirm)
         try:
             await placing.place(restart=restart)
         finally:
@@ -175,7 +177,7 @@ class Start:
                 if not sight.up or not sight.complete:
                     # A sidecar, or a person, was quicker. A gateway that stops it has taken the claim: recording raises.
                     await record(self._instance(None))
-                    await self._place(restart=False)
+                    await self._place(record, restart=False)
                     continue
                 verdict = self._judged(sight) if _is_another(sight.pod, unlike) else REPLACED
                 if verdict.ready is not None:

@@ -25,6 +25,7 @@ ANSWER_TIMEOUT_S = 10.0
 PATIENCE_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 OVERLOADED = 429
+INVALID = 422
 # A real API server sends a bookmark about every minute: https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks
 SILENT_S = 90.0
 
@@ -158,7 +159,18 @@ def _failure(request: Request, status: int, answer: Tree, *, retry_after: str = 
     message, reason = str(answer.get("message") or f"it answered {status}"), str(answer.get("reason") or "")
     if status == OVERLOADED or status >= 500:
         return Away(message, about=request.about, status=status, retry_after_s=_seconds(retry_after))
+    if status == INVALID and _is_another(answer):
+        return Conflict(message, about=request.about, status=status, reason=reason)
     return _ERRORS.get(status, Refused)(message, about=request.about, status=status, reason=reason)
+
+
+def _is_another(answer: Tree) -> bool:
+    """Whether a patch was refused for its uid, which is no precondition of one: it says that of another object of that name.
+
+    https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go
+    """
+    causes = (answer.get("details") or {}).get("causes") or []
+    return any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def failure_of_event(request: Request, status: Tree) -> ApiFailed:

@@ -291,6 +291,22 @@ def test_a_selector_is_immutable_and_a_claim_only_grows(cluster: Cluster, wire: 
 
 
 @pytest.mark.any_server
+def test_a_patch_with_another_uid_changes_what_cannot_be_changed(wire: Wire) -> None:
+    """objectmeta.go, ValidateObjectMetaUpdate: the uid is immutable. A PUT has it as a precondition, a PATCH has none."""
+    made = wire.send("POST", CONFIG_MAPS, config_map()).json()
+    path, metadata = f"{CONFIG_MAPS}/settings", made["metadata"]
+    patches = (
+        {"uid": "another"},
+        {"uid": "another", "resourceVersion": "1"},
+        {"uid": metadata["uid"], "annotations": {"example.com/a": "b"}},
+    )
+    answers = [wire.patch(path, {"metadata": change}) for change in patches]
+
+    assert [answer.status_code for answer in answers] == [422, 409, 200]
+    assert [cause["field"] for cause in answers[0].json()["details"]["causes"]] == ["metadata.uid"]
+
+
+@pytest.mark.any_server
 def test_a_deletion_holds_its_preconditions(wire: Wire) -> None:
     """api-concepts: "preconditions: uid, resourceVersion. If not fulfilled, a 409 Conflict status will be returned"."""
     made = wire.send("POST", CONFIG_MAPS, config_map()).json()

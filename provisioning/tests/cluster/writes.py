@@ -90,6 +90,7 @@ class Writes:
             return 200, self._scale(request, live, patched(scale, request.tree(), request.content_type))
         after = patched(live, request.tree(), request.content_type)
         check_belongs(request, after)
+        check_patched(request.target.kind, live, after["metadata"])
         return 200, self._change(request, live, after)
 
     def _apply(self, request: Request) -> tuple[int, Object]:
@@ -110,7 +111,7 @@ class Writes:
             self._authorize(replace(request, verb="create"))
             created = managers.applied(None, without_system_fields(config), writer, force=False)
             return 201, self.create_tree(target.kind, created, request)
-        check_preconditions(target.kind, live, config["metadata"])
+        check_patched(target.kind, live, config["metadata"])
         tree = managers.applied(live, without_system_fields(config), writer, force=request.flag("force"))
         return 200, self._store_change(request, live, tree)
 
@@ -193,6 +194,18 @@ def check_preconditions(kind: Kind, live: Object | None, metadata: Object) -> No
         raise statuses.conflict(
             kind, name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {has}"
         )
+
+
+def check_patched(kind: Kind, live: Object, metadata: Object) -> None:
+    """A patch's resourceVersion must be the object's, else Refused 409; its uid is a change of what can't be changed, 422.
+
+    https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go
+    """
+    check_preconditions(kind, live, {**metadata, "uid": ""})
+    uid, has = metadata.get("uid"), meta(live)["uid"]
+    if uid and uid != has:
+        problem = f'Invalid value: "{uid}": field is immutable'
+        raise statuses.invalid(kind, meta(live)["name"], [("metadata.uid", problem)])
 
 
 def without_system_fields(tree: Object) -> Object:

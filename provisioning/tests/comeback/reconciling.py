@@ -43,8 +43,9 @@ def seen(gateway: "Gateway", name: str) -> rows.Row:
     row = gateway.world.row
     state = State.STARTING if row.holder is not None else State.READY if row.ready else State.FAILED
     return rows.Row(
-        name=name, user_id="demo-pro", backend="kubernetes", state=state, stage="", url=row.instance.url,
-        facts=row.instance.facts, holder=None, generation=row.generation, last_cause="", since=SINCE, held=row.busy,
+        name=name, user_id="demo-pro", backend="kubernetes", state=state, stage="", stage_detail="", url=row.instance.url,
+        facts=row.instance.facts, holder=None, generation=row.generation, last_cause="", last_detail="", since=SINCE,
+        held=row.busy,
     )  # fmt: skip
 
 
