@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agents.errors import AgentFailed
 from agents.mcp.pool import Pool
 from agents.tests.doubles.http_server import Asked, Reply
 from agents.tests.doubles.mcp_double import McpDouble, mcp_double, result
@@ -22,6 +23,7 @@ from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
 from provisioning.tests.bed import bed as cluster_bed
 from provisioning.tests.cluster import Fault, Gate
+from provisioning.tests.cluster.statuses import Refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 USER = "demo-pro"
@@ -140,6 +142,21 @@ async def test_an_api_server_that_is_away_holds_no_call_up_twice(
     clock.now += AGAIN_S
     await session.call_tool("look", {})
     assert len(bed.cluster.journal.of(verb="patch", resource="deployments")) == 2
+
+
+async def test_no_call_is_let_through_on_an_old_mark_where_the_api_server_answers_and_takes_no_other(
+    bed: Bed, connections: Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it may take the sidecar's word."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.transport.PATIENCE_S", 0.0)
+    session = connections.session(licence(USER))
+    await session.call_tool("look", {})
+    refusal = Refused(500, "InternalError", "oops")
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", refusal=refusal, times=None))
+    clock.now += IDLE_S
+
+    with pytest.raises(AgentFailed):
+        await session.call_tool("look", {})
 
 
 async def test_where_no_mark_can_be_written_any_more_a_workspace_that_answers_is_used(
