@@ -3,13 +3,14 @@
 import asyncio
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provisioning.answering import Answer
 from provisioning.backends import Instance, Spec
 from provisioning.backends._kubernetes.api import Api
 from provisioning.backends._kubernetes.cluster import Cluster
-from provisioning.backends._kubernetes.demand import Demand
+from provisioning.backends._kubernetes.demand import Demand, despite_outage
 from provisioning.backends._kubernetes.errors import ApiFailed, Away
 from provisioning.backends._kubernetes.starting import Budgets, Start
 from provisioning.backends._kubernetes.transport import Request, Transport, failure_of_event
@@ -99,10 +100,14 @@ class Gateway:
         return instance
 
     async def _wanted(self, instance: Instance) -> bool:
-        sight = self.cluster.look(SPEC.name)
-        pod = instance.facts.get("pod")
-        alive = sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
+        return await despite_outage(SPEC.name, partial(self._told, instance), serves=self._serves)
+
+    async def _told(self, instance: Instance) -> bool:
+        alive = self.cluster.look(SPEC.name).has_ready(str(instance.facts.get("pod")))
         return alive and await self.demand.tell(self.cluster, SPEC.name)
+
+    async def _serves(self) -> bool:
+        return await self.asks() is Answer.ANSWERED
 
     async def asks(self, *_: object, **__: object) -> Answer:
         """What the workspace answers; its Service leads to a ready pod at once."""
