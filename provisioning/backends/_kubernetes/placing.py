@@ -130,7 +130,7 @@ class Placing:
         Its uid; "" when it was deleted since it was seen.
         """
         for _ in range(PLACE_TRIES):
-            joins = found is not None and found.replicas > 0
+            creates, joins = found is None, found is not None and found.replicas > 0
             self.woke = restart or not joins
             try:
                 return self._noted(await self._placed(found, wanted, restart=restart))
@@ -146,6 +146,8 @@ class Placing:
             if found.replicas > 0 and not joins:
                 if found.demand == self.demand:
                     # By a call of ours that was sent again, since its answer was lost.
+                    if creates:
+                        await self._confirm_created(found.uid)
                     return found.uid
                 restart = False
         raise conflict

@@ -48,9 +48,11 @@ class Gateway:
         self._alone = asyncio.Lock()
         self.hear()
 
-    def hear(self) -> None:
-        """The watches tell what has happened; a workspace that has ended is noted so."""
+    def hear(self, *, late: str = "") -> None:
+        """The watches tell what has happened, that of the kind `late` does not; a workspace that has ended is noted so."""
         for kind, shelf in self.cluster.shelves.items():
+            if kind.plural == late:
+                continue
             views = shelf.views(self.world.fake.objects(kind.plural))
             shelf.replace(views, version=str(self.world.fake.store.version))
         if not self.cluster.look(SPEC.name).up:
@@ -134,7 +136,7 @@ class Direct(Transport):
         trouble = self._world.trouble if request.method != "GET" else ""
         if trouble:
             self._world.trouble = ""
-            self._world.met[trouble] += 1
+            self._world.happened[f"write_{trouble}"] += 1
         if trouble in {"refused", "failed"}:
             raise failure_of_event(request, {"code": 409 if trouble == "refused" else 500, "message": "no"})
         answer = self._carried_out(request)
