@@ -2,9 +2,10 @@
 
 Two gateways and the real sidecar's code act on one cluster. Each call to the API, each request on its way and each look of
 the sidecar is a step, and hypothesis chooses the order; writes fail, or their answers are lost, gateways die between two calls,
-they reconcile, the watch of one kind tells late, pods are not ready for a while. Time is virtual. What is assumed is what demand.py
-stands on: a request reaches its workspace within a quarter of the idle time after the gateway has said that it is wanted.
-`SEED=… make soak ARGS="-k comes_back"` repeats a batch that failed; with `SHRINK=yes` it looks, for minutes, for a shorter history.
+they reconcile, the watch of one kind tells late, pods are not ready for a while. Time is virtual. What is assumed is what
+demand.py stands on: a request reaches its workspace within a quarter of the idle time after the gateway has said that it is
+wanted. `SEED=… make soak ARGS="-k comes_back"` repeats a batch that failed; with `SHRINK=yes` it looks, for minutes, for a
+shorter history.
 """
 
 import os
