@@ -82,3 +82,20 @@ async def test_what_nobody_can_be_asked_about_is_left_alone(
     assert done.endswith(": failed")
     assert bed.replicas(NAME) == 1
     assert await rows.find(NAME) == before
+
+
+async def test_a_start_that_seems_down_is_not_ended_under_whoever_has_woken_it(bed: Bed) -> None:
+    """Source: none of the watches tells anything, and nobody has noticed yet."""
+    await ensure_workspace(licence_of(USER))
+    await bed.scale(NAME, 0)
+    await row_is(State.STARTING)(bed)
+    await settle()
+    bed.cluster.faults.add(Fault(verb="watch", times=None, silent=True))
+    bed.cluster.silence_watches()
+    bed.cluster.edit("deployments", NAME, lambda tree: tree["spec"].update(replicas=1))
+    bed.cluster.advance(600)
+    [pod] = bed.ready(NAME)
+    done = [finding.done for finding in await reconcile()]
+
+    assert done == [CHANGED]
+    assert (bed.ready(NAME), bed.replicas(NAME)) == ([pod], 1)

@@ -122,6 +122,16 @@ def test_a_mark_whose_answer_was_lost_is_as_old_as_the_first_time_it_was_sent(si
     assert (world.happened["write_again"], world.cut) == (1, 0)
 
 
+def test_a_start_that_was_given_up_is_not_ended_under_who_has_come_back(sidecar: Sidecar) -> None:
+    """Source: to finish it was a scale to 0 without a condition, by what had been heard of pods before."""
+    dies_while_it_starts = [*[("step", 0)] * 3, ("B dies", 0), ("A dies", 0), ("look on", 0), ("step", 0)]
+    comes_back = [*[("look on", 0)] * 3, ("A dies", 0), ("A asks", 0), ("A dies", 0), ("step", 5), *[("step", 0)] * 3]
+    history = [*dies_while_it_starts, *comes_back, ("A reconciles", 0)]
+    world = virtual.run(played(sidecar, history, runs=False))
+
+    assert (world.happened["finish_conflict"], world.cut) == (1, 0)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -20,7 +20,7 @@ from provisioning.backends import Finding, Instance
 from provisioning.backends._kubernetes.causes import failure_of_cause, failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
-from provisioning.backends._kubernetes.emptying import require_none_at_work, require_none_ready
+from provisioning.backends._kubernetes.emptying import give_back, require_none_at_work, require_none_ready
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.idling import shorten
 from provisioning.backends._kubernetes.judging import judge, occupied
@@ -199,19 +199,8 @@ async def _finish(case: Case) -> None:
     if case.row is None or lock.locked():
         raise _overtaken(case, "finish")
     if case.row.state == State.STARTING:
-        await give_back(case)
+        await give_back(case.cluster, case.name)
     await _end(case)
-
-
-async def give_back(case: Case) -> None:
-    """Scale a start that nobody is at to 0 if nobody can have come back to it. Raises Conflict, ApiFailed.
-
-    Who has marked it since it was seen is about to use it. What lacks a part can be used by nobody.
-    """
-    if case.sight.complete:
-        await require_none_at_work(case.cluster, case.name)
-    if case.sight.up:
-        await case.scale(0)
 
 
 async def _end(case: Case) -> None:

@@ -73,7 +73,9 @@ class Gateway:
         row = self.world.row
         while True:
             seen = row.generation
-            if row.busy:
+            if self.dead:
+                await asyncio.Event().wait()
+            elif row.busy:
                 await asyncio.sleep(LOOK_S)
             elif row.ready and await self._wanted(row.instance) and (not fresh or self.world.ready()):
                 return row.instance

@@ -8,6 +8,7 @@ from provisioning import rows
 from provisioning.backends import Instance
 from provisioning.backends._kubernetes import reconciling, removing
 from provisioning.backends._kubernetes.drift import Action, Standing, drifts
+from provisioning.backends._kubernetes.emptying import give_back
 from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.judging import occupied
 from provisioning.backends._kubernetes.reconciling import Case
@@ -66,7 +67,7 @@ async def _done(gateway: "Gateway", case: Case, action: Action, *, alone: asynci
         assert pod is not None
         row.settle(row.claim(gateway), Instance(url="http://x", facts={"name": case.name, "pod": pod.uid}))
     elif action is Action.FINISH:
-        await reconciling.give_back(case)
+        await give_back(gateway.cluster, case.name)
         if row.generation != case.row.generation:
             raise ClaimLost
         async with alone:
