@@ -56,10 +56,13 @@ class Shown:
 
 @dataclass
 class Peer:
-    """Replies in the order of `script`, then as the platform would; `shown` holds its messages by their ids, in order."""
+    """Replies in the order of `script`, then, and where that has None, as the platform would.
+
+    `shown` holds its messages by their ids, in order.
+    """
 
     calls: list[Call] = field(default_factory=list)
-    script: deque[Reply] = field(default_factory=deque)
+    script: deque[Reply | None] = field(default_factory=deque)
     shown: dict[str, Shown] = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -70,6 +73,10 @@ class Peer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def after(self, calls: int, reply: Reply) -> None:
+        """Script a reply to what comes after that many calls, which are answered as the platform would."""
+        self.script.extend([*[None] * calls, reply])
 
     def texts(self, chat: str) -> list[str]:
         """What stands in a chat."""
