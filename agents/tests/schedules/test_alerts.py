@@ -263,7 +263,7 @@ async def test_an_expired_licence_pauses_an_alert_and_says_so_once(mine: Licence
     assert (await mine_of()).state == "paused"
     news = await told()
     assert len(news) == 1
-    assert "This is paused: Your Dexorder licence has expired" in news[0]
+    assert " is paused: Your Dexorder licence has expired" in news[0]
     await sync_to_async(set_licence)("demo-pro", LicenceChange(never_expires=True))
     await look(NOW + timedelta(hours=6))
     assert (await mine_of()).state == "active"
