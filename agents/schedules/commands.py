@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from accounts.errors import NotIncluded
+from accounts.features import require_channel
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents.errors import AgentFailed, Refused, ToolRefused
 from agents.outbox import WEB
@@ -203,6 +205,10 @@ async def _redirect(context: "Context", kind: Kind, wanted: Redirect) -> str:
 async def _where(context: "Context", via: str) -> Where:
     if not via or via == context.channel:
         return Where(context.channel, context.reply_to)
+    try:
+        require_channel(_licence(context), via)
+    except NotIncluded as error:
+        raise Refused(error.code, str(error)) from error
     return await address_in(context.conn, context.user_id, via)
 
 
