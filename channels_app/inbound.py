@@ -25,10 +25,10 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     user_id = sender.user_id
     if inbound.loose:
         return await _gather(channel, inbound, user_id=user_id)
-    ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
     public = others_read(channel, inbound)
-    if ask and ask.code and public and await chat_linking.void(channel, inbound, ask, user_id=user_id):
+    if public and await chat_linking.void(channel, inbound, user_id=user_id):
         return "link_code_seen"
+    ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
     # Where others read along, strangers may ask only what is answered in private.
     if ask and (user_id is not None or not public or (channel.writes_first and not ask.code)):
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
