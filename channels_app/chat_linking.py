@@ -52,7 +52,9 @@ UNLINKED = (
 )
 WITHDRAWN = "Withdrawn: this {label} account will not be linked."
 NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
-ASKED_OFTEN = "You have asked that a few times now. I am quiet for {window} minutes; a code of your account page works meanwhile."
+ASKED_OFTEN = (
+    "You have asked that a few times now. I am quiet for {window} minutes; a code of your account page works meanwhile."
+)
 CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 # Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
 _BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")

@@ -87,8 +87,8 @@ class Webhook(Channel):
         return bool(_ACCOUNT.fullmatch(account))
 
     def repeats_s(self, target: Target) -> float:  # noqa: ARG002 - alike for all
-        """The message's id is the same then, see docs/channels.md."""
-        return 3600.0
+        """As long as a message is tried at all: its id is the same then, see docs/channels.md."""
+        return 86400.0
 
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike for all
         """Often enough to be read along."""

@@ -27,7 +27,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server answers. `cut`: it closes the connection after it has read the request.
+    """What the server answers. `cut`: it closes the connection after it has read the request. `held`: it answers once released.
 
     `done`: what was asked for is done all the same.
     """
@@ -37,8 +37,10 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     done: bool = False
+    held: bool = False
 
 
+HELD = Reply(held=True, done=True)
 CUT = Reply(cut=True)
 CUT_WHEN_DONE = Reply(cut=True, done=True)
 
@@ -67,6 +69,7 @@ class Peer:
     notices: list[tuple[str, str]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     port: int = 0
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _served: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -123,6 +126,9 @@ class Peer:
         reply = scripted or made
         async with self._changed:
             self._changed.notify_all()
+        if reply.held:
+            await self.released.wait()
+            reply = made
         if reply.cut:
             return False
         writer.write(_bytes(reply))
