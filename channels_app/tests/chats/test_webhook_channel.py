@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -9,12 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.channel_names import place_of
+from accounts.errors import NotIncluded
+from accounts.features import require_channel
+from accounts.licences import active_licence
+from accounts.tiers import Features
 from agents.conversations import create_conversation
+from channels_app.asking_words import settled as settled_words
 from channels_app.channels import Button, Inbound, Press, _http
-from channels_app.channels.webhook import CHANNEL, SECRET, URL, sign
+from channels_app.channels.webhook import CHANNEL, LABEL, SECRET, URL, sign
 from channels_app.deliveries.dispatcher import MAX_SENDS
 from channels_app.deliveries.sweeping import sweep
 from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
+from channels_app.inbound import receive
 from channels_app.models import DeliveryState
 from channels_app.tests.chats.bot_api import BotApi
 from channels_app.tests.chats.contract import link_account
@@ -248,3 +256,44 @@ async def test_a_server_that_hangs_holds_up_its_own_accounts_alone(
         await settled(MAX_SENDS + 2)
 
     assert len(callback.shown) == MAX_SENDS + 1
+
+
+@pytest.mark.parametrize(
+    "label", ["Acme Chat", "B&O's 2nd desk – no", "x" * 41, "*bold*", "a\nb", " a", "<b>", "_a", "Börse"]
+)
+def test_an_operator_names_the_channel_in_short_and_plain_words(settings: Any, label: str) -> None:
+    settings.DEBUG = True
+    setattr(settings, SECRET, "x" * 32)
+    setattr(settings, URL, "https://x.example")
+    assert (CHANNEL.label, CHANNEL.is_on()) == ("Webhook", True)
+
+    setattr(settings, LABEL, label)
+
+    good = label in {"Acme Chat", "Börse"}
+    assert CHANNEL.is_on() is good
+    assert any(LABEL in fault for fault in CHANNEL.faults()) is not good
+
+
+async def test_its_people_read_that_name_wherever_the_channel_is_named(
+    callback: Callback, licensed: dict[str, str], pool: None, settings: Any
+) -> None:
+    setattr(settings, LABEL, "Acme Chat")
+    licence = await active_licence("demo-pro")
+
+    assert place_of("webhook") == "in Acme Chat"
+    with pytest.raises(NotIncluded, match="does not include Acme Chat as a channel"):
+        require_channel(replace(licence, features=Features(channels=("web",))), "webhook")
+    await receive(CHANNEL, inbound_of("ada", "Hi"))
+    assert (
+        "this Acme Chat account is linked to no Dexorder user"
+        in (await rows("SELECT body->>'text' FROM deliveries"))[0][0]
+    )
+    assert "Approved in Acme Chat" in settled_words(
+        {"decision": "approved", "by_channel": "webhook", "title": "Deploy?"}
+    )
+
+
+def inbound_of(account: str, text: str) -> Inbound:
+    found = CHANNEL.parse({"id": "m1", "account": account, "text": text})
+    assert isinstance(found, Inbound)
+    return found
