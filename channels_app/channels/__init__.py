@@ -124,6 +124,8 @@ class Channel(Protocol):
     draft_s: float = 0.0
     # What people may send there, in words.
     reads: str = "text messages only"
+    # Whether a voice of theirs is fetched there, for a model that hears.
+    hears: bool = False
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
 

@@ -35,6 +35,7 @@ class Slack(Channel):
     name = "slack"
     label = "Slack"
     reads = PICTURES_AND_DOCUMENTS
+    hears = True
     forms = True
 
     def faults(self) -> list[str]:
