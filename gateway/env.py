@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import environ
@@ -30,9 +31,15 @@ def text(name: str, default: str = "") -> str:
     if not file:
         return value.strip() or default
     try:
-        return Path(file).read_text(encoding="utf-8").strip() or default
+        return _content(file) or default
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"{name}_FILE can't be read.") from error
+
+
+@cache
+def _content(file: str) -> str:
+    """What a file held when it was first asked for: some settings are looked at with each request."""
+    return Path(file).read_text(encoding="utf-8").strip()
 
 
 def flag(name: str, *, default: bool = False) -> bool:
