@@ -9,14 +9,13 @@ from agents import outbox
 from channels_app import asking
 from channels_app.asking_words import plain
 from channels_app.channels import Channel, Part, Target, channels
+from channels_app.deliveries.detours import ALERT, detoured
 from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
 from gateway.db import Connection
 
 BATCH = 10
-# The kind of those whose receipt the agent waits for.
-ALERT = "alert"
 FAILED = "failed"
 FAILED_HERE = "I could not answer that. I tell you why in our private chat."
 DRAWN = "I have drawn this."
@@ -37,7 +36,8 @@ async def take_outbox() -> int:
 
     Raises psycopg.Error when the database fails; then nothing is taken.
     """
-    async with outbox.batch(limit=BATCH) as (conn, rows):
+    async with outbox.batch(limit=BATCH) as (conn, taken):
+        rows = await detoured(conn, taken)
         # Rendering a long answer takes some 100 ms.
         made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
         letters: list[Letter] = []
@@ -52,7 +52,7 @@ async def take_outbox() -> int:
             # One after another: what was asked before a letter decides which message it takes the place of.
             await put(conn, [await in_place_of_preview(conn, letter)])
         await end_previews(conn, letters)
-    return len(rows)
+    return len(taken)
 
 
 async def _everywhere(conn: Connection, row: outbox.OutboxRow, *, before: list[Letter]) -> list[Letter] | str:
