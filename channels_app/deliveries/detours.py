@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from accounts.channel_names import channel_label
-from agents.outbox import EVERYWHERE, OutboxRow
+from agents.outbox import EVERYWHERE, SAID, OutboxRow
 from channels_app.channels import channel_that_is_on, channels
 from gateway.db import Connection
 
@@ -28,7 +28,9 @@ async def detoured(conn: Connection, rows: Sequence[OutboxRow]) -> list[OutboxRo
 
 
 def _comes_by_itself(row: OutboxRow) -> bool:
-    return row.kind == ALERT or (row.begun_by is not None and row.kind not in EVERYWHERE)
+    """An alert, and what a task has to say; not what tells only that its turn waits for its user, which is asked everywhere."""
+    says_nothing = row.kind == SAID and not row.payload.get("content")
+    return row.kind == ALERT or (row.begun_by is not None and row.kind not in EVERYWHERE and not says_nothing)
 
 
 async def _detoured(conn: Connection, row: OutboxRow) -> list[OutboxRow]:

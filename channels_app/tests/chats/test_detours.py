@@ -52,6 +52,19 @@ async def alert(where: Where = TELEGRAM) -> Schedule:
     return made
 
 
+async def task_begun(worker: TestWorker) -> str:
+    """The turn of one for chat 7 of Telegram."""
+    zone = zone_of("UTC")
+    assert zone is not None
+    async with connection() as conn, conn.transaction():
+        spec = TaskSpec(Rule("daily", 8, 0), zone, "RSI?")
+        task = await add_task(conn, await active_licence("demo-pro"), spec, where=TELEGRAM)
+    assert await run_due(now=task.due_at)
+    turn = await worker.claim()
+    assert turn is not None
+    return turn
+
+
 async def test_an_alert_for_a_dead_chat_is_told_in_the_others(
     sender: Sender, bot_api: BotApi, other: WebhookDriver
 ) -> None:
@@ -84,14 +97,7 @@ async def test_a_task_for_a_dead_chat_is_answered_in_the_others(
     sender: Sender, worker: TestWorker, other: WebhookDriver
 ) -> None:
     await link_account("demo-pro", "webhook", "ada")
-    zone = zone_of("UTC")
-    assert zone is not None
-    async with connection() as conn, conn.transaction():
-        spec = TaskSpec(Rule("daily", 8, 0), zone, "RSI?")
-        task = await add_task(conn, await active_licence("demo-pro"), spec, where=TELEGRAM)
-    assert await run_due(now=task.due_at)
-    turn = await worker.claim()
-    assert turn is not None
+    turn = await task_begun(worker)
     await worker.order(turn, "say", "61.8")
     await worker.order(turn, "finish")
     await worker.done(turn)
@@ -157,3 +163,18 @@ async def test_an_answer_that_was_asked_for_in_a_dead_chat_goes_nowhere_else(
     await deliver(sender)
 
     assert (bot_api.calls, other.shown("ada")) == ([], [])
+
+
+async def test_a_task_that_asks_before_it_says_anything_is_told_of_once(
+    sender: Sender, worker: TestWorker, other: WebhookDriver
+) -> None:
+    await link_account("demo-pro", "webhook", "ada")
+    turn = await task_begun(worker)
+    await worker.order(turn, "ask yes")
+    await worker.done(turn)
+
+    await deliver(sender)
+
+    [asked] = other.shown("ada")
+    assert "Deploy golden" in asked
+    assert NOTE not in asked.replace("\\", "")
