@@ -30,10 +30,12 @@ ACTIONS = (
 # What a run must have met, or it says nothing: each actor, what befalls writes, and what reconciling does.
 CHOSEN = ("asks", "hears", "look", "on", "step", "dies", "flap", "trouble", "reconciles")
 MET = (
-    *("stops", "overtaken", "held", "deaths", "failed_starts", "adopt", "finish"),
+    *("stops", "overtaken", "held", "deaths", "failed_starts", "adopt"),
     *(f"act_{each}" for each in CHOSEN),
     *(f"write_{each}" for each in TROUBLES),
 )
+# What only a long run is sure to meet.
+MET_IN_TIME = (*MET, "finish", "finish_conflict", "note_ended")
 BATCH, BATCHES = 2_500, 4
 HISTORIES = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), min_size=15, max_size=60)
 
@@ -83,6 +85,8 @@ def tell_histories(sidecar: Sidecar, count: int, *, seed: int, mark_status: int 
     return told
 
 
+# 15 s of processor time, which a machine that does much else may take minutes to give.
+@pytest.mark.timeout(400)
 def test_whoever_comes_back_while_an_idle_workspace_stops_is_served(sidecar: Sidecar) -> None:
     """Source: DESIGN.md, Workspaces: the sidecar stops with a precondition, so that a user who comes back wins."""
     told = tell_histories(sidecar, 200, seed=1)
@@ -122,16 +126,6 @@ def test_a_mark_whose_answer_was_lost_is_as_old_as_the_first_time_it_was_sent(si
     assert (world.happened["write_again"], world.cut) == (1, 0)
 
 
-def test_a_start_that_was_given_up_is_not_ended_under_who_has_come_back(sidecar: Sidecar) -> None:
-    """Source: to finish it was a scale to 0 without a condition, by what had been heard of pods before."""
-    dies_while_it_starts = [*[("step", 0)] * 3, ("B dies", 0), ("A dies", 0), ("look on", 0), ("step", 0)]
-    comes_back = [*[("look on", 0)] * 3, ("A dies", 0), ("A asks", 0), ("A dies", 0), ("step", 5), *[("step", 0)] * 3]
-    history = [*dies_while_it_starts, *comes_back, ("A reconciles", 0)]
-    world = virtual.run(played(sidecar, history, runs=False))
-
-    assert (world.happened["finish_conflict"], world.cut) == (1, 0)
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -146,7 +140,7 @@ def test_whoever_comes_back_is_served_ten_thousand_times(
 
     with capsys.disabled():
         print(dict(told))  # noqa: T201
-    assert [each for each in (*MET, "finish_conflict") if not told[each]] == []
+    assert [each for each in MET_IN_TIME if not told[each]] == []
 
 
 def test_the_world_can_stop_a_workspace_and_wake_it(sidecar: Sidecar) -> None:
