@@ -133,6 +133,12 @@ async def store_later(claim: Claim, *, after_s: float) -> bool:
     return await _let_go(claim, "run_after = clock_timestamp() + %(wait)s * interval '1 second'", after_s)
 
 
+async def store_within_a_day(claim: Claim, *, after_s: float) -> bool:
+    """The same for a workspace that refuses them: tried again by itself for a day, and before each later turn."""
+    due = "CASE WHEN finished_at > clock_timestamp() - interval '1 day' THEN clock_timestamp() + %(wait)s * interval '1 second' END"
+    return await _let_go(claim, f"run_after = {due}", after_s)
+
+
 async def let_go(claim: Claim) -> bool:
     """End a finished turn's aftercare and keep its text. True when messages of its conversation wait for an answer."""
     return await _let_go(claim, "run_after = NULL", 0)

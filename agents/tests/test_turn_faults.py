@@ -259,6 +259,43 @@ async def test_a_turn_waits_for_a_workspace_that_cannot_take_the_one_before(
     assert second.turn not in brain.started
 
 
+async def test_a_workspace_that_keeps_nothing_holds_up_no_answer(brain: ScriptedBrain, worker: TestWorker) -> None:
+    brain.refusing = True
+    first = await say("one")
+    await answer(worker, "1")
+    second = await say("two")
+    await answer(worker, "2")
+    assert await row(second.turn, "state", "answer") == ("done", "2")
+
+    brain.refusing = False
+    await let_retries_be_due()
+    assert await worker.care()
+    assert await worker.care()
+
+    assert brain.stored_order == [first.turn, second.turn]
+
+
+async def test_what_a_workspace_refuses_for_a_day_is_offered_again_with_the_next_message_alone(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
+    brain.refusing = True
+    first = await say("one")
+    await answer(worker, "1")
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET finished_at = finished_at - interval '25 hours'")
+    await let_retries_be_due()
+    assert await worker.care()
+    assert await row(first.turn, "run_after", "content") == (None, "one")
+
+    await let_retries_be_due()
+    assert not await worker.care()
+    brain.refusing = False
+    await say("two")
+    await answer(worker, "2")
+
+    assert await row(first.turn, "content", "history") == ("", None)
+
+
 async def test_a_bug_in_the_workspaces_client_loses_no_text(brain: ScriptedBrain, worker: TestWorker) -> None:
     async def broken(*_args: Any) -> None:
         raise ZeroDivisionError
