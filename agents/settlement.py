@@ -135,7 +135,10 @@ async def store_later(claim: Claim, *, after_s: float) -> bool:
 
 async def store_within_a_day(claim: Claim, *, after_s: float) -> bool:
     """The same for a workspace that refuses them: tried again by itself for a day, and before each later turn."""
-    due = "CASE WHEN finished_at > clock_timestamp() - interval '1 day' THEN clock_timestamp() + %(wait)s * interval '1 second' END"
+    due = (
+        "CASE WHEN finished_at > clock_timestamp() - interval '1 day'"
+        " THEN clock_timestamp() + %(wait)s * interval '1 second' END"
+    )
     return await _let_go(claim, f"run_after = {due}", after_s)
 
 
