@@ -1,7 +1,7 @@
 """One watch of one kind: what ends or breaks it, and how it goes on. Source: DESIGN, section 7, and what proxies do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -43,9 +43,12 @@ class ScriptedApi:
         self.lists += 1
         yield {"metadata": {"resourceVersion": str(self.lists)}, "items": [service("ws-a", self.lists)]}
 
-    async def watch(self, _kind: Kind, *, query: Mapping[str, str], version: str) -> AsyncIterator[Event]:
+    async def watch(
+        self, _kind: Kind, *, query: Mapping[str, str], version: str, opened: Callable[[], None]
+    ) -> AsyncIterator[Event]:
         """The next watch of the script."""
         assert (query, bool(version)) == ({}, True)
+        opened()
         self.opened_at.append(asyncio.get_running_loop().time())
         if not self._watches:
             self.silent.set()

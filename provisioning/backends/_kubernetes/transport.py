@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,7 +26,9 @@ PATIENCE_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 OVERLOADED = 429
 INVALID = 422
-# A real API server sends a bookmark about every minute: https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks
+# A real API server sends a bookmark about every minute, but none for a kind of which it keeps no cache, as events:
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks
+# https://github.com/kubernetes/kubernetes/issues/131897
 SILENT_S = 90.0
 
 _ERRORS: dict[int, type[ApiFailed]] = {404: Missing, 409: Conflict, 410: Gone}
@@ -86,16 +88,20 @@ class Transport:
             await asyncio.sleep(wait_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def stream(self, request: Request) -> AsyncIterator[Tree]:
-        """The answer's lines as they come, until the server ends it. Raises Away when nothing comes for too long."""
+    async def stream(self, request: Request, *, opened: Callable[[], None]) -> AsyncIterator[Tree]:
+        """The answer's lines as they come, until the server ends it or has said nothing for a while.
+
+        Silence may be a connection that is dead, or that nothing happens: only a new request can tell. `opened` is called when
+        the server begins its answer. Raises Away when it does not.
+        """
         try:
-            response = await self._send(
-                request, aiohttp.ClientTimeout(sock_connect=ANSWER_TIMEOUT_S, sock_read=SILENT_S)
-            )
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                response = await self._send(request, aiohttp.ClientTimeout(sock_read=SILENT_S))
             async with response, _dropped(response):
                 if response.status != 200:
                     raise _failure(request, response.status, await _json(response))
-                async for line in response.content:
+                opened()
+                async for line in _until_silent(response):
                     yield json.loads(line)
         except (*_BROKEN, ValueError) as error:
             raise Away(_named(error), about=request.about) from error
@@ -140,6 +146,14 @@ async def _dropped(response: aiohttp.ClientResponse) -> AsyncIterator[None]:
         connection = response.connection
         if connection is not None and connection.transport is not None:
             connection.transport.abort()
+
+
+async def _until_silent(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for line in response.content:
+            yield line
+    except aiohttp.SocketTimeoutError:
+        return
 
 
 def _worded(value: str | int | bool) -> str:
