@@ -17,14 +17,14 @@ from provisioning.backends._kubernetes.errors import ApiFailed, Away, Conflict, 
 from provisioning.backends._kubernetes.templates import Tree
 
 if TYPE_CHECKING:
-    from kubernetes.aio.client.api_client import ApiClient
+    from provisioning.backends._kubernetes.access import Access
 
 # A healthy API server answers within milliseconds; a page of a list takes longer.
 ANSWER_TIMEOUT_S = 10.0
 # All tries of one call together.
 PATIENCE_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
-OVERLOADED = 429
+OVERLOADED, UNKNOWN = 429, 401
 INVALID = 422
 # A real API server sends a bookmark about every minute, but none for a kind of which it keeps no cache, as events:
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks
@@ -64,12 +64,12 @@ class Transport:
     The client's typed models take fifteen times as long to read (1,000 pods: 0.70 s against 0.045 s).
     """
 
-    def __init__(self, client: "ApiClient") -> None:
-        self._client = client
+    def __init__(self, access: "Access") -> None:
+        self._access = access
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]  # of the client
+        await self._access.close()
 
     async def call(self, request: Request) -> Tree:
         """The answer. What overload, a fault of the server or a broken connection hinders is tried again for a while.
@@ -95,8 +95,7 @@ class Transport:
         the server begins its answer. Raises Away when it does not.
         """
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                response = await self._send(request, aiohttp.ClientTimeout(sock_read=SILENT_S))
+            response = await self._send(request, aiohttp.ClientTimeout(sock_read=SILENT_S))
             async with response, _dropped(response):
                 if response.status != 200:
                     raise _failure(request, response.status, await _json(response))
@@ -119,8 +118,18 @@ class Transport:
         return answer
 
     async def _send(self, request: Request, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """The beginning of the answer; what was sent with credentials that have ended is sent again with new ones."""
+        version = self._access.version
+        response = await self._sent(request, timeout)
+        if response.status == UNKNOWN and await self._access.renewed(since=version):
+            response.release()
+            return await self._sent(request, timeout)
+        return response
+
+    async def _sent(self, request: Request, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        client = self._access.client
         metrics.API_CALLS.labels(request.verb, request.plural).inc()
-        method, url, headers, body, _ = await self._client.param_serialize(
+        method, url, headers, body, _ = await client.param_serialize(
             request.method,
             request.path,
             query_params=[(key, _worded(value)) for key, value in request.query.items()],
@@ -128,8 +137,9 @@ class Transport:
             body=request.body,
             auth_settings=["BearerToken"],
         )
-        send = self._client.rest_client.request
-        sent = await send(method, url, headers=headers, body=body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
+        send = client.rest_client.request
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            sent = await send(method, url, headers=headers, body=body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         response: aiohttp.ClientResponse = sent.response
         return response
 
