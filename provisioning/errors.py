@@ -88,7 +88,10 @@ ADVICE: dict[Cause, str] = {
     Cause.REFUSED: "The API server or an admission rule refuses the objects: compare with `workspace render`.",
     Cause.FORBIDDEN: "The gateway's service account lacks a right: apply `workspace render --namespace`.",
     Cause.UNKNOWN_TO_CLUSTER: "The API server does not know our credentials: look at KUBECONFIG, its plugin or token's file.",
-    Cause.NAME_TAKEN: "An object of that name is not this user's: rename or remove it.",
+    Cause.NAME_TAKEN: (
+        "An object of that name is not this user's: rename or remove it. A restored volume takes what"
+        " `workspace render USER --volume` prints: it may hold their data."
+    ),
     Cause.CLUSTER_AWAY: "The API server can't be reached, or fails: look at KUBECONFIG, network and control plane.",
     Cause.IMAGE_NAME: "WORKSPACE_IMAGE or SIDECAR_IMAGE is no image's name.",
     Cause.IMAGE_PULL: "The image can't be pulled: look at its name, the registry and its credentials on the nodes.",

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import yaml
@@ -108,8 +109,9 @@ class _Loader(kube_config.KubeConfigLoader):
 
     async def load_from_exec_plugin(self) -> bool:
         """Called by the package for a user who has a plugin. Raises PluginFailed."""
-        folder = Path(self._get_base_path(self._cluster.path))  # type: ignore[no-untyped-call]
-        found = await credential_of(self._user["exec"].value, cluster=self._cluster.value, folder=folder)
+        user, cluster = cast(Any, self._user), cast(Any, self._cluster)
+        folder = Path(self._get_base_path(cluster.path))  # type: ignore[no-untyped-call]
+        found = await credential_of(user["exec"].value, cluster=cluster.value, folder=folder)
         self._expires = found.expires
         if found.token:
             self.token = f"Bearer {found.token}"

@@ -56,14 +56,23 @@ def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     template = _mark(deployment["spec"]["template"])
     marks = {TEMPLATE: template, IDLE: str(spec.idle_s), LICENCE: licence_word(spec)}
     deployment["metadata"]["annotations"] = given["annotations"] | marks
-    account, volume = (filled(file, given)[0] for file in ("serviceaccount.yaml", "persistentvolumeclaim.yaml"))
-    return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template)
+    account = filled("serviceaccount.yaml", given)[0]
+    return Manifests(account, volume_manifest(spec), deployment, service_manifest(spec, owner_uid=owner_uid), template)
 
 
 def service_manifest(spec: Spec, *, owner_uid: str | None) -> Tree:
     """The Service alone, once the uid of its owner is known."""
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.name, "uid": owner_uid}
     return filled("service.yaml", _values_of(spec) | {"owners": [owner] if owner_uid else None})[0]
+
+
+def volume_manifest(spec: Spec, *, snapshot: str = "") -> Tree:
+    """The volume alone; with `snapshot` its data are those of that VolumeSnapshot of the namespace.
+
+    https://kubernetes.io/docs/concepts/storage/volume-snapshots/#provisioning-volumes-from-snapshots
+    """
+    source = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot}
+    return filled("persistentvolumeclaim.yaml", _values_of(spec) | {"source": source if snapshot else None})[0]
 
 
 def namespace_manifests() -> list[Tree]:

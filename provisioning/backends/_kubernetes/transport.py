@@ -14,6 +14,7 @@ import structlog
 
 from provisioning import metrics
 from provisioning.backends._kubernetes.errors import ApiFailed, Away, Conflict, Gone, Missing, Refused
+from provisioning.backends._kubernetes.resting import Rest
 from provisioning.backends._kubernetes.templates import Tree
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Transport:
 
     def __init__(self, access: "Access") -> None:
         self._access = access
+        self._rest = Rest()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -74,14 +76,16 @@ class Transport:
     async def call(self, request: Request) -> Tree:
         """The answer. What overload, a fault of the server or a broken connection hinders is tried again for a while.
 
-        Raises Away after that, and at once Conflict, Missing, Gone and Refused.
+        Raises Away after that, and at once where the server asks for longer; at once too Conflict, Missing, Gone and Refused.
         """
         until, pause_s = time.monotonic() + PATIENCE_S, FIRST_PAUSE_S
         while True:
             try:
                 return await self._answer(request)
             except Away as error:
-                wait_s = max(pause_s * (0.5 + random.random()), error.retry_after_s)  # noqa: S311 - no secret
+                # Not all of those who wait in the same moment.
+                spread = random.random()  # noqa: S311 - no secret
+                wait_s = max(pause_s * (0.5 + spread), error.retry_after_s * (1 + spread / 4))
                 if time.monotonic() + wait_s > until:
                     raise
                 log.warning("kubernetes_call_again", about=request.about, error=error.message)
@@ -98,7 +102,7 @@ class Transport:
             response = await self._send(request, aiohttp.ClientTimeout(sock_read=SILENT_S))
             async with response, _dropped(response):
                 if response.status != 200:
-                    raise _failure(request, response.status, await _json(response))
+                    raise self._failed(request, response, await _json(response))
                 opened()
                 async for line in _until_silent(response):
                     yield json.loads(line)
@@ -113,12 +117,20 @@ class Transport:
         except _BROKEN as error:
             raise Away(_named(error), about=request.about) from error
         if not 200 <= response.status <= 299:
-            retry_after = response.headers.get("Retry-After", "")
-            raise _failure(request, response.status, answer, retry_after=retry_after)
+            raise self._failed(request, response, answer)
         return answer
 
+    def _failed(self, request: Request, response: aiohttp.ClientResponse, answer: Tree) -> ApiFailed:
+        failure = _failure(request, response.status, answer, retry_after=response.headers.get("Retry-After", ""))
+        self._rest.heed(failure)
+        return failure
+
     async def _send(self, request: Request, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        """The beginning of the answer; what was sent with credentials that have ended is sent again with new ones."""
+        """The beginning of the answer; what was sent with credentials that have ended is sent again with new ones.
+
+        Raises Away, having sent nothing, while the server wants to be left alone.
+        """
+        self._rest.require_over(request.about)
         version = self._access.version
         response = await self._sent(request, timeout)
         if response.status == UNKNOWN and await self._access.renewed(since=version):
@@ -203,7 +215,7 @@ def failure_of_event(request: Request, status: Tree) -> ApiFailed:
 
 
 def _seconds(given: str) -> float:
-    return min(float(given), LONGEST_PAUSE_S) if given.isascii() and given.isdecimal() else 0.0
+    return float(given) if given.isascii() and given.isdecimal() else 0.0
 
 
 def _named(error: Exception) -> str:

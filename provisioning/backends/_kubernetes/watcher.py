@@ -67,7 +67,8 @@ class Watcher:
             pause_s, short = (FIRST_PAUSE_S, 0) if stood else (pause_s, short + 1)
             if ended and short >= MOST_SHORT:
                 self._note(Away("the server ends it at once", about=f"watch {self.kind.plural}"), foreseen=True)
-            await self._rest(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+            asked_s = self.failure.retry_after_s if not ended and isinstance(self.failure, Away) else 0.0
+            await self._rest(max(pause_s * (0.5 + random.random()), asked_s))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _followed(self) -> bool:
