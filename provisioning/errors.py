@@ -94,7 +94,7 @@ ADVICE: dict[Cause, str] = {
     ),
     Cause.CLUSTER_AWAY: "The API server can't be reached, or fails: look at KUBECONFIG, network and control plane.",
     Cause.IMAGE_NAME: "WORKSPACE_IMAGE or SIDECAR_IMAGE is no image's name.",
-    Cause.IMAGE_PULL: "The image can't be pulled: look at its name, the registry and its credentials on the nodes.",
+    Cause.IMAGE_PULL: "The image can't be pulled: look at its name, the registry and its credentials (image_pull_secrets).",
     Cause.CONTAINER: "The kubelet can't make the container: look at ConfigMap, mounts and runtime class.",
     Cause.CRASHED: "The container ends again and again: look at its log by `kubectl logs --previous`.",
     Cause.OUT_OF_MEMORY: "The container was killed for its memory: raise the licence's memory limit.",

@@ -113,7 +113,8 @@ def user_digest(user_id: str) -> str:
 
 
 def _values_of(spec: Spec) -> dict[str, Any]:
-    tier = values().tiers[spec.tier]
+    table = values()
+    tier = table.tiers[spec.tier]
     return {
         "name": spec.name,
         "namespace": settings.KUBERNETES_NAMESPACE,
@@ -137,7 +138,12 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "workspace_image": settings.WORKSPACE_IMAGE or "dexorder-workspace:latest",
         "sidecar_image": settings.SIDECAR_IMAGE or "dexorder-sidecar:latest",
         "idle_seconds": str(spec.idle_s),
-        "pod_annotations": {IDLE: str(spec.idle_s)},
+        "pull_secrets": [{"name": name} for name in table.image_pull_secrets] or None,
+        "priority_class": tier.priority_class,
+        "node_selector": tier.node_selector or None,
+        "tolerations": tier.pod_tolerations or None,
+        "do_not_disrupt": None if tier.evictable else "true",
+        "safe_to_evict": None if tier.evictable else "false",
         "user": literal(spec.user_id),
         "tier": spec.tier,
         "quota_bytes": str(size(spec.storage)),
