@@ -156,6 +156,7 @@ async def test_a_plugin_that_hangs_is_given_up_and_its_user_told_why_they_wait(
     ("before", "status", "words"),
     [
         ("echo no network >&2; exit 3", {"token": "x"}, "ended with 3: no network"),
+        ("", {"token": "two\nlines"}, "line breaks"),
         ("", {"token": ""}, "neither a token nor a certificate"),
         ("", {"token": "s3cret", "expirationTimestamp": "soon"}, "status.expirationTimestamp"),
         ("echo s3cret", {"token": "x"}, "no ExecCredential"),
@@ -173,15 +174,14 @@ async def test_a_plugin_that_fails_is_told_to_the_operator_without_what_it_gave(
     assert "s3cret" not in failure.value.detail
 
 
-async def test_a_token_in_a_file_is_read_anew(
-    bed: Bed, pro: Licence, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_token_in_a_file_is_read_anew(bed: Bed, pro: Licence, settings: Settings, tmp_path: Path) -> None:
     """Source: a projected token is replaced in its file before it ends; nobody says when."""
     file = tmp_path / "token"
     file.write_text(token(bed, lasting_s=600))
     kubeconfig_of(settings, {"tokenFile": str(file)})
     await ensure_workspace(pro)
-    file.write_text(token(bed))
+    # As an editor ends a file.
+    file.write_text(f"{token(bed)}\n")
     let_it_end(bed)
 
     assert (await ensure_workspace(pro)).url

@@ -69,6 +69,7 @@ async def read_credentials() -> Credentials:
     try:
         async with asyncio.timeout(READ_S):
             lasts_s = await _load(configuration)
+        configuration.api_key = {name: _word(key) for name, key in configuration.api_key.items()}
         return Credentials(configuration, time.monotonic() + lasts_s, _frame(configuration))
     except TimeoutError as error:
         raise ImproperlyConfigured(f"The cluster's credentials were not there within {READ_S:g} s") from error
@@ -115,9 +116,17 @@ class _Loader(kube_config.KubeConfigLoader):
         self._expires = found.expires
         if found.token:
             self.token = f"Bearer {found.token}"
-        if found.certificate:
+        if found.certificate and found.key:
             self.cert_file, self.key_file = _as_file(found.certificate), _as_file(found.key)
         return True
+
+
+def _word(key: str) -> str:
+    """What goes into a header; an editor ends a token's file with a line break, and none may be inside. Raises ValueError."""
+    word = key.strip()
+    if not word.isascii() or not word.isprintable():
+        raise ValueError("the token is none: it has line breaks or other characters that no header takes")
+    return word
 
 
 def _as_file(text: str) -> str:

@@ -46,9 +46,9 @@ class Plugin(BaseModel):
 class Credential(BaseModel):
     """What a plugin gives: a token, or a certificate with its key, and until when it is good."""
 
-    token: str = ""
-    certificate: Annotated[str, Field(alias="clientCertificateData")] = ""
-    key: Annotated[str, Field(alias="clientKeyData")] = ""
+    token: str | None = None
+    certificate: Annotated[str | None, Field(alias="clientCertificateData")] = None
+    key: Annotated[str | None, Field(alias="clientKeyData")] = None
     expires: Annotated[AwareDatetime | None, Field(alias="expirationTimestamp")] = None
 
 

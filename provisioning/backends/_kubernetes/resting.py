@@ -8,9 +8,6 @@ from collections.abc import Callable
 
 from provisioning.backends._kubernetes.errors import Away
 
-# Whoever asks for longer, as a proxy may for its own reasons, is asked again after this.
-LONGEST_S = 300.0
-
 
 class Rest:
     """Until when nothing is sent, and what was said of it."""
@@ -23,7 +20,7 @@ class Rest:
     def heed(self, failed: Exception) -> None:
         """Take in what a call has ended with."""
         if isinstance(failed, Away) and failed.retry_after_s > 0:
-            until = self._clock() + min(failed.retry_after_s, LONGEST_S)
+            until = self._clock() + failed.retry_after_s
             if until > self._until:
                 self._until, self._asked = until, failed
 

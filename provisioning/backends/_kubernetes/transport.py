@@ -25,6 +25,8 @@ ANSWER_TIMEOUT_S = 10.0
 # All tries of one call together.
 PATIENCE_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
+# Whoever asks for longer, as a proxy may for its own reasons, is asked again after this.
+LONGEST_REST_S = 300.0
 OVERLOADED, UNKNOWN = 429, 401
 INVALID = 422
 # A real API server sends a bookmark about every minute, but none for a kind of which it keeps no cache, as events:
@@ -194,7 +196,7 @@ async def _json(response: aiohttp.ClientResponse) -> Tree:
 def _failure(request: Request, status: int, answer: Tree, *, retry_after: str = "") -> ApiFailed:
     message, reason = str(answer.get("message") or f"it answered {status}"), str(answer.get("reason") or "")
     if status == OVERLOADED or status >= 500:
-        return Away(message, about=request.about, status=status, retry_after_s=_seconds(retry_after))
+        return Away(message, about=request.about, status=status, retry_after_s=_asked_s(retry_after, answer))
     if status == INVALID and _is_another(answer):
         return Conflict(message, about=request.about, status=status, reason=reason)
     return _ERRORS.get(status, Refused)(message, about=request.about, status=status, reason=reason)
@@ -214,8 +216,10 @@ def failure_of_event(request: Request, status: Tree) -> ApiFailed:
     return _failure(request, int(status.get("code") or 500), status)
 
 
-def _seconds(given: str) -> float:
-    return float(given) if given.isascii() and given.isdecimal() else 0.0
+def _asked_s(header: str, answer: Tree) -> float:
+    """For how long the server asks to be left alone: by its header, or in what a watch is told in place of an object."""
+    told = header or str((answer.get("details") or {}).get("retryAfterSeconds", ""))
+    return min(float(told), LONGEST_REST_S) if told.isascii() and told.isdecimal() else 0.0
 
 
 def _named(error: Exception) -> str:
