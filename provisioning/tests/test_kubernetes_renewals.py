@@ -11,11 +11,13 @@ import pytest
 import yaml
 from kubernetes.aio.config import incluster_config
 from pytest_django.fixtures import Settings
+from structlog.testing import capture_logs
 
 from accounts.licences import Licence
 from provisioning import launching
 from provisioning.backends._kubernetes import access, credentials
 from provisioning.backends._kubernetes.cluster import cluster
+from provisioning.backends._kubernetes.kinds import PODS
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
@@ -185,6 +187,26 @@ async def test_a_token_in_a_file_is_read_anew(bed: Bed, pro: Licence, settings: 
     let_it_end(bed)
 
     assert (await ensure_workspace(pro)).url
+
+
+async def test_a_token_in_a_file_is_read_anew_before_it_is_refused(
+    bed: Bed, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: https://github.com/kubernetes/client-go/blob/v0.34.0/transport/token_source.go"""
+    monkeypatch.setattr(credentials, "FILE_S", -1.0)
+    monkeypatch.setattr(access, "AGAIN_S", 0.0)
+    file = tmp_path / "token"
+    file.write_text(token(bed))
+    kubeconfig_of(settings, {"tokenFile": str(file)})
+    found = await cluster()
+    file.write_text(token(bed))
+
+    async def is_renewed() -> bool:
+        await anext(found.api.pages(PODS, query={}))
+        return "kubernetes_credentials_renewed" in [log["event"] for log in logs]
+
+    with capture_logs() as logs:
+        await until(is_renewed)
 
 
 @pytest.fixture
