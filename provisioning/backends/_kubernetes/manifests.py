@@ -56,8 +56,8 @@ def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     template = _mark(deployment["spec"]["template"])
     marks = {TEMPLATE: template, IDLE: str(spec.idle_s), LICENCE: licence_word(spec)}
     deployment["metadata"]["annotations"] = given["annotations"] | marks
-    account = filled("serviceaccount.yaml", given)[0]
-    return Manifests(account, volume_manifest(spec), deployment, service_manifest(spec, owner_uid=owner_uid), template)
+    account, volume = (filled(file, given)[0] for file in ("serviceaccount.yaml", "persistentvolumeclaim.yaml"))
+    return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template)
 
 
 def service_manifest(spec: Spec, *, owner_uid: str | None) -> Tree:
@@ -66,8 +66,8 @@ def service_manifest(spec: Spec, *, owner_uid: str | None) -> Tree:
     return filled("service.yaml", _values_of(spec) | {"owners": [owner] if owner_uid else None})[0]
 
 
-def volume_manifest(spec: Spec, *, snapshot: str = "") -> Tree:
-    """The volume alone; with `snapshot` its data are those of that VolumeSnapshot of the namespace.
+def volume_manifest(spec: Spec, *, snapshot: str) -> Tree:
+    """The volume alone; with a `snapshot` its data are those of that VolumeSnapshot of the namespace, "" = none.
 
     https://kubernetes.io/docs/concepts/storage/volume-snapshots/#provisioning-volumes-from-snapshots
     """
@@ -129,6 +129,7 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "replicas": 1,
         "runtime_class": tier.runtime_class,
         "storage_class": tier.storage_class,
+        "source": None,
         "storage": spec.storage,
         "memory": spec.memory,
         "cpu": spec.cpu,
