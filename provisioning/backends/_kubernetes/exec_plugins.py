@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from provisioning.backends._kubernetes.templates import Tree
 
@@ -33,8 +33,6 @@ class _Variable(BaseModel):
 
 class Plugin(BaseModel):
     """What a kubeconfig says of its plugin."""
-
-    model_config = ConfigDict(extra="ignore")
 
     api_version: Annotated[str, Field(alias="apiVersion")]
     command: Annotated[str, Field(min_length=1)]
