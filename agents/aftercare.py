@@ -33,7 +33,7 @@ from agents.writer import TurnWriter
 RETRY_AFTER_S = 60.0
 # Without a licence no workspace is started.
 UNLICENSED_RETRY_AFTER_S = 3600.0
-# A workspace that takes not even a few words has a full disk, which only its user can clear.
+# What takes not even a few words has a full disk, or is a server of staff's that keeps none: only people can change that.
 REFUSED_RETRY_AFTER_S = 3600.0
 
 FINAL_TYPES = {event.type for event in (Done, Failed, Cancelled)}

@@ -33,7 +33,7 @@ async def append_turn(licence: Licence, conversation: str, *, turn: str, message
     session, named = pool().session(licence), {"conversation": conversation, "turn": turn}
     try:
         if not (await session.tools()).has(_APPEND):
-            return
+            raise HistoryRefused("workspace_unreachable", retryable=True)
         try:
             await _call(session, _APPEND, {**named, "messages": kept(messages)})
         except CallFailed as error:

@@ -127,7 +127,8 @@ async def test_a_workspace_that_takes_nothing_is_told_from_one_that_is_away(sett
 async def test_a_workspace_that_keeps_no_conversations_is_asked_to_keep_none(settings: Any) -> None:
     async with mcp_double() as double:
         settings.MCP_SERVER_URL_ALLOWLIST = [double.server.url]
-        await append_turn(licence(USER, url=double.url), "c", "t", [ASKED])
+        with pytest.raises(HistoryRefused):
+            await append_turn(licence(USER, url=double.url), "c", "t", [ASKED])
         await harness.close()
 
     assert double.calls == []
