@@ -19,7 +19,7 @@ from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
 from provisioning.tests.drift_states import reconcile, row_says, settle, write
-from provisioning.tests.gateways import licence_of, until
+from provisioning.tests.gateways import licence_of, until, waits_for_a_silent_server
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
@@ -110,9 +110,8 @@ async def test_a_server_that_once_ran_out_of_memory_is_joined_while_it_runs_agai
     bed.cluster.advance(60)
     await bed.heard()
     pod = await works_unready(bed)
-    bed.cluster.journal.clear()
     starting = asyncio.create_task(ensure_workspace(pro))
-    await until(lambda: asyncio.sleep(0, bool(bed.cluster.journal.writes())))
+    await until(waits_for_a_silent_server)
     bed.cluster.run(lambda: bed.cluster.kubelet.ready(pod, SERVER))
     await starting
 

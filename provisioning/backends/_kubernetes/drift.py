@@ -81,7 +81,9 @@ def drifts(
     if row.state != State.READY:
         found = _of_a_resting(row, sight)
     elif down_since is not None and now - down_since >= DOWN_KEPT:
-        found = iter([Drift("ready in the table, and its server has not run for 10 minutes", Action.GIVE_UP)])
+        found = iter(
+            [Drift("ready in the table, and its server has not run, or not answered, for 10 minutes", Action.GIVE_UP)]
+        )
     else:
         found = _of_a_running(sight, standing, now=now)
     return [*_of_any(sight, standing, now=now), *found]

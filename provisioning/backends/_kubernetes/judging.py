@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioning.backends._kubernetes.cluster import Sight
 from provisioning.backends._kubernetes.views import SERVER, ContainerView, PodView
@@ -55,11 +55,16 @@ class Verdict:
 
 
 def judge(sight: Sight) -> Verdict:
-    """How far the workspace is. The gravest trouble is told: a lasting one before one that may pass."""
+    """How far the workspace is. The gravest trouble is told: a lasting one before one that may pass.
+
+    None is lasting while a server that has served runs: what is wrong with its sidecar or its volume does not end its work.
+    """
     pod = sight.pod
     if sight.up and pod is not None and pod.ready:
         return Verdict("ready", pod, None)
     troubles = [trouble for rule in _RULES for trouble in rule(sight)]
+    if pod is not None and pod.at_work:
+        troubles = [replace(trouble, lasting=False) for trouble in troubles]
     gravest = min(troubles, key=lambda trouble: not trouble.lasting, default=None)
     return Verdict(_stage(pod), None, gravest)
 

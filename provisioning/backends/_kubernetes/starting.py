@@ -28,6 +28,10 @@ ROUTE_POLL_S = 0.1
 ANSWER_TIMEOUT_S = 3.0
 # A ready pod that answers nobody for so long is deaf: longer than a route, or the end of an unready moment, takes to be heard of.
 DEAF_S = 5.0
+# A server that runs, and has not answered the kubelet for so long, hangs: that is 30 probes in a row, each of 2 s, while what it
+# works at leaves its event loop free. The kubelet waits for longer (manifests/deployment.yaml), since nobody may be waiting.
+HUNG_S = 60.0
+SILENT = "Your workspace does not answer. It is started anew if that lasts for a minute…"
 # Between a look and a write: whoever writes in between is followed.
 TRIES = 5
 # While the controller has not yet taken away the pod that is to be replaced.
@@ -84,7 +88,7 @@ class Start:
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
         """See Backend.start. Raises ApiFailed and WorkspaceFailed."""
         await report("scheduling")
-        useless = await self._useless(former)
+        useless = await self._useless(former) or await self._hung(report)
         await record(Instance())
         try:
             while True:
@@ -103,13 +107,16 @@ class Start:
             raise
 
     async def _useless(self, former: Instance) -> PodView | None:
-        """The pod that must be replaced: one that does not answer, or that has come to grief before this start."""
+        """The pod that must be replaced: one that does not answer, or that has come to grief before this start.
+
+        What is wrong with a sidecar or a volume is no reason to end a server that is at work.
+        """
         sight = self._cluster.look(self._spec.name)
         pod, verdict = sight.pod, judge(sight)
         if pod is None or not sight.up:
             return None
         trouble = verdict.trouble
-        if trouble is not None and (trouble.lasting or (trouble.cause is Cause.CRASHED and not pod.works)):
+        if trouble is not None and not pod.works and (trouble.lasting or trouble.cause is Cause.CRASHED):
             return pod
         # Without its Service nobody could hear it.
         suspected = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
@@ -132,6 +139,25 @@ class Start:
         except TimeoutError:
             after = await self._live(pod)
             return after is not None and after.version == before.version
+
+    async def _hung(self, report: Report) -> PodView | None:
+        """The pod whose server hangs; waits until that is known of one that does not answer the kubelet. None = there is none."""
+        with self._cluster.listening(self._spec.name) as heard:
+            while (pod := self._silent()) is not None:
+                left_s = HUNG_S - self._cluster.silences.lasted_s(pod)
+                if left_s <= 0:
+                    live = await self._live(pod)
+                    return pod if live is not None and live.silent and live.turned == pod.turned else None
+                await report("starting", detail=SILENT)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left_s):
+                        await heard.wait()
+                heard.clear()
+        return None
+
+    def _silent(self) -> PodView | None:
+        sight = self._cluster.look(self._spec.name)
+        return sight.pod if sight.up and sight.pod is not None and sight.pod.silent else None
 
     async def _ask(self) -> Answer:
         """What the server answers to its user."""

@@ -61,7 +61,7 @@ class VolumeView(View):
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """`waiting` and `ended` are reasons; `exit_code` is that of its last end."""
+    """`waiting` and `ended` are reasons; `exit_code` is that of its last end. `started` = a probe has succeeded since."""
 
     name: str
     running: bool
@@ -70,11 +70,16 @@ class ContainerView:
     ended: str
     exit_code: int | None
     restarts: int
+    started: bool = False
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PodView(View):
-    """`unschedulable` is the scheduler's message, "" when it has none; `idle_s` as the pod's sidecar reads it."""
+    """`unschedulable` is the scheduler's message, "" when it has none; `idle_s` as the pod's sidecar reads it.
+
+    `turned` is when it became ready, or unready, by the kubelet's clock.
+    """
 
     idle_s: int
     phase: str
@@ -83,6 +88,7 @@ class PodView(View):
     scheduled: bool
     unschedulable: str
     ready: bool
+    turned: str
     containers: tuple[ContainerView, ...]
 
     @property
@@ -94,6 +100,16 @@ class PodView(View):
     def works(self) -> bool:
         """Whether the user's server runs: it may be at work, ready or not."""
         return self.server is not None and self.server.running
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it runs and has served since it was started."""
+        return self.server is not None and self.server.running and self.server.started
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has served, runs, and does not answer the kubelet: it has too much to do, or hangs."""
+        return self.at_work and self.server is not None and not self.server.ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,7 @@ def read_pod(tree: Tree) -> PodView | None:
     status: Tree = tree.get("status", {})
     conditions = {each["type"]: each for each in status.get("conditions", [])}
     scheduled: Tree = conditions.get("PodScheduled", {})
+    ready: Tree = conditions.get("Ready", {})
     told = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     return PodView(
         **_common(tree),
@@ -153,7 +170,8 @@ def read_pod(tree: Tree) -> PodView | None:
         message=status.get("message", ""),
         scheduled=bool(tree["spec"].get("nodeName")),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready.get("status") == "True",
+        turned=ready.get("lastTransitionTime") or "",
         containers=tuple(_container(each) for each in told),
     )
 
@@ -218,4 +236,6 @@ def _container(status: Tree) -> ContainerView:
         ended=ended.get("reason", ""),
         exit_code=ended.get("exitCode"),
         restarts=status.get("restartCount", 0),
+        started=bool(status.get("started")),
+        ready=bool(status.get("ready")),
     )
