@@ -17,6 +17,8 @@ SETTLED = timedelta(seconds=30)
 # A start's row is there before its objects; this is for a delete that is under way.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
+# An orphan may be at work, and known to the right database: until then only its own sidecar stops it.
+ORPHAN_RUNS = timedelta(days=1)
 # Longer than a node that restarts takes, and the longest wait between two crashes.
 DOWN_KEPT = timedelta(minutes=10)
 # Without a licence a workspace stops when it is idle; one whose own work goes on and on ends after this.
@@ -37,10 +39,12 @@ class Action(StrEnum):
     SHORTEN = "let it stop itself sooner"
     MARK_ENDED = "note since when"
     UNMARK_ENDED = "take that mark away"
-    MARK_ORPHAN = "scale it to 0 and mark it as an orphan"
+    MARK_ORPHAN = "mark it as an orphan"
+    STOP_ORPHAN = "scale it to 0 and mark it anew"
     UNMARK_ORPHAN = "take the mark of an orphan away"
     DELETE_ORPHAN = "delete all but its data"
     DELETE_PARTS = "delete what is left but its data"
+    AWAIT = "nothing: its next start brings the new one"
     REPORT = "nothing: look at it"
 
 
@@ -48,13 +52,15 @@ class Action(StrEnum):
 class Standing:
     """A user's licence. `ended` is since when there has been no valid one, None = there is one, or nobody knows yet.
 
-    `kept_until` is the end of the term of its data. `idle_s` is what the workspace's idle time shall not be longer than.
+    `kept_until` is the end of the term of its data. `idle_s` is what the workspace's idle time shall not be longer than;
+    `outdated` is whether its next pod would be made from another release than the running one.
     """
 
     licensed: bool
     ended: datetime | None = None
     kept_until: datetime | None = None
     idle_s: int = 0
+    outdated: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def drifts(
     `down_since` is since when its server has not run though it shall, None = it does, or nobody knows.
     """
     if row is None:
-        return list(_of_an_orphan(sight, now=now))
+        return list(_of_an_orphan(sight, standing, now=now))
     if row.state in {State.STARTING, State.STOPPING}:
         return list(_of_half_done(row, sight))
     if now - row.since < SETTLED:
@@ -98,19 +104,34 @@ def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
         yield Drift(f"{row.state} in the table, and no gateway is at it", Action.FINISH)
 
 
-def _of_an_orphan(sight: Sight, *, now: datetime) -> Iterator[Drift]:
+def _of_an_orphan(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
     deployment = sight.deployment
     if deployment is None:
         if any(_is_old(part.created, now) for part in (sight.service, sight.account) if part is not None):
             yield Drift("a Service or ServiceAccount without a Deployment", Action.DELETE_PARTS)
     elif not deployment.deleting:
-        marked = moment(deployment.orphaned)
-        if marked is None or deployment.replicas > 0:
-            yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
-        elif now - marked > ORPHAN_KEPT:
-            yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
+        yield from _of_an_orphans_deployment(sight, standing, now=now, marked=moment(deployment.orphaned))
     if sight.volume is not None:
         yield Drift("data that no row knows", Action.REPORT)
+
+
+def _of_an_orphans_deployment(
+    sight: Sight, standing: Standing, *, now: datetime, marked: datetime | None
+) -> Iterator[Drift]:
+    """Its sidecar stops one that runs, sooner than it would have: a database that is wrong cuts off nobody's work."""
+    if sight.up and marked is not None and now - marked > ORPHAN_RUNS:
+        yield Drift("has run for a day, and no row knows it", Action.STOP_ORPHAN)
+        return
+    if marked is None:
+        yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
+    if (
+        sight.up
+        and sight.deployment is not None
+        and is_longer(sight, shorter(sight.deployment.idle_s, standing.idle_s))
+    ):
+        yield Drift("may be idle for longer than what no row knows", Action.SHORTEN)
+    if not sight.up and marked is not None and now - marked > ORPHAN_KEPT:
+        yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
 
 
 def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
@@ -123,6 +144,8 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
         return
     if is_longer(sight, shorter(deployment.idle_s, standing.idle_s)):
         yield Drift("may be idle for longer than its licence gives", Action.SHORTEN)
+    if standing.outdated:
+        yield Drift("runs what an earlier release made", Action.AWAIT)
     # Without its volume it is left to people: an empty one would hide the loss.
     parts_missing = sight.service is None or sight.account is None
     if parts_missing and sight.volume is not None and standing.licensed:

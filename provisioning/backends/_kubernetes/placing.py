@@ -178,7 +178,7 @@ class Placing:
             created = await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
             await self._confirm_created(str(created["metadata"]["uid"]))
             return created
-        if found.replicas == 0 and found.template != wanted.template:
+        if found.replicas == 0 and (found.template, found.release) != (wanted.template, wanted.release):
             # By force: of one that sleeps, the sidecar owns the scale by now.
             return await self.cluster.api.apply(_only_if(found.version, self._marked(wanted.deployment)), force=True)
         change = self._joining(found, restart=restart)

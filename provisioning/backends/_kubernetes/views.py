@@ -9,6 +9,7 @@ from provisioning.backends._kubernetes.manifests import (
     IDLE,
     LICENCE,
     ORPHANED,
+    RELEASE,
     TEMPLATE,
     USER,
     WORKSPACE,
@@ -37,12 +38,13 @@ class View:
 class DeploymentView(View):
     """`failure` is why pods can't be made; "" while they can, or while the controller has not looked yet.
 
-    `idle_s` is after how long its sidecar stops it, 0 = never; `licence` what of one its pod is made from; `ended` since when
-    there has been none.
+    `idle_s` is after how long its sidecar stops it, 0 = never; `licence` what of one its pod is made from, and `release` what
+    else; `ended` since when there has been none.
     """
 
     replicas: int
     template: str
+    release: str
     licence: str
     demand: str
     orphaned: str
@@ -135,6 +137,7 @@ def read_deployment(tree: Tree) -> DeploymentView | None:
         **_common(tree),
         replicas=int(tree["spec"].get("replicas", 1)),
         template=annotations.get(TEMPLATE, ""),
+        release=annotations.get(RELEASE, ""),
         licence=annotations.get(LICENCE, ""),
         demand=annotations.get(DEMAND, ""),
         orphaned=annotations.get(ORPHANED, ""),
