@@ -133,7 +133,7 @@ def test_only_the_servers_own_want_of_memory_is_told_as_that() -> None:
 
 def causes_of(container: ContainerView) -> list[tuple[Cause, bool]]:
     """What the state of one container says."""
-    return [(trouble.cause, trouble.lasting) for trouble in judging.troubles_of(container)]
+    return [(trouble.cause, trouble.grave) for trouble in judging.troubles_of(container)]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.STOPPED, State.STARTING])

@@ -8,7 +8,7 @@ import pytest
 from accounts.licences import Licence
 from gateway.leases import Lease
 from provisioning import holding, launching, rows
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import MESSAGES, Cause, WorkspaceFailed, meanwhile
 from provisioning.flights import Flight
 from provisioning.names import workspace_name
 from provisioning.specs import spec_of
@@ -21,7 +21,7 @@ from provisioning.workspaces import ensure_workspace, workspace_status
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 NAME = workspace_name("demo-pro")
-NO_ROOM = StageReport("scheduling", MESSAGES[Cause.NO_ROOM])
+NO_ROOM = StageReport("scheduling", meanwhile(Cause.NO_ROOM))
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from provisioning.backends._kubernetes.causes import failure_of_cause, failure_o
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.judging import Verdict, evicted, judge
+from provisioning.backends._kubernetes.judging import Trouble, Verdict, evicted, judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS, PODS
 from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends._kubernetes.placing import Placing
 from provisioning.backends._kubernetes.views import PodView, read_pod
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import Cause, WorkspaceFailed, meanwhile
 
 # The Service's route follows the pod's readiness, by the nodes' proxies, within a second or two.
 ROUTE_POLL_S = 0.1
@@ -83,6 +83,8 @@ class Start:
         self._woke = False
         # The pods that have counted during this start, by uid.
         self._pods: set[str] = set()
+        # What is in the way, and since when it has been without a break.
+        self._stands: tuple[Cause, float] | None = None
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
 
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -116,7 +118,7 @@ class Start:
         if pod is None or not sight.up:
             return None
         trouble = verdict.trouble
-        if trouble is not None and not pod.works and (trouble.lasting or trouble.cause is Cause.CRASHED):
+        if trouble is not None and not pod.works and (trouble.grave or trouble.cause is Cause.CRASHED):
             return pod
         # Without its Service nobody could hear it.
         suspected = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
@@ -208,12 +210,21 @@ class Start:
                 verdict = self._judged(sight) if _is_another(sight.pod, unlike) else REPLACED
                 if verdict.ready is not None:
                     return verdict.ready
-                if verdict.trouble is not None and verdict.trouble.lasting:
+                if self._patience_s(verdict.trouble) <= 0 and verdict.trouble is not None:
                     raise failure_of_trouble(verdict.trouble)
-                await report(
-                    verdict.stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else ""
-                )
+                await report(verdict.stage, detail=meanwhile(verdict.trouble.cause) if verdict.trouble else "")
                 await self._wait(heard, verdict.stage, verdict)
+
+    def _patience_s(self, trouble: Trouble | None) -> float:
+        """How long this trouble may stand from now on, since it has stood for some time; endless for what may always pass."""
+        if trouble is None:
+            self._stands = None
+            return float("inf")
+        if self._stands is None or self._stands[0] is not trouble.cause:
+            self._stands = trouble.cause, time.monotonic()
+        if trouble.lasting_after_s is None:
+            return float("inf")
+        return trouble.lasting_after_s - (time.monotonic() - self._stands[1])
 
     def _judged(self, sight: Sight) -> Verdict:
         """The verdict; in want of a trouble of the pod that counts, why one before it had to go during this start."""
@@ -224,13 +235,18 @@ class Start:
         return verdict if verdict.trouble is not None or verdict.ready is not None else replace(verdict, trouble=gone)
 
     async def _wait(self, heard: asyncio.Event, stage: str, verdict: Verdict | None) -> None:
-        """Wait for news at the stage's expense. Raises WorkspaceFailed when that is spent."""
+        """Wait for news at the stage's expense, or until a trouble has stood for long enough.
+
+        Raises WorkspaceFailed when the stage's time is spent.
+        """
         began = time.monotonic()
+        patience_s = self._patience_s(verdict.trouble if verdict is not None else None)
         try:
-            async with asyncio.timeout(self._left[stage]):
+            async with asyncio.timeout(min(self._left[stage], patience_s)):
                 await heard.wait()
         except TimeoutError:
-            raise self._too_late(stage, verdict) from None
+            if patience_s >= self._left[stage]:
+                raise self._too_late(stage, verdict) from None
         heard.clear()
         self._left[stage] -= time.monotonic() - began
 
