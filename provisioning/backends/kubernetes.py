@@ -131,7 +131,7 @@ class KubernetesBackend:
 
     async def follow(self) -> None:
         """See Backend."""
-        await following.follow(backend=self.name)
+        await following.follow(backend=self.name, marks=self.demand)
 
     async def reconcile(self, *, dry_run: bool) -> list[Finding]:
         """See Backend."""
