@@ -12,6 +12,7 @@ from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.drift import Action
 from provisioning.backends._kubernetes.idling import CHANGE_IDLE_S
 from provisioning.backends._kubernetes.manifests import IDLE, RELEASE
+from provisioning.backends._kubernetes.views import SERVER
 from provisioning.backends.kubernetes import RENEWED
 from provisioning.stages import SENTENCES, StageReport
 from provisioning.tests.bed import Bed
@@ -91,6 +92,18 @@ async def test_whoever_uses_it_first_has_it_told_and_its_idle_time_lowered_befor
 
     assert await told(never_stops) == RENEWED
     assert (images(bed), idle_times(bed)) == ([OLD_IMAGE], {str(CHANGE_IDLE_S)})
+
+
+async def test_one_that_hangs_is_replaced_by_the_new_one(
+    bed: Bed, never_stops: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.backends._kubernetes.starting.HUNG_S", 0.1)
+    [hung] = bed.ready(NAME)
+    bed.cluster.run(lambda: bed.cluster.kubelet.unready(hung, SERVER, "timeout"))
+    await bed.heard()
+    await ensure_workspace(never_stops)
+
+    assert images(bed) == [NEW_IMAGE]
 
 
 async def test_a_workspace_that_pauses_by_itself_keeps_its_idle_time(
