@@ -20,9 +20,8 @@ from provisioning.names import workspace_name
 from provisioning.rendering import render_workspace
 from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
-from provisioning.tests.drift_states import reconcile, settle, volume_is_lost
+from provisioning.tests.drift_states import has_been_down_for, reconcile, settle, volume_is_lost
 from provisioning.tests.gateways import licence_of, until, waits_for_a_silent_server
-from provisioning.tests.test_kubernetes_outages import has_been_down_for
 from provisioning.workspaces import ensure_workspace, stop_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
@@ -179,6 +178,12 @@ async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work(
     assert (pods(bed), bed.replicas(NAME)) == (at_work, 1)
     await settle()
     assert [finding.done for finding in await reconcile()] == [Action.ADOPT.value]
+    await settle()
+    [finding] = await reconcile()
+    assert (finding.found, finding.done) == (
+        "its sidecar crashes: nobody reaches it, and it does not stop",
+        Action.REPORT.value,
+    )
 
 
 async def test_a_lost_volume_ends_no_server_that_misses_a_probe(

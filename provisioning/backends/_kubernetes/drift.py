@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from provisioning.backends._kubernetes.cluster import Sight
 from provisioning.backends._kubernetes.idling import is_longer
-from provisioning.backends._kubernetes.judging import occupied
+from provisioning.backends._kubernetes.judging import is_broken, occupied
+from provisioning.backends._kubernetes.views import DeploymentView
 from provisioning.idle_times import shorter
 from provisioning.models import State
 from provisioning.rows import Row
@@ -139,11 +140,15 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
     if deployment is None or not sight.up:
         yield Drift("ready in the table, and does not run", Action.NOTE_ENDED)
         return
-    if standing.ended is not None and now - standing.ended > ENDED_LICENCE_RUNS:
+    # From when it was seen: an older database, whose licences have been renewed since, cuts off nothing at once.
+    marked = moment(deployment.ended)
+    if not standing.licensed and marked is not None and now - marked > ENDED_LICENCE_RUNS:
         yield Drift("has run for a day without a valid licence", Action.STOP)
         return
     if is_longer(sight, shorter(deployment.idle_s, standing.idle_s)):
         yield Drift("may be idle for longer than its licence gives", Action.SHORTEN)
+    if sight.pod is not None and sight.pod.at_work and is_broken(sight.pod):
+        yield Drift("its sidecar crashes: nobody reaches it, and it does not stop", Action.REPORT)
     if standing.outdated:
         yield Drift("runs what an earlier release made", Action.AWAIT)
     # Without its volume it is left to people: an empty one would hide the loss.
@@ -170,7 +175,7 @@ def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drif
         yield Drift("marked as an orphan, and a row knows it", Action.UNMARK_ORPHAN)
     if sight.deployment is not None and sight.deployment.ended and standing.licensed:
         yield Drift("marked as without a licence, and has one", Action.UNMARK_ENDED)
-    if sight.deployment is not None and not standing.licensed and standing.ended is None:
+    if sight.deployment is not None and not standing.licensed and _is_unmarked(sight.deployment, standing):
         yield Drift("its user has no licence any more", Action.MARK_ENDED)
     if sight.deployment is not None and sight.volume is None:
         yield Drift("its volume is gone", Action.REPORT)
@@ -180,6 +185,11 @@ def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drif
         yield Drift("its volume is Lost", Action.REPORT)
     if sight.volume is not None and standing.kept_until is not None and now > standing.kept_until:
         yield Drift("data past the term of their licence", Action.REPORT)
+
+
+def _is_unmarked(deployment: DeploymentView, standing: Standing) -> bool:
+    """Whether it is to be noted since when there has been no licence: of one that is removed nothing else tells it."""
+    return standing.ended is None or (deployment.replicas > 0 and moment(deployment.ended) is None)
 
 
 def moment(text: str) -> datetime | None:

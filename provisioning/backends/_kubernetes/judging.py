@@ -98,6 +98,11 @@ def occupied(sight: Sight) -> PodView | None:
     return pod if sight.up and pod is not None and (pod.ready or pod.works) else None
 
 
+def is_broken(pod: PodView) -> bool:
+    """Whether a container beside the server crashes again and again."""
+    return any(each.waiting == CRASH_LOOP for each in pod.containers if each.name != SERVER)
+
+
 def _stage(pod: PodView | None) -> str:
     if pod is None or not pod.scheduled:
         return "scheduling"

@@ -149,7 +149,10 @@ class Start:
                 left_s = HUNG_S - self._cluster.silences.lasted_s(pod)
                 if left_s <= 0:
                     live = await self._live(pod)
-                    return pod if live is not None and live.silent and live.turned == pod.turned else None
+                    if live is None or not live.silent or live.turned != pod.turned:
+                        return None
+                    log.warning("workspace_server_hangs", workspace=self._spec.name, pod=pod.name)
+                    return pod
                 await report("starting", detail=SILENT)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left_s):
