@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -77,6 +78,23 @@ async def test_a_server_that_answers_again_before_it_is_known_to_hang_is_joined(
     await asking
 
     assert bed.ready(NAME) == [busy]
+
+
+async def test_starts_that_wait_for_a_silent_server_hold_up_nobody(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: a node that stalls makes all its workspaces silent at once."""
+    await ensure_workspace(pro)
+    await falls_silent(bed)
+    monkeypatch.setattr("provisioning.backends.kubernetes.STARTS_AT_ONCE", 1)
+    monkeypatch.setattr(kubernetes.BACKEND, "_lines", WeakKeyDictionary())
+    waiting = asyncio.create_task(ensure_workspace(pro))
+    await until(waits_for_a_silent_server)
+    await ensure_workspace(licence_of("demo-free"))
+
+    assert not waiting.done()
+    await stop_workspace("demo-pro")
+    await asyncio.wait([waiting])
 
 
 @pytest.mark.usefixtures("hasty")

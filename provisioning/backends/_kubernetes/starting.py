@@ -90,8 +90,10 @@ class Start:
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
         """See Backend.start. Raises ApiFailed and WorkspaceFailed."""
         await report("scheduling")
-        useless = await self._useless(former) or await self._hung(report)
+        useless = await self._useless(former)
         await record(Instance())
+        if useless is None:
+            useless = await self._hung(report, record)
         try:
             while True:
                 began = self._marks.now()
@@ -142,7 +144,7 @@ class Start:
             after = await self._live(pod)
             return after is not None and after.version == before.version
 
-    async def _hung(self, report: Report) -> PodView | None:
+    async def _hung(self, report: Report, record: Record) -> PodView | None:
         """The pod whose server hangs; waits until that is known of one that does not answer the kubelet. None = there is none."""
         with self._cluster.listening(self._spec.name) as heard:
             while (pod := self._silent()) is not None:
@@ -154,6 +156,8 @@ class Start:
                     log.warning("workspace_server_hangs", workspace=self._spec.name, pod=pod.name)
                     return pod
                 await report("starting", detail=SILENT)
+                # Where it is known to be, it keeps its place in line from nobody.
+                await record(Instance(url=endpoint(self._spec.name)))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left_s):
                         await heard.wait()
