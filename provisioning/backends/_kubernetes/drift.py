@@ -15,7 +15,7 @@ from provisioning.rows import Row
 
 # A row that changed more recently may tell of what our watch has not told yet.
 SETTLED = timedelta(seconds=30)
-# A start's row is there before its objects; this is for a delete that is under way.
+# A start's row is there before its objects; this is for a delete that is under way, or was under a start.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
 # An orphan may be at work, and known to the right database: until then only its own sidecar stops it.
@@ -131,8 +131,13 @@ def _of_an_orphans_deployment(
         and is_longer(sight, shorter(sight.deployment.idle_s, standing.idle_s))
     ):
         yield Drift("may be idle for longer than what no row knows", Action.SHORTEN)
-    if not sight.up and marked is not None and now - marked > ORPHAN_KEPT:
+    if sight.up or marked is None:
+        return
+    if now - marked > ORPHAN_KEPT:
         yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
+    elif sight.volume is None and now - marked > YOUNG:
+        # It leads to no data, and where it is alone its user's next start fails as if they were lost.
+        yield Drift("a Deployment without data that no row has known for 10 minutes", Action.DELETE_ORPHAN)
 
 
 def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
