@@ -123,6 +123,10 @@ def _of_an_orphans_deployment(
     if sight.up and marked is not None and now - marked > ORPHAN_RUNS:
         yield Drift("has run for a day, and no row knows it", Action.STOP_ORPHAN)
         return
+    if sight.up and sight.volume is None and occupied(sight) is None:
+        # A start makes the volume first: this one's pod comes up never.
+        yield Drift("can't run without data, and no row knows it", Action.STOP_ORPHAN)
+        return
     if marked is None:
         yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
     if (
