@@ -10,7 +10,7 @@ from gateway.testing.chromium import ARGUMENTS, program
 from gateway.testing.forking import zygote
 from gateway.tests.e2e.databases import fresh_database, template
 from gateway.tests.e2e.leaks import found_in, kept_by, secrets_of
-from gateway.tests.e2e.packages import PACKAGES
+from gateway.tests.e2e.packages import OWN, PACKAGES
 from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
 from gateway.tests.e2e.processes import ROOT, Deployment, Server, deployment
 
@@ -75,7 +75,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
                 assert found_in(kept_by(made), secrets_of(made)) == []
 
     with ExitStack() as stack:
-        forks = stack.enter_context(zygote(*PACKAGES, folder=ROOT))
+        forks = stack.enter_context(zygote(*PACKAGES, *OWN, folder=ROOT))
         stack.enter_context(template(folder, forks))
         yield make
 
