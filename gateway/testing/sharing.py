@@ -11,6 +11,9 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # halves run side by side; a third would have to start its own shared deployment for little.
 LONGEST = (
     (
+        "gateway/tests/e2e/test_first_question.py",
+        "gateway/tests/e2e/test_first_run.py",
+        "gateway/tests/e2e/test_kubernetes.py",
         "gateway/tests/e2e/test_restarts.py",
         "gateway/tests/e2e/test_secrets.py",
         "gateway/tests/e2e/test_workflow_kills.py",
