@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from accounts.channel_names import channel_label
 from accounts.errors import NotIncluded
 from accounts.licences import Licence
 
@@ -12,7 +13,7 @@ _SWITCHES: dict[Switch, str] = {"deploy": "deploying strategies", "schedules": "
 
 def require_channel(licence: Licence, channel: str, *, label: str = "") -> None:
     """Raise NotIncluded unless the licence opens the channel; `label` is its name for people."""
-    _require(licence, licence.features.channels, channel, thing=f"{label or channel.capitalize()} as a channel")
+    _require(licence, licence.features.channels, channel, thing=f"{label or channel_label(channel)} as a channel")
 
 
 def require_workflow(licence: Licence, workflow: str) -> None:

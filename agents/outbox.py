@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Json, Jsonb
 
+from agents.schedules.naming import BEGUN_BY, name_of
 from gateway.db import Connection, connection, notify
 from gateway.ids import new_id
 
@@ -29,7 +30,8 @@ class OutboxRow:
 
     `kind` is done, failed, cancelled or SAID; `payload` holds `content`, or `code` and `message`. Of the content the first
     `told` characters were told before, and `images` (`{"url", "alt"}`) were shown with the rest. Or it is one of EVERYWHERE,
-    with the fields of that event, and of an outcome also the title and details, or the text, of what was asked.
+    with the fields of that event, and of an outcome also the title and details, or the text, of what was asked. `begun_by`
+    is known once the row is taken; see schedules/naming.py.
     """
 
     id: str
@@ -39,6 +41,12 @@ class OutboxRow:
     reply_to: dict[str, Any]
     kind: str
     payload: dict[str, Any]
+    begun_by: dict[str, Any] | None = None
+
+    @property
+    def task(self) -> str:
+        """The task that its turn was begun by; "" when its user wrote it."""
+        return name_of(self.begun_by)
 
 
 async def put(conn: Connection, row: OutboxRow) -> None:
@@ -68,8 +76,10 @@ async def batch(*, limit: int = 50) -> AsyncIterator[tuple[Connection, list[Outb
         await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_TAKING,))
         async with conn.cursor(row_factory=class_row(OutboxRow)) as cursor:
             await cursor.execute(
-                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s FOR UPDATE)"
-                " RETURNING id::text, turn_id::text AS turn, user_id, channel, reply_to, kind, payload",
+                "WITH taken AS (DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s FOR UPDATE)"
+                " RETURNING id, turn_id, user_id, channel, reply_to, kind, payload)"
+                " SELECT o.id::text, o.turn_id::text AS turn, o.user_id, o.channel, o.reply_to, o.kind, o.payload,"
+                f" {BEGUN_BY} AS begun_by FROM taken o LEFT JOIN turns t ON t.id = o.turn_id",
                 (limit,),
             )
             rows = await cursor.fetchall()

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from agents.outbox import WEB
+from agents.schedules.naming import BEGUN_BY, name_of
 from gateway.db import connection
 
 
@@ -14,7 +15,7 @@ from gateway.db import connection
 class RunningTurn:
     """A turn that is being answered; `reply_to` is its channel's own target, `told` what it had written when it last waited.
 
-    `about` is its conversation's title, of a new one the beginning of what is asked.
+    `about` is its conversation's title, of a new one the beginning of what is asked. `begun_by`: see schedules/naming.py.
     """
 
     id: str
@@ -23,6 +24,12 @@ class RunningTurn:
     reply_to: dict[str, Any]
     told: str
     about: str
+    begun_by: dict[str, Any] | None = None
+
+    @property
+    def task(self) -> str:
+        """The task that it was begun by; "" when its user wrote it."""
+        return name_of(self.begun_by)
 
 
 async def running_in_chats(holder: UUID) -> list[RunningTurn]:
@@ -30,7 +37,8 @@ async def running_in_chats(holder: UUID) -> list[RunningTurn]:
     async with connection() as conn, conn.cursor(row_factory=class_row(RunningTurn)) as cursor:
         await cursor.execute(
             "SELECT t.id::text, t.user_id, t.channel, t.reply_to, t.answer AS told,"
-            " COALESCE(NULLIF(c.title, ''), left(regexp_replace(t.content, '\\s+', ' ', 'g'), 60)) AS about"
+            " COALESCE(NULLIF(c.title, ''), left(regexp_replace(t.content, '\\s+', ' ', 'g'), 60)) AS about,"
+            f" {BEGUN_BY} AS begun_by"
             " FROM turns t JOIN conversations c ON c.id = t.conversation_id"
             " WHERE t.holder = %s AND t.state = 'running' AND t.channel <> %s AND t.joined_to IS NULL ORDER BY t.id",
             (holder, WEB),

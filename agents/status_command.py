@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, LiteralString
 
 from psycopg.rows import class_row
 
+from accounts.channel_names import place_of
 from accounts.usage_report import Standing, standing_of
-from agents.outbox import WEB
 from provisioning.workspaces import workspace_status
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def _tokens_left(standing: Standing) -> str:
 def _line(turn: _Open) -> str:
     words = " ".join(turn.content.replace("`", "´").split())
     shown = words if len(words) <= MOST_CHARS else f"{words[:MOST_CHARS]}…"
-    place = "on the web page" if turn.channel == WEB else f"in {turn.channel.capitalize()}"
     state = _STATES.get(turn.state, turn.state).format(time=_time(turn.seconds))
-    return f"- `{shown}` – {state}, asked {place}"
+    return f"- `{shown}` – {state}, asked {place_of(turn.channel)}"
 
 
 def _time(seconds: int) -> str:

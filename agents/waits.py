@@ -10,6 +10,7 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Json, Jsonb
 
 from accounts import audit
+from accounts.channel_names import place_of
 from agents.errors import FenceLost, Refused
 from agents.outbox import SAID, OutboxRow, new_row_id, put
 from agents.queue import NOBODY, Claim, Closing
@@ -271,9 +272,9 @@ async def _require_fence(conn: Connection, claim: Claim) -> None:
 
 def settled_before(found: Row) -> Refused | None:
     """Why nothing more can be made of a row, in words; None when it could have been. `late`: its time was over."""
-    where = " on the web page" if found["by_channel"] == "web" else f" in {found['by_channel'].capitalize()}"
     if found["state"] in {"approved", "rejected", "answered", "declined"}:
-        return Refused("already_decided", f"This was {found['state']} before{where}. Nothing has changed.")
+        place = place_of(found["by_channel"])
+        return Refused("already_decided", f"This was {found['state']} before {place}. Nothing has changed.")
     if found["state"] == "cancelled":
         return Refused("already_decided", "This was withdrawn, because its message was stopped. Nothing has changed.")
     return too_late() if found["state"] == "expired" or found["late"] else None

@@ -3,6 +3,8 @@
 from django.apps import AppConfig
 from django.core.checks import register
 
+from accounts.channel_names import name_by
+from channels_app.channels import label_of
 from channels_app.checks import check_channels
 
 
@@ -13,5 +15,6 @@ class ChannelsAppConfig(AppConfig):
     verbose_name = "Channels"
 
     def ready(self) -> None:
-        """Check the channels' settings with all others."""
+        """Check the channels' settings with all others, and say what they are called."""
         register(check_channels)
+        name_by(label_of)

@@ -5,6 +5,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+from accounts.channel_names import place_of
 from agents.forms import Field, fields
 from agents.waits import code_of
 
@@ -20,7 +21,8 @@ OUTCOMES = {
     "cancelled": "Withdrawn: its message was stopped",
 }
 ASKED_IN_PRIVATE = "I have asked you something in our private chat, and go on here once you have answered."
-_PLACES = {"web": " on the web page", "gateway": "", "": ""}
+# What became of it by itself.
+_NOBODYS = frozenset({"gateway", ""})
 
 
 def approval(payload: JSON) -> str:
@@ -53,9 +55,8 @@ def settled(payload: JSON, *, short: bool = False) -> str:
     """What became of an approval or question; with what was asked unless `short`."""
     outcome = str(payload.get("decision") or payload.get("outcome"))
     where = payload["by_channel"]
-    place = (
-        _PLACES.get(where, f" in {plain(str(where).capitalize())}") if outcome not in {"expired", "cancelled"} else ""
-    )
+    decided = outcome not in {"expired", "cancelled"} and where not in _NOBODYS
+    place = f" {plain(place_of(str(where)))}" if decided else ""
     title = plain(str(payload.get("title") or payload.get("text") or ""))
     details = [] if short else _details(payload.get("details") or {})
     return "\n\n".join([f"**{title[:500]}**", *details, f"{OUTCOMES.get(outcome, outcome)}{place}."])

@@ -1,4 +1,7 @@
-"""Linking seen from a chat: `/start CODE`, `/link CODE`, `/link`, `/unlink`. None of them becomes a turn."""
+"""Linking seen from a chat: `/start CODE`, `/link CODE`, `/link`, `/unlink`, and a stranger's `/start` and `/help`.
+
+None of them becomes a turn.
+"""
 
 import re
 from dataclasses import dataclass
@@ -49,6 +52,9 @@ UNLINKED = (
 )
 WITHDRAWN = "Withdrawn: this {label} account will not be linked."
 NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
+ASKED_OFTEN = (
+    "You have asked that a few times now. I am quiet for {window} minutes; a code of your account page works meanwhile."
+)
 CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
 # Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
 _BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")
@@ -64,23 +70,29 @@ class Ask:
 
 def parse(content: str | None) -> Ask | None:
     """What a message asks for about linking, or None. `/start` is a greeting unless a code comes with it."""
-    words = (content or "").split(maxsplit=1)
-    if not words or not words[0].startswith("/"):
+    name = _command(content)
+    if name is None:
         return None
-    name = words[0][1:].partition("@")[0].lower()
-    rest = words[1].strip() if len(words) > 1 else ""
+    rest = "".join((content or "").split(maxsplit=1)[1:]).strip()
     if (name == "link" and rest) or (name == "start" and normalised(rest)):
         return Ask("redeem", rest)
     return Ask(name) if name in {"link", "unlink"} else None
 
 
+def _command(content: str | None) -> str | None:
+    """The command that a message begins with; "" for a slash alone."""
+    first, *_ = [*(content or "").split(maxsplit=1), ""]
+    return first[1:].partition("@")[0].lower() if first.startswith("/") else None
+
+
 def parse_of_stranger(content: str | None) -> Ask | None:
-    """The same of an account that is linked to nobody: the code alone, as the account page shows it, is a try, too."""
+    """The same of an account that is linked to nobody: it is told how to be, and the code alone, as the account page shows it,
+    is a try, too."""
     ask = parse(content)
     bare = (content or "").strip()
     if ask is None and _BARE_CODE.fullmatch(bare) and normalised(bare.strip("`")):
         return Ask("redeem", bare.strip("`"))
-    return ask
+    return Ask("link") if ask is None and _command(content) in {"start", "help"} else ask
 
 
 async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str | None) -> str:
@@ -102,17 +114,20 @@ async def answer(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str |
     return outcome
 
 
-async def void(channel: Channel, inbound: Inbound, ask: Ask, *, user_id: str | None) -> bool:
+async def void(channel: Channel, inbound: Inbound, *, user_id: str | None) -> bool:
     """Make a code that others have read useless, and say so to them, in one transaction; whether the message is dealt with.
 
-    Words of a stranger's that only look like a code are not. Raises psycopg.Error, upon which nothing has happened.
+    One without a code is not, nor words that only look like one. Raises psycopg.Error, upon which nothing has happened.
     """
+    ask = parse_of_stranger(inbound.content)
+    if ask is None or not ask.code:
+        return False
     by = _account_of(channel, inbound)
     async with connection() as conn, conn.transaction():
         voided = await void_on(conn, ask.code, by=by)
         if not voided and parse(inbound.content) is None:
             return False
-        if user_id is not None or await _may_ask(conn, by):
+        if user_id is not None or await _asks(conn, by) is Verdict.ALLOWED:
             await put(conn, [aside_letter(channel, inbound, CODE_SEEN, user_id=user_id or "")])
     return True
 
@@ -151,7 +166,7 @@ async def _redeem(conn: Connection, by: ChatAccount, code: str, _user_id: str | 
 async def _link(conn: Connection, by: ChatAccount, _code: str, user_id: str | None) -> Said:
     if user_id is not None:
         return "link_explained", LINKED_ALREADY
-    return "link_explained", HOW_TO_LINK if await _may_ask(conn, by) else ""
+    return "link_explained", await _to_stranger(conn, by, HOW_TO_LINK)
 
 
 async def _unlink(conn: Connection, by: ChatAccount, _code: str, _user_id: str | None) -> Said:
@@ -159,12 +174,18 @@ async def _unlink(conn: Connection, by: ChatAccount, _code: str, _user_id: str |
         return "unlinked", UNLINKED
     if await withdraw_on(conn, by):
         return "link_withdrawn", WITHDRAWN
-    return "not_linked", NOT_LINKED if await _may_ask(conn, by) else ""
+    return "not_linked", await _to_stranger(conn, by, NOT_LINKED)
 
 
-async def _may_ask(conn: Connection, by: ChatAccount) -> bool:
+async def _to_stranger(conn: Connection, by: ChatAccount, text: str) -> str:
+    """What a stranger is told, who asks as often as they like: the text, once that there is no more for now, nothing."""
+    verdict = await _asks(conn, by)
+    return text if verdict is Verdict.ALLOWED else ASKED_OFTEN if verdict is Verdict.JUST_OVER else ""
+
+
+async def _asks(conn: Connection, by: ChatAccount) -> Verdict:
     """Whether a stranger is answered: what they ask costs them nothing, and each answer is a row of ours."""
-    return await count_try_on(conn, f"asked:{by}", limit=TRIES_EACH) is Verdict.ALLOWED
+    return await count_try_on(conn, f"asked:{by}", limit=TRIES_EACH)
 
 
 _HANDLERS = {"redeem": _redeem, "link": _link, "unlink": _unlink}

@@ -11,6 +11,7 @@ from gateway.db import connection
 
 NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
 UNREADABLE = "I can't read {kind}. I can read {reads}."
+HEARD = " I can listen to voice messages, too."
 DROPPED = "I leave that: you said /stop before I had read it."
 DROPPED_ALL = "I leave {number} messages: you said /stop before I had read them."
 _IN_ORDER = (commands.COMMANDS["new"], commands.COMMANDS["model"])
@@ -25,10 +26,10 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     user_id = sender.user_id
     if inbound.loose:
         return await _gather(channel, inbound, user_id=user_id)
-    ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
     public = others_read(channel, inbound)
-    if ask and ask.code and public and await chat_linking.void(channel, inbound, ask, user_id=user_id):
+    if public and await chat_linking.void(channel, inbound, user_id=user_id):
         return "link_code_seen"
+    ask = (chat_linking.parse if user_id is not None else chat_linking.parse_of_stranger)(inbound.content)
     # Where others read along, strangers may ask only what is answered in private.
     if ask and (user_id is not None or not public or (channel.writes_first and not ask.code)):
         return await chat_linking.answer(channel, inbound, ask, user_id=user_id)
@@ -63,6 +64,7 @@ async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool
         return await _keep(channel, inbound, user_id=user_id)
     if inbound.content is None:
         text = UNREADABLE.format(kind=inbound.kind or "that", reads=channel.reads)
+        text += HEARD if channel.hears and transcription.is_on() else ""
         await say([letter(channel, inbound, text, user_id=user_id)])
         return "unreadable"
     return await accept(Said(channel=channel, inbound=inbound, user_id=user_id, content=inbound.content))

@@ -13,7 +13,7 @@ from accounts.link_requests import Decided, confirm_on, reject_on
 from accounts.links import Link, LinkRefused, find_link, link_channel, unlink
 from agents.errors import Refused
 from channels_app import warmup
-from channels_app.channels import Channel, channel_that_is_on, channels
+from channels_app.channels import Channel, channel_that_is_on, channels, label_of
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import put
 from gateway.db import Connection, connection
@@ -88,7 +88,7 @@ async def confirm(request: str, *, user_id: str) -> Link:
                 (decided.by.channel, decided.by.account),
             )
     if decided is not None and not decided.linked:
-        raise Refused("conflict", TAKEN_ON_PAGE.format(label=_label(decided.by.channel)))
+        raise Refused("conflict", TAKEN_ON_PAGE.format(label=label_of(decided.by.channel)))
     link = await find_link(decided.link if decided else request, user_id=user_id)
     if link is None:
         raise _no_request()
@@ -135,11 +135,6 @@ async def _tell(conn: Connection, request: str, decided: Decided, *, text: str, 
     words = text.format(label=channel.label, user=user_id)
     reader = user_id if decided.linked else ""
     await put(conn, [text_letter(channel, words, target=by.reply_to, origin=f"link:{request}", user_id=reader)])
-
-
-def _label(channel: str) -> str:
-    platform = channels().get(channel)
-    return platform.label if platform else channel
 
 
 def _no_request() -> Refused:

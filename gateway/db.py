@@ -16,8 +16,9 @@ Connection = psycopg.AsyncConnection[Any]
 
 # Enough for the claims, heartbeats and settlements of hundreds of turns: none is held across a wait on a model or tool.
 POOL_SIZE = 8
-# psycopg's own default: uses of a statement before the server prepares it.
-PREPARE_AFTER = 5
+# A statement is prepared at its second use on a connection, and there is room for all of ours: planning one anew takes
+# longer than running it.
+PREPARE_AFTER, MOST_PREPARED = 1, 500
 POOL_WAIT_S = 10.0
 # A server that went away without a word is noticed within about 10 s, as a lease is (libpq: seconds, but the last in ms).
 DEADLINES: dict[str, Any] = {
@@ -49,17 +50,29 @@ async def open_pool() -> None:
     loop = asyncio.get_running_loop()
     if loop in _pools:
         return
+    # Behind a transaction pooler a prepared statement may be another connection's.
+    prepares = not settings.DATABASE_DIRECT_URL
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
         conninfo(),
         min_size=1,
         max_size=POOL_SIZE,
         timeout=POOL_WAIT_S,
         open=False,
-        # Behind a transaction pooler a prepared statement may be another connection's.
-        kwargs={"autocommit": True, "prepare_threshold": None if settings.DATABASE_DIRECT_URL else PREPARE_AFTER},
+        configure=_keep_plans if prepares else None,
+        kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER if prepares else None},
     )
     _pools[loop] = pool
     await pool.open()
+
+
+async def _keep_plans(conn: Connection) -> None:
+    """Plan each statement once, whatever its values are.
+
+    All of ours find rows by index for any value. PostgreSQL holds planning for cheaper than it is, and would plan some of
+    them at each use: 1.7 ms of the 2.8 ms that it took to accept a message.
+    """
+    conn.prepared_max = MOST_PREPARED
+    await conn.execute("SET plan_cache_mode = force_generic_plan")
 
 
 async def close_pool() -> None:

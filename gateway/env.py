@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import environ
@@ -10,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 ROOT = Path(__file__).resolve().parent.parent
 LAST_PORT = 65535
 POSTGRESQL_SCHEMES = frozenset({"postgresql", "postgres", "psql", "pgsql"})
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 
 
 def load_dotenv() -> None:
@@ -30,9 +32,15 @@ def text(name: str, default: str = "") -> str:
     if not file:
         return value.strip() or default
     try:
-        return Path(file).read_text(encoding="utf-8").strip() or default
+        return _content(file) or default
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"{name}_FILE can't be read.") from error
+
+
+@cache
+def _content(file: str) -> str:
+    """What a file held when it was first asked for: some settings are looked at with each request."""
+    return Path(file).read_text(encoding="utf-8").strip()
 
 
 def flag(name: str, *, default: bool = False) -> bool:
@@ -92,3 +100,11 @@ def database(url: str) -> dict[str, object]:
         # What urllib says of a port may quote a password with an unescaped character.
         raise ImproperlyConfigured(refusal) from None
     return config | {"ENGINE": "django.db.backends.postgresql"}
+
+
+def redis(name: str) -> str:
+    """A Redis URL, empty when there is none; raises ImproperlyConfigured for anything else, which may hold a password."""
+    url = text(name)
+    if url and url.partition("://")[0] not in REDIS_SCHEMES:
+        raise ImproperlyConfigured(f"{name} must be a redis:// URL: redis://:PASSWORD@HOST:6379/0.")
+    return url

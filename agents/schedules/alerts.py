@@ -89,7 +89,7 @@ async def look_at(alert: Schedule) -> Change:
         licence = await active_licence(alert.user_id)
         require_feature(licence, "schedules")
     except (NotLicensed, NotIncluded) as error:
-        text = pause_words(str(error)) if alert.state == "active" else ""
+        text = pause_words(str(error), what=f"The alert {alert.words()}") if alert.state == "active" else ""
         return Change(PAUSED_EVERY, "paused", str(error), text=text, what="pause")
     try:
         prices = await read_prices(licence, alert.alert.symbol, source=alert.source, seen=alert.seen)

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from accounts.channel_names import place_of
+from accounts.errors import NotIncluded
+from accounts.features import require_channel
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents.errors import AgentFailed, Refused, ToolRefused
-from agents.outbox import WEB
 from agents.preferences import read_preferences
 from agents.schedules.alerts import first_look
 from agents.schedules.grammar import (
@@ -196,13 +198,16 @@ async def _redirect(context: "Context", kind: Kind, wanted: Redirect) -> str:
     moved = await redirect(context.conn, context.user_id, kind=kind, number=wanted.number, where=where)
     if moved is None:
         return f"There is no {NOUNS[kind]} {wanted.number}. /{_command(kind)} gives the list."
-    place = "on the web page" if moved.channel == WEB else f"in {moved.channel.capitalize()}"
-    return f"{moved.words()}: told {place} from now on."
+    return f"{moved.words()}: told {place_of(moved.channel)} from now on."
 
 
 async def _where(context: "Context", via: str) -> Where:
     if not via or via == context.channel:
         return Where(context.channel, context.reply_to)
+    try:
+        require_channel(_licence(context), via)
+    except NotIncluded as error:
+        raise Refused(error.code, str(error)) from error
     return await address_in(context.conn, context.user_id, via)
 
 

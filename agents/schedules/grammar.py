@@ -28,7 +28,7 @@ _VIA = re.compile(r"(.*?)\s+via\s+([a-z][a-z0-9_]{0,63})", re.IGNORECASE | re.DO
 _TIMES = r"(?:daily|every\s+day)|(?:weekdays|every\s+weekday)|(?:(?:weekly\s+(?:on\s+)?|every\s+)?(?:%s)[a-z]*)"
 _WHEN = re.compile(
     rf"(?P<every>{_TIMES % '|'.join(day[:3] for day in DAYS)})\s+(?:at\s+)?"
-    r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?\s*(?P<half>am|pm)?(?:\s+|:\s+|$)(?P<text>.*)",
+    r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?:\s*(?P<half>am|pm))?(?:\s+|:\s+|$)(?P<text>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _ALERT = re.compile(

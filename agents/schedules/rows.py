@@ -15,6 +15,7 @@ from accounts.licences import Licence
 from agents.errors import Refused
 from agents.outbox import SHARED, WEB
 from agents.schedules.grammar import Direction, price_words
+from agents.schedules.naming import task_words
 from agents.schedules.rules import Rule, next_due, rule_of
 from agents.workflows import started_by
 from gateway.db import Connection, connection
@@ -49,7 +50,7 @@ class TaskSpec:
 
     def words(self) -> str:
         """For a list."""
-        return f"{self.rule.words()} ({self.zone}): {self.text}"
+        return task_words(self.rule, self.zone, self.text)
 
 
 @dataclass(frozen=True, slots=True)

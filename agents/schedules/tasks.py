@@ -129,7 +129,9 @@ async def _accept(conn: Connection, schedule: Schedule, after: list[AfterCommit]
 
 
 async def _tell_pause(conn: Connection, schedule: Schedule, reason: str, *, after: list[AfterCommit]) -> None:
-    told = await tell_on(conn, _told(schedule, f"pause:{schedule.due_at.isoformat()}", pause_words(reason)))
+    told = await tell_on(
+        conn, _told(schedule, f"pause:{schedule.due_at.isoformat()}", pause_words(reason, what="This task"))
+    )
     after.extend([told[1]] if told else [])
 
 

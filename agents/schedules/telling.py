@@ -61,6 +61,6 @@ async def tell_on(conn: Connection, told: Told) -> tuple[str, AfterCommit] | Non
     return turn, show
 
 
-def pause_words(reason: str) -> str:
+def pause_words(reason: str, *, what: str) -> str:
     """How a user hears that something rests."""
-    return f"This is paused: {reason} It goes on by itself when your licence allows it again."
+    return f"{what} is paused: {reason} It goes on by itself when your licence allows it again."

@@ -38,8 +38,9 @@ def test_an_unknown_price_is_an_unknown_cost() -> None:
     ("name", "seconds", "tokens", "cost"),
     [
         ("whisper-1", 90.0, (0, 0), 0.009),
-        ("gpt-4o-transcribe", None, (1000, 100), 0.007),
-        ("gpt-4o-mini-transcribe", 60.0, (0, 0), 0.003),
+        ("gpt-4o-transcribe", None, (1000, 100), 0.0035),
+        ("gpt-4o-mini-transcribe", None, (1000, 100), 0.00175),
+        ("gpt-4o-mini-transcribe", 60.0, (0, 0), None),
         ("whisper-1", None, (1000, 100), None),
     ],
 )

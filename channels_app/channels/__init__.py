@@ -111,22 +111,27 @@ Update = Inbound | Press | Halt | Moved | Ignored
 
 @runtime_checkable
 class Channel(Protocol):
-    """A platform. `name` is its path, its links' `channel_type` and its turns' `channel`; `label` its name for people.
+    """A platform. `name` is its path, its links' `channel_type` and its turns' `channel`.
 
     Settings are read when used. A channel without settings is off. What has a body here is right for most platforms; a
     channel is a subclass, and writes the rest.
     """
 
     name: str
-    label: str
     # Whether it may write to people who never wrote to it.
     writes_first: bool = True
     # How long a draft is shown, in seconds; 0 = there are none.
     draft_s: float = 0.0
     # What people may send there, in words.
     reads: str = "text messages only"
+    # Whether a voice of theirs is fetched there, for a model that hears.
+    hears: bool = False
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
 
     def faults(self) -> list[str]:
         """What is wrong or half done in its settings; the gateway does not start with any."""
@@ -267,6 +272,12 @@ def channel_that_is_on(name: str) -> Channel | None:
     """The channel of that name, None when there is none or it is off."""
     channel = channels().get(name)
     return channel if channel is not None and channel.is_on() else None
+
+
+def label_of(name: str) -> str:
+    """A channel's name for people, also of one that there is no more."""
+    channel = channels().get(name)
+    return channel.label if channel is not None else name.capitalize()
 
 
 def faults() -> list[str]:

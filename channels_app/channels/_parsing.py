@@ -21,6 +21,11 @@ def bad_update(error: ValidationError, *, of: str) -> BadUpdate:
     return BadUpdate(f"This is no {of}: {field or 'it is no object'}.")
 
 
+def key_of(account: str, name: str) -> str:
+    """What no other account's name makes; no account holds a slash. One without a colon keeps the keys that are stored of it."""
+    return f"/{account}/{name}" if ":" in account else f"{account}:{name}"
+
+
 def parsed(model: type[Model], value: Any, *, of: str) -> Model:
     """An update as its model. Raises BadUpdate."""
     try:

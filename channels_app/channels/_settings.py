@@ -1,5 +1,6 @@
 """A channel's own settings, named in its file and nowhere else."""
 
+import re
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.conf import settings
 from gateway import env
 
 MIN_SECRET_CHARS = 32
+_LABEL = re.compile(r"[^\W_](?:[^\W_]|[ .&'-]){0,39}")
 
 
 def setting(name: str, default: str = "") -> str:
@@ -29,6 +31,16 @@ def bad_address(name: str, default: str = "") -> list[str]:
         address.scheme in schemes and address.hostname and not (address.username or address.query or address.fragment)
     )
     return [] if good or not address.geturl() else [f"{name} must be an https address."]
+
+
+def bad_label(name: str) -> list[str]:
+    """The fault of a name for people that is not short, or holds what is markup anywhere."""
+    good = not setting(name) or _LABEL.fullmatch(setting(name))
+    return (
+        []
+        if good
+        else [f"{name} must be 1 to 40 letters, digits, spaces and . & ' -, and begin with one of the first two."]
+    )
 
 
 def weak_secret(name: str) -> list[str]:

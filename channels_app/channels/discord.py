@@ -51,6 +51,7 @@ class Discord(Channel):
     name = "discord"
     label = "Discord"
     reads = PICTURES_AND_DOCUMENTS
+    hears = True
 
     def faults(self) -> list[str]:
         """Application, key and token go together."""

@@ -9,7 +9,7 @@ import structlog
 from channels_app.channels import PICTURES_AND_DOCUMENTS, Button, Channel, File, Inbound, Part, Press, Target, Update
 from channels_app.channels._settings import bad_address, half_done, setting
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
-from channels_app.channels._slack import api, messages
+from channels_app.channels._slack import api, messages, pictures
 from channels_app.channels._slack.events import in_direct_messages, parse_update
 from channels_app.channels._slack.openings import parse_opening
 from channels_app.channels._slack.streams import Receipt, append_stream, begin_stream, end_stream
@@ -35,6 +35,7 @@ class Slack(Channel):
     name = "slack"
     label = "Slack"
     reads = PICTURES_AND_DOCUMENTS
+    hears = True
     forms = True
 
     def faults(self) -> list[str]:
@@ -143,6 +144,14 @@ class Slack(Channel):
         if part.get("prompts"):
             await _suggest(part["prompts"], str(answer["channel"]), target)
         return str(Receipt(str(answer["channel"]), str(answer["ts"])))
+
+    def picture(self, url: str, alt: str) -> Part | None:
+        """A file with its title."""
+        return pictures.picture(url, alt)
+
+    async def send_picture(self, part: Part, target: Target, *, content: bytes) -> str:
+        """By an upload that is completed in the chat."""
+        return str(await pictures.send(part, target, content=content))
 
     async def edit(self, part: Part, target: Target, *, message: str) -> str:  # noqa: ARG002 - the receipt says where
         """The stream goes on; anything else ends it, and is chat.update."""

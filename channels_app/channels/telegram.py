@@ -39,6 +39,7 @@ class Telegram(Channel):
     name = "telegram"
     label = "Telegram"
     reads = PICTURES_AND_DOCUMENTS
+    hears = True
     # Source: Bot API, sendMessageDraft: "a temporary 30-second preview".
     draft_s = 30.0
     # Source: Bot API, "bot can't initiate conversation with a user".

@@ -10,14 +10,14 @@ from pydantic import StringConstraints
 
 from channels_app.channels import Button, Channel, Inbound, Part, Press, Target, Update
 from channels_app.channels._http import Http
-from channels_app.channels._parsing import Strict, parsed
-from channels_app.channels._settings import bad_address, half_done, setting, weak_secret
+from channels_app.channels._parsing import Strict, key_of, parsed
+from channels_app.channels._settings import bad_address, bad_label, half_done, setting, weak_secret
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.errors import NotEditable
 from channels_app.names import shown_name
 from gateway.ids import new_id
 
-SECRET, URL = "WEBHOOK_CHANNEL_SECRET", "WEBHOOK_CHANNEL_CALLBACK_URL"
+SECRET, URL, LABEL = "WEBHOOK_CHANNEL_SECRET", "WEBHOOK_CHANNEL_CALLBACK_URL", "WEBHOOK_CHANNEL_LABEL"
 SIGNATURE, TIMESTAMP = "x-dexorder-signature", "x-dexorder-timestamp"
 # What a part holds for other platforms.
 _NOT_POSTED = frozenset({"key", "crowded"})
@@ -39,12 +39,16 @@ class Webhook(Channel):
     """The channel; see Channel."""
 
     name = "webhook"
-    label = "Webhook"
     _http = Http()
 
+    @property
+    def label(self) -> str:
+        """As its operator calls it."""
+        return setting(LABEL, "Webhook") or "Webhook"
+
     def faults(self) -> list[str]:
-        """One without the other, a secret that is short, an address that is not https."""
-        return [*half_done(SECRET, URL), *weak_secret(SECRET), *bad_address(URL)]
+        """One without the other, a secret that is short, an address that is not https, a name that is none."""
+        return [*half_done(SECRET, URL), *weak_secret(SECRET), *bad_address(URL), *bad_label(LABEL)]
 
     def is_on(self) -> bool:
         """Both are there."""
@@ -64,12 +68,12 @@ class Webhook(Channel):
         if posted.press is not None:
             return Press(sender=posted.account, token=posted.press, query=posted.id)
         return Inbound(
-            external_id=_key(posted.account, posted.id),
+            external_id=key_of(posted.account, posted.id),
             sender=posted.account,
             content=posted.text,
             target={"account": posted.account, "thread": posted.thread, "reply_to": posted.id},
             name=shown_name(posted.name),
-            thread=posted.thread and _key(posted.account, posted.thread),
+            thread=posted.thread and key_of(posted.account, posted.thread),
         )
 
     def chat_of(self, target: Target) -> str:
@@ -87,8 +91,8 @@ class Webhook(Channel):
         return bool(_ACCOUNT.fullmatch(account))
 
     def repeats_s(self, target: Target) -> float:  # noqa: ARG002 - alike for all
-        """The message's id is the same then, see docs/channels.md."""
-        return 3600.0
+        """As long as a message is tried at all: its id is the same then, see docs/channels.md."""
+        return 86400.0
 
     def preview_every_s(self, target: Target) -> float | None:  # noqa: ARG002 - alike for all
         """Often enough to be read along."""
@@ -134,11 +138,6 @@ class Webhook(Channel):
         if not answer.ok:
             raise answer.refusal()
         return str(said["message"])
-
-
-def _key(account: str, name: str) -> str:
-    """What no other account's name makes; no account holds a slash. One without a colon keeps the keys that are stored of it."""
-    return f"/{account}/{name}" if ":" in account else f"{account}:{name}"
 
 
 def sign(timestamp: str, body: bytes) -> str:

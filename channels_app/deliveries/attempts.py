@@ -15,6 +15,7 @@ from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.models import DeliveryState
 
 NO_PICTURE = "A picture of this answer could not be read. The web page may still have it."
+NOT_SHOWN = "A picture of this answer can't be shown here. It is on the web page."
 LONGEST_WAIT_S = 300.0
 # What is shown of a growing answer is soon out of date.
 LONGEST_PREVIEW_WAIT_S = 5.0
@@ -82,15 +83,25 @@ async def _begin_anew(claim: Claim) -> None:
 
 
 async def _show_picture(channel: Channel, claim: Claim, part: Part) -> str:
-    """The picture, or a sentence where it is gone, since its answer speaks of it."""
+    """The picture, or a sentence where it is gone or not taken, since its answer speaks of it."""
     try:
         content = await pictures_out.read(part["picture"], user_id=claim.user_id, attempt=claim.attempts)
     except pictures_out.PictureGone as error:
-        log.warning("picture_not_sent", delivery=claim.id, channel=claim.channel, cause=error.cause)
-        [words] = channel.compose(NO_PICTURE)
-        key = {"key": part["key"]} if "key" in part else {}
-        return await channel.send(words | key, claim.target)
-    return await channel.send_picture(part, claim.target, content=content)
+        return await _say_instead(channel, claim, NO_PICTURE, cause=error.cause)
+    try:
+        return await channel.send_picture(part, claim.target, content=content)
+    except ChatClosed:
+        raise
+    except DeliveryError as error:
+        if not error.permanent:
+            raise
+        return await _say_instead(channel, claim, NOT_SHOWN, cause=error.cause)
+
+
+async def _say_instead(channel: Channel, claim: Claim, text: str, *, cause: str) -> str:
+    log.warning("picture_not_sent", delivery=claim.id, channel=claim.channel, cause=cause)
+    [words] = channel.compose(text)
+    return await _send(channel, claim, words)
 
 
 def unwritable(outcome: Outcome) -> Outcome:

@@ -1,6 +1,7 @@
 """Send the messages that wait: side by side between chats, one after another within each."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -21,7 +22,8 @@ from channels_app.models import DeliveryState
 from gateway.ending import end
 from gateway.services import Services
 
-# Telegram takes about 30 messages a second from a bot, each of which takes it about 0.1 s.
+# Of each channel, so that a server which hangs holds up no other's messages. Telegram takes about 30 messages a second from a
+# bot, each of which takes it about 0.1 s.
 MAX_SENDS = 16
 SWEEP_EVERY_S = 2.0
 TIDY_EVERY_S = 600.0
@@ -42,7 +44,7 @@ class Dispatcher:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._sends: dict[asyncio.Task[None], int] = {}
+        self._sends: dict[asyncio.Task[None], Claim] = {}
         self._strays: dict[int, int] = {}
         self._previews = Previews(services.lease.id)
         # Asked for before the wake-ups begin to run, so that nothing is missed.
@@ -72,14 +74,19 @@ class Dispatcher:
                 await channel.close()
 
     async def _begin_sends(self) -> None:
-        while len(self._sends) < MAX_SENDS and not self._services.stopping.is_set():
-            claim = await rows.claim_next(self._services.lease.id)
+        while not self._services.stopping.is_set():
+            claim = await rows.claim_next(self._services.lease.id, passed=self._full())
             if claim is None:
                 return
             task = asyncio.create_task(self._send(claim), name=f"delivery {claim.id}")
-            self._sends[task] = claim.id
+            self._sends[task] = claim
             metrics.sends_in_flight.inc()
             task.add_done_callback(self._sent)
+
+    def _full(self) -> list[str]:
+        """The channels that have as many messages on their way as they may."""
+        on_their_way = Counter(claim.channel for claim in self._sends.values())
+        return [channel for channel, number in on_their_way.items() if number >= MAX_SENDS]
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         del self._sends[task]
@@ -147,7 +154,8 @@ class Dispatcher:
         or settled just now.
         """
         held = await sweeping.held_by(self._services.lease.id)
-        strays = {delivery: fence for delivery, fence in held.items() if delivery not in self._sends.values()}
+        ours = {claim.id for claim in self._sends.values()}
+        strays = {delivery: fence for delivery, fence in held.items() if delivery not in ours}
         for delivery, fence in strays.items():
             if self._strays.get(delivery) == fence:
                 log.warning("delivery_disowned", delivery=delivery)

@@ -9,13 +9,13 @@ from agents import outbox
 from channels_app import asking
 from channels_app.asking_words import plain
 from channels_app.channels import Channel, Part, Target, channels
+from channels_app.deliveries.detours import ALERT, detoured
+from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
 from gateway.db import Connection
 
 BATCH = 10
-# The kind of those whose receipt the agent waits for.
-ALERT = "alert"
 FAILED = "failed"
 FAILED_HERE = "I could not answer that. I tell you why in our private chat."
 DRAWN = "I have drawn this."
@@ -36,7 +36,8 @@ async def take_outbox() -> int:
 
     Raises psycopg.Error when the database fails; then nothing is taken.
     """
-    async with outbox.batch(limit=BATCH) as (conn, rows):
+    async with outbox.batch(limit=BATCH) as (conn, taken):
+        rows = await detoured(conn, taken)
         # Rendering a long answer takes some 100 ms.
         made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
         letters: list[Letter] = []
@@ -51,7 +52,7 @@ async def take_outbox() -> int:
             # One after another: what was asked before a letter decides which message it takes the place of.
             await put(conn, [await in_place_of_preview(conn, letter)])
         await end_previews(conn, letters)
-    return len(rows)
+    return len(taken)
 
 
 async def _everywhere(conn: Connection, row: outbox.OutboxRow, *, before: list[Letter]) -> list[Letter] | str:
@@ -104,6 +105,11 @@ def _public_words(row: outbox.OutboxRow) -> str:
     return f"{words.removesuffix(str(row.payload.get('message') or '')).rstrip()}\n\n{FAILED_HERE}".lstrip()
 
 
+def _headed(row: outbox.OutboxRow, words: str) -> str:
+    """What follows on words that were told before has no line of its own above it."""
+    return words if row.payload.get("told") else headed(words, task=row.task)
+
+
 def _parts(channel: Channel, row: outbox.OutboxRow, *, words: str) -> list[Part]:
     """The words, and below them the pictures; where none are shown, a line that names them."""
     images = row.payload.get("images", ())
@@ -132,7 +138,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=_parts(channel, row, words=ASKS_FIRST if nothing_said else words),
+            parts=_parts(channel, row, words=ASKS_FIRST if nothing_said else _headed(row, words)),
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,

@@ -16,6 +16,7 @@ from agents.journal import journal
 from agents.running import RunningTurn, running_in_chats
 from channels_app import metrics
 from channels_app.channels import Channel, channel_that_is_on
+from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import PREVIEW, show
 from channels_app.deliveries.rows import Letter, rest, take_slot
 from channels_app.deliveries.signs import Signs, speaks_for
@@ -129,7 +130,7 @@ class Previews:
     async def _show(self, turn: RunningTurn, channel: Channel, *, every_s: float) -> None:
         followed, now = self._followed[turn.id], self._clock()
         await _read(turn, followed)
-        text = _untold(turn, followed)[:MAX_PREVIEW_CHARS].rstrip()
+        text = headed(_untold(turn, followed)[:MAX_PREVIEW_CHARS].rstrip(), task="" if turn.told else turn.task)
         if await self._wants_draft(turn, channel):
             await self._draft(turn, channel, text, every_s=every_s)
             return

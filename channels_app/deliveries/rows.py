@@ -8,6 +8,7 @@ can't know whether it arrived.
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -55,7 +56,7 @@ _HEAD = f"""
 """
 _LOCK_LANE = f"""
     SELECT l.key FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
-    WHERE (d.kind = 'preview') = %s AND {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
+    WHERE (d.kind = 'preview') = %s AND d.channel <> ALL(%s) AND {_HEAD} ORDER BY d.id LIMIT 1 FOR NO KEY UPDATE OF l SKIP LOCKED
 """
 # Of answers that grow in one lane, the one that was due first.
 _CLAIM_HEAD = f"""
@@ -201,12 +202,16 @@ def everywhere(channel: str) -> str:
     return f"{channel}:*"
 
 
-async def claim_next(holder: UUID) -> Claim | None:
-    """Take the oldest message that may be sent, previews last, or None. Raises psycopg.Error when the database fails."""
+async def claim_next(holder: UUID, *, passed: Collection[str] = ()) -> Claim | None:
+    """Take the oldest message that may be sent, previews last, or None; of other channels than those that are `passed`.
+
+    Raises psycopg.Error when the database fails.
+    """
+    others = [*passed]
     async with connection() as conn, conn.transaction():
         # Where a bot may send no faster, whole answers come before parts of others.
-        row = await (await conn.execute(_LOCK_LANE, (False,))).fetchone()
-        row = row or await (await conn.execute(_LOCK_LANE, (True,))).fetchone()
+        row = await (await conn.execute(_LOCK_LANE, (False, others))).fetchone()
+        row = row or await (await conn.execute(_LOCK_LANE, (True, others))).fetchone()
         if row is None:
             return None
         async with conn.cursor(row_factory=class_row(Claim)) as cursor:

@@ -6,14 +6,15 @@ from accounts import audit
 from accounts.links import unlink_account_on
 from agents.schedules.rows import note_delivered
 from channels_app.channels import channel_that_is_on, channels
-from channels_app.deliveries.intake import ALERT, text_letter
+from channels_app.deliveries.detours import ALERT
+from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import Claim, Letter, everywhere, lock_lanes, put, rest_on
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection
 
 CLOSED = (
-    "Your {label} chat takes no messages from me any more: I was blocked there, or the chat is gone. So I unlinked it. You can "
-    "link it again on your account page."
+    "Your {label} chat takes no messages from me any more: I was blocked there, or the chat is gone. So I unlinked it. What "
+    "you miss there stands on the web page. You can link it again on your account page."
 )
 # The lane first, then its rows: in this order everywhere, or two transactions would wait for each other.
 _SETTLE = """

@@ -3,8 +3,8 @@
 from channels_app import metrics
 from channels_app.asgi_types import App, Receive, Scope, Send
 from channels_app.bodies import Gone, Refusal, Refused, answer, headers_of, read_body, refuse_large, replay, whole
-from channels_app.channels import Channel, channel_that_is_on, refuse_faults
-from channels_app.webhooks.view import FORGED, PREFIX, WebhookApplication
+from channels_app.channels import channel_that_is_on, refuse_faults
+from channels_app.webhooks.view import ADMITTED, FORGED, PREFIX, Admitted, WebhookApplication
 
 _MISSING = Refusal(404, "not_found", "There is nothing here.")
 _METHOD = Refusal(405, "method_not_allowed", "A webhook is posted to.")
@@ -27,20 +27,20 @@ class WebhookGuard:
             return
         name = scope["path"].removeprefix(PREFIX)
         try:
-            channel = _admitted(scope, name)
+            admitted = _admitted(scope, name)
             body = await read_body(receive)
         except Refused as refused:
             label = name if channel_that_is_on(name) else "none"
             metrics.updates.labels(channel=label, outcome=refused.refusal.code).inc()
             await answer(send, refused.refusal)
         except Gone:
-            metrics.updates.labels(channel=channel.name, outcome="gone").inc()
+            metrics.updates.labels(channel=admitted.channel.name, outcome="gone").inc()
         else:
-            await self._webhooks(whole(scope, body), replay(body, receive), send)
+            await self._webhooks(whole(scope, body) | {ADMITTED: admitted}, replay(body, receive), send)
 
 
-def _admitted(scope: Scope, name: str) -> Channel:
-    """The channel that may read this request's body."""
+def _admitted(scope: Scope, name: str) -> Admitted:
+    """The channel that may read this request's body. Raises Refused."""
     channel = channel_that_is_on(name)
     if channel is None:
         raise Refused(_MISSING)
@@ -50,4 +50,4 @@ def _admitted(scope: Scope, name: str) -> Channel:
     if not channel.admits(headers):
         raise Refused(_STRANGER)
     refuse_large(headers)
-    return channel
+    return Admitted(channel, headers)

@@ -1,8 +1,9 @@
 """The one view of all webhooks, and the view as an application of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.core.handlers.asgi import ASGIRequest
@@ -17,13 +18,15 @@ from rest_framework.views import APIView
 from channels_app import drafts, metrics, threads
 from channels_app.api.parsers import FlatFormParser, StrictJSONParser
 from channels_app.asgi_types import Receive, Scope, Send
-from channels_app.channels import Channel, Halt, Ignored, Moved, Press, channel_that_is_on
+from channels_app.channels import Channel, Halt, Ignored, Moved, Press, channel_that_is_on, channels
 from channels_app.errors import BadUpdate
 from channels_app.inbound import receive as receive_inbound
 from channels_app.presses import receive as receive_press
 from gateway.ids import new_id
 
 PREFIX = "/webhook/"
+# Where the guard leaves what it has found, in the scope of a request.
+ADMITTED = "dexorder.admitted"
 FORGED = "The request does not prove that it comes from the platform."
 
 log = structlog.get_logger(__name__)
@@ -34,6 +37,14 @@ class _Forged(APIException):
 
     status_code = 401
     default_detail = FORGED
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request's channel, which is on, and its headers (names in lower case), which let its body be read."""
+
+    channel: Channel
+    headers: Mapping[str, str]
 
 
 class WebhookView(APIView):
@@ -50,7 +61,8 @@ class WebhookView(APIView):
 
     def get_parsers(self) -> list[BaseParser]:
         """What the channel posts; the signature is looked at before anything is parsed."""
-        forms: list[BaseParser] = [FlatFormParser()] if self._platform is not None and self._platform.forms else []
+        channel = channels().get(str(self.kwargs["channel"]))
+        forms: list[BaseParser] = [FlatFormParser()] if channel is not None and channel.forms else []
         return [StrictJSONParser(), *forms]
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:  # noqa: ARG002
@@ -61,7 +73,6 @@ class WebhookView(APIView):
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """The framework's own steps, around an async handler."""
         self.args, self.kwargs = args, kwargs
-        self._platform = channel_that_is_on(str(kwargs.get("channel", "")))
         self.headers = self.default_response_headers
         self.request = wrapped = self.initialize_request(request, *args, **kwargs)
         response: Response | HttpResponse
@@ -83,16 +94,26 @@ class WebhookView(APIView):
 
     async def post(self, request: Request, channel: str) -> HttpResponse:
         """Check, parse, store."""
-        platform = self._platform
-        if platform is None:
-            raise Http404
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        # The guard has looked at the headers before; a server that lacks it must be no open door.
-        if not platform.admits(headers) or not platform.signed(headers, request.body):
+        admitted = _admitted(request, channel)
+        if not admitted.channel.signed(admitted.headers, request.body):
             raise _Forged
-        taken = await _take(platform, request.data)
+        taken = await _take(admitted.channel, request.data)
         metrics.updates.labels(channel=channel, outcome=taken.outcome).inc()
         return HttpResponse(status=200) if taken.reply is None else JsonResponse(taken.reply)
+
+
+def _admitted(request: Request, name: str) -> Admitted:
+    """What the guard has found; a server that lacks it must be no open door. Raises Http404 and _Forged."""
+    found = cast("ASGIRequest", request).scope.get(ADMITTED)
+    if isinstance(found, Admitted):
+        return found
+    channel = channel_that_is_on(name)
+    if channel is None:
+        raise Http404
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    if not channel.admits(headers):
+        raise _Forged
+    return Admitted(channel, headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,32 @@ def test_another_database_engine_is_refused() -> None:
         env.database("sqlite:////tmp/db")
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://:secret@cache.example:6379/0", "rediss://cache.example", "unix:///run/valkey", ""]
+)
+def test_an_address_of_redis_is_taken_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_URL", url)
+
+    assert env.redis("SOME_URL") == url
+
+
+@pytest.mark.parametrize("url", ["garbage", "secret@cache.example:6379", "http://cache.example"])
+def test_any_other_address_stops_the_start_without_being_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_URL", url)
+
+    with pytest.raises(ImproperlyConfigured) as refused:
+        env.redis("SOME_URL")
+
+    assert url not in str(refused.value)
+
+
 def test_every_setting_of_the_environment_is_listed_in_the_example() -> None:
     read = (env.ROOT / "gateway" / "settings.py").read_text()
     listed = (env.ROOT / ".env.example").read_text()
     names = {
         part.split('"')[1]
         for part in read.split("env.")[1:]
-        if part.startswith(("text(", "flag(", "number(", "port(", "one_of(", "words("))
+        if part.startswith(("text(", "flag(", "number(", "port(", "one_of(", "words(", "redis("))
     }
 
     assert names

@@ -207,6 +207,23 @@ async def test_a_channel_that_the_user_never_wrote_from_is_refused(mine: Licence
     assert "I don't know where to reach you in 'slack'" in await command("/alert BTC below 50000 via slack")
 
 
+async def test_a_channel_that_the_licence_does_not_include_is_refused(mine: Licence) -> None:
+    """As `PATCH /api/v1/schedules/{id}` refuses it."""
+    await price_is(mine, 51000)
+    await command("/help", channel="telegram")
+    await command("/alert BTC below 50000", channel="web")
+    await command("/schedule daily 08:00 portfolio review", channel="web")
+    await sync_to_async(set_licence)("demo-pro", LicenceChange(features={"channels": ["web"]}))
+
+    for text in (
+        "/alert 1 via telegram", "/schedule 2 via telegram", "/alert BTC above 60000 via telegram",
+        "/schedule daily 08:00 portfolio review via telegram",
+    ):  # fmt: skip
+        assert "does not include Telegram as a channel" in await command(text, channel="web")
+
+    assert [each.channel for each in await schedules_of("demo-pro")] == ["web", "web"]
+
+
 async def test_it_is_told_in_the_channel_that_the_user_chose(mine: Licence) -> None:
     await price_is(mine, 51000, symbol="XRP")
     await command("/help", channel="telegram")
@@ -263,7 +280,7 @@ async def test_an_expired_licence_pauses_an_alert_and_says_so_once(mine: Licence
     assert (await mine_of()).state == "paused"
     news = await told()
     assert len(news) == 1
-    assert "This is paused: Your Dexorder licence has expired" in news[0]
+    assert " is paused: Your Dexorder licence has expired" in news[0]
     await sync_to_async(set_licence)("demo-pro", LicenceChange(never_expires=True))
     await look(NOW + timedelta(hours=6))
     assert (await mine_of()).state == "active"

@@ -6,7 +6,7 @@ Source: DESIGN section 10, chat commands: `/alert BTC below 50000`, `/schedule d
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.schedules.grammar import (
@@ -96,6 +96,7 @@ def test_whatever_is_typed_nothing_is_raised(text: str) -> None:
 
 
 @given(rule=RULES, text=TEXTS.filter(lambda text: " via " not in f" {text} "), via=VIAS)
+@example(rule=Rule("daily", 8, 0), text=": what begins with a colon", via="")
 def test_a_task_in_words_is_the_same_task(rule: Rule, text: str, via: str) -> None:
     task = NewTask(rule, text, via)
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from channels_app.channels._http import Http, cause, own_address
 from channels_app.channels._settings import setting
@@ -42,16 +43,26 @@ class SlackRefused(DeliveryError):
         self.code = code
 
 
+class NoScope(DeliveryError):
+    """The app was installed without a scope that the method needs; the operator can put that right."""
+
+
 async def call(method: str, **arguments: Any) -> dict[str, Any]:
-    """Call a method; its answer. Raises DeliveryError, and of it ChatClosed, NotEditable and SlackRefused."""
+    """Call a method; its answer. Raises DeliveryError, and of it ChatClosed, NotEditable, NoScope and SlackRefused."""
+    return await _call(method, json.dumps(arguments).encode(), kind="application/json; charset=utf-8")
+
+
+async def call_form(method: str, **fields: str) -> dict[str, Any]:
+    """The same with a form: methods for files took no JSON for years (api.slack.com, "Content types")."""
+    return await _call(method, urlencode(fields).encode(), kind="application/x-www-form-urlencoded")
+
+
+async def _call(method: str, content: bytes, *, kind: str) -> dict[str, Any]:
     answer = await HTTP.request(
         "POST",
         f"{setting(BASE_URL, DEFAULT_BASE_URL).rstrip('/')}/{method}",
-        headers={
-            "authorization": f"Bearer {setting(TOKEN)}",
-            "content-type": "application/json; charset=utf-8",
-        },
-        content=json.dumps(arguments).encode(),
+        headers={"authorization": f"Bearer {setting(TOKEN)}", "content-type": kind},
+        content=content,
     )
     if answer.status == 429:
         raise DeliveryError("too_many_requests", retry_after_s=answer.retry_after_s() or DEFAULT_WAIT_S)
@@ -87,7 +98,8 @@ def _translated(code: str) -> DeliveryError:
     if code in _NOT_EDITABLE:
         return NotEditable(cause("refused", code))
     if code in _TOKEN or code in _LATER:
-        return DeliveryError(cause("token_refused" if code in _TOKEN else "platform_failed", code))
+        kind = NoScope if code == "missing_scope" else DeliveryError
+        return kind(cause("token_refused" if code in _TOKEN else "platform_failed", code))
     if code in _PERHAPS_DONE:
         return DeliveryError(cause("platform_failed", code), ambiguous=True)
     return SlackRefused(code)

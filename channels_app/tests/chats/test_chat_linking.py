@@ -255,8 +255,31 @@ async def test_a_stranger_who_asks_is_told_how_to_link_beside_the_hourly_hint_bu
     for text in ("/link", "/unlink", "/Link@dexorder_bot", " /link "):
         assert "link" in await chat.hear(text)
     await chat.hear("/link")
+    assert "I am quiet for 10 minutes" in await chat.hear("/link")
     await chat.write("/link")
     assert await chat.read() == []
+
+
+@pytest.mark.parametrize("text", ["/start", "/help", "/start from-the-newsletter", "/Start@dexorder_bot"])
+async def test_a_stranger_who_presses_start_is_answered_whatever_was_said_before(chat: Chat, text: str) -> None:
+    """A chat that was deleted and is opened again shows nothing but the button."""
+    await chat.hear("Hello")
+
+    for _ in range(2):
+        assert "https://gw.example/account/" in await chat.hear(text)
+    assert await turns() == 0
+
+
+async def test_a_stranger_who_asked_often_is_answered_again_later_and_a_code_is_good_meanwhile(chat: Chat) -> None:
+    for _ in range(TRIES_EACH + 1):
+        await chat.hear("/start")
+    await chat.write("/start")
+    assert await chat.read() == []
+    issued = await issue_code("demo-pro", channel="telegram")
+    assert "Nearly done" in await chat.hear(f"/start {issued.token}")
+
+    await rows("UPDATE link_tries SET since = since - interval '11 minutes'")
+    assert "I don't know you yet" in await chat.hear("/start")
 
 
 async def test_a_linked_chat_that_asks_is_told_whom_it_speaks_for(chat: Chat) -> None:
@@ -318,7 +341,7 @@ def test_a_stranger_may_send_the_code_alone(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Hey there", "Hello", "/help", "/start", "c3ms 5vyg please", "A_token-of-22-letters-", None]
+    "text", ["Hey there", "Hello", "/status", "start", "c3ms 5vyg please", "A_token-of-22-letters-", None]
 )
 def test_other_words_of_a_stranger_are_no_code(text: str | None) -> None:
     assert chat_linking.parse_of_stranger(text) is None

@@ -145,7 +145,7 @@ async def test_a_message_that_can_not_be_told_from_another_any_more_is_not_repea
     await chat.sender.send_next()
     await let_all_be_due()
     assert await states() == ["pending" if repeats else "ambiguous"]
-    await rows("UPDATE deliveries SET repeat_until = repeat_until - interval '61 min'")
+    await rows("UPDATE deliveries SET repeat_until = repeat_until - interval '1 day'")
 
     assert await chat.sender.claim() is None
     await sweep()

@@ -14,6 +14,7 @@ from channels_app.channels.telegram import CHANNEL as TELEGRAM
 from channels_app.chat_linking import CODE_SEEN
 from channels_app.inbound import receive
 from channels_app.tests.chats.bot_api import TOKEN
+from channels_app.tests.chats.contract import link_account
 from channels_app.tests.chats.tables import SECRET, rows
 from channels_app.tests.chats.test_telegram_groups import GROUP, in_group, mention
 from channels_app.tests.doubles.discord import interaction
@@ -58,6 +59,32 @@ async def test_a_code_that_a_stranger_shows_in_a_telegram_group_is_no_good_any_m
 
     assert await requests_of("demo-pro") == []
     assert await rows("SELECT target->>'chat', body->>'text' FROM deliveries") == [(str(GROUP), CODE_SEEN)]
+
+
+@pytest.mark.parametrize("words", ["{.code}", "`{.code}`", "!link {.code}"])
+async def test_a_code_that_somebody_who_is_linked_shows_is_no_good_any_more(settings: Any, words: str) -> None:
+    """It may be for another of their accounts; others read along all the same."""
+    await link_account("demo-pro", "slack", "T1:U7")
+    async with SlackDriver().on(settings):
+        offered = await issue_code("demo-pro", channel="telegram")
+        shown = SLACK.parse(event(f"<@{BOT}> {words.format(offered)}", type="app_mention", channel="C1"))
+        assert isinstance(shown, Inbound)
+
+        assert await receive(SLACK, shown) == "link_code_seen"
+
+    assert await said() == [("C1", CODE_SEEN)]
+    assert await rows("SELECT count(*) FROM link_codes WHERE state = 'open'") == [(0,)]
+    assert await rows("SELECT count(*) FROM turns") == [(0,)]
+
+
+async def test_a_word_of_somebody_who_is_linked_that_only_looks_like_a_code_is_answered(settings: Any) -> None:
+    await link_account("demo-pro", "slack", "T1:U7")
+    found = SLACK.parse(event(f"<@{BOT}> research", type="app_mention", channel="C1"))
+    assert isinstance(found, Inbound)
+    async with SlackDriver().on(settings):
+        assert await receive(SLACK, found) == "accepted"
+
+    assert await rows("SELECT content FROM turns") == [("research",)]
 
 
 async def test_a_strangers_word_that_only_looks_like_a_code_is_answered_like_any_other(settings: Any) -> None:

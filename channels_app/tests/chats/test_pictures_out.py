@@ -59,6 +59,11 @@ def images(*urls: str) -> list[dict[str, str]]:
 @pytest.fixture
 async def picture(linked: None, pool: None) -> str:
     """One of chat 7's user."""
+    return await kept_picture()
+
+
+async def kept_picture() -> str:
+    """The address of a picture of demo-pro's."""
     await say("Draw")
     await rows(
         "INSERT INTO pictures (id, turn_id, user_id, media_type, content, kept_until) SELECT id, id, user_id, 'image/png',"

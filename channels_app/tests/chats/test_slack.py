@@ -156,7 +156,7 @@ ERRORS: list[tuple[Reply, type[DeliveryError], str]] = [
     (refused("user_disabled"), ChatClosed, "permanent"),
     (refused("invalid_auth"), DeliveryError, "again"),
     (refused("token_revoked"), DeliveryError, "again"),
-    (refused("missing_scope"), DeliveryError, "again"),
+    (refused("missing_scope"), api.NoScope, "again"),
     (refused("service_unavailable"), DeliveryError, "again"),
     (refused("fatal_error"), DeliveryError, "ambiguous"),
     (refused("internal_error"), DeliveryError, "ambiguous"),

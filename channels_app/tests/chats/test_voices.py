@@ -52,6 +52,19 @@ async def transcriber(settings: Any) -> AsyncIterator[Transcriber]:
         yield peer
 
 
+@pytest.mark.parametrize("hears", [True, False])
+async def test_who_sends_what_can_not_be_read_is_told_of_voices_where_they_are_heard(
+    chat: Chat, driver: Driver, transcriber: Transcriber, settings: Any, hears: bool
+) -> None:
+    settings.TRANSCRIPTION_MODEL = "whisper-1" if hears else ""
+    await chat.post(driver.sent(sticker={"file_id": "s"}))
+    await chat.deliver()
+
+    [told] = driver.shown()
+    assert told.endswith("PDF and text files. I can listen to voice messages, too.") is hears
+    assert "I can read text, pictures" in told
+
+
 async def test_a_voice_without_a_model_that_hears_is_answered_so(chat: Chat, driver: Driver) -> None:
     await chat.post(driver.sent(voice=VOICE))
     await chat.deliver()
@@ -170,7 +183,7 @@ async def test_silence_counts_too_so_that_hearing_it_has_a_limit(
     [
         ("whisper-1", {"type": "duration", "seconds": 30}, (0, 0, Decimal("0.003"))),
         ("gpt-4o-transcribe", {"type": "tokens", "input_tokens": 500, "output_tokens": 20, "total_tokens": 520},
-         (500, 20, Decimal("0.0032"))),
+         (500, 20, Decimal("0.00145"))),
         ("a-server-of-ones-own", {"input_tokens": 500, "output_tokens": 20}, (500, 20, Decimal(0))),
         ("whisper-1", None, (0, 6, Decimal(0))),
         ("whisper-1", {"seconds": -1}, (0, 6, Decimal(0))),

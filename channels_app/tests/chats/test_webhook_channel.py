@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -9,15 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.channel_names import place_of
+from accounts.errors import NotIncluded
+from accounts.features import require_channel
+from accounts.licences import active_licence
+from accounts.tiers import Features
 from agents.conversations import create_conversation
-from channels_app.channels import Button, Inbound, Press
-from channels_app.channels.webhook import CHANNEL, SECRET, URL, sign
+from channels_app.asking_words import settled as settled_words
+from channels_app.channels import Button, Inbound, Press, _http
+from channels_app.channels.webhook import CHANNEL, LABEL, SECRET, URL, sign
+from channels_app.deliveries.dispatcher import MAX_SENDS
+from channels_app.deliveries.sweeping import sweep
 from channels_app.errors import BadUpdate, ChatClosed, DeliveryError, NotEditable
+from channels_app.inbound import receive
+from channels_app.models import DeliveryState
+from channels_app.tests.chats.bot_api import BotApi
 from channels_app.tests.chats.contract import link_account
+from channels_app.tests.chats.sending import let_all_be_due, new_sender, tell, tell_on
 from channels_app.tests.chats.tables import rows
+from channels_app.tests.chats.test_dispatcher import running, settled
 from channels_app.tests.chats.test_slack import meaning
 from channels_app.tests.doubles.callback import Callback, WebhookDriver
-from channels_app.tests.doubles.peer import CUT, Reply
+from channels_app.tests.doubles.peer import CUT, HELD, Reply
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
@@ -192,3 +206,94 @@ def test_the_signature_is_the_one_of_the_page(settings: Any) -> None:
     expected = hmac.new(b"k" * 32, b"1700000000" + b"." + b'{"a": 1}', hashlib.sha256).hexdigest()
 
     assert sign("1700000000", b'{"a": 1}') == f"v1={expected}"
+
+
+async def test_a_callback_that_never_answers_is_tried_for_a_day_and_then_given_up(
+    callback: Callback, pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: docs/channels.md; a server that hangs is away like one that says so."""
+    monkeypatch.setattr(_http, "READ_S", 0.1)
+    sender = await new_sender()
+    for text in ("first", "second"):
+        await tell_on(CHANNEL, text, target=TARGET)
+    for hours in (0, 23):
+        await rows(f"UPDATE deliveries SET created_at = created_at - interval '{hours} hours'")
+        await rows(f"UPDATE deliveries SET repeat_until = repeat_until - interval '{hours} hours'")
+        await let_all_be_due()
+        callback.script.append(HELD)
+        outcome = await sender.send_next()
+        assert outcome is not None
+        assert (outcome.state, outcome.error) == (DeliveryState.PENDING, "no_answer (ReadTimeout)")
+        assert await sender.claim() is None
+    assert len({call.body["message"] for call in callback.calls}) == 1
+
+    await rows("UPDATE deliveries SET created_at = created_at - interval '2 hours' WHERE body->>'text' = 'first'")
+    await sweep()
+    await let_all_be_due()
+    await sender.send_next()
+
+    assert await rows("SELECT state, error FROM deliveries ORDER BY id") == [
+        ("failed", "Not sent within 24 hours. no_answer (ReadTimeout)"),
+        ("sent", ""),
+    ]
+    assert callback.texts("ada") == ["first", "second"]
+
+
+async def test_a_server_that_hangs_holds_up_its_own_accounts_alone(
+    callback: Callback, pool: None, bot_api: BotApi
+) -> None:
+    """Though as many of its accounts wait as a worker sends to at once."""
+    callback.script.extend([HELD] * MAX_SENDS)
+    async with running():
+        for number in range(MAX_SENDS + 1):
+            await tell_on(CHANNEL, "Hi", target=CHANNEL.target_of(f"ada{number}"))
+        await callback.until(lambda: len(callback.calls) == MAX_SENDS)
+        await tell("Hello")
+
+        await bot_api.until(lambda api: api.texts(7) == ["Hello"])
+        assert len(callback.calls) == MAX_SENDS
+        callback.released.set()
+        await settled(MAX_SENDS + 2)
+
+    assert len(callback.shown) == MAX_SENDS + 1
+
+
+@pytest.mark.parametrize(
+    "label", ["Acme Chat", "B&O's 2nd desk – no", "x" * 41, "*bold*", "a\nb", " a", "<b>", "_a", "Börse"]
+)
+def test_an_operator_names_the_channel_in_short_and_plain_words(settings: Any, label: str) -> None:
+    settings.DEBUG = True
+    setattr(settings, SECRET, "x" * 32)
+    setattr(settings, URL, "https://x.example")
+    assert (CHANNEL.label, CHANNEL.is_on()) == ("Webhook", True)
+
+    setattr(settings, LABEL, label)
+
+    good = label in {"Acme Chat", "Börse"}
+    assert CHANNEL.is_on() is good
+    assert any(LABEL in fault for fault in CHANNEL.faults()) is not good
+
+
+async def test_its_people_read_that_name_wherever_the_channel_is_named(
+    callback: Callback, licensed: dict[str, str], pool: None, settings: Any
+) -> None:
+    setattr(settings, LABEL, "Acme Chat")
+    licence = await active_licence("demo-pro")
+
+    assert place_of("webhook") == "in Acme Chat"
+    with pytest.raises(NotIncluded, match="does not include Acme Chat as a channel"):
+        require_channel(replace(licence, features=Features(channels=("web",))), "webhook")
+    await receive(CHANNEL, inbound_of("ada", "Hi"))
+    assert (
+        "this Acme Chat account is linked to no Dexorder user"
+        in (await rows("SELECT body->>'text' FROM deliveries"))[0][0]
+    )
+    assert "Approved in Acme Chat" in settled_words(
+        {"decision": "approved", "by_channel": "webhook", "title": "Deploy?"}
+    )
+
+
+def inbound_of(account: str, text: str) -> Inbound:
+    found = CHANNEL.parse({"id": "m1", "account": account, "text": text})
+    assert isinstance(found, Inbound)
+    return found

@@ -27,7 +27,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server answers. `cut`: it closes the connection after it has read the request.
+    """What the server answers. `cut`: it closes the connection after it has read the request. `held`: it answers once released.
 
     `done`: what was asked for is done all the same.
     """
@@ -37,8 +37,10 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     done: bool = False
+    held: bool = False
 
 
+HELD = Reply(held=True, done=True)
 CUT = Reply(cut=True)
 CUT_WHEN_DONE = Reply(cut=True, done=True)
 
@@ -56,20 +58,28 @@ class Shown:
 
 @dataclass
 class Peer:
-    """Replies in the order of `script`, then as the platform would; `shown` holds its messages by their ids, in order."""
+    """Replies in the order of `script`, then, and where that has None, as the platform would.
+
+    `shown` holds its messages by their ids, in order.
+    """
 
     calls: list[Call] = field(default_factory=list)
-    script: deque[Reply] = field(default_factory=deque)
+    script: deque[Reply | None] = field(default_factory=deque)
     shown: dict[str, Shown] = field(default_factory=dict)
     notices: list[tuple[str, str]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     port: int = 0
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _served: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def after(self, calls: int, reply: Reply) -> None:
+        """Script a reply to what comes after that many calls, which are answered as the platform would."""
+        self.script.extend([*[None] * calls, reply])
 
     def texts(self, chat: str) -> list[str]:
         """What stands in a chat."""
@@ -116,6 +126,9 @@ class Peer:
         reply = scripted or made
         async with self._changed:
             self._changed.notify_all()
+        if reply.held:
+            await self.released.wait()
+            reply = made
         if reply.cut:
             return False
         writer.write(_bytes(reply))

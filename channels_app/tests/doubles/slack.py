@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from slack_sdk.signature import SignatureVerifier
 
@@ -19,7 +20,10 @@ from channels_app.tests.doubles.peer import CUT, CUT_WHEN_DONE, Call, Peer, Repl
 TOKEN = "xoxb-only-for-tests-0123456789"
 SECRET = "0123456789abcdef0123456789abcdef"
 TEAM, BOT = "T1", "UBOT"
-MAX_TEXT, MAX_SECTION, MAX_PROMPTS = 40_000, 3000, 4
+MAX_TEXT, MAX_SECTION, MAX_PROMPTS, MAX_ALT = 40_000, 3000, 4, 1000
+UPLOADS = "/upload/v1/"
+# Source: slackapi/bolt-js, issue 2115, without the least length of real ids.
+_CHANNEL = re.compile(r"[CGDZ][A-Z0-9]+")
 
 
 def refused(error: str) -> Reply:
@@ -38,15 +42,20 @@ class SlackApi(Peer):
         self.statuses: list[tuple[str, str]] = []
         self.titles: list[tuple[str, str, str]] = []
         self.prompts: list[dict[str, Any]] = []
+        self.pictures: list[bytes] = []
+        self.descriptions: list[str] = []
+        self._uploads: list[bytes] = []
         self._posted_at: dict[str, float] = {}
 
     def answer(self, call: Call) -> Reply:
+        if call.path.startswith(UPLOADS):
+            return self._upload(call)
         assert call.headers["authorization"] == f"Bearer {TOKEN}"
         if call.method == "GET":
             return self.file(call)
         method = call.path.removeprefix("/")
         handler = getattr(self, "_" + method.replace(".", "_"), None)
-        return handler(call.body) if handler else refused("unknown_method")
+        return handler(_arguments(call)) if handler else refused("unknown_method")
 
     def _chat_postMessage(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
         channel = _direct(asked["channel"])
@@ -114,10 +123,46 @@ class SlackApi(Peer):
         message.streaming = False
         return Reply(200, {"ok": True, "channel": message.chat, "ts": asked["ts"]})
 
+    def _conversations_open(self, asked: dict[str, Any]) -> Reply:
+        return Reply(200, {"ok": True, "channel": {"id": _direct(asked["users"])}})
+
+    def _files_getUploadURLExternal(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
+        if "filename" not in asked or int(asked.get("length", 0)) < 1:
+            return refused("missing_argument")
+        if len(asked["alt_txt"]) > MAX_ALT:
+            return refused("alt_txt_too_large")
+        self.descriptions.append(asked["alt_txt"])
+        self._uploads.append(b"")
+        number = len(self._uploads)
+        return Reply(200, {"ok": True, "upload_url": f"{self.url}{UPLOADS}{number}", "file_id": f"F{number}"})
+
+    def _upload(self, call: Call) -> Reply:
+        assert "authorization" not in call.headers
+        self._uploads[int(call.path.removeprefix(UPLOADS)) - 1] = call.raw
+        return Reply(200, b"OK - 8", {"Content-Type": "text/plain"})
+
+    def _files_completeUploadExternal(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - the method's name
+        if not _CHANNEL.fullmatch(asked["channel_id"]):
+            return refused("invalid_arguments")
+        [file] = json.loads(asked["files"])
+        content = self._uploads[int(file["id"][1:]) - 1]
+        if not content:
+            return refused("file_not_found")
+        self.pictures.append(content)
+        self._made(Shown(asked["channel_id"], file["title"]))
+        return Reply(200, {"ok": True, "files": [file]})
+
     def _made(self, message: Shown) -> Reply:
         ts = f"170000{len(self.shown):04}.000100"
         self.shown[ts] = message
         return Reply(200, {"ok": True, "channel": message.chat, "ts": ts})
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    """Methods for files know forms only."""
+    is_form = call.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert is_form == call.path.startswith("/files.")
+    return dict(parse_qsl(call.raw.decode(), strict_parsing=True)) if is_form else call.body
 
 
 def _direct(channel: str) -> str:
