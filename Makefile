@@ -28,11 +28,12 @@ test: ## run all tests on a PostgreSQL and a Valkey of their own; ARGS="-k word"
 	$(BOOTSTRAP) test
 	@exec $(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-check: ## lint, format, types, layers, migrations, deployment settings
+check: ## lint, format, types, layers, migrations, deployment settings, and that every test can be imported
 	$(BOOTSTRAP) test
 	@$(MAKE) --no-print-directory -j 2 check-types check-the-rest
 
-# The gateway's types take as long as all the rest: side by side they take one core each.
+# The gateway's types take as long as all the rest: side by side they take one core each. Collecting the tests imports them
+# all; on a fresh machine it also compiles them once, where each process of `make test` would do so.
 check-types:
 	$(CHECKING) $(PY) -m mypy .
 
@@ -45,6 +46,8 @@ check-the-rest:
 	$(CHECKING) $(PY) manage.py makemigrations --check --dry-run
 	@echo "manage.py check --deploy, as in production"
 	@$(IN_PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	@echo "pytest --collect-only"
+	@told=$$($(PY) -m pytest --collect-only -qq 2>&1) || { echo "$$told"; exit 1; }
 
 soak: ## the long tests: 10,000 histories of the turn engine, races of approvals and of stopping workspaces, a flood of chats, and what a workspace promises
 	$(BOOTSTRAP) test
