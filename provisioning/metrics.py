@@ -15,7 +15,7 @@ API_CALLS = Counter(
 )
 WATCH_SILENCE = Gauge(
     "dexorder_kubernetes_watch_silence_seconds",
-    "How long a watch of the Kubernetes API has said nothing; a healthy one speaks about every minute.",
+    "How long nothing was heard of a watch of the Kubernetes API; of a healthy one something is within two minutes.",
     ["resource"],
 )
 FINDINGS = Gauge(

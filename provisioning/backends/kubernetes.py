@@ -6,9 +6,9 @@ The cluster keeps them: they outlive the gateway, and no process owns them.
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from weakref import WeakKeyDictionary
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from provisioning.answering import answers
@@ -17,7 +17,7 @@ from provisioning.backends._kubernetes import following, reconciling, removing
 from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
-from provisioning.backends._kubernetes.demand import Demand
+from provisioning.backends._kubernetes.demand import Demand, despite_outage
 from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.idling import is_changed
 from provisioning.backends._kubernetes.keys import publish_keys
@@ -29,8 +29,6 @@ from provisioning.errors import Cause, WorkspaceFailed
 STARTS_AT_ONCE = 64
 
 CHANGED = "Your workspace is ready. Your licence has changed: what is new of it holds in full after your workspace's next pause."
-
-log = structlog.get_logger(__name__)
 
 
 class KubernetesBackend:
@@ -78,28 +76,13 @@ class KubernetesBackend:
         if not isinstance(name, str) or pod is None:
             return False
         found = known_cluster()
-        if found is None:
-            return True
-        sight = found.look(name)
-        return sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
+        return found is None or found.look(name).has_ready(str(pod))
 
     async def want(self, spec: Spec, instance: Instance) -> bool:
         """See Backend."""
-        try:
-            found = await cluster()
-            if not self.alive(instance) or not await self.demand.tell(found, spec.name):
-                return False
-        except ApiFailed as error:
-            # What runs must not depend on the control plane, nor can a sidecar stop it without.
-            log.warning("workspace_wanted_without_the_cluster", workspace=spec.name, error=str(error))
-            if await self.serves(spec.user_id, instance):
-                return True
-            if error.status:
-                return False
-            # No start could do better: the row stays as it is.
-            raise failure_of(error) from error
-        await self.adjusting.adjust(found, spec)
-        return True
+        with _failures():
+            serves = partial(self.serves, spec.user_id, instance)
+            return await despite_outage(spec.name, partial(self._told, spec, instance), serves=serves)
 
     def news(self, spec: Spec) -> str:
         """See Backend."""
@@ -135,6 +118,13 @@ class KubernetesBackend:
     async def close(self) -> None:
         """See Backend."""
         await close_cluster()
+
+    async def _told(self, spec: Spec, instance: Instance) -> bool:
+        found = await cluster()
+        if not self.alive(instance) or not await self.demand.tell(found, spec.name):
+            return False
+        await self.adjusting.adjust(found, spec)
+        return True
 
     def _line(self) -> Line:
         return self._lines.setdefault(asyncio.get_running_loop(), Line(STARTS_AT_ONCE))

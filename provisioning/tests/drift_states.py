@@ -125,6 +125,7 @@ async def volume_lets_go(bed: Bed) -> None:
 
 OLD = (datetime.now(UTC) - LONG_AGO).isoformat()
 NEW = datetime.now(UTC).isoformat()
+LATELY = (datetime.now(UTC) - HOUR).isoformat()
 STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("all is well", [], set()),
     ("the Deployment is gone", [deleted("deployments")], {Action.NOTE_ENDED}),
@@ -155,6 +156,17 @@ STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("no row, marked, runs", [annotated(orphaned=NEW), forget_row], {Action.MARK_ORPHAN}),
     ("no row, marked lately", [scale_is(0), annotated(orphaned=NEW), forget_row], set()),
     ("no row, marked long ago", [scale_is(0), annotated(orphaned=OLD), forget_row], {Action.DELETE_ORPHAN}),
+    ("no row, no volume", [scale_is(0), deleted(VOLUMES), forget_row], {Action.MARK_ORPHAN}),
+    (
+        "no row, no volume, marked lately",
+        [scale_is(0), deleted(VOLUMES), annotated(orphaned=NEW), forget_row],
+        set(),
+    ),
+    (
+        "no row, no volume, marked a while ago",
+        [scale_is(0), deleted(VOLUMES), annotated(orphaned=LATELY), forget_row],
+        {Action.DELETE_ORPHAN},
+    ),
     ("no row, marked in no words of ours", [scale_is(0), annotated(orphaned="x"), forget_row], {Action.MARK_ORPHAN}),
     ("no row, a Service without Deployment", [deleted("deployments"), forget_row], {Action.DELETE_PARTS}),
     ("a mark of an orphan that has a row", [annotated(orphaned=OLD)], {Action.UNMARK_ORPHAN}),

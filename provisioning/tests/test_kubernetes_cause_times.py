@@ -181,6 +181,7 @@ async def test_a_cause_is_named_as_soon_as_the_api_shows_it(case: Case, bed: Bed
 def test_every_cause_that_a_pod_or_a_volume_shows_is_tried() -> None:
     """The others are refusals of calls, also by the server, or stages whose time is up: see test_kubernetes_causes."""
     calls = {Cause.FORBIDDEN, Cause.NAME_TAKEN, Cause.CLUSTER_AWAY, Cause.NO_NAMESPACE, Cause.DENIED}
+    calls.add(Cause.UNKNOWN_TO_CLUSTER)
     late = {Cause.QUEUE, Cause.NOT_PLACED, Cause.SLOW_PULL}
     shown = set(list(Cause)[list(Cause).index(Cause.QUEUE) :]) - calls - late
 

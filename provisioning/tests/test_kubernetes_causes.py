@@ -252,7 +252,7 @@ async def test_an_admission_rule_that_denies_the_pod_is_told_at_once(bed: Bed, p
         (Refused(403, "Forbidden", f"{FORBIDDEN} cannot patch resource"), Cause.FORBIDDEN),
         (Refused(403, "Forbidden", f"{DENIED} containers cannot use the latest tag"), Cause.REFUSED),
         (Refused(403, "Forbidden", f"{DENIED} {FORBIDDEN} cannot be here"), Cause.REFUSED),
-        (Refused(401, "Unauthorized", "Unauthorized"), Cause.FORBIDDEN),
+        (Refused(401, "Unauthorized", "Unauthorized"), Cause.UNKNOWN_TO_CLUSTER),
         (Refused(403, "Forbidden", 'admission webhook "policy.example.com" denied the request'), Cause.REFUSED),
         (Refused(403, "Forbidden", "exceeded quota: dexorder-workspaces"), Cause.QUOTA),
         (Refused(422, "Invalid", "spec.replicas: Invalid value"), Cause.REFUSED),

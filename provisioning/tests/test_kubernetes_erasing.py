@@ -10,12 +10,14 @@ from gateway.leases import Lease
 from provisioning import rows
 from provisioning.backends._kubernetes.cluster import cluster
 from provisioning.backends._kubernetes.demand import new_mark
+from provisioning.backends._kubernetes.drift import Action
 from provisioning.backends._kubernetes.placing import Placing
 from provisioning.errors import Cause, WorkspaceFailed
 from provisioning.names import workspace_name
 from provisioning.specs import spec_of
 from provisioning.tests.bed import VOLUMES, Bed
 from provisioning.tests.cluster import Fault, Gate
+from provisioning.tests.drift_states import LATELY, annotated, reconcile
 from provisioning.tests.gateways import until
 from provisioning.workspaces import ensure_workspace, stop_workspace
 
@@ -42,10 +44,12 @@ async def erase(bed: Bed, eraser: Lease) -> None:
     await rows.forget(claim)
 
 
-async def erased_while_the_deployment_is_written(bed: Bed, pro: Licence, eraser: Lease) -> WorkspaceFailed:
-    """How the start ends."""
+async def erased_while_the_deployment_is_written(
+    bed: Bed, pro: Licence, eraser: Lease, *, unheard: bool = False
+) -> WorkspaceFailed:
+    """How the start ends; with `unheard` the answer to its write is lost."""
     gate = Gate()
-    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", name=NAME, gate=gate))
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", name=NAME, gate=gate, drop_after=unheard))
     start = asyncio.create_task(ensure_workspace(pro))
     try:
         await until(lambda: asyncio.sleep(0, gate.reached.is_set()))
@@ -58,19 +62,58 @@ async def erased_while_the_deployment_is_written(bed: Bed, pro: Licence, eraser:
     return failure.value
 
 
+@pytest.mark.parametrize("unheard", [False, True])
 @pytest.mark.parametrize("known", [False, True])
 async def test_an_erasure_under_a_start_leaves_no_deployment_without_its_volume(
-    known: bool, bed: Bed, pro: Licence, eraser: Lease
+    known: bool, unheard: bool, bed: Bed, pro: Licence, eraser: Lease
 ) -> None:
     if known:
         await ensure_workspace(pro)
         await stop_workspace("demo-pro")
         await bed.heard()
-    failure = await erased_while_the_deployment_is_written(bed, pro, eraser)
+    failure = await erased_while_the_deployment_is_written(bed, pro, eraser, unheard=unheard)
 
     assert failure.cause == Cause.STOPPED
     assert (bed.cluster.names("deployments"), bed.cluster.names(VOLUMES)) == ([], [])
     # The controller has met what was half erased, and tries less and less often.
+    bed.cluster.advance(600)
+    await ensure_workspace(pro)
+    assert len(bed.ready(NAME)) == 1
+
+
+async def created_unheard_by_a_gateway_that_dies(bed: Bed, pro: Licence) -> None:
+    """Its Deployment comes after an erasure has ended."""
+    gate = Gate()
+    bed.cluster.faults.add(Fault(verb="patch", resource="deployments", name=NAME, gate=gate, drop_after=True))
+    placing = asyncio.create_task(Placing(await cluster(), spec_of(pro), new_mark()).place(restart=False))
+    try:
+        await until(lambda: asyncio.sleep(0, gate.reached.is_set()))
+        for plural in ("serviceaccounts", VOLUMES):
+            bed.cluster.delete(plural, NAME)
+        died = bed.cluster.faults.add(Fault(times=None, drop=True))
+    finally:
+        gate.open()
+    await until(lambda: asyncio.sleep(0, NAME in bed.cluster.names("deployments")))
+    placing.cancel()
+    await asyncio.wait([placing])
+    bed.cluster.faults.remove(died)
+    await bed.heard()
+
+
+async def test_what_a_dead_gateway_created_after_an_erasure_locks_its_user_out_for_minutes_at_most(
+    bed: Bed, pro: Licence
+) -> None:
+    """Source: nobody is left to take it back, and alone it passes for a workspace whose data were lost."""
+    await created_unheard_by_a_gateway_that_dies(bed, pro)
+    done = [finding.done for finding in await reconcile()]
+    await bed.heard()
+    await annotated(orphaned=LATELY)(bed)
+    await bed.heard()
+    done += [finding.done for finding in await reconcile()]
+    await bed.heard()
+
+    assert done == [Action.MARK_ORPHAN, Action.DELETE_ORPHAN]
+    assert [plural for plural in PARTS if NAME in bed.cluster.names(plural)] == []
     bed.cluster.advance(600)
     await ensure_workspace(pro)
     assert len(bed.ready(NAME)) == 1

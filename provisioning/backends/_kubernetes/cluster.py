@@ -73,6 +73,10 @@ class Sight:
         found = self.deployment
         return found is not None and not found.deleting and found.replicas > 0
 
+    def has_ready(self, pod: str) -> bool:
+        """Whether the pod of this uid is wanted and ready."""
+        return self.up and any(each.uid == pod and each.ready and not each.deleting for each in self.pods)
+
     @property
     def complete(self) -> bool:
         """Whether each of its own four objects is there."""

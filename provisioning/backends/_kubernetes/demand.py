@@ -8,7 +8,7 @@ pause costs one.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,6 +34,25 @@ log = structlog.get_logger(__name__)
 def new_mark() -> str:
     """A mark that no other call makes: when, by which process, and which of its calls."""
     return f"{datetime.now(UTC).isoformat(timespec='seconds')} {PROCESS} {new_uuid()}"
+
+
+async def despite_outage(
+    name: str, tell: Callable[[], Awaitable[bool]], *, serves: Callable[[], Awaitable[bool]]
+) -> bool:
+    """What telling that a workspace is wanted gives; where the API server does not do it, whether the workspace itself `serves`.
+
+    What runs must not depend on the control plane, nor can a sidecar stop it without. Raises ApiFailed when neither can be
+    reached: no start could do better, so that the row stays as it is.
+    """
+    try:
+        return await tell()
+    except ApiFailed as error:
+        log.warning("workspace_wanted_without_the_cluster", workspace=name, error=str(error))
+        if await serves():
+            return True
+        if error.status:
+            return False
+        raise
 
 
 @dataclass(frozen=True)

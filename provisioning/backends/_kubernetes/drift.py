@@ -14,7 +14,7 @@ from provisioning.rows import Row
 
 # A row that changed more recently may tell of what our watch has not told yet.
 SETTLED = timedelta(seconds=30)
-# A start's row is there before its objects; this is for a delete that is under way.
+# A start's row is there before its objects; this is for a delete that is under way, or was under a start.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
 # Longer than a node that restarts takes, and the longest wait between two crashes.
@@ -107,6 +107,9 @@ def _of_an_orphan(sight: Sight, *, now: datetime) -> Iterator[Drift]:
             yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
         elif now - marked > ORPHAN_KEPT:
             yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
+        elif sight.volume is None and now - marked > YOUNG:
+            # It leads to no data, and where it is alone its user's next start fails as if they were lost.
+            yield Drift("a Deployment without data that no row has known for 10 minutes", Action.DELETE_ORPHAN)
     if sight.volume is not None:
         yield Drift("data that no row knows", Action.REPORT)
 

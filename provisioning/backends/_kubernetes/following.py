@@ -35,6 +35,9 @@ async def follow(*, backend: str) -> None:
                 group.create_task(_tell_silence(found))
         except* (ApiFailed, ImproperlyConfigured) as group:
             log.error("kubernetes_away", error=str(group.exceptions[0]))  # noqa: TRY400 - where from is of no interest
+        except* Exception:
+            # The process's other services would end with it, and that for as long as what nobody foresaw lasts.
+            log.exception("kubernetes_following_broke_unforeseen")
         await asyncio.sleep(AGAIN_S)
 
 

@@ -66,6 +66,15 @@ def service_manifest(spec: Spec, *, owner_uid: str | None) -> Tree:
     return filled("service.yaml", _values_of(spec) | {"owners": [owner] if owner_uid else None})[0]
 
 
+def volume_manifest(spec: Spec, *, snapshot: str) -> Tree:
+    """The volume alone; with a `snapshot` its data are those of that VolumeSnapshot of the namespace, "" = none.
+
+    https://kubernetes.io/docs/concepts/storage/volume-snapshots/#provisioning-volumes-from-snapshots
+    """
+    source = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot}
+    return filled("persistentvolumeclaim.yaml", _values_of(spec) | {"source": source if snapshot else None})[0]
+
+
 def namespace_manifests() -> list[Tree]:
     """What an operator applies once for all workspaces: the namespace, what may be spoken with whom, quotas, roles."""
     table = values()
@@ -104,7 +113,8 @@ def user_digest(user_id: str) -> str:
 
 
 def _values_of(spec: Spec) -> dict[str, Any]:
-    tier = values().tiers[spec.tier]
+    table = values()
+    tier = table.tiers[spec.tier]
     return {
         "name": spec.name,
         "namespace": settings.KUBERNETES_NAMESPACE,
@@ -119,6 +129,7 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "replicas": 1,
         "runtime_class": tier.runtime_class,
         "storage_class": tier.storage_class,
+        "source": None,
         "storage": spec.storage,
         "memory": spec.memory,
         "cpu": spec.cpu,
@@ -128,7 +139,12 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "workspace_image": settings.WORKSPACE_IMAGE or "dexorder-workspace:latest",
         "sidecar_image": settings.SIDECAR_IMAGE or "dexorder-sidecar:latest",
         "idle_seconds": str(spec.idle_s),
-        "pod_annotations": {IDLE: str(spec.idle_s)},
+        "pull_secrets": [{"name": name} for name in table.image_pull_secrets] or None,
+        "priority_class": tier.priority_class,
+        "node_selector": tier.node_selector or None,
+        "tolerations": tier.pod_tolerations or None,
+        "do_not_disrupt": None if tier.evictable else "true",
+        "safe_to_evict": None if tier.evictable else "false",
         "user": literal(spec.user_id),
         "tier": spec.tier,
         "quota_bytes": str(size(spec.storage)),

@@ -130,7 +130,7 @@ class Placing:
         Its uid; "" when it was deleted since it was seen.
         """
         for _ in range(PLACE_TRIES):
-            joins = found is not None and found.replicas > 0
+            created, joins = found is None, found is not None and found.replicas > 0
             self.woke = restart or not joins
             try:
                 return self._noted(await self._placed(found, wanted, restart=restart))
@@ -145,10 +145,15 @@ class Placing:
                 return ""
             if found.replicas > 0 and not joins:
                 if found.demand == self.demand:
-                    # By a call of ours that was sent again, since its answer was lost.
-                    return found.uid
+                    return await self._unheard(found.uid, created=created)
                 restart = False
         raise conflict
+
+    async def _unheard(self, uid: str, *, created: bool) -> str:
+        """What a call of ours did that was sent again, since its answer was lost; as if it had been heard."""
+        if created:
+            await self._confirm_created(uid)
+        return uid
 
     async def _confirm_created(self, uid: str) -> None:
         """Take the new Deployment back if the claim was lost before: an erasure that did not see it does not delete it."""

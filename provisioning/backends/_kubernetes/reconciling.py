@@ -20,6 +20,7 @@ from provisioning.backends import Finding, Instance
 from provisioning.backends._kubernetes.causes import failure_of_cause, failure_of_trouble
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
+from provisioning.backends._kubernetes.emptying import give_back, require_none_at_work, require_none_ready
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
 from provisioning.backends._kubernetes.idling import shorten
 from provisioning.backends._kubernetes.judging import judge, occupied
@@ -193,6 +194,15 @@ def _tell_people(cluster: Cluster, drifted: list[tuple[Case, list[Drift]]]) -> N
     cluster.told = frozenset(left)
 
 
+async def _finish(case: Case) -> None:
+    lock = flights().lock(case.name)
+    if case.row is None or lock.locked():
+        raise _overtaken(case, "finish")
+    if case.row.state == State.STARTING:
+        await give_back(case.cluster, case.name)
+    await _end(case)
+
+
 async def _end(case: Case) -> None:
     async with launching.ending(case.name, seen=case.row) as claim:
         if claim is None:
@@ -211,7 +221,9 @@ async def _adopt(case: Case) -> None:
         await rows.note_running(case.row, Instance(url=endpoint(case.name), facts=facts))
 
 
-async def _scale_down(case: Case) -> None:
+async def scale_down(case: Case) -> None:
+    """Scale to 0 what nobody is at. Raises Conflict, ApiFailed."""
+    await require_none_at_work(case.cluster, case.name)
     await case.scale(0)
 
 
@@ -226,6 +238,7 @@ async def _give_up(case: Case) -> None:
     if case.row is None or lock.locked():
         raise _overtaken(case, "give up")
     async with lock:
+        await require_none_ready(case.cluster, case.name)
         if not await rows.note_failed(case.row, failure):
             raise _overtaken(case, "give up")
         await case.scale(0)
@@ -282,11 +295,11 @@ async def _nothing(_case: Case) -> None:
 
 
 _STEPS: dict[Action, Callable[[Case], Awaitable[None]]] = {
-    Action.FINISH: _end,
+    Action.FINISH: _finish,
     Action.NOTE_ENDED: _note_ended,
     Action.ADOPT: _adopt,
     Action.STOP: _end,
-    Action.SCALE_DOWN: _scale_down,
+    Action.SCALE_DOWN: scale_down,
     Action.GIVE_UP: _give_up,
     Action.SCALE_TO_ONE: _scale_to_one,
     Action.MEND: _mend,

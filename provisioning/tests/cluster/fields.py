@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from provisioning.tests.cluster.kinds import Object
-from provisioning.tests.cluster.lists import SETS, is_atomic, key_of, merge_keys
+from provisioning.tests.cluster.lists import SETS, has_key, is_atomic, key_of, keyed_by, merge_keys
 
 # One field: the steps to it as FieldsV1 writes them (`f:spec`, `k:{"name":"a"}`, `v:"b"`).
 Path = tuple[str, ...]
@@ -96,8 +96,8 @@ def _items(name: str, items: list[Any], step: str) -> Iterator[Any]:
     if step.startswith("v:"):
         yield from (item for item in items if "v:" + orjson.dumps(item).decode() == step)
         return
-    keys = merge_keys(name, items)
-    yield from (item for item in items if isinstance(item, dict) and key_of(item, keys) == step)
+    if step.startswith("k:") and tuple(wanted := keyed_by(step)) == tuple(sorted(merge_keys(name, items))):
+        yield from (item for item in items if has_key(item, wanted))
 
 
 def dotted(path: Path) -> str:

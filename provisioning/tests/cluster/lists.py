@@ -5,6 +5,8 @@ markers of Kubernetes' OpenAPI, for the kinds that this server keeps. What is no
 granular (maps), as the markers' defaults are.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
@@ -72,3 +74,15 @@ def key_of(item: Object, keys: tuple[str, ...]) -> str:
     """An item's key as a path of managed fields names it: `k:{"name":"server"}`."""
     values = {key: item.get(key, _DEFAULTS.get(key)) for key in keys}
     return "k:" + orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
+
+
+@cache
+def keyed_by(step: str) -> Mapping[str, Any]:
+    """The fields of such a key, in the order of their names."""
+    fields: dict[str, Any] = orjson.loads(step.removeprefix("k:"))
+    return fields
+
+
+def has_key(item: Object, fields: Mapping[str, Any]) -> bool:
+    """Whether it is the item of this key."""
+    return all(item.get(name, _DEFAULTS.get(name)) == value for name, value in fields.items())

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provisioning.answering import Answer
 from provisioning.backends import Instance, Spec
 from provisioning.backends._kubernetes.api import Api
 from provisioning.backends._kubernetes.cluster import Cluster
-from provisioning.backends._kubernetes.demand import Demand
+from provisioning.backends._kubernetes.demand import Demand, despite_outage
 from provisioning.backends._kubernetes.errors import ApiFailed, Away
 from provisioning.backends._kubernetes.starting import Budgets, Start
 from provisioning.backends._kubernetes.transport import Request, Transport, failure_of_event
@@ -47,9 +48,11 @@ class Gateway:
         self._alone = asyncio.Lock()
         self.hear()
 
-    def hear(self) -> None:
-        """The watches tell what has happened; a workspace that has ended is noted so."""
+    def hear(self, *, late: str = "") -> None:
+        """The watches tell what has happened, that of the kind `late` does not; a workspace that has ended is noted so."""
         for kind, shelf in self.cluster.shelves.items():
+            if kind.plural == late:
+                continue
             views = shelf.views(self.world.fake.objects(kind.plural))
             shelf.replace(views, version=str(self.world.fake.store.version))
         if not self.cluster.look(SPEC.name).up:
@@ -70,7 +73,9 @@ class Gateway:
         row = self.world.row
         while True:
             seen = row.generation
-            if row.busy:
+            if self.dead:
+                await asyncio.Event().wait()
+            elif row.busy:
                 await asyncio.sleep(LOOK_S)
             elif row.ready and await self._wanted(row.instance) and (not fresh or self.world.ready()):
                 return row.instance
@@ -99,10 +104,14 @@ class Gateway:
         return instance
 
     async def _wanted(self, instance: Instance) -> bool:
-        sight = self.cluster.look(SPEC.name)
-        pod = instance.facts.get("pod")
-        alive = sight.up and any(each.uid == pod and each.ready and not each.deleting for each in sight.pods)
+        return await despite_outage(SPEC.name, partial(self._told, instance), serves=self._serves)
+
+    async def _told(self, instance: Instance) -> bool:
+        alive = self.cluster.look(SPEC.name).has_ready(str(instance.facts.get("pod")))
         return alive and await self.demand.tell(self.cluster, SPEC.name)
+
+    async def _serves(self) -> bool:
+        return await self.asks() is Answer.ANSWERED
 
     async def asks(self, *_: object, **__: object) -> Answer:
         """What the workspace answers; its Service leads to a ready pod at once."""
@@ -129,7 +138,7 @@ class Direct(Transport):
         trouble = self._world.trouble if request.method != "GET" else ""
         if trouble:
             self._world.trouble = ""
-            self._world.met[trouble] += 1
+            self._world.happened[f"write_{trouble}"] += 1
         if trouble in {"refused", "failed"}:
             raise failure_of_event(request, {"code": 409 if trouble == "refused" else 500, "message": "no"})
         answer = self._carried_out(request)

@@ -1,14 +1,14 @@
 """What a gateway's reconciling does for the workspace: judged by what the gateway has heard, and done step by step."""
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from provisioning import rows
 from provisioning.backends import Instance
-from provisioning.backends._kubernetes import removing
+from provisioning.backends._kubernetes import reconciling, removing
 from provisioning.backends._kubernetes.drift import Action, Standing, drifts
+from provisioning.backends._kubernetes.emptying import give_back
 from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.judging import occupied
 from provisioning.backends._kubernetes.reconciling import Case
@@ -33,9 +33,12 @@ async def reconcile(gateway: "Gateway", *, name: str, alone: asyncio.Lock) -> No
         return
     for drift in drifts(row, sight, STANDING, now=NOW):
         case = Case(gateway.cluster, name, row, sight, STANDING)
-        with suppress(ApiFailed, WorkspaceFailed, ClaimLost):
+        try:
             await _done(gateway, case, drift.action, alone=alone)
-            gateway.world.reconciled[drift.action.name.lower()] += 1
+        except (ApiFailed, WorkspaceFailed, ClaimLost) as error:
+            gateway.world.happened[f"{drift.action.name.lower()}_{type(error).__name__.lower()}"] += 1
+        else:
+            gateway.world.happened[drift.action.name.lower()] += 1
 
 
 def seen(gateway: "Gateway", name: str) -> rows.Row:
@@ -53,7 +56,7 @@ async def _done(gateway: "Gateway", case: Case, action: Action, *, alone: asynci
     assert case.row is not None
     row = gateway.world.row
     if action is Action.SCALE_DOWN:
-        await case.scale(0)
+        await reconciling.scale_down(case)
         return
     if (row.generation, seen(gateway, case.name).state) != (case.row.generation, case.row.state):
         raise ClaimLost
@@ -64,6 +67,9 @@ async def _done(gateway: "Gateway", case: Case, action: Action, *, alone: asynci
         assert pod is not None
         row.settle(row.claim(gateway), Instance(url="http://x", facts={"name": case.name, "pod": pod.uid}))
     elif action is Action.FINISH:
+        await give_back(gateway.cluster, case.name)
+        if row.generation != case.row.generation:
+            raise ClaimLost
         async with alone:
             claim = row.claim(gateway)
             try:

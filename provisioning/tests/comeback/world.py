@@ -26,6 +26,8 @@ from provisioning.tests.comeback.sidecar import IDLE_S, POLL_S, Sidecar
 SETTLED_S = 0.2
 # One after the other until nobody waits: more than the longest history takes.
 ROUNDS = 400
+# The kind whose watch tells nothing of what the others tell.
+LATE = ("", "pods", "deployments", "services", "")
 
 
 @dataclass(eq=False)
@@ -109,9 +111,8 @@ class World:
         # Requests in flight when their pod was ended; stops; stops that somebody forestalled; requests that came too late;
         # starts that failed; gateways that died.
         self.cut = self.stops = self.overtaken = self.held = self.failed = self.died = 0
-        self.met: Counter[str] = Counter()
-        # What gateways did when they reconciled.
-        self.reconciled: Counter[str] = Counter()
+        # Each kind of what befell writes, what gateways did when they reconciled, and what was chosen from outside.
+        self.happened: Counter[str] = Counter()
         # The sidecar has looked for the last time, and its call is on its way.
         self.stopping = False
         # What the API server answers to a mark, 0 = it takes it; and what befalls the next write of a gateway.
@@ -135,10 +136,11 @@ class World:
     async def act(self, action: str, *, choice: int = 0) -> None:
         """One thing happens; then all that follows from it."""
         who, _, what = action.partition(" ")
+        self.happened[f"act_{what or action}"] += 1
         if who in self.gateways:
             {
                 "asks": self.ask,
-                "hears": lambda of: self.gateways[of].hear(),
+                "hears": lambda of: self.gateways[of].hear(late=LATE[choice % len(LATE)]),
                 "dies": self.kill,
                 "reconciles": self.reconcile,
             }[what](who)
@@ -179,7 +181,8 @@ class World:
                 if asked.working_in:
                     self.servers[asked.working_in].in_flight -= 1
                 asked.gateway, asked.working_in = self.gateways["B" if name == "A" else "A"], ""
-                self._take_up(asked)
+                # A lease has to run out first.
+                self._take_up(asked, at="takes over")
 
     def flap(self) -> None:
         """The pod is not ready for a while, though its server works on; or is again."""
@@ -194,13 +197,15 @@ class World:
         self._tasks.append(asyncio.create_task(self.gateways[name].reconcile()))
         _gateway.reset(token)
 
-    def _take_up(self, asked: Asked) -> None:
+    def _take_up(self, asked: Asked, *, at: str = "") -> None:
         token = _gateway.set(asked.gateway)
-        self._tasks.append(asyncio.create_task(self._request(asked, asked.gateway)))
+        self._tasks.append(asyncio.create_task(self._request(asked, asked.gateway, at=at)))
         _gateway.reset(token)
 
-    async def _request(self, asked: Asked, gateway: Gateway) -> None:
+    async def _request(self, asked: Asked, gateway: Gateway, *, at: str) -> None:
         refused = False
+        if at:
+            await self.point(at)
         while True:
             try:
                 await gateway.ensure(fresh=refused)
