@@ -108,6 +108,12 @@ ADVICE: dict[Cause, str] = {
 }
 
 
+def meanwhile(cause: Cause) -> str:
+    """What the user is told while the start goes on in spite of it: what it is, and no advice for when it has failed."""
+    what, _, _ = MESSAGES[cause].partition(". ")
+    return f"{what.rstrip('.')}. Still trying…"
+
+
 def cause_of(text: str) -> Cause:
     """The cause that a row names; one that only another release knows is internal."""
     return Cause(text) if text in set(Cause) else Cause.INTERNAL

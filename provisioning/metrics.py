@@ -20,7 +20,7 @@ WATCH_SILENCE = Gauge(
 )
 FINDINGS = Gauge(
     "dexorder_workspace_findings",
-    "What the last reconcile found and left to people, by what it is.",
+    "What the last reconcile found and left to people, or to the workspace's next start, by what it is.",
     ["found"],
 )
 DRIFT = Counter("dexorder_workspace_drift", "Drift that reconciling came upon, by what it did about it.", ["action"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from accounts.licences import Licence
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import Cause, WorkspaceFailed, meanwhile
 from provisioning.names import workspace_name
 from provisioning.stages import StageReport
 from provisioning.tests.bed import VOLUMES, Bed
@@ -151,7 +151,7 @@ async def test_a_cause_is_named_as_soon_as_the_api_shows_it(case: Case, bed: Bed
 
     async def named() -> bool:
         failed = starting.done() and isinstance(starting.exception(), WorkspaceFailed)
-        return failed or MESSAGES[case.cause] in {report.detail for report in told}
+        return failed or meanwhile(case.cause) in {report.detail for report in told}
 
     async def seen() -> bool:
         # What was named, and perhaps tidied up, was shown before.
