@@ -60,6 +60,7 @@ class ScriptedBrain:
     last_attempt: int = 0
     storing: bool = True
     refusing: bool = False
+    called: list[dict[str, Any]] = field(default_factory=list)
     kept_model: str = ""
 
     def brain(self) -> Brain:
@@ -78,7 +79,11 @@ class ScriptedBrain:
                 said += text if order == "say" else ""
                 await emit(Token(content=text) if order == "say" else Notice(text=text))
             elif order == "finish":
-                messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
+                calling = {"tool_calls": self.called} if self.called else {}
+                messages: list[dict[str, Any]] = [
+                    {"role": "user", "content": request.content},
+                    {"role": "assistant", "content": said, **calling},
+                ]
                 return Answer(
                     content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages, kept_model=self.kept_model
                 )

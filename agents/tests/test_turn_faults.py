@@ -200,6 +200,17 @@ async def test_what_a_database_cannot_hold_never_stops_an_answer(brain: Scripted
         assert [taken.payload for taken in rows] == [{"content": "ab?"}]
 
 
+async def test_numbers_that_json_does_not_know_never_stop_an_answer(brain: ScriptedBrain, worker: TestWorker) -> None:
+    """Models' arguments are read with Python's JSON, which takes NaN."""
+    brain.called = [{"id": "1", "name": "look", "arguments": {"limit": float("nan"), "range": [float("-inf"), 1.5]}}]
+    accepted = await say("Hello")
+    await answer(worker, "Done.")
+
+    assert await row(accepted.turn, "state") == ("done",)
+    [call] = brain.stored[accepted.turn][-1]["tool_calls"]
+    assert call["arguments"] == {"limit": None, "range": [None, 1.5]}
+
+
 async def test_a_turn_that_is_given_up_by_its_own_process_is_taken_over_at_once(
     brain: ScriptedBrain, worker: TestWorker
 ) -> None:
