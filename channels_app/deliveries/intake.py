@@ -6,8 +6,8 @@ import psycopg
 import structlog
 
 from agents import outbox
+from agents.markup import plain
 from channels_app import asking
-from channels_app.asking_words import plain
 from channels_app.channels import Channel, Part, Target, channels
 from channels_app.deliveries.detours import ALERT, detoured
 from channels_app.deliveries.headings import headed
