@@ -178,12 +178,15 @@ async def test_what_is_no_answer_leaves_the_question(
 
 
 async def test_what_is_said_in_a_group_is_no_answer(bot_api: BotApi, worker: TestWorker) -> None:
-    """What is asked and answered is its user's own affair; a message there may have any number."""
+    """Also of a question that was asked there: all of a group would read what it was; a message there may have any number."""
     await asks(worker)
-
-    found = CHANNEL.parse(in_group("SPX since 2015", **replying_to(FIRST)))
-    assert isinstance(found, Inbound)
-    assert await receive(CHANNEL, found) == "accepted"
+    for number, text in enumerate(("Hello", "SPX since 2015")):
+        found = CHANNEL.parse(in_group(text, **replying_to(FIRST)) | {"update_id": 30 + number})
+        assert isinstance(found, Inbound)
+        assert await receive(CHANNEL, found) == "accepted"
+        await rows(
+            "UPDATE turns SET conversation_id = (SELECT conversation_id FROM chat_threads) WHERE wait_id IS NOT NULL"
+        )
 
     assert await answers() == [("pending", None)]
 
