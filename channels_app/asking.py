@@ -47,7 +47,7 @@ async def letters_of(conn: Connection, row: OutboxRow, *, before: Sequence[Lette
         letters = []
         for channel, target in await _chats(conn, row):
             here = main or (channel.name == row.channel and target == row.reply_to)
-            letters.append(await _ask(conn, row, channel, target, ways=channel.answered_by if here else ()))
+            letters.append(await _ask(conn, row, channel, target, ways=_ways(channel, here=here)))
         return [*_aside(row), *letters]
     return await _settle(conn, row, before=before)
 
@@ -89,6 +89,11 @@ async def _chats(conn: Connection, row: OutboxRow) -> list[tuple[Channel, Target
         if channel is not None and (name, account) not in known:
             chats.append((channel, channel.target_of(account)))
     return chats
+
+
+def _ways(channel: Channel, *, here: bool) -> list[str]:
+    """How a question for words is answered in a chat but by command; `here`: what is written there is of its conversation."""
+    return [words.WRITE] * (here and channel.hears_all) + [words.REPLY] * channel.tells_replies
 
 
 async def _in_main(conn: Connection, row: OutboxRow) -> bool:

@@ -20,6 +20,7 @@ OUTCOMES = {
     "expired": "⌛ Not decided in time: nothing was done",
     "cancelled": "Withdrawn: its message was stopped",
 }
+WRITE, REPLY = "write your answer here", "reply to this message"
 ASKED_IN_PRIVATE = "I have asked you something in our private chat, and go on here once you have answered."
 # What became of it by itself.
 _NOBODYS = frozenset({"gateway", ""})

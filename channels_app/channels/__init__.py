@@ -129,8 +129,9 @@ class Channel(Protocol):
     hears: bool = False
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
-    # How people may answer a question there but by command, in words; none where what they write may not be heard.
-    answered_by: tuple[str, ...] = ("write your answer here",)
+    # Whether all that people write in private arrives, also without a command, and whether it says what that replies to.
+    hears_all: bool = True
+    tells_replies: bool = False
 
     @property
     def label(self) -> str:

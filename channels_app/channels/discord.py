@@ -52,7 +52,7 @@ class Discord(Channel):
     reads = PICTURES_AND_DOCUMENTS
     hears = True
     # What is written in direct messages is heard only while `run_discord` runs.
-    answered_by = ()
+    hears_all = False
 
     def faults(self) -> list[str]:
         """Application, key and token go together."""

@@ -44,9 +44,9 @@ class Telegram(Channel):
     draft_s = 30.0
     # Source: Bot API, "bot can't initiate conversation with a user".
     writes_first = False
-    # No ForceReply under a question. Source: Bot API, "Updating messages": "it is currently only possible to edit messages
-    # without reply_markup or with inline keyboards", and its outcome takes the question's place.
-    answered_by = ("write your answer here", "reply to this message")
+    # There is no ForceReply under a question, whose outcome takes its place. Source: Bot API, "Updating messages": "it is
+    # currently only possible to edit messages without reply_markup or with inline keyboards".
+    tells_replies = True
 
     def faults(self) -> list[str]:
         """A token without its secret, the reverse, and values that can't be what they should be."""

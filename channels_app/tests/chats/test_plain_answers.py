@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.tests.engine import TestWorker, say
+from agents.tests.engine import TestWorker, say, something_waits
 from agents.waits import code_of
 from channels_app.channels import Inbound
 from channels_app.channels._discord.interactions import parse_message
@@ -189,6 +189,22 @@ async def test_what_is_said_in_a_group_is_no_answer(bot_api: BotApi, worker: Tes
         )
 
     assert await answers() == [("pending", None)]
+    assert await write("SPX since 2015", **replying_to(FIRST)) == "accepted", "in private"
+    assert [state for state, _ in await answers()] == ["answered"]
+
+
+async def test_a_question_of_another_conversation_is_answered_by_a_reply_alone(
+    bot_api: BotApi, worker: TestWorker
+) -> None:
+    await something_waits("demo-pro", "ask words")
+    await deliver(await new_sender())
+    assert "UTC: reply to this message, or type /answer" in visible_text(bot_api.texts(7)[-1])
+
+    await write("What is RSI?", number=11)
+    assert await answers() == [("pending", None)]
+    await write("SPX since 2015", number=12, **replying_to(FIRST))
+
+    assert await answers() == [("answered", {"period": "SPX since 2015"})]
 
 
 async def test_a_message_with_a_file_is_no_answer(bot_api: BotApi, worker: TestWorker) -> None:
