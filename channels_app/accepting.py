@@ -19,7 +19,10 @@ ASIDE = "I answer that in our private chat."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A linked account's message. `kept` is the row in which it waited, `notes` what is said of its files."""
+    """A linked account's message. `kept` is the row in which it waited, `notes` what is said of its files.
+
+    `asked`: a question of the agent may wait for its user.
+    """
 
     channel: Channel
     inbound: Inbound
@@ -28,6 +31,7 @@ class Said:
     attachments: tuple[str, ...] = ()
     notes: tuple[Letter, ...] = ()
     kept: Kept | None = None
+    asked: bool = True
 
 
 async def accept(said: Said) -> str:
@@ -101,7 +105,8 @@ async def _conversation_on(conn: Connection, said: Said) -> str | None:
 
 async def _shown_on(conn: Connection, said: Said) -> Shown | None:
     """What the words may answer: never where others read along, and only by a quote where they may be older than the question."""
-    if said.channel.private(said.inbound.target) != said.inbound.target or said.inbound.files:
+    alone = said.channel.private(said.inbound.target) == said.inbound.target
+    if not said.asked or not alone or said.inbound.files:
         return None
     shown = await asked_here.shown_on(conn, said.channel, said.inbound, user_id=said.user_id)
     return shown if said.kept is None or shown is None or shown.quoted else None

@@ -239,6 +239,16 @@ async def test_a_question_that_nobody_has_in_mind_is_not_answered_by_what_comes_
     assert await open_turns() == ["SPX since 2015"]
 
 
+async def test_a_reply_that_comes_too_late_is_told_so(bot_api: BotApi, worker: TestWorker) -> None:
+    await asks(worker)
+    await rows("UPDATE questions SET expires_at = clock_timestamp()")
+
+    await write("SPX since 2015", **replying_to(FIRST))
+
+    assert await answers() == [("pending", None)]
+    assert (await said(bot_api)).startswith("The time for this is over.")
+
+
 async def test_a_question_with_choices_is_answered_by_what_comes_next_only_if_that_replies(
     bot_api: BotApi, worker: TestWorker
 ) -> None:
