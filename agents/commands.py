@@ -27,7 +27,7 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 /alert – be told when a price crosses a level
 /schedule – have me do something at set times
 /approve, /reject – decide what waits for your yes or no
-/answer – answer a question of the agent
+/answer – answer a question of the agent; in a chat app a reply to it does as well
 /status – your workspace and what is running
 /usage – what you have used, and what is left
 /link, /unlink – which chat apps speak for you

@@ -1,6 +1,7 @@
 """`/approve`, `/reject` and `/answer`: what a user decides by typing, where there are no buttons or they don't work.
 
-A decision is named by its id, or by the end of it that its message shows: never by what happens to wait.
+A decision is named by its id, or by the end of it that its message shows: never by what happens to wait. Words in a chat
+without a command answer questions alone, see plain_answers.py.
 """
 
 import re

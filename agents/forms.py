@@ -82,6 +82,12 @@ def buttons(schema: JSON) -> list[tuple[str, JSON]]:
     return [(label, {asked[0].name: value}) for value, label in choices] if len(choices) <= MOST_CHOICES else []
 
 
+def typed_form(schema: JSON, *, code: str) -> str:
+    """What to type for the question of that code, a line for each value, as a block of markdown."""
+    lines = "\n".join(f"{each.name}: …" for each in fields(schema))
+    return f"```\n/answer {code}\n{lines}\n```"
+
+
 def read_typed(schema: JSON, text: str) -> JSON:
     """What somebody typed as values: one value as it is, several as lines of `name: value`. It may not fit the schema."""
     asked = fields(schema)

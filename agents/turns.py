@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from accounts.errors import Window
 from accounts.licences import Licence
-from agents import arrivals, commands
+from agents import arrivals, commands, plain_answers
 from agents.admission import Admitted, admit_into, take_quota
 from agents.arrivals import Arrival
 from agents.busy import Way, check_policy, clear_way, find_way, waits_for_slot
@@ -20,6 +20,7 @@ from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
 from agents.opening import begin_journal
 from agents.outbox import OutboxRow, new_row_id, put
+from agents.plain_answers import Shown
 from agents.queue import AfterCommit, Claim
 from agents.rooms import Room, room_here
 from agents.to_the_end import to_the_end
@@ -41,7 +42,7 @@ class IncomingMessage:
 
     `external_id` is unique for the user and channel, whatever is sent twice; `reply_to` is the channel's own target.
     `conversation` None is the main one, `when_busy` None the user's own policy (agents.busy). `attachments_of` is a turn whose
-    files come along again. `workflow` answers in the agent's place.
+    files come along again. `workflow` answers in the agent's place. `shown` are the questions that its words may answer.
     """
 
     user_id: str
@@ -55,6 +56,7 @@ class IncomingMessage:
     attachments_of: str | None = None
     reply_to: dict[str, Any] = field(default_factory=dict)
     workflow: WorkflowRun | None = None
+    shown: Shown | None = None
 
     @property
     def digest(self) -> str:
@@ -139,8 +141,8 @@ async def facts_of(message: IncomingMessage) -> Any:
 
 
 async def accept_any_on(conn: Connection, message: IncomingMessage, *, facts: Any) -> tuple[Accepted, AfterCommit]:
-    """The same as `accept_on` of what may be a command, with what `facts_of` said of it."""
-    command = commands.parse(message.content)
+    """The same as `accept_on` of what may be a command, with what `facts_of` said of it, or the answer to a question."""
+    command = commands.parse(message.content) or await _as_answer(conn, message)
     if command is None:
         return await accept_on(conn, message)
     if (known := await _find_duplicate(conn, message)) is not None:
@@ -153,6 +155,15 @@ async def accept_any_on(conn: Connection, message: IncomingMessage, *, facts: An
     )  # fmt: skip
     accepted, events = await _answer_command(message, command, context)
     return accepted, partial(_begin, accepted, message, events, after=after_commit)
+
+
+async def _as_answer(conn: Connection, message: IncomingMessage) -> commands.Command | None:
+    if message.shown is None or message.has_files or await _find_duplicate(conn, message) is not None:
+        return None
+    _check(message)
+    # Of two that come at once, the second waits here and finds the question answered.
+    conversation = (await _admit(conn, message)).conversation
+    return await plain_answers.find(conn, message.shown, words=message.content, conversation=conversation)
 
 
 async def accept_on(conn: Connection, message: IncomingMessage) -> tuple[Accepted, AfterCommit]:

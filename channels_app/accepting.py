@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from agents.errors import Refused
 from agents.outbox import SHARED
+from agents.plain_answers import Shown
 from agents.to_the_end import to_the_end
 from agents.turns import Accepted, IncomingMessage, accept_any_on, facts_of
-from channels_app import inbox, threads, warmup
+from channels_app import asked_here, inbox, threads, warmup
 from channels_app.channels import Channel, Inbound, Target
 from channels_app.deliveries.rows import Letter, put
 from channels_app.inbox import Kept
@@ -18,7 +19,10 @@ ASIDE = "I answer that in our private chat."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A linked account's message. `kept` is the row in which it waited, `notes` what is said of its files."""
+    """A linked account's message. `kept` is the row in which it waited, `notes` what is said of its files.
+
+    `asked`: a question of the agent may wait for its user.
+    """
 
     channel: Channel
     inbound: Inbound
@@ -27,6 +31,7 @@ class Said:
     attachments: tuple[str, ...] = ()
     notes: tuple[Letter, ...] = ()
     kept: Kept | None = None
+    asked: bool = True
 
 
 async def accept(said: Said) -> str:
@@ -67,7 +72,10 @@ async def _store(said: Said) -> Accepted:
         if said.kept is not None:
             await inbox.hold(conn, said.kept)
         conversation = await _conversation_on(conn, said)
-        accepted, begin = await accept_any_on(conn, replace(message, conversation=conversation), facts=facts)
+        shown = await _shown_on(conn, said)
+        accepted, begin = await accept_any_on(
+            conn, replace(message, conversation=conversation, shown=shown), facts=facts
+        )
         if conversation is not None and accepted.conversation != conversation:
             await threads.change_conversation_on(
                 conn, said.channel.name, said.inbound.thread, user_id=said.user_id, conversation=accepted.conversation
@@ -93,6 +101,15 @@ def _message(said: Said) -> IncomingMessage:
 
 async def _conversation_on(conn: Connection, said: Said) -> str | None:
     return await threads.conversation_on(conn, said.channel.name, said.inbound.thread, user_id=said.user_id)
+
+
+async def _shown_on(conn: Connection, said: Said) -> Shown | None:
+    """What the words may answer: never where others read along, and only by a quote where they may be older than the question."""
+    alone = said.channel.private(said.inbound.target) == said.inbound.target
+    if not said.asked or not alone or said.inbound.files:
+        return None
+    shown = await asked_here.shown_on(conn, said.channel, said.inbound, user_id=said.user_id)
+    return shown if said.kept is None or shown is None or shown.quoted else None
 
 
 def _letters(said: Said) -> list[Letter]:

@@ -44,7 +44,11 @@ async def letters_of(conn: Connection, row: OutboxRow, *, before: Sequence[Lette
     `before`: what that transaction has still to write, of earlier rows.
     """
     if row.kind in ASKING:
-        letters = [await _ask(conn, row, channel, target) for channel, target in await _chats(conn, row)]
+        main = row.kind == "question" and await _in_main(conn, row)
+        letters = []
+        for channel, target in await _chats(conn, row):
+            here = main or (channel.name == row.channel and target == row.reply_to)
+            letters.append(await _ask(conn, row, channel, target, ways=_ways(channel, here=here)))
         return [*_aside(row), *letters]
     return await _settle(conn, row, before=before)
 
@@ -88,7 +92,21 @@ async def _chats(conn: Connection, row: OutboxRow) -> list[tuple[Channel, Target
     return chats
 
 
-async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Target) -> Letter:  # noqa: PLR0917 - one chat
+def _ways(channel: Channel, *, here: bool) -> list[str]:
+    """How a question for words is answered in a chat but by command; `here`: what is written there is of its conversation."""
+    return [words.WRITE] * (here and channel.hears_all) + [words.REPLY] * channel.tells_replies
+
+
+async def _in_main(conn: Connection, row: OutboxRow) -> bool:
+    """Whether each chat goes on with the conversation that it is asked in."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM turns t JOIN conversations c ON c.id = t.conversation_id WHERE t.id = %s AND c.alias = 'main'",
+        (row.turn,),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Target, *, ways: Sequence[str]) -> Letter:  # noqa: PLR0917 - one chat
     kind, subject = row.kind, str(row.payload[row.kind])
     choices: list[tuple[str, Any]] = [("Approve", "approve"), ("Reject", "reject")]
     if kind == "question":
@@ -104,7 +122,11 @@ async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Targe
             (token, row.user_id, channel.name, account, kind, subject, Jsonb(choice), row.payload.get("digest", "")),
         )
         made.append(Button(label, token))
-    text = words.approval(row.payload) if kind == "approval" else words.question(row.payload, with_buttons=bool(made))
+    text = (
+        words.approval(row.payload)
+        if kind == "approval"
+        else words.question(row.payload, with_buttons=bool(made), ways=ways)
+    )
     return Letter(
         origin=f"{kind}:{subject}:{channel.name}:{account}",
         channel=channel.name,

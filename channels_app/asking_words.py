@@ -1,18 +1,17 @@
 """Approvals and questions in a chat's words (markdown). What a workflow or a tool wrote is never markup here."""
 
 import json
-import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from accounts.channel_names import place_of
-from agents.forms import Field, fields
+from agents.forms import Field, fields, typed_form
+from agents.markup import plain
 from agents.waits import code_of
-from channels_app.wording import clean
 
 JSON = dict[str, Any]
 MAX_VALUE_CHARS = 300
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 OUTCOMES = {
     "approved": "✅ Approved",
     "rejected": "❌ Rejected",
@@ -21,6 +20,7 @@ OUTCOMES = {
     "expired": "⌛ Not decided in time: nothing was done",
     "cancelled": "Withdrawn: its message was stopped",
 }
+WRITE, REPLY = "write your answer here", "reply to this message"
 ASKED_IN_PRIVATE = "I have asked you something in our private chat, and go on here once you have answered."
 # What became of it by itself.
 _NOBODYS = frozenset({"gateway", ""})
@@ -38,17 +38,18 @@ def approval(payload: JSON) -> str:
     )
 
 
-def question(payload: JSON, *, with_buttons: bool) -> str:
-    """A question, until when, and how to answer it."""
+def question(payload: JSON, *, with_buttons: bool, ways: Sequence[str] = ()) -> str:
+    """A question, until when, and how to answer it; `ways` are those of its chat to answer one that asks for words."""
     code, asked = code_of(payload["question"]), fields(payload["schema"])
     lines = [f"**{plain(payload['text'])}**"]
     if not with_buttons and len(asked) > 1:
         lines.append("\n".join(f"- {_field(each)}" for each in asked))
-        example = "\n".join(f"{each.name}: …" for each in asked)
-        how = f"by this, a line for each value:\n\n```\n/answer {code}\n{example}\n```"
+        how = f", by this, a line for each value:\n\n{typed_form(payload['schema'], code=code)}"
+    elif not with_buttons and asked and ways:
+        how = f": {', '.join(ways)}, or type `/answer {code}` and your answer"
     else:
-        how = f"by `/answer {code}` and your answer"
-    lines.append(f"Answer until {_until(payload['expires_at'])}, {how}")
+        how = f", by `/answer {code}` and your answer"
+    lines.append(f"Answer until {_until(payload['expires_at'])}{how}")
     return "\n\n".join(lines)
 
 
@@ -61,11 +62,6 @@ def settled(payload: JSON, *, short: bool = False) -> str:
     title = plain(str(payload.get("title") or payload.get("text") or ""))
     details = [] if short else _details(payload.get("details") or {})
     return "\n\n".join([f"**{title[:500]}**", *details, f"{OUTCOMES.get(outcome, outcome)}{place}."])
-
-
-def plain(text: str) -> str:
-    """A text on one line without any markup, and without what nobody can see, which could take an escape with it."""
-    return _MARKUP.sub(r"\\\1", " ".join(clean(text).split()))
 
 
 def _details(details: JSON) -> list[str]:

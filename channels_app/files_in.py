@@ -11,10 +11,10 @@ from accounts.links import user_of
 from agents import transcription
 from agents.admission import check_quota
 from agents.errors import AgentFailed, Refused
+from agents.markup import plain
 from agents.uploads import MOST_BYTES, add_upload_on
 from channels_app import inbox, metrics
 from channels_app.accepting import Said, accept, refuse
-from channels_app.asking_words import plain
 from channels_app.channels import Channel, File, channels
 from channels_app.deliveries.rows import Letter, put
 from channels_app.errors import DeliveryError, TooLarge

@@ -6,6 +6,7 @@ from channels_app import chat_linking, drafts, greetings, inbox, warmup
 from channels_app.accepting import Said, accept, refuse
 from channels_app.channels import Channel, Inbound
 from channels_app.deliveries.rows import put
+from channels_app.inbox import Sender
 from channels_app.replies import aside_letter, letter, letter_on, others_read, say
 from gateway.db import connection
 
@@ -38,7 +39,7 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     if inbound.opened:
         return await greetings.greet(channel, inbound, user_id=user_id)
     # Also one that /stop has dropped.
-    return "duplicate" if sender.posted else await _take(channel, inbound, user_id=user_id, waits=sender.waits)
+    return "duplicate" if sender.posted else await _take(channel, inbound, sender, user_id=user_id)
 
 
 async def _gather(channel: Channel, inbound: Inbound, *, user_id: str | None) -> str:
@@ -51,8 +52,8 @@ async def _gather(channel: Channel, inbound: Inbound, *, user_id: str | None) ->
     return "gathered" if kept else "ignored"
 
 
-async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool) -> str:
-    if waits and commands.parse(inbound.content or "") == commands.COMMANDS["stop"]:
+async def _take(channel: Channel, inbound: Inbound, sender: Sender, *, user_id: str) -> str:
+    if sender.waits and commands.parse(inbound.content or "") == commands.COMMANDS["stop"]:
         await _drop_what_waits(channel, inbound, user_id=user_id)
     wanted = drafts.parse(inbound.content) if channel.draft_s else None
     if wanted is not None:
@@ -60,14 +61,15 @@ async def _take(channel: Channel, inbound: Inbound, *, user_id: str, waits: bool
     if _holds_only_speech(inbound) and not transcription.is_on():
         await say([letter(channel, inbound, NOT_HEARD, user_id=user_id)])
         return "unreadable"
-    if inbound.files or (waits and _keeps_its_place(inbound.content)):
+    if inbound.files or (sender.waits and _keeps_its_place(inbound.content)):
         return await _keep(channel, inbound, user_id=user_id)
     if inbound.content is None:
         text = UNREADABLE.format(kind=inbound.kind or "that", reads=channel.reads)
         text += HEARD if channel.hears and transcription.is_on() else ""
         await say([letter(channel, inbound, text, user_id=user_id)])
         return "unreadable"
-    return await accept(Said(channel=channel, inbound=inbound, user_id=user_id, content=inbound.content))
+    said = Said(channel=channel, inbound=inbound, user_id=user_id, content=inbound.content, asked=sender.asked)
+    return await accept(said)
 
 
 async def _keep(channel: Channel, inbound: Inbound, *, user_id: str) -> str:

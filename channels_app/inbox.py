@@ -53,12 +53,13 @@ class Lost(Exception):
 class Sender:
     """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet.
 
-    `posted`: this very message came before and was kept, whatever became of it.
+    `posted`: this very message came before and was kept, whatever became of it. `asked`: a question of the agent waits for them.
     """
 
     user_id: str | None
     waits: bool = False
     posted: bool = False
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Kept:
 
 
 async def sender_of(channel: str, account: str, *, external_id: str) -> Sender:
-    """Who writes, whether an earlier message of theirs waits here, and whether this one came before, by one statement.
+    """Who writes, whether an earlier message of theirs waits here, whether this one came before and whether they are asked, by
+    one statement.
 
     Raises psycopg.Error.
     """
@@ -122,11 +124,12 @@ async def sender_of(channel: str, account: str, *, external_id: str) -> Sender:
         cursor = await conn.execute(
             "SELECT k.user_id, EXISTS (SELECT 1 FROM chat_inbox i WHERE i.message IS NOT NULL AND i.channel = k.channel_type"
             " AND i.user_id = k.user_id), EXISTS (SELECT 1 FROM chat_inbox p WHERE p.channel = k.channel_type"
-            " AND p.external_id = %s) FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
+            " AND p.external_id = %s), EXISTS (SELECT 1 FROM questions q WHERE q.user_id = k.user_id AND q.state = 'pending')"
+            " FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
             (external_id, channel, account),
         )
         row = await cursor.fetchone()
-    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]), bool(row[2]))
+    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]), bool(row[2]), bool(row[3]))
 
 
 async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:

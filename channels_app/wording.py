@@ -1,27 +1,13 @@
 """Words on their way into a channel: what nobody can see is left out, and an answer has an end."""
 
-import re
 from collections.abc import Sequence
 
+from agents.markup import clean
 from channels_app.channels import Button, Channel, Part
 
 # More is a flood: at a message a second the rest of the chat waits behind it.
 MOST_PARTS = 10
 REST = "The rest stands on the web page."
-
-# Terminal colour codes that tools leave in their output (ECMA-48 control sequences).
-ANSI = re.compile(r"\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])")
-# As the web page has it, where it says why these, and which stay: static/js/text.js.
-HIDDEN = re.compile(
-    r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b\u202a-\u202e"
-    r"\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-_LINE_END = re.compile(r"\r\n?")
-
-
-def clean(text: str) -> str:
-    """The text without terminal codes, control characters and invisible or direction-changing characters."""
-    return HIDDEN.sub("", ANSI.sub("", _LINE_END.sub("\n", text)))
 
 
 def composed(channel: Channel, markdown: str, *, below: Sequence[str] = ()) -> list[Part]:

@@ -33,8 +33,9 @@ from gateway.wakeups import Wakeups
 MODEL = "demo/demo"
 # A dollar for a million tokens of whatever kind.
 PRICED = Model(provider="test", name="priced", size="small", input=1, cached=1, output=1)
-ENDS = frozenset({"finish", "fail", "break", "ask yes", "ask what"})
+ENDS = frozenset({"finish", "fail", "break", "ask yes", "ask what", "ask words"})
 COLOURS = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
+WORDS = {"type": "object", "properties": {"period": {"type": "string", "minLength": 3}}, "required": ["period"]}
 CALLS = frozenset({"ask", "hear", "pay", "look", "lose"})
 Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 
@@ -43,7 +44,8 @@ Remember = Callable[[Licence, str, str, list[dict[str, Any]]], Awaitable[None]]
 class ScriptedBrain:
     """Each attempt at a turn waits for orders: text to say, then `finish`, `fail` or `break`. It keeps what it is to store.
 
-    `ask yes` and `ask what` end the attempt by waiting, at most so many seconds as they are given. Its state is what it said.
+    `ask yes`, `ask what` and `ask words` end the attempt by waiting, at most so many seconds as they are given. Its state is what
+    it said.
 
     A model call is `ask` with its prompt's tokens, `hear` with some text, and `pay` with `input+cached+output`, or `lose`
     with the same for one that fails; `look` takes up what joins the turn before one.
@@ -87,7 +89,7 @@ class ScriptedBrain:
                 return Answer(
                     content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages, kept_model=self.kept_model
                 )
-            elif order in {"ask yes", "ask what"}:
+            elif order in {"ask yes", "ask what", "ask words"}:
                 return waits(order, said, ttl_s=float(text or 1800))
             elif order in CALLS:
                 await self._call_model(request, order, text)
@@ -122,6 +124,8 @@ def waits(order: str, said: str, *, ttl_s: float) -> Waits:
     ttl, state = timedelta(seconds=ttl_s), {"said": said}
     if order == "ask what":
         return Waits(request=QuestionRequest(text="Which colour?", schema=COLOURS, ttl=ttl), state=state)
+    if order == "ask words":
+        return Waits(request=QuestionRequest(text="Which period?", schema=WORDS, ttl=ttl), state=state)
     request = ApprovalRequest(
         workflow="trading_analysis",
         title="Deploy golden-cross to SPX",

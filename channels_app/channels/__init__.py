@@ -44,7 +44,7 @@ class Inbound:
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
     sender's network address, where the platform tells it. A `thread` of the platform's (its key there) is a conversation of
     its own; "" is the user's main one. With `opened` nothing was written yet: somebody opened the chat, which has that name
-    among their own.
+    among their own. `quotes` is the message of a private chat that this one replies to, as `send` may have named it.
     """
 
     external_id: str
@@ -60,6 +60,7 @@ class Inbound:
     aside: Target | None = None
     loose: bool = False
     opened: str = ""
+    quotes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,9 @@ class Channel(Protocol):
     hears: bool = False
     # Whether it posts forms beside JSON; `parse` is given a form's fields as one flat object.
     forms: bool = False
+    # Whether all that people write in private arrives, also without a command, and whether it says what that replies to.
+    hears_all: bool = True
+    tells_replies: bool = False
 
     @property
     def label(self) -> str:

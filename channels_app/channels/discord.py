@@ -13,6 +13,7 @@ from channels_app.channels._discord.interactions import (
     DEFERRED,
     DEFERRED_UPDATE,
     MESSAGE,
+    OF_INTERACTION,
     SETTLING_S,
     TOKEN_LIFE_S,
     age_s,
@@ -34,8 +35,6 @@ PREVIEW_EVERY_S = 1.2
 TYPING_EVERY_S = 9.0
 # Source: "Create Message", enforce_nonce: the nonce "will be checked for uniqueness in the past few minutes".
 REPEATS_S = 60.0
-# A receipt's place of a message that belongs to an interaction.
-OF_INTERACTION = "@"
 # An interaction that nothing more is said to must be answered all the same.
 SILENT = {
     "unlinked": "I have told you how to link this account.",
@@ -52,6 +51,8 @@ class Discord(Channel):
     label = "Discord"
     reads = PICTURES_AND_DOCUMENTS
     hears = True
+    # What is written in direct messages is heard only while `run_discord` runs.
+    hears_all = False
 
     def faults(self) -> list[str]:
         """Application, key and token go together."""

@@ -44,6 +44,9 @@ class Telegram(Channel):
     draft_s = 30.0
     # Source: Bot API, "bot can't initiate conversation with a user".
     writes_first = False
+    # There is no ForceReply under a question, whose outcome takes its place. Source: Bot API, "Updating messages": "it is
+    # currently only possible to edit messages without reply_markup or with inline keyboards".
+    tells_replies = True
 
     def faults(self) -> list[str]:
         """A token without its secret, the reverse, and values that can't be what they should be."""

@@ -1,6 +1,6 @@
 """A line above what comes by itself. It is the chat's alone: the conversation holds the answer as it was given."""
 
-from channels_app.asking_words import plain
+from agents.markup import plain
 
 
 def headed(words: str, *, task: str) -> str:

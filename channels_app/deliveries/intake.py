@@ -6,14 +6,14 @@ import psycopg
 import structlog
 
 from agents import outbox
+from agents.markup import clean, plain
 from channels_app import asking
-from channels_app.asking_words import plain
 from channels_app.channels import Channel, Part, Target, channels
 from channels_app.deliveries.detours import ALERT, detoured
 from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
-from channels_app.wording import clean, composed, pictured
+from channels_app.wording import composed, pictured
 from gateway.db import Connection
 
 BATCH = 10

@@ -37,7 +37,7 @@ def tg_file(number: int, name: str, place: str, *, spoken: bool = False) -> tupl
 
 TELEGRAM: dict[str, Update] = {
     "message": tg(1, "How did SPX close?"),
-    "message_with_a_quote": tg(2, "And this one?"),
+    "message_with_a_quote": tg(2, "And this one?", quotes=("90",)),
     "forwarded": tg(3, "Oil fell."),
     "command": tg(4, "/start"),
     "edited_message": Ignored("edited_message"),
@@ -112,7 +112,7 @@ SLACK: dict[str, Update] = {
         "url_verification", {"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}
     ),
     "message_im": sl("Ev01", "How did SPX close?", ADA_IN_SLACK),
-    "message_im_thread": sl("Ev02", "How did SPX close?", sl_thread("D7")),
+    "message_im_thread": sl("Ev02", "How did SPX close?", sl_thread("D7"), quotes=("D7/1767225000.000100",)),
     "app_mention": sl("Ev03", "RSI of SPX?", sl_thread("C1", "1767225603.000100")),
     "app_mention_command": sl(
         "Ev04", "/status", TO_ADA, thread="C1:1767225604.000100", aside=sl_thread("C1", "1767225604.000100")
@@ -133,7 +133,7 @@ SLACK: dict[str, Update] = {
     ),
     "file_share_unnamed": sl("Ev14", None, ADA_IN_SLACK, files=(File("file", f"{SLACK_FILES}/x"),)),
     "file_share_deleted": sl("Ev15", "Look", ADA_IN_SLACK, files=(File("file", ""),)),
-    "thread_broadcast": sl("Ev16", "How did SPX close?", sl_thread("D7")),
+    "thread_broadcast": sl("Ev16", "How did SPX close?", sl_thread("D7"), quotes=("D7/1767225000.000100",)),
     "assistant_thread_started": sl(
         "Ev17", None, sl_thread("D7"), opened="D7:1767225000.000100", thread="D7:1767225000.000100"
     ),
@@ -200,7 +200,7 @@ DISCORD: dict[str, Update] = {
             File("voice-message.ogg", f"{DISCORD_FILES}/3/voice-message.ogg?ex=1&is=2&hm=3", spoken=True),
         ),
     ),
-    "gateway_reply": dm(3, "And over a year?"),
+    "gateway_reply": dm(3, "And over a year?", quotes=("97/700", "@/700")),
     "gateway_forward": dm(4, "Oil fell."),
     "gateway_sticker": dm(5, None, kind="stickers"),
     "gateway_own_message": Ignored("bot"),

@@ -25,6 +25,7 @@ export class TurnView {
   #model = "";
   #reason = "";
   #inLine = false; // others come first
+  #takenUp = false; // another turn has the answer
   #sent = {}; // the files of a message that is no turn yet, as say() takes them
 
   turn = null;
@@ -77,7 +78,7 @@ export class TurnView {
       else this.#restoreTool(step);
     }
     if (ending?.error) this.#failed(ending.error, { role: null });
-    else if (ending?.state === "cancelled") this.#cancelled({});
+    else if (ending?.state === "cancelled") this.#cancelled(ending);
     else this.#end(ending ?? {});
   }
 
@@ -107,9 +108,9 @@ export class TurnView {
     if (!this.settled) this.#say(t("Stopping…"));
   }
 
-  /** What the agent has said, as it is read. */
+  /** What the agent has said, or that it has not, as it is read. */
   get text() {
-    return [...this.#steps.querySelectorAll(":scope > .text")].map((node) => node.innerText).join("\n\n");
+    return [...this.#steps.querySelectorAll(":scope > .text, :scope > .unanswered")].map((node) => node.innerText).join("\n\n");
   }
 
   #handlers = {
@@ -146,7 +147,10 @@ export class TurnView {
 
   /** What waits in line is told of something only when another answer takes it up. */
   #notice(text) {
-    if (this.#inLine) this.#waiting.replaceChildren();
+    if (this.#inLine) {
+      this.#takenUp = true;
+      this.#waiting.replaceChildren();
+    }
     // Each attempt at the turn says it.
     if (this.#noticed.has(text)) return;
     this.#noticed.add(text);
@@ -193,8 +197,8 @@ export class TurnView {
     this.#steps.append(node);
   }
 
-  #remark(sign, text) {
-    this.#add(el("p", { class: "notice" }, icon(sign), text));
+  #remark(sign, text, kind = "") {
+    this.#add(el("p", { class: `notice ${kind}` }, icon(sign), text));
   }
 
   #callTool(frame) {
@@ -247,7 +251,7 @@ export class TurnView {
     const shown = [spoken.join(""), spoken.join("\n\n"), spoken.at(-1) ?? ""].map((text) => text.trim());
     if (!shown.includes(content.trim())) this.#rewrite(content);
     this.#model = clean(model ?? "");
-    this.#end({ usage, ms });
+    this.#end({ state: "done", usage, ms });
   }
 
   /** `role`: what failed long ago alarms nobody. */
@@ -256,21 +260,33 @@ export class TurnView {
     this.#settle("failed");
   }
 
-  #cancelled({ content }) {
+  #cancelled({ content, usage, ms }) {
     if (content && !this.#texts.length) this.#rewrite(content);
-    this.#outcome.replaceChildren(el("p", { class: "notice" }, icon("stop"), t("Stopped.")));
+    this.#outcome.replaceChildren(el("p", { class: "notice" }, icon("stop"), t("Stopped.")), this.#meta({ usage, ms }));
     this.#settle("cancelled");
   }
 
-  #end({ usage, ms }) {
+  #end({ state, usage, ms }) {
+    if (state === "done" && !this.#takenUp && !this.#says) this.#remark("info", t("There is no answer to show."), "unanswered");
+    this.#outcome.replaceChildren(this.#meta({ usage, ms }));
+    this.#settle("done");
+  }
+
+  /** Whether there is more to see than what the agent has looked at. */
+  get #says() {
+    const written = this.#texts.some((stream) => stream.text.trim());
+    return written || this.#waits.size > 0 || Boolean(this.#steps.querySelector(":scope > figure"));
+  }
+
+  /** The facts of an answer, and what may be done with it. */
+  #meta({ usage, ms }) {
     const at = timeOfId(this.turn ?? "");
     const parts = [at && timeOf(at), this.#model, ms && duration(ms), tokens(usage), cost(usage)];
     const facts = el("span", { class: "facts", title: this.#reason || null }, parts.filter(Boolean).join(" · "));
     const source = () => this.#texts.map((stream) => clean(stream.text)).join("\n\n");
     const copy = this.#texts.length ? [copyButton(t("Copy answer"), source)] : [];
     const again = this.#question.words ? [this.#again()] : [];
-    this.#outcome.replaceChildren(el("footer", { class: "meta" }, facts, ...copy, ...again));
-    this.#settle("done");
+    return el("footer", { class: "meta" }, facts, ...copy, ...again);
   }
 
   #fail(message, { seconds = 0, role = "alert", label = t("Try again") }) {

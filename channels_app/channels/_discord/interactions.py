@@ -16,7 +16,10 @@ PING, COMMAND, COMPONENT = 1, 2, 3
 ATTACHMENT = 11
 PONG, MESSAGE, DEFERRED, DEFERRED_UPDATE = 1, 4, 5, 6
 # Source: "Message Types": an ordinary one, and a reply.
-WRITTEN = frozenset({0, 19})
+REPLY = 19
+WRITTEN = frozenset({0, REPLY})
+# A receipt's place of a message that belongs to an interaction.
+OF_INTERACTION = "@"
 # Source: "Snowflakes": the milliseconds since 2015 stand above the lower 22 bits.
 EPOCH_MS = 1_420_070_400_000
 # Source: "Interactions": "Interaction tokens are valid for 15 minutes"; our clocks differ.
@@ -86,6 +89,12 @@ class _Snapshot(Strict):
     message: _Said
 
 
+class _Reference(Strict):
+    """Source: "Message Reference Structure"."""
+
+    message_id: Snowflake | None = None
+
+
 class _Message(_Said):
     """With what it forwards. Source: "Message Snapshot Object"."""
 
@@ -94,9 +103,16 @@ class _Message(_Said):
     channel_id: Snowflake
     guild_id: Snowflake | None = None
     author: _User
+    message_reference: _Reference | None = None
     message_snapshots: Annotated[list[_Snapshot], Field(max_length=10)] = []
     sticker_items: list[dict[str, Any]] = []
     poll: dict[str, Any] | None = None
+
+    @property
+    def quotes(self) -> tuple[str, ...]:
+        """What it replies to, as a receipt; ours may have been an interaction's."""
+        replied = self.message_reference.message_id if self.type == REPLY and self.message_reference else None
+        return (f"{self.channel_id}/{replied}", f"{OF_INTERACTION}/{replied}") if replied else ()
 
     @property
     def kind(self) -> str:
@@ -151,6 +167,7 @@ def parse_message(value: Any, *, bot_id: str) -> Inbound | Ignored:
         kind=message.kind,
         target={"user": message.author.id, "channel": message.channel_id, "message": message.id},
         name=message.author.name,
+        quotes=message.quotes,
         files=_files(file for each in parts for file in each.attachments),
     )
 

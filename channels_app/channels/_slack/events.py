@@ -147,6 +147,8 @@ def _event(callback: _Callback) -> Update:
         aside=target if content.startswith("/") and not direct else None,
         thread=f"{event.channel}:{thread}" if thread else "",
         files=tuple(_file(file) for file in event.files),
+        # The first message of a thread is what the others answer.
+        quotes=(f"{event.channel}/{event.thread_ts}",) if direct and event.thread_ts else (),
     )
 
 

@@ -42,6 +42,7 @@ class _Chat(Strict):
 
 
 class _Replied(Strict):
+    message_id: Id | None = None
     sender: _Account | None = Field(default=None, alias="from")
 
 
@@ -125,6 +126,7 @@ def _none_of_ours(message: _Message, raw: dict[str, Any]) -> Moved | Ignored | N
 def _written(message: _Message, sender: _Account, *, raw: dict[str, Any], external_id: str) -> Inbound:
     kind = kind_of(raw) if message.text is None else ""
     files = files_of(raw) if kind else ()
+    replied = message.reply_to_message if message.chat.type == "private" else None
     return Inbound(
         external_id=external_id,
         sender=str(sender.id),
@@ -134,6 +136,7 @@ def _written(message: _Message, sender: _Account, *, raw: dict[str, Any], extern
         album=f"{message.chat.id}:{message.media_group_id}" if files and message.media_group_id else "",
         target={"chat": message.chat.id, "message": message.message_id},
         name=sender.name,
+        quotes=(str(replied.message_id),) if replied and replied.message_id is not None else (),
     )
 
 

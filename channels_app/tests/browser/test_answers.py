@@ -83,6 +83,37 @@ async def test_messages_of_other_channels_and_tabs_appear_with_their_origin(chat
     await expect(chat.turn()).to_contain_text("Waiting behind 2 messages…")
 
 
+async def test_an_answer_without_a_word_says_so(chat: Chat) -> None:
+    """Also after it has looked at something; what joined another answer has its words there."""
+    socket = await chat.open()
+    empty, joined = socket.turn(1), socket.turn(2)
+    await empty.emit("user_message", channel="web", content="q")
+    await empty.emit("tool_call", call="a", tool="get_bars", arguments={})
+    await empty.emit("tool_result", call="a", tool="get_bars", summary="", ms=1)
+    await joined.emit("user_message", channel="web", content="And NDX")
+    await joined.emit("queued", position=1)
+    await joined.emit("notice", text="Taken up in the answer that is being written.")
+    await empty.done(" ")
+    await joined.done("")
+
+    await expect(chat.turn().locator(".unanswered")).to_have_text("There is no answer to show.")
+    await expect(chat.turn(1)).to_have_attribute("data-state", "done")
+    await expect(chat.turn(1).locator(".unanswered")).to_have_count(0)
+
+
+async def test_a_stopped_answer_is_copied_and_asked_again_like_any_other(chat: Chat) -> None:
+    socket = await chat.open()
+    turn = socket.turn(1)
+    await turn.emit("user_message", channel="web", content="Tell me a story")
+    await turn.say("Once upon")
+    await turn.emit("cancelled", content="Once upon")
+
+    await expect(chat.turn()).to_contain_text("Stopped.")
+    await expect(chat.turn().get_by_role("button", name="Copy answer")).to_be_visible()
+    await chat.turn().get_by_role("button", name="Ask again").click()
+    assert (await socket.receive("message"))["content"] == "Tell me a story"
+
+
 async def test_stop_cancels_the_turn_that_runs(chat: Chat) -> None:
     socket = await chat.open()
     running, queued = socket.turn(1), socket.turn(2)

@@ -56,12 +56,14 @@ async def test_history_tells_what_was_told_live(chat: Chat) -> None:
         {"turn": turn_id(1), "role": "assistant", "content": "Here.", "model": "demo/demo"},
         {"turn": turn_id(2), "role": "user", "content": "and now?", "channel": "web"},
         {"turn": turn_id(3), "role": "user", "content": "stop", "channel": "web"},
+        {"turn": turn_id(4), "role": "user", "content": "say nothing", "channel": "web"},
     )
     failed = {"state": "failed", "usage": None, "ms": 5, "error": {"code": "x", "message": "The model is away."}}
     turns = {
         turn_id(1): {"state": "done", "usage": usage, "ms": 1400, "error": None},
         turn_id(2): failed,
         turn_id(3): {"state": "cancelled", "usage": None, "ms": 5, "error": None},
+        turn_id(4): {"state": "done", "usage": None, "ms": 5, "error": None},
     }
     socket = await chat.open(items=items, turns=turns)
 
@@ -71,6 +73,9 @@ async def test_history_tells_what_was_told_live(chat: Chat) -> None:
     await expect(chat.turn(1).locator(".failure")).to_contain_text("The model is away.")
     await expect(chat.page.locator("#turns").get_by_role("alert")).to_have_count(0)
     await expect(chat.turn(2)).to_contain_text("Stopped.")
+    await expect(chat.turn(2).get_by_role("button", name="Ask again")).to_be_visible()
+    await expect(chat.turn(3)).to_contain_text("There is no answer to show.")
+    await expect(chat.page.locator(".unanswered")).to_have_count(1)
     await chat.turn(1).get_by_role("button", name="Try again").click()
     assert (await socket.receive("message"))["content"] == "and now?"
 

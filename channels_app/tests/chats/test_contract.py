@@ -278,6 +278,26 @@ async def test_an_approval_is_decided_by_its_users_press_once(chat: Chat) -> Non
     assert driver.buttons() == []
 
 
+async def test_a_question_is_answered_by_what_its_user_writes_next(chat: Chat, worker: TestWorker) -> None:
+    driver = chat.driver
+    await chat.write("Analyse it")
+    turn = await worker.claim()
+    assert turn is not None
+    await worker.order(turn, "ask words")
+    await worker.done(turn)
+    await chat.deliver()
+
+    await chat.write("Since 2015", sender=driver.other, number=2)
+    assert await rows("SELECT state FROM questions") == [("pending",)]
+    await chat.write("Since 2015", number=3)
+    await chat.deliver()
+
+    assert await rows("SELECT state, values FROM questions") == [("answered", {"period": "Since 2015"})]
+    assert "Taken as the answer to" in driver.shown()[-1]
+    assert "Answered" in driver.shown()[-2]
+    assert await worker.claim() == turn
+
+
 async def test_stop_ends_the_running_answer(chat: Chat, worker: TestWorker) -> None:
     driver = chat.driver
     await chat.write("Tell me a long story")

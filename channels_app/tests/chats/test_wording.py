@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from agents.markup import ANSI, HIDDEN, clean
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from agents.tests.engine import TestWorker
@@ -14,7 +15,7 @@ from channels_app.asking_words import plain
 from channels_app.deliveries.intake import EMPTY, take_outbox
 from channels_app.tests.chats.contract import Chat, Previewing
 from channels_app.tests.chats.tables import rows
-from channels_app.wording import ANSI, HIDDEN, MOST_PARTS, REST, clean
+from channels_app.wording import MOST_PARTS, REST
 from gateway.db import connection
 from gateway.ids import new_id
 
