@@ -1,4 +1,4 @@
-"""Fixtures that every app's tests share: the named users, a real Valkey, the async pool."""
+"""Fixtures that every app's tests share: the named users, a real Valkey, a browser, the async pool."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import pytest_asyncio
 from asgiref.sync import sync_to_async
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -17,6 +18,8 @@ from django.test import TransactionTestCase
 from django.utils import timezone
 
 if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext
+
     from gateway.testing.forking import Zygote
 
 # How fast an example is made says something of the machine, not of the code.
@@ -68,6 +71,30 @@ def workspaces() -> Iterator["Zygote"]:
 
     with zygote(IMPORTED, folder=FOLDER) as forks:
         yield forks
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator["Browser"]:
+    """The one browser of the run. Here, since a fixture that a module imports is another one, with a browser of its own."""
+    from playwright.async_api import async_playwright
+
+    from gateway.testing.chromium import ARGUMENTS, program
+
+    path = program()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(chromium: "Browser") -> AsyncIterator["BrowserContext"]:
+    """A browser's profile for one test."""
+    from gateway.testing.chromium import new_profile
+
+    fresh = await new_profile(chromium)
+    yield fresh
+    await fresh.close()
 
 
 @pytest.fixture

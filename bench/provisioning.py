@@ -233,11 +233,12 @@ async def _line_of(gateway: asyncio.subprocess.Process) -> None:
 
 async def measure_causes(server: ClusterServer, figures: Figures) -> None:
     """From the start to the sentence that names what is wrong; the API shows each within the time of a pod's creation."""
-    from provisioning.errors import MESSAGES, WorkspaceFailed  # noqa: PLC0415
+    from provisioning.errors import Cause, WorkspaceFailed, meanwhile  # noqa: PLC0415
     from provisioning.names import workspace_name  # noqa: PLC0415
     from provisioning.stages import StageReport  # noqa: PLC0415
     from provisioning.workspaces import ensure_workspace  # noqa: PLC0415
 
+    sentences = {meanwhile(cause) for cause in Cause}
     await ensure_workspace(licence("first"))
     # Each of these failures is meant.
     logging.disable(logging.ERROR)
@@ -246,7 +247,7 @@ async def measure_causes(server: ClusterServer, figures: Figures) -> None:
         named = asyncio.get_running_loop().create_future()
 
         async def tell(report: StageReport, named: "asyncio.Future[str]" = named) -> None:
-            if report.detail in MESSAGES.values() and not named.done():
+            if report.detail in sentences and not named.done():
                 named.set_result(report.detail)
 
         began = time.monotonic()

@@ -24,6 +24,7 @@ class Cause(StrEnum):
     QUOTA = "quota"
     REFUSED = "refused"
     FORBIDDEN = "forbidden"
+    UNKNOWN_TO_CLUSTER = "unknown_to_cluster"
     NAME_TAKEN = "name_taken"
     CLUSTER_AWAY = "cluster_away"
     IMAGE_NAME = "image_name"
@@ -59,6 +60,7 @@ MESSAGES: dict[Cause, str] = {
     Cause.QUOTA: "As many workspaces run as this service may have at once. Please try again in a few minutes.",
     Cause.REFUSED: "Your workspace was refused by the cluster's rules. Please tell support.",
     Cause.FORBIDDEN: "The service may not start workspaces on its cluster. Please tell the operator.",
+    Cause.UNKNOWN_TO_CLUSTER: "The cluster that runs workspaces does not recognise this service. Please tell the operator.",
     Cause.NAME_TAKEN: "Something else has your workspace's name on the cluster. Please tell support.",
     Cause.CLUSTER_AWAY: "The cluster that runs workspaces can't be reached. Please try again in a minute.",
     Cause.IMAGE_NAME: "Your workspace's software has a wrong address. Please tell the operator.",
@@ -85,10 +87,14 @@ ADVICE: dict[Cause, str] = {
     Cause.QUOTA: "The namespace's ResourceQuota is used up: raise it, or let idle workspaces stop sooner.",
     Cause.REFUSED: "The API server or an admission rule refuses the objects: compare with `workspace render`.",
     Cause.FORBIDDEN: "The gateway's service account lacks a right: apply `workspace render --namespace`.",
-    Cause.NAME_TAKEN: "An object of that name is not this user's: rename or remove it.",
+    Cause.UNKNOWN_TO_CLUSTER: "The API server does not know our credentials: look at KUBECONFIG, its plugin or token's file.",
+    Cause.NAME_TAKEN: (
+        "An object of that name is not this user's: rename or remove it. A restored volume takes what"
+        " `workspace render USER --volume` prints: it may hold their data."
+    ),
     Cause.CLUSTER_AWAY: "The API server can't be reached, or fails: look at KUBECONFIG, network and control plane.",
     Cause.IMAGE_NAME: "WORKSPACE_IMAGE or SIDECAR_IMAGE is no image's name.",
-    Cause.IMAGE_PULL: "The image can't be pulled: look at its name, the registry and its credentials on the nodes.",
+    Cause.IMAGE_PULL: "The image can't be pulled: look at its name, the registry and its credentials (image_pull_secrets).",
     Cause.CONTAINER: "The kubelet can't make the container: look at ConfigMap, mounts and runtime class.",
     Cause.CRASHED: "The container ends again and again: look at its log by `kubectl logs --previous`.",
     Cause.OUT_OF_MEMORY: "The container was killed for its memory: raise the licence's memory limit.",
@@ -100,6 +106,12 @@ ADVICE: dict[Cause, str] = {
     Cause.STORAGE_ELSEWHERE: "The volume is bound to a zone or node that takes no pod: add nodes there, or move the volume.",
     Cause.STORAGE_LOST: "The PersistentVolume behind the claim is gone: restore it from a backup.",
 }
+
+
+def meanwhile(cause: Cause) -> str:
+    """What the user is told while the start goes on in spite of it: what it is, and no advice for when it has failed."""
+    what, _, _ = MESSAGES[cause].partition(". ")
+    return f"{what.rstrip('.')}. Still trying…"
 
 
 def cause_of(text: str) -> Cause:

@@ -15,12 +15,12 @@ API_CALLS = Counter(
 )
 WATCH_SILENCE = Gauge(
     "dexorder_kubernetes_watch_silence_seconds",
-    "How long a watch of the Kubernetes API has said nothing; a healthy one speaks about every minute.",
+    "How long nothing was heard of a watch of the Kubernetes API; of a healthy one something is within two minutes.",
     ["resource"],
 )
 FINDINGS = Gauge(
     "dexorder_workspace_findings",
-    "What the last reconcile found and left to people, by what it is.",
+    "What the last reconcile found and left to people, or to the workspace's next start, by what it is.",
     ["found"],
 )
 DRIFT = Counter("dexorder_workspace_drift", "Drift that reconciling came upon, by what it did about it.", ["action"])

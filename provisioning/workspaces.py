@@ -71,7 +71,8 @@ def workspace_news(licence: Licence) -> str:
 async def stop_workspace(user_id: str) -> None:
     """End the user's workspace, also one that is just starting; none running is no error. The data stay."""
     row = await rows.find(workspace_name(user_id))
-    if row is None or row.state in {State.STOPPED, State.FAILED}:
+    # Of one whose last start has failed something may run: a pod that the start had only joined, and that serves others.
+    if row is None or row.state == State.STOPPED:
         return
     async with launching.ending(row.name):
         pass

@@ -5,12 +5,14 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize
 
 from gateway.testing.node import absent
 
 # The shell is the same engine without windows, of a package of its own: a page takes it a quarter of the processor time.
 PROGRAMS = ("chromium-headless-shell", "chromium")
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -25,6 +27,11 @@ def program() -> str:
     """The path of the lightest one that is installed."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     return found or absent("Chromium is not installed")
+
+
+async def new_profile(chromium: Browser) -> BrowserContext:
+    """A browser profile of its own, desktop-sized."""
+    return await chromium.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC")
 
 
 async def bytes_on_the_line(page: Page, url: str) -> dict[str, int]:

@@ -30,7 +30,7 @@ def documents(path: Path) -> list[Object]:
 def objects(kind: str) -> Iterator[Object]:
     """Of every file but the overlays' patches, which are parts of objects."""
     for folder in FOLDERS:
-        for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+        for name in yaml.safe_load((folder / "kustomization.yaml").read_text()).get("resources", ()):
             if name.endswith(".yaml"):
                 yield from (each for each in documents(folder / name) if each["kind"] == kind)
 
@@ -43,7 +43,7 @@ def pods() -> dict[str, Object]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(DEPLOY)))
 def test_a_kustomization_names_every_file_beside_it_and_no_other(folder: Path) -> None:
     named = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    entries = [*named["resources"], *(patch["path"] for patch in named.get("patches", ()))]
+    entries = [*named.get("resources", ()), *(patch["path"] for patch in named.get("patches", ()))]
 
     assert all((folder / entry).exists() for entry in entries)
     files = {entry for entry in entries if entry.endswith(".yaml")}
@@ -141,11 +141,23 @@ def test_its_settings_are_settings_of_the_gateway() -> None:
     assert not [name for name in settings["data"] if re.search(r"SECRET|TOKEN|KEY$|DATABASE|REDIS", name)]
 
 
-def test_the_autoscaler_follows_a_series_that_the_gateway_has() -> None:
+def test_the_autoscaler_follows_what_every_cluster_has() -> None:
+    """While one of several metrics can't be read, no pod is taken away: https://github.com/kubernetes/kubernetes/pull/99514"""
     (scaler,) = objects("HorizontalPodAutoscaler")
-    series = scaler["spec"]["metrics"][0]["pods"]["metric"]["name"]
 
-    assert f"`{series}`" in (ROOT / "docs/operations.md").read_text()
+    assert [each["type"] for each in scaler["spec"]["metrics"]] == ["Resource"]
+
+
+def test_a_component_adds_a_series_that_the_gateway_has_to_that_autoscaler() -> None:
+    folder = DEPLOY / "components" / "turns-metric"
+    (scaler,) = objects("HorizontalPodAutoscaler")
+    (patch,) = yaml.safe_load((folder / "kustomization.yaml").read_text())["patches"]
+    changes: Any = yaml.safe_load((folder / patch["path"]).read_text())
+    (change,) = changes
+
+    assert (patch["target"]["kind"], patch["target"]["name"]) == (scaler["kind"], scaler["metadata"]["name"])
+    assert (change["op"], change["path"]) == ("add", "/spec/metrics/-")
+    assert f"`{change['value']['pods']['metric']['name']}`" in (ROOT / "docs/operations.md").read_text()
 
 
 @pytest.mark.parametrize(

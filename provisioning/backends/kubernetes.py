@@ -19,7 +19,7 @@ from provisioning.backends._kubernetes.causes import failure_of
 from provisioning.backends._kubernetes.cluster import close_cluster, cluster, known_cluster
 from provisioning.backends._kubernetes.demand import Demand, despite_outage
 from provisioning.backends._kubernetes.errors import ApiFailed
-from provisioning.backends._kubernetes.idling import is_changed
+from provisioning.backends._kubernetes.idling import is_changed, is_outdated
 from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.line import Line
 from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets, Start
@@ -29,6 +29,8 @@ from provisioning.errors import Cause, WorkspaceFailed
 STARTS_AT_ONCE = 64
 
 CHANGED = "Your workspace is ready. Your licence has changed: what is new of it holds in full after your workspace's next pause."
+
+RENEWED = "Your workspace is ready. A newer version of it comes with its next pause."
 
 
 class KubernetesBackend:
@@ -88,7 +90,11 @@ class KubernetesBackend:
         """See Backend."""
         found = known_cluster()
         sight = found.look(spec.name) if found is not None else None
-        return CHANGED if sight is not None and sight.up and is_changed(sight, spec) else ""
+        if sight is None or not sight.up:
+            return ""
+        if is_changed(sight, spec):
+            return CHANGED
+        return RENEWED if is_outdated(sight) else ""
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""
@@ -108,7 +114,7 @@ class KubernetesBackend:
 
     async def follow(self) -> None:
         """See Backend."""
-        await following.follow(backend=self.name)
+        await following.follow(backend=self.name, marks=self.demand)
 
     async def reconcile(self, *, dry_run: bool) -> list[Finding]:
         """See Backend."""

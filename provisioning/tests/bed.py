@@ -77,17 +77,19 @@ def bed(folder: Path, settings: Settings, *, virtual: bool = True, tls: bool = F
 
 
 @contextmanager
-def node_bed(folder: Path, settings: Settings, **environment: str) -> Iterator[Bed]:
+def node_bed(folder: Path, settings: Settings, *, hurry: float = 1.0, **environment: str) -> Iterator[Bed]:
     """The same with a node that runs the project's own server and sidecar as processes, on the machine's time.
 
-    `environment` is added to that of both.
+    It is `hurry` times as hasty as their manifest says, with probes and with the time to end. `environment` is added to that of
+    both.
     """
     settings.PROVISIONER = "kubernetes"
     settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE = "registry.example/workspace:1", "registry.example/sidecar:1"
     fake = _prepared(settings, virtual=False)
     with served(fake, folder, tls=True) as api:
         settings.KUBECONFIG = str(api.kubeconfig(fake.identities.issue("dexorder", GATEWAY)))
-        processes = Processes(api, folder, images(settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE, **environment))
+        known = images(settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE, **environment)
+        processes = Processes(api, folder, known, hurry=hurry)
         fake.kubelet.runtime = processes
         try:
             with proxied(fake, processes) as endpoint:

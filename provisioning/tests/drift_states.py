@@ -1,6 +1,7 @@
 """Ways in which the table and the cluster come apart, and what is to be done about each."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from accounts.models import UserLicence
 from gateway import db
 from gateway.ids import new_uuid
 from provisioning.backends import Finding
+from provisioning.backends._kubernetes.cluster import cluster
 from provisioning.backends._kubernetes.drift import Action
 from provisioning.backends._kubernetes.manifests import DEMAND, ENDED, ORPHANED
 from provisioning.backends.kubernetes import BACKEND
@@ -36,6 +38,12 @@ async def write(sql: Any, *values: object) -> None:
 async def settle() -> None:
     """Let the row be as old as one must be to be judged."""
     await write("UPDATE workspaces SET since = since - interval '2 minutes'")
+
+
+async def has_been_down_for(since: timedelta) -> None:
+    """As if this process had seen it so much longer."""
+    known = await cluster()
+    known.outages = {name: replace(each, since=each.since - since) for name, each in known.outages.items()}
 
 
 async def row_says(state: State, *, held: bool = False) -> None:
@@ -151,9 +159,10 @@ STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("stopped in the table, and crashes", [row_is(State.STOPPED), pod_fails], {Action.SCALE_DOWN}),
     ("failed in the table, and runs", [row_is(State.FAILED)], {Action.ADOPT}),
     ("failed in the table, and crashes", [row_is(State.FAILED), pod_fails], {Action.SCALE_DOWN}),
-    ("no row, runs", [forget_row], {Action.MARK_ORPHAN}),
+    ("no row, runs", [forget_row], {Action.MARK_ORPHAN, Action.SHORTEN}),
     ("no row, sleeps", [scale_is(0), forget_row], {Action.MARK_ORPHAN}),
-    ("no row, marked, runs", [annotated(orphaned=NEW), forget_row], {Action.MARK_ORPHAN}),
+    ("no row, marked, runs", [annotated(orphaned=NEW), forget_row], {Action.SHORTEN}),
+    ("no row, marked long ago, runs", [annotated(orphaned=OLD), forget_row], {Action.STOP_ORPHAN}),
     ("no row, marked lately", [scale_is(0), annotated(orphaned=NEW), forget_row], set()),
     ("no row, marked long ago", [scale_is(0), annotated(orphaned=OLD), forget_row], {Action.DELETE_ORPHAN}),
     ("no row, no volume", [scale_is(0), deleted(VOLUMES), forget_row], {Action.MARK_ORPHAN}),
@@ -171,15 +180,20 @@ STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("no row, a Service without Deployment", [deleted("deployments"), forget_row], {Action.DELETE_PARTS}),
     ("a mark of an orphan that has a row", [annotated(orphaned=OLD)], {Action.UNMARK_ORPHAN}),
     ("the same, and it sleeps", [scale_is(0), annotated(orphaned=OLD)], {Action.NOTE_ENDED, Action.UNMARK_ORPHAN}),
-    ("the licence has ended, the last mark is old", [licence_ended(HOUR), nobody_asks], {Action.SHORTEN}),
-    ("the licence has ended, the last mark is new", [licence_ended(HOUR)], {Action.SHORTEN}),
+    (
+        "the licence has ended, the last mark is old",
+        [licence_ended(HOUR), nobody_asks],
+        {Action.SHORTEN, Action.MARK_ENDED},
+    ),
+    ("the licence has ended, the last mark is new", [licence_ended(HOUR)], {Action.SHORTEN, Action.MARK_ENDED}),
     (
         "the licence is gone, the last mark is old",
         [licence_is_removed, nobody_asks],
         {Action.SHORTEN, Action.MARK_ENDED},
     ),
     ("the licence has been gone for a week", [licence_is_removed, annotated(ended=OLD)], {Action.STOP}),
-    ("the licence ended days ago, and it runs", [licence_ended(2 * DAY)], {Action.STOP}),
+    ("the licence ended days ago, and it runs", [licence_ended(2 * DAY)], {Action.SHORTEN, Action.MARK_ENDED}),
+    ("that was seen days ago, and it runs", [licence_ended(2 * DAY), annotated(ended=OLD)], {Action.STOP}),
     ("the licence ended days ago, and it sleeps", [scale_is(0), licence_ended(2 * DAY)], {Action.NOTE_ENDED}),
     ("the licence is gone, and it sleeps", [scale_is(0), licence_is_removed], {Action.NOTE_ENDED, Action.MARK_ENDED}),
     ("a mark that there is no licence, and one", [annotated(ended=OLD)], {Action.UNMARK_ENDED}),

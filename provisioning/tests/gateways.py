@@ -9,7 +9,9 @@ from accounts.tiers import features_of, limits_of
 from gateway.leases import Lease
 from gateway.services import Services
 from gateway.wakeups import Wakeups
-from provisioning import keeper
+from provisioning import keeper, rows
+from provisioning.backends._kubernetes.starting import SILENT
+from provisioning.names import workspace_name
 
 
 def licence_of(user_id: str, *, mcp_server_url: str = "", **limits: object) -> Licence:
@@ -48,3 +50,9 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 2
     async with asyncio.timeout(within_s):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.02)
+
+
+async def waits_for_a_silent_server() -> bool:
+    """Whether a start of demo-pro's workspace waits to know what becomes of a server that does not answer."""
+    row = await rows.find(workspace_name("demo-pro"))
+    return row is not None and row.stage_detail == SILENT

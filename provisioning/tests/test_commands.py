@@ -104,9 +104,19 @@ def test_what_stands_once_is_printed_without_a_user() -> None:
     assert {"Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "Role", "RoleBinding"} <= kinds
 
 
-@pytest.mark.parametrize("arguments", [["render"], ["render", "--namespace", "demo-pro"]])
-def test_render_wants_a_user_or_the_namespace(arguments: list[str]) -> None:
-    with pytest.raises(CommandError, match="Give USER, or --namespace"):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["render"], "Give USER, or --namespace"),
+        (["render", "--namespace", "demo-pro"], "Give USER, or --namespace"),
+        (["render", "--volume"], "Give USER, or --namespace"),
+        (["render", "demo-pro", "--from-snapshot", "monday"], "go with --volume"),
+        (["render", "demo-pro", "--storage", "20Gi"], "go with --volume"),
+        (["render", "demo-pro", "--volume", "--storage", "much"], "invalid size value: 'much'"),
+    ],
+)
+def test_render_wants_a_user_or_the_namespace_and_no_more_than_goes_with_it(arguments: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
         run(*arguments)
 
 

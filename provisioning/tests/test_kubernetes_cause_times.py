@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from accounts.licences import Licence
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import Cause, WorkspaceFailed, meanwhile
 from provisioning.names import workspace_name
 from provisioning.stages import StageReport
 from provisioning.tests.bed import VOLUMES, Bed
@@ -151,7 +151,7 @@ async def test_a_cause_is_named_as_soon_as_the_api_shows_it(case: Case, bed: Bed
 
     async def named() -> bool:
         failed = starting.done() and isinstance(starting.exception(), WorkspaceFailed)
-        return failed or MESSAGES[case.cause] in {report.detail for report in told}
+        return failed or meanwhile(case.cause) in {report.detail for report in told}
 
     async def seen() -> bool:
         # What was named, and perhaps tidied up, was shown before.
@@ -181,6 +181,7 @@ async def test_a_cause_is_named_as_soon_as_the_api_shows_it(case: Case, bed: Bed
 def test_every_cause_that_a_pod_or_a_volume_shows_is_tried() -> None:
     """The others are refusals of calls, also by the server, or stages whose time is up: see test_kubernetes_causes."""
     calls = {Cause.FORBIDDEN, Cause.NAME_TAKEN, Cause.CLUSTER_AWAY, Cause.NO_NAMESPACE, Cause.DENIED}
+    calls.add(Cause.UNKNOWN_TO_CLUSTER)
     late = {Cause.QUEUE, Cause.NOT_PLACED, Cause.SLOW_PULL}
     shown = set(list(Cause)[list(Cause).index(Cause.QUEUE) :]) - calls - late
 

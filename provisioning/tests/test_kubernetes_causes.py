@@ -11,7 +11,7 @@ from accounts.licences import Licence
 from provisioning import rows
 from provisioning.backends._kubernetes.starting import Budgets
 from provisioning.backends.kubernetes import BACKEND
-from provisioning.errors import ADVICE, MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import ADVICE, MESSAGES, Cause, WorkspaceFailed, meanwhile
 from provisioning.models import Workspace
 from provisioning.names import workspace_name
 from provisioning.stages import StageReport
@@ -79,6 +79,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BACKEND, "budgets", Budgets(place_s=0.5, pull_s=0.5, boot_s=0.5))
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for a moment lasts."""
+    monkeypatch.setattr("provisioning.backends._kubernetes.judging.STANDS_S", 0.2)
+
+
 async def failed(bed: Bed, licence: Licence, *, after_s: float = 120.0) -> WorkspaceFailed:
     """What a start fails with, while the cluster's time passes."""
     starting = asyncio.create_task(ensure_workspace(licence))
@@ -102,8 +108,9 @@ async def noted() -> tuple[str, str]:
     return found.last_cause, found.last_detail
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("plan", "cause", "words"), LASTING, ids=[each[1] for each in LASTING])
-async def test_what_waiting_cannot_help_fails_at_once_and_leaves_nothing_running(
+async def test_what_waiting_cannot_help_fails_soon_and_leaves_nothing_running(
     plan: Plan, cause: Cause, words: str, bed: Bed, pro: Licence
 ) -> None:
     bed.cluster.plan(NAME, plan)
@@ -185,7 +192,7 @@ async def test_what_may_pass_is_told_while_it_lasts_and_named_when_time_is_up(
 
     assert failure.value.cause == cause
     assert words in failure.value.detail
-    assert MESSAGES[cause] in told.sentences
+    assert meanwhile(cause) in told.sentences
     assert bed.replicas(NAME) == 0
 
 
@@ -195,7 +202,7 @@ async def test_what_passes_hinders_no_start(bed: Bed, pro: Licence) -> None:
     starting = asyncio.create_task(ensure_workspace(pro, on_stage=told))
 
     async def named() -> bool:
-        return MESSAGES[Cause.NO_ROOM] in told.sentences
+        return meanwhile(Cause.NO_ROOM) in told.sentences
 
     await until(named)
     bed.cluster.plans.clear(NAME)
@@ -252,7 +259,7 @@ async def test_an_admission_rule_that_denies_the_pod_is_told_at_once(bed: Bed, p
         (Refused(403, "Forbidden", f"{FORBIDDEN} cannot patch resource"), Cause.FORBIDDEN),
         (Refused(403, "Forbidden", f"{DENIED} containers cannot use the latest tag"), Cause.REFUSED),
         (Refused(403, "Forbidden", f"{DENIED} {FORBIDDEN} cannot be here"), Cause.REFUSED),
-        (Refused(401, "Unauthorized", "Unauthorized"), Cause.FORBIDDEN),
+        (Refused(401, "Unauthorized", "Unauthorized"), Cause.UNKNOWN_TO_CLUSTER),
         (Refused(403, "Forbidden", 'admission webhook "policy.example.com" denied the request'), Cause.REFUSED),
         (Refused(403, "Forbidden", "exceeded quota: dexorder-workspaces"), Cause.QUOTA),
         (Refused(422, "Invalid", "spec.replicas: Invalid value"), Cause.REFUSED),

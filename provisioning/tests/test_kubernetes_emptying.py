@@ -8,9 +8,9 @@ from provisioning.backends._kubernetes.drift import DOWN_KEPT
 from provisioning.models import State
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Fault, Refused
-from provisioning.tests.drift_states import NAME, USER, Inject, pod_fails, reconcile, row_is, settle
+from provisioning.tests.drift_states import NAME, USER, Inject, has_been_down_for, pod_fails, reconcile, row_is, settle
 from provisioning.tests.gateways import licence_of, until
-from provisioning.tests.test_kubernetes_outages import crashes, has_been_down_for
+from provisioning.tests.test_kubernetes_outages import crashes
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]

@@ -112,7 +112,7 @@ async def test_what_a_dead_gateway_created_after_an_erasure_locks_its_user_out_f
     done += [finding.done for finding in await reconcile()]
     await bed.heard()
 
-    assert done == [Action.MARK_ORPHAN, Action.DELETE_ORPHAN]
+    assert done == [Action.STOP_ORPHAN, Action.DELETE_ORPHAN]
     assert [plural for plural in PARTS if NAME in bed.cluster.names(plural)] == []
     bed.cluster.advance(600)
     await ensure_workspace(pro)

@@ -19,7 +19,7 @@ from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
 from provisioning.tests.drift_states import reconcile, row_says, settle, write
-from provisioning.tests.gateways import licence_of, until
+from provisioning.tests.gateways import licence_of, until, waits_for_a_silent_server
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
@@ -110,9 +110,8 @@ async def test_a_server_that_once_ran_out_of_memory_is_joined_while_it_runs_agai
     bed.cluster.advance(60)
     await bed.heard()
     pod = await works_unready(bed)
-    bed.cluster.journal.clear()
     starting = asyncio.create_task(ensure_workspace(pro))
-    await until(lambda: asyncio.sleep(0, bool(bed.cluster.journal.writes())))
+    await until(waits_for_a_silent_server)
     bed.cluster.run(lambda: bed.cluster.kubelet.ready(pod, SERVER))
     await starting
 
@@ -134,7 +133,7 @@ def test_only_the_servers_own_want_of_memory_is_told_as_that() -> None:
 
 def causes_of(container: ContainerView) -> list[tuple[Cause, bool]]:
     """What the state of one container says."""
-    return [(trouble.cause, trouble.lasting) for trouble in judging.troubles_of(container)]
+    return [(trouble.cause, trouble.grave) for trouble in judging.troubles_of(container)]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.STOPPED, State.STARTING])

@@ -11,6 +11,7 @@ from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
+from provisioning.tests.gateways import gateway_keeper, until
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease")]
@@ -32,6 +33,19 @@ async def test_a_workspace_that_another_process_has_marked_costs_no_call_while_t
     await ensure_workspace(pro)
 
     assert len(bed.cluster.journal.writes()) == writes
+
+
+async def test_a_process_remembers_no_mark_of_a_workspace_that_its_sidecar_has_stopped(bed: Bed, pro: Licence) -> None:
+    """Source: a process that serves many users for weeks kept one of each workspace that it had ever marked."""
+    async with gateway_keeper():
+        await ensure_workspace(pro)
+        assert BACKEND.demand.remembered == {NAME}
+        await bed.scale(NAME, 0)
+
+        async def forgotten() -> bool:
+            return not BACKEND.demand.remembered
+
+        await until(forgotten)
 
 
 async def test_a_mark_that_was_there_before_this_process_came_says_nothing_of_its_age(bed: Bed, pro: Licence) -> None:

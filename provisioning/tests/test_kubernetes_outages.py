@@ -17,7 +17,7 @@ from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Plan, Trouble
-from provisioning.tests.drift_states import Inject, reconcile, settle, write
+from provisioning.tests.drift_states import Inject, has_been_down_for, reconcile, settle, write
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
@@ -37,12 +37,6 @@ async def is_evicted(bed: Bed) -> None:
     bed.cluster.evict(NAME, "The node was low on resource: memory.")
     bed.cluster.advance(5)
     await bed.heard()
-
-
-async def has_been_down_for(since: timedelta) -> None:
-    """As if this process had seen it so much longer."""
-    known = await cluster()
-    known.outages = {name: replace(each, since=each.since - since) for name, each in known.outages.items()}
 
 
 @pytest.mark.parametrize(

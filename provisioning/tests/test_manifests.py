@@ -1,9 +1,12 @@
 """What is sent to a cluster: DESIGN, sections 5 and 7. Rendered objects are held against the client's typed models."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +192,90 @@ def test_a_table_of_the_operators_own_replaces_the_shipped_one(settings: Setting
     settings.WORKSPACE_VALUES = str(table)
 
     assert pod_of(manifests(spec()).deployment)["runtimeClassName"] == "gvisor"
+
+
+def table_of(settings: Settings, folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Have a table of the operator's own that differs from the shipped one by a change."""
+    table = yaml.safe_load((FOLDER / "values.yaml").read_text())
+    change(table)
+    file = folder / f"values-{len(list(folder.iterdir()))}.yaml"
+    file.write_text(yaml.safe_dump(table))
+    settings.WORKSPACE_VALUES = str(file)
+
+
+PLACED: dict[str, Any] = {
+    "priority_class": "workspaces",
+    "node_selector": {"dexorder.io/workspaces": "true"},
+    "tolerations": [
+        {"key": "dexorder.io/workspaces", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "spot", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 30},
+    ],
+    "evictable": True,
+}
+
+
+def test_a_table_says_on_which_nodes_and_from_which_registry(settings: Settings, tmp_path: Path) -> None:
+    def place(table: dict[str, Any]) -> None:
+        table["tiers"]["pro"].update(PLACED)
+        table["image_pull_secrets"] = ["registry"]
+
+    table_of(settings, tmp_path, place)
+    deployment, other = manifests(spec()).deployment, manifests(spec(tier="free")).deployment
+    pod, template = pod_of(deployment), deployment["spec"]["template"]
+
+    assert V1Deployment.model_validate(deployment).model_dump(by_alias=True, exclude_none=True) == deployment
+    assert pod["imagePullSecrets"] == pod_of(other)["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["priorityClassName"] == "workspaces"
+    assert pod["nodeSelector"] == {"dexorder.io/workspaces": "true"}
+    assert pod["tolerations"] == [PLACED["tolerations"][0], {"operator": "Equal"} | PLACED["tolerations"][1]]
+    assert template["metadata"]["annotations"].keys() == {"dexorder.io/idle-seconds"}
+    assert "nodeSelector" not in pod_of(other)
+
+
+def test_a_table_of_an_earlier_release_is_good(settings: Settings, tmp_path: Path) -> None:
+    shipped = manifests(spec()).template
+
+    def forget(table: dict[str, Any]) -> None:
+        del table["image_pull_secrets"]
+        for tier in table["tiers"].values():
+            for key in PLACED:
+                del tier[key]
+
+    table_of(settings, tmp_path, forget)
+
+    assert manifests(spec()).template == shipped
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("node_selector", {"zone": True}),
+        ("node_selector", {"a b": "x"}),
+        ("node_selector", {"zone": "x y"}),
+        ("priority_class", "High"),
+        ("tolerations", [{"operator": "Exists", "value": "x"}]),
+        ("tolerations", [{"value": "x"}]),
+        ("tolerations", [{"key": "x", "effect": "NoSchedule", "tolerationSeconds": 3}]),
+        ("tolerations", [{"key": "x", "effect": "Never"}]),
+        ("tolerations", [{"key": "x", "seconds": 3}]),
+        ("evictable", "no"),
+    ],
+)
+def test_what_the_api_server_would_refuse_is_told_before(
+    key: str, value: object, settings: Settings, tmp_path: Path
+) -> None:
+    table_of(settings, tmp_path, lambda table: table["tiers"]["pro"].update({key: value}))
+
+    with pytest.raises(ImproperlyConfigured, match=f"tiers.pro.{key}"):
+        values()
+
+
+def test_a_workspace_at_work_is_not_moved_to_tidy_up_nodes() -> None:
+    """Source: Karpenter's consolidation and the cluster autoscaler's scale-down evict what does not say so."""
+    annotations = manifests(spec()).deployment["spec"]["template"]["metadata"]["annotations"]
+
+    assert annotations["karpenter.sh/do-not-disrupt"] == "true"
+    assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
 
 
 def test_without_classes_of_its_own_a_workspace_names_none() -> None:

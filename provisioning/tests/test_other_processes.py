@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from accounts.licences import Licence
 from gateway.leases import Lease
 from provisioning import rows
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import MESSAGES, Cause, WorkspaceFailed, meanwhile
 from provisioning.names import workspace_name
 from provisioning.specs import spec_of
 from provisioning.stages import StageReport, report_of
@@ -25,7 +25,7 @@ from provisioning.workspaces import ensure_workspace, workspace_status
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 NAME = workspace_name("demo-pro")
-NO_ROOM = StageReport("scheduling", MESSAGES[Cause.NO_ROOM])
+NO_ROOM = StageReport("scheduling", meanwhile(Cause.NO_ROOM))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """One watch of one kind: what ends or breaks it, and how it goes on. Source: DESIGN, section 7, and what proxies do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from provisioning import metrics
 from provisioning.backends._kubernetes import watcher
 from provisioning.backends._kubernetes.api import Api
-from provisioning.backends._kubernetes.errors import ApiFailed
+from provisioning.backends._kubernetes.errors import ApiFailed, Away
 from provisioning.backends._kubernetes.kinds import SERVICES, Kind
 from provisioning.backends._kubernetes.manifests import WORKSPACE
 from provisioning.backends._kubernetes.shelves import Shelf
@@ -31,7 +31,7 @@ def service(name: str, version: int) -> Event:
 class ScriptedApi:
     """An API server whose watches say what the script says, one after the other, and end; past its end they say nothing."""
 
-    def __init__(self, *watches: list[Event]) -> None:
+    def __init__(self, *watches: list[Event] | ApiFailed) -> None:
         self._watches = list(watches)
         self.opened_at: list[float] = []
         self.lists = 0
@@ -43,14 +43,20 @@ class ScriptedApi:
         self.lists += 1
         yield {"metadata": {"resourceVersion": str(self.lists)}, "items": [service("ws-a", self.lists)]}
 
-    async def watch(self, _kind: Kind, *, query: Mapping[str, str], version: str) -> AsyncIterator[Event]:
+    async def watch(
+        self, _kind: Kind, *, query: Mapping[str, str], version: str, opened: Callable[[], None]
+    ) -> AsyncIterator[Event]:
         """The next watch of the script."""
         assert (query, bool(version)) == ({}, True)
+        opened()
         self.opened_at.append(asyncio.get_running_loop().time())
         if not self._watches:
             self.silent.set()
             await asyncio.Event().wait()
-        for event in self._watches.pop(0):
+        told = self._watches.pop(0)
+        if isinstance(told, ApiFailed):
+            raise told
+        for event in told:
             yield event
 
 
@@ -98,6 +104,14 @@ async def test_a_watch_that_ends_after_it_has_spoken_is_opened_again_without_a_w
     async with watching(ScriptedApi(*([BOOKMARK] for _ in range(50)))) as watched:
         assert watched.failure is None
         assert broken("yes") == before
+
+
+async def test_a_watch_that_is_asked_to_wait_does() -> None:
+    """Source: Retry-After of an API server whose queues are full; longer than the pause that a watch would make by itself."""
+    async with watching(ScriptedApi(Away("slow down", about="watch services", retry_after_s=0.4))) as watched:
+        [first, second] = watched._api.opened_at  # type: ignore[attr-defined]  # the script's
+
+        assert second - first >= 0.4 - 0.001
 
 
 async def test_what_nobody_foresaw_is_told_and_the_watch_lists_anew_and_goes_on() -> None:

@@ -1,4 +1,4 @@
-"""Debian's Chromium against the real page. One browser and one page for the run; each test has a gateway of its own."""
+"""Debian's Chromium against the real page. One page for the run; each test has a gateway of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -6,23 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest_asyncio
-from playwright.async_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Error,
-    Locator,
-    Page,
-    Request,
-    ViewportSize,
-    async_playwright,
-)
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, Request
 
 from channels_app.tests.browser.gateway_double import MAIN, GatewayDouble, Socket
-from gateway.testing.chromium import ARGUMENTS, program
-
-DESKTOP: ViewportSize = {"width": 1280, "height": 800}
-PHONE: ViewportSize = {"width": 390, "height": 844}
+from gateway.testing.chromium import DESKTOP, PHONE, new_profile
 
 
 @dataclass
@@ -53,34 +40,11 @@ class Chat:
         return await self.page.evaluate(source, [f"/static/js/{name}.js", argument])
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    """The one browser of the run."""
-    path = program()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def gateway() -> AsyncIterator[GatewayDouble]:
     """A gateway that plays the test's script."""
     async with GatewayDouble() as double:
         yield double
-
-
-async def new_profile(chromium: Browser) -> BrowserContext:
-    """A browser profile of its own, desktop-sized."""
-    return await chromium.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
-    """A profile for one test."""
-    fresh = await new_profile(chromium)
-    yield fresh
-    await fresh.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -153,4 +117,4 @@ def watching(chat: Chat) -> Iterator[None]:
         chat.page.remove_listener("console", said)
 
 
-__all__ = ["MAIN", "PHONE", "Chat"]
+__all__ = ["DESKTOP", "MAIN", "PHONE", "Chat"]

@@ -1,16 +1,17 @@
 """The peers of every deployment, and the one that most tests share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
-from gateway.testing.chromium import ARGUMENTS, program
+from gateway.testing.chromium import PHONE
 from gateway.testing.forking import zygote
 from gateway.tests.e2e.databases import fresh_database, template
 from gateway.tests.e2e.leaks import found_in, kept_by, secrets_of
-from gateway.tests.e2e.packages import PACKAGES
+from gateway.tests.e2e.packages import OWN, PACKAGES
 from gateway.tests.e2e.peers import BotApi, Model, bot_api, model
 from gateway.tests.e2e.processes import ROOT, Deployment, Server, deployment
 
@@ -75,7 +76,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory, bots: BotApi, llm: Model) -
                 assert found_in(kept_by(made), secrets_of(made)) == []
 
     with ExitStack() as stack:
-        forks = stack.enter_context(zygote(*PACKAGES, folder=ROOT))
+        forks = stack.enter_context(zygote(*PACKAGES, *OWN, folder=ROOT))
         stack.enter_context(template(folder, forks))
         yield make
 
@@ -99,20 +100,17 @@ def answer(llm: Model) -> str:
     return llm.write(SHORT_ANSWER_TOKENS)
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of Chromium, phone-sized; whatever its console, or another tab's, says or its scripts throw fails the test."""
-    path = program()
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(chromium: Browser) -> AsyncIterator[Page]:
+    """A page, phone-sized; whatever its console, or another tab's, says or its scripts throw fails the test."""
     problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        context = browser.new_context(viewport={"width": 390, "height": 844})
-        context.on(
-            "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
-        )
-        context.on("weberror", lambda failed: problems.append(str(failed.error)))
-        page = context.new_page()
-        page.add_init_script(NOTE_STAGES)
-        yield page
-        browser.close()
+    context = await chromium.new_context(viewport=PHONE)
+    context.on(
+        "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
+    )
+    context.on("weberror", lambda failed: problems.append(str(failed.error)))
+    page = await context.new_page()
+    await page.add_init_script(NOTE_STAGES)
+    yield page
+    await context.close()
     assert problems == []

@@ -1,6 +1,7 @@
-"""The packages of others that a process of the gateway imports.
+"""What a process of the gateway imports: packages of others, and the modules of ours that bring the most along.
 
-What reads settings while it is imported is left out: Django's models, most of DRF and of unfold.
+What reads settings while it is imported is left out: Django's models, most of DRF and of unfold. A module here that begins
+to ends the zygote with ImproperlyConfigured.
 """
 
 PACKAGES = (
@@ -49,4 +50,17 @@ PACKAGES = (
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "websockets.asyncio.client",
     "yaml",
+)
+OWN = (
+    "accounts.signin_attempts",
+    "agents.asking",
+    "agents.mcp.connection",
+    "agents.routing",
+    "agents.schedules.crossings",
+    "channels_app.channels.discord",
+    "channels_app.frames",
+    "channels_app.protocol.server",
+    "channels_app.socket.expiry",
+    "gateway.database_url",
+    "provisioning.backends._kubernetes.idling",
 )

@@ -10,13 +10,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from channels_app.tests.browser.conftest import chromium, context
 from gateway.embedded.ports import free_port
 from gateway.testing.openid import CLIENT, SECRET, certified_provider
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.processes import Server, until
-
-__all__ = ["chromium", "context"]  # fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page
+from playwright.async_api import Page
 
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.processes import ROOT, Server
 
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),  # being the first of its process, it also waits for all that these share
+]
 SPX = ROOT / "workspace" / "mcp_server" / "market" / "shipped" / "SPX.csv.gz"
 BARS, PERIOD = 252, 14
 DROP = """([name, content]) => {
@@ -40,26 +45,26 @@ def rsi(closes: list[float]) -> float:
     return 100 - 100 / (1 + gain / loss)
 
 
-def test_the_first_answer_states_the_figure_and_files_and_an_approval_in_two_tabs_are_taken(
+async def test_the_first_answer_states_the_figure_and_files_and_an_approval_in_two_tabs_are_taken(
     server: Server, page: Page
 ) -> None:
-    page.goto(f"http://localhost:{server.port}/")
-    page.get_by_role("button", name="demo-pro").click()
-    the_figure_is_right(page)
-    files_are_taken(page)
-    an_approval_is_given_in_another_tab(page)
+    await page.goto(f"http://localhost:{server.port}/")
+    await page.get_by_role("button", name="demo-pro").click()
+    await the_figure_is_right(page)
+    await files_are_taken(page)
+    await an_approval_is_given_in_another_tab(page)
 
 
-def the_figure_is_right(page: Page) -> None:
+async def the_figure_is_right(page: Page) -> None:
     with gzip.open(SPX, "rt") as file:
         bars = list(csv.DictReader(file))[-BARS:]
-    ask(page, "RSI of SPX over the last 252 bars?")
-    page.get_by_text("Compute indicators").wait_for()
+    await ask(page, "RSI of SPX over the last 252 bars?")
+    await page.get_by_text("Compute indicators").wait_for()
     answer = page.locator(".answer")
-    answer.get_by_text("demo model").wait_for()
+    await answer.get_by_text("demo model").wait_for()
 
-    assert any("Starting your workspace" in stage for stage in page.evaluate("[...window.stages]"))
-    text = answer.inner_text()
+    assert any("Starting your workspace" in stage for stage in await page.evaluate("[...window.stages]"))
+    text = await answer.inner_text()
     assert bars[0]["date"] in text
     assert bars[-1]["date"] in text
     figure = re.search(r"RSI\(14\) was ([0-9.]+)", text)
@@ -67,51 +72,53 @@ def the_figure_is_right(page: Page) -> None:
     assert float(figure[1]) == pytest.approx(rsi([float(bar["close"]) for bar in bars]), abs=0.005)
 
 
-def files_are_taken(page: Page) -> None:
+async def files_are_taken(page: Page) -> None:
     """Dropped, sent again, and chosen by the button."""
-    file_is_dropped(
+    await file_is_dropped(
         page, "acme.csv", "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,7\n2024-01-03,10,12,10,11.25,9\n"
     )
-    ask(page, "Price of ACME?")
+    await ask(page, "Price of ACME?")
     dropped = page.locator(".turn").nth(1)
-    dropped.get_by_text("2 bars, from 2024-01-02 to 2024-01-03, can be used as ACME now.").wait_for()
-    dropped.locator(".facts").wait_for()
-    assert "11.25" in dropped.locator(".answer").inner_text()
-    dropped.get_by_role("button", name="Ask again").click()
+    await dropped.get_by_text("2 bars, from 2024-01-02 to 2024-01-03, can be used as ACME now.").wait_for()
+    await dropped.locator(".facts").wait_for()
+    assert "11.25" in await dropped.locator(".answer").inner_text()
+    await dropped.get_by_role("button", name="Ask again").click()
     again = page.locator(".turn").nth(2)
-    again.locator(".asked .files").get_by_text("acme.csv").wait_for()
-    again.locator(".facts").wait_for()
-    assert again.locator(".notice").inner_text() == dropped.locator(".notice").inner_text()
+    await again.locator(".asked .files").get_by_text("acme.csv").wait_for()
+    await again.locator(".facts").wait_for()
+    assert await again.locator(".notice").inner_text() == await dropped.locator(".notice").inner_text()
 
-    page.locator("#file").set_input_files({"name": "idea.md", "mimeType": "text/markdown", "buffer": b"# Buy low"})
-    page.locator("#files li:not([aria-busy])").wait_for()
-    page.get_by_label("Message to the agent").press("Enter")
-    page.locator(".turn").nth(3).locator(".asked .files").get_by_text("idea.md").wait_for()
-    page.locator(".turn").nth(3).locator(".facts").wait_for()
+    await page.locator("#file").set_input_files(
+        {"name": "idea.md", "mimeType": "text/markdown", "buffer": b"# Buy low"}
+    )
+    await page.locator("#files li:not([aria-busy])").wait_for()
+    await page.get_by_label("Message to the agent").press("Enter")
+    await page.locator(".turn").nth(3).locator(".asked .files").get_by_text("idea.md").wait_for()
+    await page.locator(".turn").nth(3).locator(".facts").wait_for()
 
 
-def an_approval_is_given_in_another_tab(page: Page) -> None:
+async def an_approval_is_given_in_another_tab(page: Page) -> None:
     """Than the one that asked; both are told, and one strategy runs."""
-    other = page.context.new_page()
-    other.goto(page.url)
-    ask(page, "Analyse sma_crossover on SPX")
-    other.get_by_role("button", name="Approve").wait_for(timeout=60_000)
-    page.get_by_role("button", name="Approve").click()
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await ask(page, "Analyse sma_crossover on SPX")
+    await other.get_by_role("button", name="Approve").wait_for(timeout=60_000)
+    await page.get_by_role("button", name="Approve").click()
     for tab in (page, other):
-        tab.get_by_text("Approved on the web page.").wait_for()
-        tab.locator(".turn").nth(4).locator(".facts").wait_for(timeout=60_000)
-        assert "trades on paper since" in tab.locator(".turn").nth(4).inner_text()
-        assert tab.get_by_role("button", name="Approve").count() == 0
-    ask(other, "How is my portfolio?")
-    page.locator(".turn").nth(5).get_by_text("1 strategy runs on paper").wait_for()
+        await tab.get_by_text("Approved on the web page.").wait_for()
+        await tab.locator(".turn").nth(4).locator(".facts").wait_for(timeout=60_000)
+        assert "trades on paper since" in await tab.locator(".turn").nth(4).inner_text()
+        assert await tab.get_by_role("button", name="Approve").count() == 0
+    await ask(other, "How is my portfolio?")
+    await page.locator(".turn").nth(5).get_by_text("1 strategy runs on paper").wait_for()
 
 
-def ask(page: Page, text: str) -> None:
-    page.get_by_label("Message to the agent").fill(text)
-    page.keyboard.press("Enter")
+async def ask(page: Page, text: str) -> None:
+    await page.get_by_label("Message to the agent").fill(text)
+    await page.keyboard.press("Enter")
 
 
-def file_is_dropped(page: Page, name: str, content: str) -> None:
+async def file_is_dropped(page: Page, name: str, content: str) -> None:
     """On the conversation, as the browser tells the page of it; waits until it is uploaded."""
-    page.evaluate(DROP, [name, content])
-    page.locator("#files li:not([aria-busy])").wait_for()
+    await page.evaluate(DROP, [name, content])
+    await page.locator("#files li:not([aria-busy])").wait_for()

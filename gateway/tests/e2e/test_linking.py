@@ -12,13 +12,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-from channels_app.tests.browser.conftest import chromium, context
 from gateway.tests.e2e.clients import post, update
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.peers import BotApi
 from gateway.tests.e2e.processes import WEBHOOK_SECRET, Deployment, Server, http, until
-
-__all__ = ["chromium", "context"]  # fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 ACCOUNT = 8001

@@ -14,14 +14,11 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, Page, expect
 
-from channels_app.tests.browser.conftest import PHONE, chromium, context
 from gateway.embedded.ports import free_port
-from gateway.testing.chromium import bytes_on_the_line
+from gateway.testing.chromium import PHONE, bytes_on_the_line
 from gateway.tests.e2e.conftest import Deploy
 from gateway.tests.e2e.peers import Model
 from gateway.tests.e2e.processes import Deployment, Server, until
-
-__all__ = ["chromium", "context"]  # fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

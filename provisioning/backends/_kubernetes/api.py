@@ -1,7 +1,7 @@
 """The Kubernetes API as the backend needs it: apply, merge, get, delete, list and watch in one namespace."""
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from provisioning.backends._kubernetes.connecting import connected
 from provisioning.backends._kubernetes.kinds import BY_NAME, PODS, Kind
@@ -83,10 +83,13 @@ class Api:
             if not token:
                 return
 
-    async def watch(self, kind: Kind, *, query: Mapping[str, str], version: str) -> AsyncIterator[Tree]:
-        """The events of the kind since `version`, bookmarks included, until the API server ends the watch.
+    async def watch(
+        self, kind: Kind, *, query: Mapping[str, str], version: str, opened: Callable[[], None]
+    ) -> AsyncIterator[Tree]:
+        """The events of the kind since `version`, bookmarks included, until the watch is to be opened anew.
 
-        Raises Gone when it does not know that version any more, Away when it says nothing for too long.
+        The API server ends it, or says nothing for a while. `opened` is called when it has taken the watch. Raises Gone when it
+        does not know that version any more.
         """
         seconds = random.randint(*WATCH_S)  # noqa: S311 - no secret
         wanted: Query = {
@@ -96,7 +99,7 @@ class Api:
             "timeoutSeconds": seconds,
         }
         request = Request("watch", kind.path(self.namespace), kind.plural, query={**query, **wanted})
-        async for event in self._transport.stream(request):
+        async for event in self._transport.stream(request, opened=opened):
             if event["type"] == "ERROR":
                 raise failure_of_event(request, event["object"])
             yield event

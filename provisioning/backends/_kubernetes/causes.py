@@ -2,6 +2,7 @@
 
 from provisioning.backends._kubernetes.errors import ApiFailed, Away, Missing, Refused
 from provisioning.backends._kubernetes.judging import Trouble
+from provisioning.backends._kubernetes.transport import UNKNOWN
 from provisioning.errors import ADVICE, Cause, WorkspaceFailed
 
 
@@ -30,7 +31,9 @@ def _cause(error: ApiFailed) -> Cause:
         return Cause.INTERNAL
     if "exceeded quota" in error.message:
         return Cause.QUOTA
-    return Cause.FORBIDDEN if error.status == 401 or _is_of_the_authorizer(error) else Cause.REFUSED
+    if error.status == UNKNOWN:
+        return Cause.UNKNOWN_TO_CLUSTER
+    return Cause.FORBIDDEN if _is_of_the_authorizer(error) else Cause.REFUSED
 
 
 def _is_of_the_authorizer(error: Refused) -> bool:

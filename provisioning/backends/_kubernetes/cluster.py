@@ -28,6 +28,7 @@ from provisioning.backends._kubernetes.kinds import (
 from provisioning.backends._kubernetes.manifests import SELECTOR
 from provisioning.backends._kubernetes.marks import Marks
 from provisioning.backends._kubernetes.shelves import Shelf
+from provisioning.backends._kubernetes.silences import Silences
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.views import (
     DeploymentView,
@@ -104,7 +105,8 @@ class Cluster:
         shelf = partial(Shelf, changed=self._changed)
         self.marks = Marks()
         self.deployments: Shelf[DeploymentView] = Shelf(read_deployment, self._deployment_changed)
-        self.pods: Shelf[PodView] = shelf(read_pod)
+        self.silences = Silences()
+        self.pods: Shelf[PodView] = Shelf(read_pod, self._pod_changed)
         self.services: Shelf[View] = shelf(read_object)
         self.volumes: Shelf[VolumeView] = shelf(read_volume)
         self.accounts: Shelf[View] = shelf(read_object)
@@ -200,6 +202,10 @@ class Cluster:
         found = self.deployments.one(workspace)
         told = found is not None and self.deployments.is_beyond(found.version)
         self.marks.saw(workspace, found.demand if found is not None else "", told=told)
+        self._changed(workspace)
+
+    def _pod_changed(self, workspace: str) -> None:
+        self.silences.saw(workspace, self.look(workspace).pod)
         self._changed(workspace)
 
     def _changed(self, workspace: str) -> None:

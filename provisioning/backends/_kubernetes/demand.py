@@ -70,7 +70,7 @@ class Demand:
         self._clock = clock
         self._written: dict[str, float] = {}
         self._failed: dict[str, _Failure] = {}
-        self._writing: dict[str, asyncio.Task[bool | None]] = {}
+        self._writing: dict[str, asyncio.Task[bool | Away]] = {}
 
     def now(self) -> float:
         """The clock's time."""
@@ -79,6 +79,11 @@ class Demand:
     def wrote(self, name: str, *, at: float) -> None:
         """A mark was written by a call that began at the time `at` of the clock."""
         self._written[name] = at
+
+    @property
+    def remembered(self) -> set[str]:
+        """The workspaces of which something is remembered."""
+        return self._written.keys() | self._failed.keys()
 
     def forget(self, name: str) -> None:
         """The workspace has ended."""
@@ -104,12 +109,10 @@ class Demand:
             task = self._writing[name] = asyncio.create_task(self._write(cluster, found))
             task.add_done_callback(lambda _: self._writing.pop(name, None))
         await asyncio.wait([task := self._writing[name]], timeout=WAIT_S)
-        if not task.done():
-            error = Away(f"no answer within {WAIT_S:g} s", about=f"patch {DEPLOYMENTS.plural} {name}")
-            self._failed[name] = _Failure(self._clock(), error)
-        written = task.result() if task.done() else None
-        if written is None:
-            return self._stands_despite(self._failed[name].error, found)
+        late = Away(f"no answer within {WAIT_S:g} s", about=f"patch {DEPLOYMENTS.plural} {name}")
+        written = task.result() if task.done() else self._fails(name, late)
+        if isinstance(written, Away):
+            return self._stands_despite(written, found)
         # One that was sent again, since its answer was lost, stands since the first time.
         return written and self._stands(found)
 
@@ -128,8 +131,12 @@ class Demand:
     def _since_written(self, name: str) -> float:
         return self._clock() - self._written.get(name, float("-inf"))
 
-    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool | None:
-        """Whether it was written; None when it could not be, and it is not known whether the workspace was stopped."""
+    def _fails(self, name: str, error: Away) -> Away:
+        self._failed[name] = _Failure(self._clock(), error)
+        return error
+
+    async def _write(self, cluster: Cluster, found: DeploymentView) -> bool | Away:
+        """Whether it was written; the error when it could not be, and it is not known whether the workspace was stopped."""
         began, name = self._clock(), found.name
         try:
             answer = await cluster.api.patch(DEPLOYMENTS, name, {"metadata": {"annotations": {DEMAND: new_mark()}}})
@@ -139,8 +146,7 @@ class Demand:
             log.warning("workspace_demand_not_written", workspace=name, error=str(error))
             if not isinstance(error, Away) or error.status == OVERLOADED:
                 return False
-            self._failed[name] = _Failure(self._clock(), error)
-            return None
+            return self._fails(name, error)
         cluster.note(answer)
         if answer["spec"].get("replicas", 1) == 0:
             return False

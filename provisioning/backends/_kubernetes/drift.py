@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from provisioning.backends._kubernetes.cluster import Sight
 from provisioning.backends._kubernetes.idling import is_longer
-from provisioning.backends._kubernetes.judging import occupied
+from provisioning.backends._kubernetes.judging import is_broken, occupied
+from provisioning.backends._kubernetes.views import DeploymentView
 from provisioning.idle_times import shorter
 from provisioning.models import State
 from provisioning.rows import Row
@@ -17,6 +18,8 @@ SETTLED = timedelta(seconds=30)
 # A start's row is there before its objects; this is for a delete that is under way, or was under a start.
 YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
+# An orphan may be at work, and known to the right database: until then only its own sidecar stops it.
+ORPHAN_RUNS = timedelta(days=1)
 # Longer than a node that restarts takes, and the longest wait between two crashes.
 DOWN_KEPT = timedelta(minutes=10)
 # Without a licence a workspace stops when it is idle; one whose own work goes on and on ends after this.
@@ -37,10 +40,12 @@ class Action(StrEnum):
     SHORTEN = "let it stop itself sooner"
     MARK_ENDED = "note since when"
     UNMARK_ENDED = "take that mark away"
-    MARK_ORPHAN = "scale it to 0 and mark it as an orphan"
+    MARK_ORPHAN = "mark it as an orphan"
+    STOP_ORPHAN = "scale it to 0 and mark it anew"
     UNMARK_ORPHAN = "take the mark of an orphan away"
     DELETE_ORPHAN = "delete all but its data"
     DELETE_PARTS = "delete what is left but its data"
+    AWAIT = "nothing: its next start brings the new one"
     REPORT = "nothing: look at it"
 
 
@@ -48,13 +53,15 @@ class Action(StrEnum):
 class Standing:
     """A user's licence. `ended` is since when there has been no valid one, None = there is one, or nobody knows yet.
 
-    `kept_until` is the end of the term of its data. `idle_s` is what the workspace's idle time shall not be longer than.
+    `kept_until` is the end of the term of its data. `idle_s` is what the workspace's idle time shall not be longer than;
+    `outdated` is whether its next pod would be made from another release than the running one.
     """
 
     licensed: bool
     ended: datetime | None = None
     kept_until: datetime | None = None
     idle_s: int = 0
+    outdated: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def drifts(
     `down_since` is since when its server has not run though it shall, None = it does, or nobody knows.
     """
     if row is None:
-        return list(_of_an_orphan(sight, now=now))
+        return list(_of_an_orphan(sight, standing, now=now))
     if row.state in {State.STARTING, State.STOPPING}:
         return list(_of_half_done(row, sight))
     if now - row.since < SETTLED:
@@ -81,7 +88,9 @@ def drifts(
     if row.state != State.READY:
         found = _of_a_resting(row, sight)
     elif down_since is not None and now - down_since >= DOWN_KEPT:
-        found = iter([Drift("ready in the table, and its server has not run for 10 minutes", Action.GIVE_UP)])
+        found = iter(
+            [Drift("ready in the table, and its server has not run, or not answered, for 10 minutes", Action.GIVE_UP)]
+        )
     else:
         found = _of_a_running(sight, standing, now=now)
     return [*_of_any(sight, standing, now=now), *found]
@@ -96,22 +105,43 @@ def _of_half_done(row: Row, sight: Sight) -> Iterator[Drift]:
         yield Drift(f"{row.state} in the table, and no gateway is at it", Action.FINISH)
 
 
-def _of_an_orphan(sight: Sight, *, now: datetime) -> Iterator[Drift]:
+def _of_an_orphan(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
     deployment = sight.deployment
     if deployment is None:
         if any(_is_old(part.created, now) for part in (sight.service, sight.account) if part is not None):
             yield Drift("a Service or ServiceAccount without a Deployment", Action.DELETE_PARTS)
     elif not deployment.deleting:
-        marked = moment(deployment.orphaned)
-        if marked is None or deployment.replicas > 0:
-            yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
-        elif now - marked > ORPHAN_KEPT:
-            yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
-        elif sight.volume is None and now - marked > YOUNG:
-            # It leads to no data, and where it is alone its user's next start fails as if they were lost.
-            yield Drift("a Deployment without data that no row has known for 10 minutes", Action.DELETE_ORPHAN)
+        yield from _of_an_orphans_deployment(sight, standing, now=now, marked=moment(deployment.orphaned))
     if sight.volume is not None:
         yield Drift("data that no row knows", Action.REPORT)
+
+
+def _of_an_orphans_deployment(
+    sight: Sight, standing: Standing, *, now: datetime, marked: datetime | None
+) -> Iterator[Drift]:
+    """Its sidecar stops one that runs, sooner than it would have: a database that is wrong cuts off nobody's work."""
+    if sight.up and marked is not None and now - marked > ORPHAN_RUNS:
+        yield Drift("has run for a day, and no row knows it", Action.STOP_ORPHAN)
+        return
+    if sight.up and sight.volume is None and occupied(sight) is None:
+        # A start makes the volume first: this one's pod comes up never.
+        yield Drift("can't run without data, and no row knows it", Action.STOP_ORPHAN)
+        return
+    if marked is None:
+        yield Drift("a Deployment that no row knows", Action.MARK_ORPHAN)
+    if (
+        sight.up
+        and sight.deployment is not None
+        and is_longer(sight, shorter(sight.deployment.idle_s, standing.idle_s))
+    ):
+        yield Drift("may be idle for longer than what no row knows", Action.SHORTEN)
+    if sight.up or marked is None:
+        return
+    if now - marked > ORPHAN_KEPT:
+        yield Drift("a Deployment that no row has known for 7 days", Action.DELETE_ORPHAN)
+    elif sight.volume is None and now - marked > YOUNG:
+        # It leads to no data, and where it is alone its user's next start fails as if they were lost.
+        yield Drift("a Deployment without data that no row has known for 10 minutes", Action.DELETE_ORPHAN)
 
 
 def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drift]:
@@ -119,11 +149,17 @@ def _of_a_running(sight: Sight, standing: Standing, *, now: datetime) -> Iterato
     if deployment is None or not sight.up:
         yield Drift("ready in the table, and does not run", Action.NOTE_ENDED)
         return
-    if standing.ended is not None and now - standing.ended > ENDED_LICENCE_RUNS:
+    # From when it was seen: an older database, whose licences have been renewed since, cuts off nothing at once.
+    marked = moment(deployment.ended)
+    if not standing.licensed and marked is not None and now - marked > ENDED_LICENCE_RUNS:
         yield Drift("has run for a day without a valid licence", Action.STOP)
         return
     if is_longer(sight, shorter(deployment.idle_s, standing.idle_s)):
         yield Drift("may be idle for longer than its licence gives", Action.SHORTEN)
+    if sight.pod is not None and sight.pod.at_work and is_broken(sight.pod):
+        yield Drift("its sidecar crashes: nobody reaches it, and it does not stop", Action.REPORT)
+    if standing.outdated:
+        yield Drift("runs what an earlier release made", Action.AWAIT)
     # Without its volume it is left to people: an empty one would hide the loss.
     parts_missing = sight.service is None or sight.account is None
     if parts_missing and sight.volume is not None and standing.licensed:
@@ -148,7 +184,7 @@ def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drif
         yield Drift("marked as an orphan, and a row knows it", Action.UNMARK_ORPHAN)
     if sight.deployment is not None and sight.deployment.ended and standing.licensed:
         yield Drift("marked as without a licence, and has one", Action.UNMARK_ENDED)
-    if sight.deployment is not None and not standing.licensed and standing.ended is None:
+    if sight.deployment is not None and not standing.licensed and _is_unmarked(sight.deployment, standing):
         yield Drift("its user has no licence any more", Action.MARK_ENDED)
     if sight.deployment is not None and sight.volume is None:
         yield Drift("its volume is gone", Action.REPORT)
@@ -158,6 +194,11 @@ def _of_any(sight: Sight, standing: Standing, *, now: datetime) -> Iterator[Drif
         yield Drift("its volume is Lost", Action.REPORT)
     if sight.volume is not None and standing.kept_until is not None and now > standing.kept_until:
         yield Drift("data past the term of their licence", Action.REPORT)
+
+
+def _is_unmarked(deployment: DeploymentView, standing: Standing) -> bool:
+    """Whether it is to be noted since when there has been no licence: of one that is removed nothing else tells it."""
+    return standing.ended is None or (deployment.replicas > 0 and moment(deployment.ended) is None)
 
 
 def moment(text: str) -> datetime | None:

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from provisioning import launching, rows
 from provisioning.backends._kubernetes.cluster import Cluster, cluster
+from provisioning.backends._kubernetes.demand import Demand
 from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.reconciling import reconcile
@@ -23,38 +24,43 @@ AGAIN_S = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def follow(*, backend: str) -> None:
+async def follow(*, backend: str, marks: Demand) -> None:
     """Follow the cluster until cancelled; a cluster or a database that is away is waited for."""
     while True:
         try:
             found = await cluster()
             await publish_keys(found)
             async with asyncio.TaskGroup() as group:
-                group.create_task(_note(found, backend=backend))
+                group.create_task(_note(found, backend=backend, marks=marks))
                 group.create_task(_reconcile(found))
                 group.create_task(_tell_silence(found))
         except* (ApiFailed, ImproperlyConfigured) as group:
             log.error("kubernetes_away", error=str(group.exceptions[0]))  # noqa: TRY400 - where from is of no interest
+        except* Exception:
+            # The process's other services would end with it, and that for as long as what nobody foresaw lasts.
+            log.exception("kubernetes_following_broke_unforeseen")
         await asyncio.sleep(AGAIN_S)
 
 
-async def _note(found: Cluster, *, backend: str) -> None:
+async def _note(found: Cluster, *, backend: str, marks: Demand) -> None:
     while True:
         await found.stir.wait()
         await asyncio.sleep(GATHER_S)
         found.stir.clear()
         stirred, found.stirred = found.stirred, set()
         try:
-            await note(found, stirred, backend=backend)
+            await note(found, stirred, backend=backend, marks=marks)
         except psycopg.Error as error:
             log.warning("workspace_changes_not_noted", error=type(error).__name__)
             found.stirred |= stirred
 
 
-async def note(found: Cluster, names: set[str], *, backend: str) -> None:
-    """Note which of these workspaces do not run any more. Raises psycopg.Error."""
+async def note(found: Cluster, names: set[str], *, backend: str, marks: Demand) -> None:
+    """Note which of these workspaces do not run any more, and forget their marks. Raises psycopg.Error."""
     launching.forget_ended()
     down = {name for name in names if not found.look(name).up}
+    for name in down:
+        marks.forget(name)
     if down:
         for row in await rows.running(down, backend=backend):
             # A start may have brought it up since.

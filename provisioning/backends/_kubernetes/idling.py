@@ -1,17 +1,20 @@
 """After how long without use a running workspace is stopped, lowered while it runs.
 
-A smaller licence lowers it, one that has ended, and a change that only a restart can give to a workspace that would never
-stop. Its sidecar, which alone sees what is at work, then stops it; nothing here does. It is not raised: the next start has it
-anew.
+A smaller licence lowers it, one that has ended, and what only a restart can give to a workspace that would never stop: a change
+of the licence, or of what pods are made from. Its sidecar, which alone sees what is at work, then stops it; nothing here does. It
+is not raised: the next start has it anew.
 """
 
 from contextlib import suppress
 
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.tiers import LIMITS
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.errors import Missing
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS, PODS
-from provisioning.backends._kubernetes.manifests import IDLE, licence_word
+from provisioning.backends._kubernetes.manifests import IDLE, licence_word, release_of
 from provisioning.idle_times import shorter
 
 # For a restart that was announced: long enough for who is away from the keyboard.
@@ -23,13 +26,25 @@ def idle_due(sight: Sight, spec: Spec) -> int:
     if sight.deployment is None:
         return spec.idle_s
     due = shorter(sight.deployment.idle_s, spec.idle_s)
-    return due or (CHANGE_IDLE_S if is_changed(sight, spec) else 0)
+    return due or (CHANGE_IDLE_S if is_changed(sight, spec) or is_outdated(sight) else 0)
 
 
 def is_changed(sight: Sight, spec: Spec) -> bool:
     """Whether the running pod was made from another licence than this."""
     found = sight.deployment
     return found is not None and bool(found.licence) and found.licence != licence_word(spec)
+
+
+def is_outdated(sight: Sight) -> bool:
+    """Whether the next pod would be made from another template, image or table of values than the running one."""
+    found = sight.deployment
+    tier = found.licence.partition(" ")[0] if found is not None else ""
+    try:
+        now = {str(each): release_of(each) for each in LIMITS}.get(tier)
+    except ImproperlyConfigured:
+        # A start says what is wrong with the table of values; what runs goes on without it.
+        return False
+    return found is not None and now is not None and found.release != now
 
 
 def is_longer(sight: Sight, idle_s: int) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioning.backends._kubernetes.cluster import Sight
 from provisioning.backends._kubernetes.views import SERVER, ContainerView, PodView
@@ -36,13 +36,33 @@ ELSEWHERE = (
 )
 
 
+# What controllers, registries and runtimes stumble over and get past by themselves, in their second or third try.
+STANDS_S = 20.0
+# A container that was started for the third time, and could not be, will not be the fourth time.
+SURE_RESTARTS = 2
+# What is refused by a rule, not because of an API server, a webhook or a cache that was not ready:
+# https://github.com/kubernetes/kubernetes/blob/v1.33.0/plugin/pkg/admission/resourcequota/controller.go, limitranger/admission.go
+# https://github.com/kubernetes/apiserver/blob/v0.33.0/pkg/admission/plugin/webhook/errors/statuserror.go
+_BY_A_RULE = re.compile(
+    r"(exceeded|failed) quota|denied (the )?request|violates PodSecurity|(maximum|minimum) \S+ usage per|is invalid:"
+)
+
+
 @dataclass(frozen=True)
 class Trouble:
-    """Something in the way. `lasting` = waiting won't help. `detail` is the cluster's own words."""
+    """Something in the way. `detail` is the cluster's own words.
+
+    `lasting_after_s` is how long it must stand until waiting won't help: 0 = that is sure at once, None = it may always pass.
+    """
 
     cause: Cause
-    lasting: bool
+    lasting_after_s: float | None
     detail: str
+
+    @property
+    def grave(self) -> bool:
+        """Whether it is lasting, or will be when it stands."""
+        return self.lasting_after_s is not None
 
 
 @dataclass(frozen=True)
@@ -55,19 +75,32 @@ class Verdict:
 
 
 def judge(sight: Sight) -> Verdict:
-    """How far the workspace is. The gravest trouble is told: a lasting one before one that may pass."""
+    """How far the workspace is. The gravest trouble is told: what is sure to last before what may, and that before what may pass.
+
+    None lasts while a server that has served runs: what is wrong with its sidecar or its volume does not end its work.
+    """
     pod = sight.pod
     if sight.up and pod is not None and pod.ready:
         return Verdict("ready", pod, None)
     troubles = [trouble for rule in _RULES for trouble in rule(sight)]
-    gravest = min(troubles, key=lambda trouble: not trouble.lasting, default=None)
-    return Verdict(_stage(pod), None, gravest)
+    if pod is not None and pod.at_work:
+        troubles = [replace(trouble, lasting_after_s=None) for trouble in troubles]
+    return Verdict(_stage(pod), None, min(troubles, key=_patience, default=None))
+
+
+def _patience(trouble: Trouble) -> float:
+    return float("inf") if trouble.lasting_after_s is None else trouble.lasting_after_s
 
 
 def occupied(sight: Sight) -> PodView | None:
     """The pod that may be at work for somebody: one that serves, or that is unready and whose server runs."""
     pod = sight.pod
     return pod if sight.up and pod is not None and (pod.ready or pod.works) else None
+
+
+def is_broken(pod: PodView) -> bool:
+    """Whether a container beside the server crashes again and again."""
+    return any(each.waiting == CRASH_LOOP for each in pod.containers if each.name != SERVER)
 
 
 def _stage(pod: PodView | None) -> str:
@@ -82,15 +115,15 @@ def _no_pod_can_be_made(sight: Sight) -> Iterator[Trouble]:
     failure = sight.deployment.failure if sight.deployment is not None else ""
     if "exceeded quota" in failure:
         # The wording of the API server's quota plug-in, which has no code of its own.
-        yield Trouble(Cause.QUOTA, lasting=True, detail=failure)
+        yield Trouble(Cause.QUOTA, lasting_after_s=0, detail=failure)
     elif failure:
-        yield Trouble(Cause.REFUSED, lasting=True, detail=failure)
+        yield Trouble(Cause.REFUSED, lasting_after_s=0 if _BY_A_RULE.search(failure) else STANDS_S, detail=failure)
 
 
 def _no_node(sight: Sight) -> Iterator[Trouble]:
     pod = sight.pod
     if pod is not None and pod.unschedulable:
-        yield Trouble(_cause_of_no_node(pod.unschedulable), lasting=False, detail=pod.unschedulable)
+        yield Trouble(_cause_of_no_node(pod.unschedulable), lasting_after_s=None, detail=pod.unschedulable)
 
 
 def _cause_of_no_node(message: str) -> Cause:
@@ -104,20 +137,20 @@ def _cause_of_no_node(message: str) -> Cause:
 def _storage(sight: Sight) -> Iterator[Trouble]:
     volume, pod = sight.volume, sight.pod
     if volume is not None and volume.phase == "Lost":
-        yield Trouble(Cause.STORAGE_LOST, lasting=True, detail=f"PersistentVolumeClaim {volume.name} is Lost")
+        yield Trouble(Cause.STORAGE_LOST, lasting_after_s=0, detail=f"PersistentVolumeClaim {volume.name} is Lost")
     for each in sight.warnings:
         detail = f"{each.reason}: {each.message}"
         if volume is not None and each.about == volume.uid and volume.phase == "Pending":
-            yield Trouble(Cause.STORAGE_PENDING, lasting=False, detail=detail)
+            yield Trouble(Cause.STORAGE_PENDING, lasting_after_s=None, detail=detail)
         # Of a pod that has come up since it is no longer true.
         if pod is None or each.about != pod.uid or _stage(pod) == "starting":
             continue
         if each.reason == "FailedAttachVolume" and "Multi-Attach" in each.message:
-            yield Trouble(Cause.STORAGE_BUSY, lasting=False, detail=detail)
+            yield Trouble(Cause.STORAGE_BUSY, lasting_after_s=None, detail=detail)
         elif each.reason == SANDBOX_FAILS or (each.reason == MOUNT_FAILS and is_of_another_volume(each.message)):
-            yield Trouble(Cause.CONTAINER, lasting=False, detail=detail)
+            yield Trouble(Cause.CONTAINER, lasting_after_s=None, detail=detail)
         elif each.reason in {"FailedAttachVolume", MOUNT_FAILS}:
-            yield Trouble(Cause.STORAGE_FAILED, lasting=False, detail=detail)
+            yield Trouble(Cause.STORAGE_FAILED, lasting_after_s=None, detail=detail)
 
 
 def is_of_another_volume(message: str) -> bool:
@@ -141,11 +174,12 @@ def troubles_of(container: ContainerView) -> Iterator[Trouble]:
 def _image(container: ContainerView) -> Iterator[Trouble]:
     detail = f"{container.name}: {container.waiting}: {container.message}"
     if container.waiting in WRONG_IMAGE:
-        yield Trouble(Cause.IMAGE_NAME, lasting=True, detail=detail)
+        yield Trouble(Cause.IMAGE_NAME, lasting_after_s=0, detail=detail)
     elif container.waiting in {PULL_FAILS, PULL_FAILED}:
-        yield Trouble(Cause.IMAGE_PULL, lasting=container.waiting == PULL_FAILED, detail=detail)
+        yield Trouble(Cause.IMAGE_PULL, STANDS_S if container.waiting == PULL_FAILED else None, detail=detail)
     elif container.waiting in CANNOT_BE_MADE:
-        yield Trouble(Cause.CONTAINER, lasting=True, detail=detail)
+        after_s = 0 if container.restarts >= SURE_RESTARTS else STANDS_S
+        yield Trouble(Cause.CONTAINER, lasting_after_s=after_s, detail=detail)
 
 
 def _end(container: ContainerView) -> Iterator[Trouble]:
@@ -153,13 +187,13 @@ def _end(container: ContainerView) -> Iterator[Trouble]:
     if container.running:
         return
     if container.ended == OUT_OF_MEMORY and container.name == SERVER:
-        yield Trouble(Cause.OUT_OF_MEMORY, lasting=True, detail=f"{container.name}: OOMKilled")
+        yield Trouble(Cause.OUT_OF_MEMORY, lasting_after_s=0, detail=f"{container.name}: OOMKilled")
     elif container.waiting == CRASH_LOOP:
         detail = f"{container.name}: exit code {container.exit_code}, {container.restarts} restarts"
-        yield Trouble(Cause.CRASHED, lasting=True, detail=detail)
+        yield Trouble(Cause.CRASHED, lasting_after_s=0, detail=detail)
     elif container.ended and container.exit_code:
         detail = f"{container.name}: {container.ended}, exit code {container.exit_code}"
-        yield Trouble(Cause.CRASHED, lasting=False, detail=detail)
+        yield Trouble(Cause.CRASHED, lasting_after_s=None, detail=detail)
 
 
 def _evicted(sight: Sight) -> Iterator[Trouble]:
@@ -172,7 +206,7 @@ def evicted(pods: Sequence[PodView]) -> Trouble | None:
     """That the newest of these pods which was evicted was; such pods stay until somebody clears them away."""
     for pod in reversed(pods):
         if pod.phase == "Failed" and pod.reason == EVICTED:
-            return Trouble(Cause.EVICTED, lasting=False, detail=pod.message or EVICTED)
+            return Trouble(Cause.EVICTED, lasting_after_s=None, detail=pod.message or EVICTED)
     return None
 
 

@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 
+from accounts.tiers import LIMITS, Tier
 from provisioning.backends import Spec
 from provisioning.backends._kubernetes.templates import Tree, filled, namespace_files
 from provisioning.backends._kubernetes.values import api_servers, cores, size, values
@@ -25,6 +27,8 @@ IDLE = "dexorder.io/idle-seconds"
 ORPHANED = "dexorder.io/orphaned-at"
 # What of a licence a pod was made from, so that a change of it can be told from an upgrade.
 LICENCE = "dexorder.io/licence"
+# What of everything else: the template, the images and the table of values, whoever's the workspace is.
+RELEASE = "dexorder.io/release"
 # Since when there has been no valid licence, as far as is known.
 ENDED = "dexorder.io/licence-ended-at"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
@@ -33,13 +37,17 @@ KEYS = "dexorder-workspace-keys"
 
 @dataclass(frozen=True)
 class Manifests:
-    """The four objects of a workspace, in the order in which they are applied; `template` is the mark of its pod."""
+    """The four objects of a workspace, in the order in which they are applied.
+
+    `template` is the mark of its pod, `release` that of what the pod has from no licence.
+    """
 
     account: Tree
     volume: Tree
     deployment: Tree
     service: Tree
     template: str
+    release: str
 
     def all(self) -> list[Tree]:
         """The objects in that order."""
@@ -54,16 +62,40 @@ def manifests(spec: Spec, *, owner_uid: str | None = None) -> Manifests:
     given = _values_of(spec)
     deployment = filled("deployment.yaml", given)[0]
     template = _mark(deployment["spec"]["template"])
-    marks = {TEMPLATE: template, IDLE: str(spec.idle_s), LICENCE: licence_word(spec)}
+    release = release_of(spec.tier)
+    marks = {TEMPLATE: template, RELEASE: release, IDLE: str(spec.idle_s), LICENCE: licence_word(spec)}
     deployment["metadata"]["annotations"] = given["annotations"] | marks
     account, volume = (filled(file, given)[0] for file in ("serviceaccount.yaml", "persistentvolumeclaim.yaml"))
-    return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template)
+    return Manifests(account, volume, deployment, service_manifest(spec, owner_uid=owner_uid), template, release)
+
+
+def release_of(tier: Tier) -> str:
+    """The mark of what the pods of a tier are made from now, apart from their users' licences. Raises ImproperlyConfigured."""
+    read = (settings.WORKSPACE_IMAGE, settings.SIDECAR_IMAGE, settings.WORKSPACE_VALUES, settings.KUBERNETES_NAMESPACE)
+    return _release(tier, *map(str, read))
+
+
+@lru_cache(maxsize=32)
+def _release(tier: Tier, *_settings: str) -> str:
+    """Built once for the settings that it is built from."""
+    usual = LIMITS[tier]
+    nobody = Spec("", "", tier, idle_s=0, memory=usual.memory, cpu=usual.cpu, storage=usual.storage)
+    return _mark(filled("deployment.yaml", _values_of(nobody))[0]["spec"]["template"])
 
 
 def service_manifest(spec: Spec, *, owner_uid: str | None) -> Tree:
     """The Service alone, once the uid of its owner is known."""
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.name, "uid": owner_uid}
     return filled("service.yaml", _values_of(spec) | {"owners": [owner] if owner_uid else None})[0]
+
+
+def volume_manifest(spec: Spec, *, snapshot: str) -> Tree:
+    """The volume alone; with a `snapshot` its data are those of that VolumeSnapshot of the namespace, "" = none.
+
+    https://kubernetes.io/docs/concepts/storage/volume-snapshots/#provisioning-volumes-from-snapshots
+    """
+    source = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot}
+    return filled("persistentvolumeclaim.yaml", _values_of(spec) | {"source": source if snapshot else None})[0]
 
 
 def namespace_manifests() -> list[Tree]:
@@ -104,7 +136,8 @@ def user_digest(user_id: str) -> str:
 
 
 def _values_of(spec: Spec) -> dict[str, Any]:
-    tier = values().tiers[spec.tier]
+    table = values()
+    tier = table.tiers[spec.tier]
     return {
         "name": spec.name,
         "namespace": settings.KUBERNETES_NAMESPACE,
@@ -119,6 +152,7 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "replicas": 1,
         "runtime_class": tier.runtime_class,
         "storage_class": tier.storage_class,
+        "source": None,
         "storage": spec.storage,
         "memory": spec.memory,
         "cpu": spec.cpu,
@@ -128,7 +162,12 @@ def _values_of(spec: Spec) -> dict[str, Any]:
         "workspace_image": settings.WORKSPACE_IMAGE or "dexorder-workspace:latest",
         "sidecar_image": settings.SIDECAR_IMAGE or "dexorder-sidecar:latest",
         "idle_seconds": str(spec.idle_s),
-        "pod_annotations": {IDLE: str(spec.idle_s)},
+        "pull_secrets": [{"name": name} for name in table.image_pull_secrets] or None,
+        "priority_class": tier.priority_class,
+        "node_selector": tier.node_selector or None,
+        "tolerations": tier.pod_tolerations or None,
+        "do_not_disrupt": None if tier.evictable else "true",
+        "safe_to_evict": None if tier.evictable else "false",
         "user": literal(spec.user_id),
         "tier": spec.tier,
         "quota_bytes": str(size(spec.storage)),

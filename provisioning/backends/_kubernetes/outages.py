@@ -1,4 +1,4 @@
-"""Since when the server of a workspace that shall run has not run: as this process saw it, pass by pass. Pure."""
+"""Since when the server of a workspace that shall run has not run, or not answered: as this process saw it. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +17,14 @@ class Outage:
 def outage_of(sight: Sight, before: Outage | None, *, now: datetime) -> Outage | None:
     """What there is of an outage; None when it is over, or there is none.
 
-    A server that crashes runs between two crashes: only one that was not started again since the last look goes on well.
+    A server that crashes runs between two crashes: only one that was not started again since the last look goes on well. One
+    that is silent runs, and may be of use again.
     """
     pod = sight.pod
     server = pod.server if pod is not None else None
     ends = (pod.uid if pod is not None else "", server.restarts if server is not None else 0)
     if not sight.up or (pod is not None and pod.ready):
         return None
-    if pod is not None and pod.works and (before is None or before.ends == ends):
+    if pod is not None and pod.works and not pod.silent and (before is None or before.ends == ends):
         return None
     return Outage(before.since if before is not None else now, ends)

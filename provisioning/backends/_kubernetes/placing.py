@@ -183,8 +183,9 @@ class Placing:
             created = await self.cluster.api.apply(_only_if(NO_VERSION, self._marked(wanted.deployment)))
             await self._confirm_created(str(created["metadata"]["uid"]))
             return created
-        if found.replicas == 0 and found.template != wanted.template:
-            # By force: of one that sleeps, the sidecar owns the scale by now.
+        asleep = found.replicas == 0
+        if (restart and found.template != wanted.template) or (asleep and _is_outdated(found, wanted)):
+            # By force: of one that sleeps, the sidecar owns the scale by now. A new pod may as well be of the new template.
             return await self.cluster.api.apply(_only_if(found.version, self._marked(wanted.deployment)), force=True)
         change = self._joining(found, restart=restart)
         return await self.cluster.api.patch(
@@ -269,6 +270,10 @@ async def _ask_for(cluster: Cluster, seen: VolumeView, storage: str) -> None:
         "spec": {"resources": {"requests": {"storage": storage}}},
     }
     cluster.note(await cluster.api.patch(VOLUMES, seen.name, change))
+
+
+def _is_outdated(found: DeploymentView, wanted: Manifests) -> bool:
+    return (found.template, found.release) != (wanted.template, wanted.release)
 
 
 def _only_if(version: str, tree: Tree) -> Tree:

@@ -22,7 +22,7 @@ from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.drift import Action, Drift, Standing, drifts, moment
 from provisioning.backends._kubernetes.emptying import give_back, require_none_at_work, require_none_ready
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.idling import shorten
+from provisioning.backends._kubernetes.idling import CHANGE_IDLE_S, is_outdated, shorten
 from provisioning.backends._kubernetes.judging import judge, occupied
 from provisioning.backends._kubernetes.keys import publish_missed_keys
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS
@@ -43,6 +43,10 @@ from provisioning.specs import spec_of
 
 # Most steps are one call; one that waits for a pod of a dead node takes as long as a stop may.
 AT_ONCE = 8
+# Fewer may well be what was left of users who were deleted.
+MANY_ORPHANS = 3
+# Of which nothing is done.
+TOLD = {Action.REPORT, Action.AWAIT}
 # Of one pass. A keeper begins one about every minute.
 BUDGET_S = 120.0
 
@@ -93,6 +97,7 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
         (case, drifts(case.row, case.sight, case.standing, now=now, down_since=case.down_since)) for case in cases
     ]
     drifted = [(case, found) for case, found in judged if found]
+    _tell_of_many_orphans(judged)
     if dry_run:
         return [_finding(case, drift, drift.action.value) for case, found in drifted for drift in found]
     await _mend_keys(cluster)
@@ -107,6 +112,14 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     mended = await asyncio.gather(*(treat(case, found) for case, found in drifted))
     _tell_people(cluster, drifted)
     return sorted((finding for some in mended for finding in some), key=lambda finding: finding.name)
+
+
+def _tell_of_many_orphans(judged: list[tuple[Case, list[Drift]]]) -> None:
+    """Most of what runs being unknown is what a database that is empty, older or another installation's looks like."""
+    new = sum(drift.action is Action.MARK_ORPHAN and case.sight.up for case, found in judged for drift in found)
+    running = sum(case.sight.up for case, _ in judged)
+    if new >= MANY_ORPHANS and new > running / 2:
+        log.error("workspaces_unknown_to_the_database", unknown=new, running=running)
 
 
 async def _mend_keys(cluster: Cluster) -> None:
@@ -144,10 +157,11 @@ def _outages(cluster: Cluster, known: Mapping[str, Row], *, now: datetime) -> Ma
 
 
 def _standing(term: LicenceTerm | None, sight: Sight, *, now: datetime) -> Standing:
-    idle_s = idle_by(term, now=now)
+    found, idle_s, outdated = sight.deployment, idle_by(term, now=now), is_outdated(sight)
+    if outdated and found is not None and not shorter(found.idle_s, idle_s):
+        idle_s = CHANGE_IDLE_S
     if term is not None and (term.ends is None or term.ends > now):
-        return Standing(licensed=True, idle_s=idle_s)
-    found = sight.deployment
+        return Standing(licensed=True, idle_s=idle_s, outdated=outdated)
     if term is not None:
         tier, ended = str(term.tier), term.ends
     else:
@@ -155,7 +169,7 @@ def _standing(term: LicenceTerm | None, sight: Sight, *, now: datetime) -> Stand
         tier, ended = (found.licence.partition(" ")[0], moment(found.ended)) if found is not None else ("", None)
     of_tier = {str(each): value for each, value in values().tiers.items()}.get(tier)
     kept_until = ended + timedelta(days=of_tier.keep_data_days) if ended is not None and of_tier is not None else None
-    return Standing(licensed=False, ended=ended, kept_until=kept_until, idle_s=idle_s)
+    return Standing(licensed=False, ended=ended, kept_until=kept_until, idle_s=idle_s, outdated=outdated)
 
 
 async def _mended(case: Case, drift: Drift, *, until: float) -> Finding:
@@ -174,7 +188,7 @@ async def _mended(case: Case, drift: Drift, *, until: float) -> Finding:
         log.warning("workspace_drift_stays", workspace=case.name, found=drift.found, error="the pass is out of time")
         done = f"{done}: not within this pass"
     metrics.DRIFT.labels(drift.action.name.lower()).inc()
-    if drift.action is not Action.REPORT:
+    if drift.action not in TOLD:
         log.info("workspace_drift", workspace=case.name, found=drift.found, done=done)
     return _finding(case, drift, done)
 
@@ -184,11 +198,11 @@ def _finding(case: Case, drift: Drift, done: str) -> Finding:
 
 
 def _tell_people(cluster: Cluster, drifted: list[tuple[Case, list[Drift]]]) -> None:
-    """Log what is left to people when it comes up, and count it for as long as it is there."""
-    left = [(case.name, each.found) for case, found in drifted for each in found if each.action is Action.REPORT]
+    """Log what is left to people when it comes up, and count it, and what waits for a start, for as long as it is there."""
     metrics.FINDINGS.clear()
-    for _, found in left:
-        metrics.FINDINGS.labels(found).inc()
+    for each in (drift for _, found in drifted for drift in found if drift.action in TOLD):
+        metrics.FINDINGS.labels(each.found).inc()
+    left = [(case.name, each.found) for case, found in drifted for each in found if each.action is Action.REPORT]
     for name, found in sorted(set(left) - cluster.told):
         log.warning("workspace_needs_a_look", workspace=name, found=found)
     cluster.told = frozenset(left)
@@ -233,7 +247,7 @@ async def _give_up(case: Case) -> None:
     if verdict.trouble is not None:
         failure = failure_of_trouble(verdict.trouble)
     else:
-        failure = failure_of_cause(TOO_LATE[verdict.stage], "its server has not run for 10 minutes")
+        failure = failure_of_cause(TOO_LATE[verdict.stage], "its server has not run, or not answered, for 10 minutes")
     lock = flights().lock(case.name)
     if case.row is None or lock.locked():
         raise _overtaken(case, "give up")
@@ -279,6 +293,10 @@ async def _unmark_ended(case: Case) -> None:
 
 
 async def _mark_orphan(case: Case) -> None:
+    await case.annotate(ORPHANED, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+async def _stop_orphan(case: Case) -> None:
     await case.scale(0, {ORPHANED: datetime.now(UTC).isoformat(timespec="seconds")})
 
 
@@ -291,7 +309,7 @@ async def _delete(case: Case) -> None:
 
 
 async def _nothing(_case: Case) -> None:
-    """For people to look at."""
+    """It is for people to look at, or for the next start."""
 
 
 _STEPS: dict[Action, Callable[[Case], Awaitable[None]]] = {
@@ -307,8 +325,10 @@ _STEPS: dict[Action, Callable[[Case], Awaitable[None]]] = {
     Action.MARK_ENDED: _mark_ended,
     Action.UNMARK_ENDED: _unmark_ended,
     Action.MARK_ORPHAN: _mark_orphan,
+    Action.STOP_ORPHAN: _stop_orphan,
     Action.UNMARK_ORPHAN: _unmark_orphan,
     Action.DELETE_ORPHAN: _delete,
     Action.DELETE_PARTS: _delete,
+    Action.AWAIT: _nothing,
     Action.REPORT: _nothing,
 }

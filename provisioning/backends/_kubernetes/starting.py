@@ -16,18 +16,22 @@ from provisioning.backends._kubernetes.causes import failure_of_cause, failure_o
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.judging import Verdict, evicted, judge
+from provisioning.backends._kubernetes.judging import Trouble, Verdict, evicted, judge
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS, PODS
 from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends._kubernetes.placing import Placing
 from provisioning.backends._kubernetes.views import PodView, read_pod
-from provisioning.errors import MESSAGES, Cause, WorkspaceFailed
+from provisioning.errors import Cause, WorkspaceFailed, meanwhile
 
 # The Service's route follows the pod's readiness, by the nodes' proxies, within a second or two.
 ROUTE_POLL_S = 0.1
 ANSWER_TIMEOUT_S = 3.0
 # A ready pod that answers nobody for so long is deaf: longer than a route, or the end of an unready moment, takes to be heard of.
 DEAF_S = 5.0
+# A server that runs, and has not answered the kubelet for so long, hangs: that is 30 probes in a row, each of 2 s, while what it
+# works at leaves its event loop free. The kubelet waits for longer (manifests/deployment.yaml), since nobody may be waiting.
+HUNG_S = 60.0
+SILENT = "Your workspace does not answer. It is started anew if that lasts for a minute…"
 # Between a look and a write: whoever writes in between is followed.
 TRIES = 5
 # While the controller has not yet taken away the pod that is to be replaced.
@@ -79,6 +83,8 @@ class Start:
         self._woke = False
         # The pods that have counted during this start, by uid.
         self._pods: set[str] = set()
+        # What is in the way, and since when it has been without a break.
+        self._stands: tuple[Cause, float] | None = None
         self._left = {stage: budgets.of(stage) for stage in ("scheduling", "pulling", "starting")}
 
     async def run(self, *, former: Instance, report: Report, record: Record) -> Instance:
@@ -86,6 +92,8 @@ class Start:
         await report("scheduling")
         useless = await self._useless(former)
         await record(Instance())
+        if useless is None:
+            useless = await self._hung(report, record)
         try:
             while True:
                 began = self._marks.now()
@@ -103,13 +111,16 @@ class Start:
             raise
 
     async def _useless(self, former: Instance) -> PodView | None:
-        """The pod that must be replaced: one that does not answer, or that has come to grief before this start."""
+        """The pod that must be replaced: one that does not answer, or that has come to grief before this start.
+
+        What is wrong with a sidecar or a volume is no reason to end a server that is at work.
+        """
         sight = self._cluster.look(self._spec.name)
         pod, verdict = sight.pod, judge(sight)
         if pod is None or not sight.up:
             return None
         trouble = verdict.trouble
-        if trouble is not None and (trouble.lasting or (trouble.cause is Cause.CRASHED and not pod.works)):
+        if trouble is not None and not pod.works and (trouble.grave or trouble.cause is Cause.CRASHED):
             return pod
         # Without its Service nobody could hear it.
         suspected = verdict.ready is not None and sight.complete and pod.uid == former.facts.get("pod")
@@ -132,6 +143,30 @@ class Start:
         except TimeoutError:
             after = await self._live(pod)
             return after is not None and after.version == before.version
+
+    async def _hung(self, report: Report, record: Record) -> PodView | None:
+        """The pod whose server hangs; waits until that is known of one that does not answer the kubelet. None = there is none."""
+        with self._cluster.listening(self._spec.name) as heard:
+            while (pod := self._silent()) is not None:
+                left_s = HUNG_S - self._cluster.silences.lasted_s(pod)
+                if left_s <= 0:
+                    live = await self._live(pod)
+                    if live is None or not live.silent or live.turned != pod.turned:
+                        return None
+                    log.warning("workspace_server_hangs", workspace=self._spec.name, pod=pod.name)
+                    return pod
+                await report("starting", detail=SILENT)
+                # Where it is known to be, it keeps its place in line from nobody.
+                await record(Instance(url=endpoint(self._spec.name)))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left_s):
+                        await heard.wait()
+                heard.clear()
+        return None
+
+    def _silent(self) -> PodView | None:
+        sight = self._cluster.look(self._spec.name)
+        return sight.pod if sight.up and sight.pod is not None and sight.pod.silent else None
 
     async def _ask(self) -> Answer:
         """What the server answers to its user."""
@@ -182,12 +217,21 @@ class Start:
                 verdict = self._judged(sight) if _is_another(sight.pod, unlike) else REPLACED
                 if verdict.ready is not None:
                     return verdict.ready
-                if verdict.trouble is not None and verdict.trouble.lasting:
+                if self._patience_s(verdict.trouble) <= 0 and verdict.trouble is not None:
                     raise failure_of_trouble(verdict.trouble)
-                await report(
-                    verdict.stage, detail=MESSAGES[verdict.trouble.cause] if verdict.trouble is not None else ""
-                )
+                await report(verdict.stage, detail=meanwhile(verdict.trouble.cause) if verdict.trouble else "")
                 await self._wait(heard, verdict.stage, verdict)
+
+    def _patience_s(self, trouble: Trouble | None) -> float:
+        """How long this trouble may stand from now on, since it has stood for some time; endless for what may always pass."""
+        if trouble is None:
+            self._stands = None
+            return float("inf")
+        if self._stands is None or self._stands[0] is not trouble.cause:
+            self._stands = trouble.cause, time.monotonic()
+        if trouble.lasting_after_s is None:
+            return float("inf")
+        return trouble.lasting_after_s - (time.monotonic() - self._stands[1])
 
     def _judged(self, sight: Sight) -> Verdict:
         """The verdict; in want of a trouble of the pod that counts, why one before it had to go during this start."""
@@ -198,13 +242,18 @@ class Start:
         return verdict if verdict.trouble is not None or verdict.ready is not None else replace(verdict, trouble=gone)
 
     async def _wait(self, heard: asyncio.Event, stage: str, verdict: Verdict | None) -> None:
-        """Wait for news at the stage's expense. Raises WorkspaceFailed when that is spent."""
+        """Wait for news at the stage's expense, or until a trouble has stood for long enough.
+
+        Raises WorkspaceFailed when the stage's time is spent.
+        """
         began = time.monotonic()
+        patience_s = self._patience_s(verdict.trouble if verdict is not None else None)
         try:
-            async with asyncio.timeout(self._left[stage]):
+            async with asyncio.timeout(min(self._left[stage], patience_s)):
                 await heard.wait()
         except TimeoutError:
-            raise self._too_late(stage, verdict) from None
+            if patience_s >= self._left[stage]:
+                raise self._too_late(stage, verdict) from None
         heard.clear()
         self._left[stage] -= time.monotonic() - began
 

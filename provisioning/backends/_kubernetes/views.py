@@ -9,6 +9,7 @@ from provisioning.backends._kubernetes.manifests import (
     IDLE,
     LICENCE,
     ORPHANED,
+    RELEASE,
     TEMPLATE,
     USER,
     WORKSPACE,
@@ -37,12 +38,13 @@ class View:
 class DeploymentView(View):
     """`failure` is why pods can't be made; "" while they can, or while the controller has not looked yet.
 
-    `idle_s` is after how long its sidecar stops it, 0 = never; `licence` what of one its pod is made from; `ended` since when
-    there has been none.
+    `idle_s` is after how long its sidecar stops it, 0 = never; `licence` what of one its pod is made from, and `release` what
+    else; `ended` since when there has been none.
     """
 
     replicas: int
     template: str
+    release: str
     licence: str
     demand: str
     orphaned: str
@@ -61,7 +63,7 @@ class VolumeView(View):
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """`waiting` and `ended` are reasons; `exit_code` is that of its last end."""
+    """`waiting` and `ended` are reasons; `exit_code` is that of its last end. `started` = a probe has succeeded since."""
 
     name: str
     running: bool
@@ -70,11 +72,16 @@ class ContainerView:
     ended: str
     exit_code: int | None
     restarts: int
+    started: bool = False
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PodView(View):
-    """`unschedulable` is the scheduler's message, "" when it has none; `idle_s` as the pod's sidecar reads it."""
+    """`unschedulable` is the scheduler's message, "" when it has none; `idle_s` as the pod's sidecar reads it.
+
+    `turned` is when it became ready, or unready, by the kubelet's clock.
+    """
 
     idle_s: int
     phase: str
@@ -83,6 +90,7 @@ class PodView(View):
     scheduled: bool
     unschedulable: str
     ready: bool
+    turned: str
     containers: tuple[ContainerView, ...]
 
     @property
@@ -94,6 +102,16 @@ class PodView(View):
     def works(self) -> bool:
         """Whether the user's server runs: it may be at work, ready or not."""
         return self.server is not None and self.server.running
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it runs and has served since it was started."""
+        return self.server is not None and self.server.running and self.server.started
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has served, runs, and does not answer the kubelet: it has too much to do, or hangs."""
+        return self.at_work and self.server is not None and not self.server.ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +137,7 @@ def read_deployment(tree: Tree) -> DeploymentView | None:
         **_common(tree),
         replicas=int(tree["spec"].get("replicas", 1)),
         template=annotations.get(TEMPLATE, ""),
+        release=annotations.get(RELEASE, ""),
         licence=annotations.get(LICENCE, ""),
         demand=annotations.get(DEMAND, ""),
         orphaned=annotations.get(ORPHANED, ""),
@@ -144,6 +163,7 @@ def read_pod(tree: Tree) -> PodView | None:
     status: Tree = tree.get("status", {})
     conditions = {each["type"]: each for each in status.get("conditions", [])}
     scheduled: Tree = conditions.get("PodScheduled", {})
+    ready: Tree = conditions.get("Ready", {})
     told = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     return PodView(
         **_common(tree),
@@ -153,7 +173,8 @@ def read_pod(tree: Tree) -> PodView | None:
         message=status.get("message", ""),
         scheduled=bool(tree["spec"].get("nodeName")),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready.get("status") == "True",
+        turned=ready.get("lastTransitionTime") or "",
         containers=tuple(_container(each) for each in told),
     )
 
@@ -218,4 +239,6 @@ def _container(status: Tree) -> ContainerView:
         ended=ended.get("reason", ""),
         exit_code=ended.get("exitCode"),
         restarts=status.get("restartCount", 0),
+        started=bool(status.get("started")),
+        ready=bool(status.get("ready")),
     )

@@ -18,6 +18,8 @@ from provisioning.backends._kubernetes.templates import Tree
 
 # Between two tries while the API server is away, doubled up to the second.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+# A watch that is taken, and not ended for so long, works, also where there is nothing to say.
+STEADY_S = LONGEST_PAUSE_S
 # So many ends in a row without a word are no chance.
 MOST_SHORT = 3
 # Events taken in before the event loop has its turn: some milliseconds' work.
@@ -39,12 +41,13 @@ class Watcher:
         self._api = api
         self._query = query
         self._heard = time.monotonic()
+        self._standing: asyncio.TimerHandle | None = None
         # Events, bookmarks included.
         self._taken = 0
 
     @property
     def silence_s(self) -> float:
-        """Since when nothing was heard."""
+        """Since when nothing was heard of the watch: no event, no bookmark, nor that it stands."""
         return time.monotonic() - self._heard
 
     async def run(self) -> None:
@@ -60,15 +63,16 @@ class Watcher:
             if ended and self._taken > taken:
                 pause_s, short = FIRST_PAUSE_S, 0
                 continue
-            stood = time.monotonic() - began > LONGEST_PAUSE_S
+            stood = time.monotonic() - began > STEADY_S
             pause_s, short = (FIRST_PAUSE_S, 0) if stood else (pause_s, short + 1)
             if ended and short >= MOST_SHORT:
                 self._note(Away("the server ends it at once", about=f"watch {self.kind.plural}"), foreseen=True)
-            await self._rest(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+            asked_s = self.failure.retry_after_s if not ended and isinstance(self.failure, Away) else 0.0
+            await self._rest(max(pause_s * (0.5 + random.random()), asked_s))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _followed(self) -> bool:
-        """Follow until the server ends the watch; False when it breaks off."""
+        """Follow until the watch ends; False when it breaks off."""
         try:
             await self._follow()
         except Gone:
@@ -84,6 +88,9 @@ class Watcher:
             self._note(ApiFailed(type(error).__name__, about=f"watch {self.kind.plural}"), foreseen=False)
         else:
             return True
+        finally:
+            if self._standing is not None:
+                self._standing.cancel()
         return False
 
     async def first_list(self) -> None:
@@ -104,13 +111,17 @@ class Watcher:
     async def _follow(self) -> None:
         if not self.shelf.version:
             await self._list()
-        async for event in self._api.watch(self.kind, query=self._query, version=self.shelf.version):
+        version = self.shelf.version
+        async for event in self._api.watch(self.kind, query=self._query, version=version, opened=self._opened):
             self._hear()
             self._take(event["type"], event["object"])
             self._taken += 1
             if self._taken % AT_ONCE == 0:
                 # What has arrived already is read without waiting.
                 await asyncio.sleep(0)
+
+    def _opened(self) -> None:
+        self._standing = asyncio.get_running_loop().call_later(STEADY_S, self._hear)
 
     async def _list(self) -> None:
         views: list[Any] = []

@@ -10,12 +10,14 @@ import yaml
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
+from pydantic import TypeAdapter
 
 from accounts.licences import NotLicensed, active_licence
+from accounts.tiers import Bytes
 from provisioning import backends, rows
 from provisioning.errors import WorkspaceFailed
 from provisioning.names import workspace_name
-from provisioning.rendering import render_namespace, render_workspace
+from provisioning.rendering import render_namespace, render_volume, render_workspace
 from provisioning.stages import StageReport
 from provisioning.workspaces import (
     close_workspaces,
@@ -51,9 +53,7 @@ class Command(BaseCommand):
                 action.add_argument("--with-data", action="store_true", help="delete the user's data too, for ever")
                 action.add_argument("--yes", action="store_true", help="don't ask before data are deleted")
             if name == "render":
-                action.add_argument(
-                    "--namespace", action="store_true", help="print what stands once for all workspaces"
-                )
+                _add_parts(action)
             if name != "list":
                 action.add_argument("user", metavar="USER", nargs="?" if name == "render" else None)
 
@@ -98,7 +98,17 @@ class Command(BaseCommand):
     async def _render(self, options: dict[str, Any]) -> Answer:
         if options["namespace"] == bool(options["user"]):
             raise CommandError("Give USER, or --namespace.")
-        return render_namespace() if options["namespace"] else render_workspace(await active_licence(options["user"]))
+        snapshot, storage = options["from_snapshot"], options["storage"] or ""
+        if (snapshot or storage) and not options["volume"]:
+            raise CommandError("--from-snapshot and --storage go with --volume.")
+        if options["namespace"]:
+            return render_namespace()
+        licence = await active_licence(options["user"])
+        return (
+            render_volume(licence, snapshot=snapshot, storage=storage)
+            if options["volume"]
+            else render_workspace(licence)
+        )
 
     def _ask(self, options: dict[str, Any]) -> None:
         if not options["with_data"] or options["yes"]:
@@ -117,6 +127,20 @@ class Command(BaseCommand):
 
     async def _say(self, report: StageReport) -> None:
         self.stderr.write(report.detail)
+
+
+def _add_parts(action: CommandParser) -> None:
+    """What of a workspace is printed."""
+    part = action.add_mutually_exclusive_group()
+    part.add_argument("--namespace", action="store_true", help="print what stands once for all workspaces")
+    part.add_argument("--volume", action="store_true", help="print the user's volume alone, to restore it")
+    action.add_argument("--from-snapshot", default="", metavar="NAME", help="with the data of this VolumeSnapshot")
+    action.add_argument("--storage", metavar="SIZE", type=size, help="of this size, e.g. 20Gi")
+
+
+def size(text: str) -> str:
+    """A size as licences have it. Raises ValueError, which the parser tells by this name."""
+    return TypeAdapter(Bytes).validate_python(text)
 
 
 async def _closing(action: Coroutine[Any, Any, Answer]) -> Answer:

@@ -152,10 +152,12 @@ class Cluster:
         with self.lock:
             self.plans.set(deployment, plan)
 
-    def refuse_pods(self, deployment: str, refusal: Refused) -> None:
-        """Let the creation of this Deployment's pods be refused, as a webhook's admission would."""
+    def refuse_pods(self, deployment: str, refusal: Refused | None) -> None:
+        """Let the creation of this Deployment's pods be refused, as a webhook's admission would; None = no more."""
         with self.lock:
-            self.replica_sets.refuse[deployment] = refusal
+            self.replica_sets.refuse.pop(deployment, None)
+            if refusal is not None:
+                self.replica_sets.refuse[deployment] = refusal
 
     def crash(self, deployment: str, *, code: int = 1, reason: str = "") -> None:
         """Let the first container of each pod of the Deployment end now."""

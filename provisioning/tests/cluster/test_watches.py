@@ -103,6 +103,20 @@ def test_bookmarks_come_to_those_who_allow_them(cluster: Cluster, wire: Wire) ->
     assert "BOOKMARK" not in [event["type"] for event in silent]
 
 
+def test_no_bookmarks_come_of_events(cluster: Cluster, wire: Wire) -> None:
+    """Source: https://github.com/kubernetes/kubernetes/issues/131897, of events the API server keeps no watch cache."""
+    version = str(cluster.store.version)
+    events = wire.watch("/api/v1/namespaces/workspaces/events", resourceVersion=version, allowWatchBookmarks="true")
+    about = {"kind": "Pod", "namespace": "workspaces", "name": "web"}
+    cluster.create({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "told"}, "involvedObject": about})
+    first = seen(next(events))
+    cluster.advance(90)
+    cluster.end_watches("events")
+
+    assert first == ("ADDED", "told")
+    assert list(events) == []
+
+
 def test_a_streaming_list_ends_its_beginning_with_a_bookmark(cluster: Cluster, wire: Wire) -> None:
     """WATCH, Streaming lists: "the bookmark event will be annotated k8s.io/initial-events-end"."""
     cluster.create(config_map())

@@ -267,3 +267,28 @@ def test_a_wrong_option_ends_with_a_hint(
 
     assert ended.value.code == 2
     assert f"argument {flag}: {told}" in capsys.readouterr().err
+
+
+async def test_health_is_answered_within_a_probes_time_while_long_computations_go_on(
+    server: RunningServer, client: Client
+) -> None:
+    """Source: the pod's probes give an answer 2 s, and who answers none for long is replaced with all that it works at."""
+    endless = "def signals(bars):\n    while True:\n        pass\n"
+    await call(client, "save_strategy", name="endless", source=endless)
+    indicators = [{"name": name} for name in ("sma", "ema", "rsi", "macd", "atr")]
+    work = [
+        asyncio.create_task(client.call_tool("run_backtest", {"strategy": "endless", "symbol": "SPX"})),
+        *(
+            asyncio.create_task(call(client, "compute_indicators", symbol="SPX", indicators=indicators))
+            for _ in range(8)
+        ),
+    ]
+    while not all(task.done() for task in work[1:]):
+        answer = await asyncio.to_thread(get, f"{server.url}/healthz", timeout=2.0)
+        assert answer.status_code == 200
+    busy = (await asyncio.to_thread(get, server.activity_url)).json()
+    work[0].cancel()
+    ended = await asyncio.gather(*work, return_exceptions=True)
+
+    assert busy["in_flight"] == 1
+    assert not [each for each in ended[1:] if isinstance(each, BaseException)]

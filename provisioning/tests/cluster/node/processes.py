@@ -7,23 +7,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
-
-import httpx
 
 from provisioning.tests.cluster.cluster import Cluster
 from provisioning.tests.cluster.controllers.runtime import Reports
 from provisioning.tests.cluster.kinds import PODS, Object
 from provisioning.tests.cluster.node.images import Image, Translation, expanded
+from provisioning.tests.cluster.node.probes import Outcome, Prober, probes_of
 from provisioning.tests.cluster.node.volumes import Volumes, field_of
 from provisioning.tests.cluster.serving import Served
 from provisioning.tests.cluster.store import Change, meta
 
-# Between two looks at processes and probes: a kubelet's probes come once a second at best, a test shall not wait for that.
+# Between two looks at which processes have ended.
 LOOK_S = 0.05
-PROBE_TIMEOUT_S = 2.0
 
 # What is left when a test is over need not end well.
 CLOSE_GRACE_S = 5.0
@@ -38,9 +36,8 @@ class Running:
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     sidecar: bool
-    probe_url: str
     reports: Reports
-    ready: bool = False
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
@@ -52,19 +49,19 @@ class _Place:
 
 
 class Processes:
-    """Runs containers of the images that it knows. `close` ends all of them."""
+    """Runs containers of the images that it knows, `hurry` times as hasty as they say. `close` ends all of them."""
 
-    def __init__(self, api: Served, folder: Path, images: Mapping[str, Image]) -> None:
+    def __init__(self, api: Served, folder: Path, images: Mapping[str, Image], *, hurry: float = 1.0) -> None:
         self._cluster: Cluster = api.cluster
         self._api = api
         self._folder = folder
         self._images = dict(images)
+        self._hurry = hurry
         self.volumes = Volumes(api.cluster, folder, Path(api.ca_file))
         self._places: dict[str, _Place] = {}
         self._running: list[Running] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._http = httpx.Client(trust_env=False, timeout=PROBE_TIMEOUT_S)
         api.cluster.store.listeners.append(self._note)
         self._watcher = threading.Thread(target=self._watch, name="node", daemon=True)
         self._watcher.start()
@@ -73,6 +70,11 @@ class Processes:
         """The machine's port for a container's port of a pod, None when it has none."""
         place = self._places.get(meta(pod)["uid"])
         return place.ports.get(port) if place else None
+
+    def pid_of(self, uid: str, container: str) -> int:
+        """The process of a container of a pod."""
+        with self._lock:
+            return next(each.process.pid for each in self._running if (each.uid, each.name) == (uid, container))
 
     def log_of(self, deployment: str) -> str:
         """What the containers of a Deployment's pods have printed."""
@@ -103,19 +105,25 @@ class Processes:
             process=process,
             log=log,
             sidecar=container.get("restartPolicy") == "Always",
-            probe_url=_probe_url(container, place.ports),
             reports=reports,
         )
         with self._lock:
             self._running.append(running)
+        grace_s = pod["spec"]["terminationGracePeriodSeconds"]
+        probes = probes_of(container, place.ports, hurry=self._hurry)
+        Prober(probes, self._outcome(running, grace_s=grace_s / self._hurry), running.ended).begin()
 
     def stop(self, pod: Object, ended: Callable[[], None]) -> None:
         """See Runtime: the main containers end first, their sidecars after them."""
         uid = meta(pod)["uid"]
-        grace_s = meta(pod).get("deletionGracePeriodSeconds", pod["spec"]["terminationGracePeriodSeconds"])
+        grace_s = (
+            meta(pod).get("deletionGracePeriodSeconds", pod["spec"]["terminationGracePeriodSeconds"]) / self._hurry
+        )
         with self._lock:
             mine = [each for each in self._running if each.uid == uid]
             self._running = [each for each in self._running if each.uid != uid]
+        for each in mine:
+            each.ended.set()
 
         def end_all() -> None:
             for sidecars in (False, True):
@@ -130,8 +138,18 @@ class Processes:
         self._watcher.join()
         with self._lock:
             left, self._running = self._running, []
+        for each in left:
+            each.ended.set()
         _end(left, CLOSE_GRACE_S)
-        self._http.close()
+
+    def _outcome(self, running: Running, *, grace_s: float) -> Outcome:
+        """What becomes of a container by its probes; one that is dead is ended, which its exit tells."""
+        uid, name, reports = running.uid, running.name, running.reports
+        return Outcome(
+            ready=lambda: self._cluster.run(lambda: reports.ready(uid, name)),
+            unready=lambda: self._cluster.run(lambda: reports.unready(uid, name, "timeout")),
+            dead=lambda: _end_one(running, grace_s),
+        )
 
     def _note(self, change: Change) -> None:
         if change.kind is PODS and change.type == "MODIFIED" and meta(change.tree)["uid"] in self._places:
@@ -156,7 +174,7 @@ class Processes:
         return translation.environment({**own, **image.environment, **given}) | pod_s
 
     def _watch(self) -> None:
-        """Report who has ended and who is ready, until closed."""
+        """Report who has ended, until closed."""
         while not self._closing.wait(LOOK_S):
             with self._lock:
                 all_running = list(self._running)
@@ -170,21 +188,11 @@ class Processes:
                 if running not in self._running:
                     return
                 self._running.remove(running)
+            running.ended.set()
             running.log.close()
             # What a shell would say of a signal, as a container runtime does.
             code = 128 - code if code < 0 else code
             self._cluster.run(lambda: running.reports.exited(running.uid, running.name, code))
-        elif not running.ready and self._serves(running):
-            running.ready = True
-            self._cluster.run(lambda: running.reports.ready(running.uid, running.name))
-
-    def _serves(self, running: Running) -> bool:
-        if not running.probe_url:
-            return True
-        try:
-            return self._http.get(running.probe_url).is_success
-        except httpx.HTTPError:
-            return False
 
 
 def _end(containers: list[Running], grace_s: float) -> None:
@@ -201,21 +209,19 @@ def _end(containers: list[Running], grace_s: float) -> None:
         each.log.close()
 
 
+def _end_one(running: Running, grace_s: float) -> None:
+    running.process.send_signal(signal.SIGTERM)
+    try:
+        running.process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+
+
 def _value(pod: Object, variable: Object, before: Mapping[str, str]) -> str:
     """What a variable says, with the values of those before it."""
     if "valueFrom" in variable:
         return field_of(pod, variable["valueFrom"]["fieldRef"])
     return expanded(str(variable.get("value", "")), before)
-
-
-def _probe_url(container: Object, ports: Mapping[int, int]) -> str:
-    """Where its startup or readiness probe asks; empty without one."""
-    probe = container.get("startupProbe") or container.get("readinessProbe")
-    if not probe or "httpGet" not in probe:
-        return ""
-    asked = probe["httpGet"]["port"]
-    named = {each.get("name"): each["containerPort"] for each in container.get("ports") or []}
-    return f"http://127.0.0.1:{ports[named.get(asked, asked)]}{probe['httpGet']['path']}"
 
 
 def _free_port() -> int:
