@@ -6,7 +6,7 @@ ever told of that.
 
 from typing import LiteralString
 
-from channels_app.channels import Target, channel_that_is_on
+from channels_app.channels import channel_that_is_on
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.preview_rows import PREVIEW
 from channels_app.deliveries.rows import MAX_AGE_HOURS, lock_lanes, put
@@ -24,7 +24,7 @@ _EXPIRE = f"""
         error = 'Not sent within {MAX_AGE_HOURS} hours. ' || d.error
     WHERE {_TOO_OLD} AND d.lane_id = ANY(%s) RETURNING d.id, d.channel
 """
-# One for each turn and chat. Of an answer that grows only its end counts.
+# One for each turn and chat. Of an answer that grows only its end can be missing.
 _LOST = """
     SELECT DISTINCT ON (d.turn_id, d.lane_id) d.turn_id::text, d.lane_id, d.channel, d.target, d.user_id FROM deliveries d
     WHERE d.id = ANY(%s) AND d.turn_id IS NOT NULL AND d.user_id <> '' AND d.kind <> %s ORDER BY d.turn_id, d.lane_id, d.id
@@ -36,10 +36,8 @@ async def tell_missing(conn: Connection, deliveries: list[int]) -> None:
     cursor = await conn.execute(_LOST, (deliveries, PREVIEW))
     for turn, lane, name, target, user_id in await cursor.fetchall():
         if (channel := channel_that_is_on(name)) is not None:
-            where: Target = channel.answered(target)
-            await put(
-                conn, [text_letter(channel, MISSING, target=where, origin=f"refused:{turn}:{lane}", user_id=user_id)]
-            )
+            where, origin = channel.answered(target), f"refused:{turn}:{lane}"
+            await put(conn, [text_letter(channel, MISSING, target=where, origin=origin, user_id=user_id)])
 
 
 async def expire(conn: Connection) -> list[tuple[str, DeliveryState]]:
