@@ -7,8 +7,9 @@ ever told of that.
 from typing import LiteralString
 
 from channels_app.channels import channel_that_is_on
+from channels_app.deliveries.detours import ALERT
 from channels_app.deliveries.intake import text_letter
-from channels_app.deliveries.preview_rows import PREVIEW
+from channels_app.deliveries.preview_rows import ENDS
 from channels_app.deliveries.rows import MAX_AGE_HOURS, lock_lanes, put
 from channels_app.models import DeliveryState
 from gateway.db import Connection
@@ -24,16 +25,16 @@ _EXPIRE = f"""
         error = 'Not sent within {MAX_AGE_HOURS} hours. ' || d.error
     WHERE {_TOO_OLD} AND d.lane_id = ANY(%s) RETURNING d.id, d.channel
 """
-# One for each turn and chat. Of an answer that grows only its end can be missing.
+# One for each turn and chat. Of an answer that grows only its end can be missing; what is asked stands in all chats.
 _LOST = """
     SELECT DISTINCT ON (d.turn_id, d.lane_id) d.turn_id::text, d.lane_id, d.channel, d.target, d.user_id FROM deliveries d
-    WHERE d.id = ANY(%s) AND d.turn_id IS NOT NULL AND d.user_id <> '' AND d.kind <> %s ORDER BY d.turn_id, d.lane_id, d.id
+    WHERE d.id = ANY(%s) AND d.turn_id IS NOT NULL AND d.user_id <> '' AND d.kind = ANY(%s) ORDER BY d.turn_id, d.lane_id, d.id
 """
 
 
 async def tell_missing(conn: Connection, deliveries: list[int]) -> None:
     """Have it told of those that were given up, in the caller's transaction, which holds their lanes; again tells nothing."""
-    cursor = await conn.execute(_LOST, (deliveries, PREVIEW))
+    cursor = await conn.execute(_LOST, (deliveries, [*ENDS, ALERT]))
     for turn, lane, name, target, user_id in await cursor.fetchall():
         if (channel := channel_that_is_on(name)) is not None:
             where, origin = channel.answered(target), f"refused:{turn}:{lane}"
