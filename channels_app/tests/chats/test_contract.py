@@ -324,6 +324,16 @@ async def test_what_waits_in_a_chat_and_is_stopped_elsewhere_is_told_there(chat:
     assert chat.driver.shown() == ["Stopped."]
 
 
+@pytest.mark.parametrize("driver", ["webhook"], indirect=True)
+async def test_a_text_that_is_too_long_is_not_taken_and_its_author_is_told(chat: Chat) -> None:
+    """Source: docs/channels.md, `text`."""
+    await chat.write("x" * 32_001)
+    await chat.deliver()
+
+    assert await rows("SELECT count(*) FROM turns") == [(0,)]
+    assert chat.driver.shown() == ["The message is longer than 32,000 characters."]
+
+
 async def test_the_health_page_lists_every_channel_of_the_folder(chat: Chat) -> None:
     body = (await chat.http.get("/health")).json()
 
