@@ -12,11 +12,20 @@ import structlog
 
 from accounts.licences import Licence, NotLicensed, active_licence
 from agents.brain import Brain
-from agents.errors import AgentFailed
+from agents.errors import AgentFailed, HistoryRefused
 from agents.events import Cancelled, Done, Failed, Snapshot, Usage, UserMessage
 from agents.journal import journal
 from agents.queue import Claim
-from agents.settlement import Final, forget, forget_stored, let_go, note_end, store_later, unstored_in
+from agents.settlement import (
+    Final,
+    forget,
+    forget_stored,
+    let_go,
+    note_end,
+    store_later,
+    store_within_a_day,
+    unstored_in,
+)
 from agents.waits import WAITING, tell_again
 from agents.writer import TurnWriter
 
@@ -24,6 +33,8 @@ from agents.writer import TurnWriter
 RETRY_AFTER_S = 60.0
 # Without a licence no workspace is started.
 UNLICENSED_RETRY_AFTER_S = 3600.0
+# What takes not even a few words has a full disk, or is a server of staff's that keeps none: only people can change that.
+REFUSED_RETRY_AFTER_S = 3600.0
 
 FINAL_TYPES = {event.type for event in (Done, Failed, Cancelled)}
 
@@ -45,6 +56,8 @@ async def care_for(
         await _remember(brain, licence, conversation=claim.conversation, turn=claim.turn, history=history)
     except NotLicensed:
         return await store_later(claim, after_s=UNLICENSED_RETRY_AFTER_S)
+    except HistoryRefused:
+        return await store_within_a_day(claim, after_s=REFUSED_RETRY_AFTER_S)
     except AgentFailed as error:
         log.warning("history_not_stored", turn=claim.turn, code=error.code)
         return await store_later(claim, after_s=RETRY_AFTER_S)
@@ -54,10 +67,13 @@ async def care_for(
 async def store_earlier(claim: Claim, licence: Licence, *, brain: Brain) -> None:
     """Give the workspace what earlier turns of the claim's conversation have left, so that this one sees all of it.
 
-    Raises AgentFailed when the workspace can't take it.
+    One that keeps nothing now holds up no answer. Raises AgentFailed when the workspace can't be reached.
     """
     for turn, history in await unstored_in(claim.conversation):
-        await _remember(brain, licence, conversation=claim.conversation, turn=turn, history=history)
+        try:
+            await _remember(brain, licence, conversation=claim.conversation, turn=turn, history=history)
+        except HistoryRefused:
+            return
         await forget_stored(turn)
 
 

@@ -30,6 +30,10 @@ class AgentFailed(Exception):
         self.retryable = retryable
 
 
+class HistoryRefused(AgentFailed):
+    """Your workspace keeps nothing of what is said now."""
+
+
 class ToolRefused(Exception):
     """A tool of the workspace refused what it was asked; the text is for people."""
 

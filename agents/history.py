@@ -29,7 +29,11 @@ async def read_history(
 
 
 async def append_turn(licence: Licence, conversation: str, turn: str, messages: list[JSON]) -> None:  # noqa: PLR0917 - the engine's seam
-    """Store a turn's messages (an Answer's); again is no error. Raises AgentFailed."""
+    """Store a turn's messages (an Answer's), shortened where they are too long; again is no error.
+
+    What the workspace refuses all the same is stored in a few words. Raises AgentFailed, and of it HistoryRefused when not
+    even those words are taken, as by a server that keeps no conversations.
+    """
     writer = await load("agents.mcp.history")
     await writer.append_turn(licence, conversation, turn=turn, messages=messages)
 

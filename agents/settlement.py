@@ -1,5 +1,6 @@
 """End an attempt of a turn: one transaction changes its state and writes what people must be told."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
@@ -133,6 +134,15 @@ async def store_later(claim: Claim, *, after_s: float) -> bool:
     return await _let_go(claim, "run_after = clock_timestamp() + %(wait)s * interval '1 second'", after_s)
 
 
+async def store_within_a_day(claim: Claim, *, after_s: float) -> bool:
+    """The same for a workspace that refuses them: tried again by itself for a day, and before each later turn."""
+    due = (
+        "CASE WHEN finished_at > clock_timestamp() - interval '1 day'"
+        " THEN clock_timestamp() + %(wait)s * interval '1 second' END"
+    )
+    return await _let_go(claim, f"run_after = {due}", after_s)
+
+
 async def let_go(claim: Claim) -> bool:
     """End a finished turn's aftercare and keep its text. True when messages of its conversation wait for an answer."""
     return await _let_go(claim, "run_after = NULL", 0)
@@ -175,13 +185,15 @@ async def _let_go(claim: Claim, changes: LiteralString, wait_s: float) -> bool:
 
 
 def storable(value: Any) -> Any:
-    """JSON without what PostgreSQL refuses in a text: NUL, and halves of surrogate pairs. Models do write such things."""
+    """JSON without what PostgreSQL refuses: NUL, halves of surrogate pairs, NaN, infinity. Models do write such things."""
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 

@@ -20,6 +20,9 @@ STORED_RESULT_BYTES = 4 * 1024
 # An argument may be a whole CSV file; what it was is seen from its beginning.
 STORED_ARGUMENT_CHARACTERS = 500
 
+# What one answer of an earlier turn may take of a prompt: half of HISTORY_TOKENS in any script.
+RECALLED_ANSWER_BYTES = 48 * 1024
+
 _CHANNEL = "dexorder_channel"
 _MS = "dexorder_ms"
 
@@ -132,7 +135,7 @@ def _message(stored_message: JSON) -> AnyMessage:
             {"type": "tool_call", "id": str(call["id"]), "name": NAMESPACE + call["name"], "args": call["arguments"]}
             for call in stored_message.get("tool_calls") or ()
         ]
-        return AIMessage(content, tool_calls=calls)
+        return AIMessage(capped(content, limit_bytes=RECALLED_ANSWER_BYTES), tool_calls=calls)
     names = ", ".join(map(str, stored_message.get("attachments") or ()))
     return HumanMessage(f"{content}\n\n[Attached: {names}]" if names else content)
 

@@ -17,6 +17,7 @@ from agents.outbox import OutboxRow
 from channels_app import asking_words as words
 from channels_app.channels import Button, Channel, Target, channel_that_is_on
 from channels_app.deliveries.rows import Letter
+from channels_app.wording import composed, with_buttons
 from gateway.db import Connection
 
 ASKING = {"approval": "approval", "question": "question"}
@@ -60,7 +61,7 @@ def _aside(row: OutboxRow) -> list[Letter]:
             chat=channel.chat_of(row.reply_to),
             target=row.reply_to,
             kind="text",
-            parts=channel.compose(words.ASKED_IN_PRIVATE),
+            parts=composed(channel, words.ASKED_IN_PRIVATE),
             account=channel.account_of(row.reply_to),
             user_id=row.user_id,
             turn=row.turn,
@@ -110,7 +111,7 @@ async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Targe
         chat=channel.chat_of(target),
         target=target,
         kind=kind,
-        parts=channel.ask(text, made),
+        parts=with_buttons(channel, text, made),
         account=account,
         user_id=row.user_id,
         turn=row.turn,
@@ -159,5 +160,5 @@ async def _asked(conn: Connection, kind: str, subject: str, *, before: Sequence[
 
 def _in_one(channel: Channel, payload: dict[str, Any]) -> list[dict[str, Any]]:
     """The outcome as the one message that takes the other's place: with what was asked, if that fits."""
-    parts = channel.compose(words.settled(payload))
-    return parts if len(parts) == 1 else channel.compose(words.settled(payload, short=True))[:1]
+    parts = composed(channel, words.settled(payload))
+    return parts if len(parts) == 1 else composed(channel, words.settled(payload, short=True))[:1]

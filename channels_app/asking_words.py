@@ -8,6 +8,7 @@ from typing import Any
 from accounts.channel_names import place_of
 from agents.forms import Field, fields
 from agents.waits import code_of
+from channels_app.wording import clean
 
 JSON = dict[str, Any]
 MAX_VALUE_CHARS = 300
@@ -63,8 +64,8 @@ def settled(payload: JSON, *, short: bool = False) -> str:
 
 
 def plain(text: str) -> str:
-    """A text on one line without any markup."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    """A text on one line without any markup, and without what nobody can see, which could take an escape with it."""
+    return _MARKUP.sub(r"\\\1", " ".join(clean(text).split()))
 
 
 def _details(details: JSON) -> list[str]:

@@ -2,7 +2,11 @@
 
 from enum import StrEnum
 
+import structlog
+
 from agents.errors import AgentFailed
+
+log = structlog.get_logger(__name__)
 
 
 class Reason(StrEnum):
@@ -29,5 +33,11 @@ class CallFailed(Exception):
 
 
 def workspace_failure(error: CallFailed) -> AgentFailed:
-    """What a failed call means for a turn that can't go on without it."""
-    return AgentFailed("workspace_unreachable", f"Your workspace did not do its part. {error.message}", retryable=True)
+    """What a failed call means for a turn that can't go on without it.
+
+    Why a call is refused is for whoever wrote it: a model, or us.
+    """
+    if error.reason is Reason.REFUSED:
+        log.warning("workspace_refused", cause=error.message)
+    why = "It refused what it was asked." if error.reason is Reason.REFUSED else error.message
+    return AgentFailed("workspace_unreachable", f"Your workspace did not do its part. {why}", retryable=True)

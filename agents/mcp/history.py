@@ -2,13 +2,21 @@
 
 from typing import Any
 
+import structlog
+
 from accounts.licences import Licence
+from agents.errors import HistoryRefused
 from agents.history import JSON, HistoryPage
 from agents.mcp.errors import CallFailed, Reason, workspace_failure
+from agents.mcp.keeping import kept, stand_in
 from agents.mcp.limits import READ_S
 from agents.mcp.pool import pool
 from agents.mcp.session import Session
 from agents.mcp.tools import ToolSet
+
+_APPEND = "append_messages"
+
+log = structlog.get_logger(__name__)
 
 
 async def read_history(licence: Licence, conversation: str, *, before: int | None, limit: int) -> HistoryPage:
@@ -22,10 +30,21 @@ async def read_history(licence: Licence, conversation: str, *, before: int | Non
 
 async def append_turn(licence: Licence, conversation: str, *, turn: str, messages: list[JSON]) -> None:
     """See `agents.history.append_turn`."""
-    arguments = {"conversation": conversation, "turn": turn, "messages": messages}
+    session, named = pool().session(licence), {"conversation": conversation, "turn": turn}
     try:
-        await _call(pool().session(licence), "append_messages", arguments)
+        if not (await session.tools()).has(_APPEND):
+            raise HistoryRefused("workspace_unreachable", retryable=True)
+        try:
+            await _call(session, _APPEND, {**named, "messages": kept(messages)})
+        except CallFailed as error:
+            if error.reason is not Reason.REFUSED:
+                raise
+            # It would be again.
+            log.error("history_refused", turn=turn, cause=error.message)  # noqa: TRY400 - the workspace's words say all
+            await _call(session, _APPEND, {**named, "messages": stand_in(messages)})
     except CallFailed as error:
+        if error.reason is Reason.REFUSED:
+            raise HistoryRefused("workspace_unreachable", retryable=True) from error
         raise workspace_failure(error) from error
 
 

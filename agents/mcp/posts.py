@@ -75,7 +75,7 @@ class Posts:
             MCP_NAME_HEADER: encode_header_value(name),
         }
         try:
-            answer = await self._poster.post(json.dumps(body, separators=(",", ":")).encode(), headers)
+            answer = await self._poster.post(_written(body), headers)
         except PostFailed as error:
             raise MCPError(CONNECTION_CLOSED, "There was no answer.") from error
         for message in _messages(answer):
@@ -85,6 +85,11 @@ class Posts:
             elif message.get("id") in {asked, None}:
                 return _answered(message)
         raise MCPError(INTERNAL_ERROR, "The server gave no answer.")
+
+
+def _written(body: JSON) -> bytes:
+    """Without escapes, which take twice the room of Chinese; half of a surrogate pair, which UTF-8 has not, is a `?`."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _messages(answer: Answer) -> Iterator[JSON]:

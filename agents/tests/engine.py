@@ -15,7 +15,7 @@ from agents.aftercare import finish_for_another
 from agents.brain import Brain
 from agents.catalogue import Model
 from agents.conversations import create_conversation
-from agents.errors import AgentFailed
+from agents.errors import AgentFailed, HistoryRefused
 from agents.events import Notice, Started, Token, Usage
 from agents.harness_types import Answer, Emit, Said, TurnRequest
 from agents.journal import journal
@@ -59,6 +59,8 @@ class ScriptedBrain:
     joined: dict[str, list[Said]] = field(default_factory=dict)
     last_attempt: int = 0
     storing: bool = True
+    refusing: bool = False
+    called: list[dict[str, Any]] = field(default_factory=list)
     kept_model: str = ""
 
     def brain(self) -> Brain:
@@ -77,7 +79,11 @@ class ScriptedBrain:
                 said += text if order == "say" else ""
                 await emit(Token(content=text) if order == "say" else Notice(text=text))
             elif order == "finish":
-                messages = [{"role": "user", "content": request.content}, {"role": "assistant", "content": said}]
+                calling = {"tool_calls": self.called} if self.called else {}
+                messages: list[dict[str, Any]] = [
+                    {"role": "user", "content": request.content},
+                    {"role": "assistant", "content": said, **calling},
+                ]
                 return Answer(
                     content=said, model=MODEL, usage=Usage(1, 0, 1), messages=messages, kept_model=self.kept_model
                 )
@@ -105,6 +111,8 @@ class ScriptedBrain:
     async def remember(self, _licence: Licence, _conversation: str, turn: str, messages: list[dict[str, Any]]) -> None:
         if not self.storing:
             raise AgentFailed("workspace_failed", "The workspace is away.", retryable=True)
+        if self.refusing:
+            raise HistoryRefused("workspace_unreachable", retryable=True)
         self.stored.setdefault(turn, messages)
         self.stored_order.append(turn)
 

@@ -200,6 +200,17 @@ async def test_what_a_database_cannot_hold_never_stops_an_answer(brain: Scripted
         assert [taken.payload for taken in rows] == [{"content": "ab?"}]
 
 
+async def test_numbers_that_json_does_not_know_never_stop_an_answer(brain: ScriptedBrain, worker: TestWorker) -> None:
+    """Models' arguments are read with Python's JSON, which takes NaN."""
+    brain.called = [{"id": "1", "name": "look", "arguments": {"limit": float("nan"), "range": [float("-inf"), 1.5]}}]
+    accepted = await say("Hello")
+    await answer(worker, "Done.")
+
+    assert await row(accepted.turn, "state") == ("done",)
+    [call] = brain.stored[accepted.turn][-1]["tool_calls"]
+    assert call["arguments"] == {"limit": None, "range": [None, 1.5]}
+
+
 async def test_a_turn_that_is_given_up_by_its_own_process_is_taken_over_at_once(
     brain: ScriptedBrain, worker: TestWorker
 ) -> None:
@@ -257,6 +268,43 @@ async def test_a_turn_waits_for_a_workspace_that_cannot_take_the_one_before(
 
     assert await row(second.turn, "state") == ("queued",)
     assert second.turn not in brain.started
+
+
+async def test_a_workspace_that_keeps_nothing_holds_up_no_answer(brain: ScriptedBrain, worker: TestWorker) -> None:
+    brain.refusing = True
+    first = await say("one")
+    await answer(worker, "1")
+    second = await say("two")
+    await answer(worker, "2")
+    assert await row(second.turn, "state", "answer") == ("done", "2")
+
+    brain.refusing = False
+    await let_retries_be_due()
+    assert await worker.care()
+    assert await worker.care()
+
+    assert brain.stored_order == [first.turn, second.turn]
+
+
+async def test_what_a_workspace_refuses_for_a_day_is_offered_again_with_the_next_message_alone(
+    brain: ScriptedBrain, worker: TestWorker
+) -> None:
+    brain.refusing = True
+    first = await say("one")
+    await answer(worker, "1")
+    async with connection() as conn:
+        await conn.execute("UPDATE turns SET finished_at = finished_at - interval '25 hours'")
+    await let_retries_be_due()
+    assert await worker.care()
+    assert await row(first.turn, "run_after", "content") == (None, "one")
+
+    await let_retries_be_due()
+    assert not await worker.care()
+    brain.refusing = False
+    await say("two")
+    await answer(worker, "2")
+
+    assert await row(first.turn, "content", "history") == ("", None)
 
 
 async def test_a_bug_in_the_workspaces_client_loses_no_text(brain: ScriptedBrain, worker: TestWorker) -> None:

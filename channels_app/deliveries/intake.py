@@ -13,6 +13,7 @@ from channels_app.deliveries.detours import ALERT, detoured, unasked
 from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
+from channels_app.wording import clean, composed, pictured
 from gateway.db import Connection
 
 BATCH = 10
@@ -75,7 +76,7 @@ def text_letter(channel: Channel, text: str, *, target: Target, origin: str, use
         chat=channel.chat_of(target),
         target=target,
         kind="text",
-        parts=channel.compose(text),
+        parts=composed(channel, text),
         account=channel.account_of(target),
         user_id=user_id,
     )
@@ -85,7 +86,7 @@ def words_of(row: outbox.OutboxRow) -> str:
     """What an outbox row says to its user, in markdown."""
     told = int(row.payload.get("told", 0))
     content = str(row.payload.get("content") or "")
-    said = content[told:].strip() or ("" if content else str(row.payload.get("message") or ""))
+    said = clean(content[told:]).strip() or ("" if content else str(row.payload.get("message") or ""))
     if row.kind == "cancelled":
         return f"{said}\n\n*{STOPPED}*" if said else STOPPED
     if said:
@@ -113,11 +114,11 @@ def _headed(row: outbox.OutboxRow, words: str) -> str:
 def _parts(channel: Channel, row: outbox.OutboxRow, *, words: str) -> list[Part]:
     """The words, and below them the pictures; where none are shown, a line that names them."""
     images = row.payload.get("images", ())
-    shown = [channel.picture(image["url"], image["alt"]) for image in images]
+    shown = [pictured(channel, image["url"], image["alt"]) for image in images]
     pictures = [part for part in shown if part is not None]
     named = [ON_THE_PAGE.format(alt=plain(image["alt"])) for image, part in zip(images, shown, strict=True) if not part]
     told = [NOTICE.format(plain(text)) for text in row.payload.get("notices", ())]
-    return [*channel.compose("\n\n".join(text for text in (words, *named, *told) if text)), *pictures]
+    return [*composed(channel, words, below=[*named, *told]), *pictures]
 
 
 def _is_said(channel: Channel, row: outbox.OutboxRow) -> bool:

@@ -22,6 +22,7 @@ from channels_app.deliveries.preview_rows import PREVIEW, show
 from channels_app.deliveries.rows import Letter, rest, take_slot
 from channels_app.deliveries.signs import Signs, speaks_for
 from channels_app.drafts import number_of, wished
+from channels_app.wording import previewed
 
 # Half of the shortest time between two edits that any platform bears.
 TICK_S = 0.5
@@ -114,7 +115,7 @@ class Previews:
         is_old = now >= followed.next_at + channel.draft_s / 2
         if now < followed.next_at or (text == followed.shown and not is_old and followed.next_at):
             return
-        part = await asyncio.to_thread(channel.preview, text)
+        part = await asyncio.to_thread(previewed, channel, text)
         lane = f"{channel.name}:{channel.chat_of(turn.reply_to)}"
 
         async def show_draft() -> None:
@@ -140,7 +141,7 @@ class Previews:
         if text == followed.shown or now < followed.next_at:
             return
         # Off the loop: a long text takes some milliseconds.
-        part = await asyncio.to_thread(channel.preview, text)
+        part = await asyncio.to_thread(previewed, channel, text)
         if part is None:
             return
         letter = Letter(

@@ -110,8 +110,8 @@ async def test_messages_that_come_out_of_their_order_are_each_a_turn_once(chat: 
 
 
 async def test_a_long_answer_comes_in_parts_that_hold_all_of_it(chat: Chat) -> None:
-    words = [f"word{number}" for number in range(2500)]
-    code = "\n".join(f"line_{number} = '<&>'" for number in range(300))
+    words = [f"word{number}" for number in range(1400)]
+    code = "\n".join(f"line_{number} = '<&>'" for number in range(150))
     await chat.tell(" ".join(words) + f"\n\n```python\n{code}\n```\n\n| a | b |\n|---|---|\n| c | d |")
     await chat.deliver()
 
