@@ -1,5 +1,7 @@
 """Stop a turn that runs, waits in the queue or waits for its user; the last event follows the commit."""
 
+from dataclasses import asdict
+
 import structlog
 from psycopg.rows import class_row
 from redis.exceptions import RedisError
@@ -13,6 +15,7 @@ from agents.journal import journal
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.positions import tell_positions
 from agents.queue import NOBODY, AfterCommit
+from agents.schedules.rows import Where
 from agents.settlement import Outcome, note_told
 from agents.wait_events import IdleTurn, Row, events_of, read_shown
 from agents.waits import IDLE, cancel_wait, record, tell_channel
@@ -38,11 +41,12 @@ _CANCEL_IDLE = f"""
 """
 
 
-async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | None:
+async def cancel_on(conn: Connection, turn: str, user_id: str, *, said_in: Where | None = None) -> AfterCommit | None:
     """Cancel in the caller's transaction; what is returned writes the last event once that has committed.
 
     Until then the turn stays held by nobody, so that a worker writes it should this process die before. One that has ended
-    stays as it is. Raises Refused `not_found` for another's turn or a missing one.
+    stays as it is. `said_in`: where a command says that it was stopped, so that nothing more need be said there.
+    Raises Refused `not_found` for another's turn or a missing one.
     """
     cursor = await conn.execute(
         "UPDATE turns SET cancel_requested = true WHERE id = %s AND user_id = %s RETURNING state", (turn, user_id)
@@ -66,7 +70,7 @@ async def cancel_on(conn: Connection, turn: str, user_id: str) -> AfterCommit | 
         await tell_channel(conn, idle, row)
         await record(conn, row, actor=audit.user(user_id))
     # It was told when the turn began to wait.
-    payload = {"content": idle.answer, "told": len(idle.answer)}
+    payload = {"content": idle.answer, "told": len(idle.answer)} | ({"said_in": asdict(said_in)} if said_in else {})
     await put(conn, OutboxRow(new_row_id(), turn, user_id, idle.channel, idle.reply_to, "cancelled", payload))
     await notify(conn, "turns")
 

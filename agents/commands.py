@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from accounts.licences import Licence
 from accounts.usage_report import usage_words
@@ -12,6 +12,7 @@ from agents.model_command import run_model
 from agents.outbox import WEB
 from agents.queue import AfterCommit
 from agents.schedules import commands as schedule_commands
+from agents.schedules.rows import Where
 from agents.workflow_runs import WorkflowRun
 from agents.workflows import workflows
 from gateway.db import Connection
@@ -36,6 +37,13 @@ Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*
 WELCOME = "Hello! I am your trading agent: I compute on market data in a workspace of your own.\n\n" + HELP
 
 
+class Stop(Protocol):
+    """cancelling.cancel_on, which stands above this module."""
+
+    async def __call__(self, conn: Connection, turn: str, user_id: str, *, said_in: Where) -> AfterCommit | None:
+        """Stop a turn; what is left to do after the commit."""
+
+
 @dataclass(slots=True)
 class Context:
     """Where a command was typed, and where it is answered: it may move `conversation`.
@@ -47,7 +55,7 @@ class Context:
     conn: Connection
     user_id: str
     conversation: str
-    stop: Callable[[Connection, str, str], Awaitable[AfterCommit | None]]
+    stop: Stop
     facts: Any = ""
     channel: str = ""
     words: str = ""
@@ -124,8 +132,9 @@ async def _stop(context: Context) -> str:
         (context.conversation,),
     )
     turns = [row[0] for row in await cursor.fetchall()]
+    here = Where(context.channel, context.reply_to)
     for turn in turns:
-        after = await context.stop(context.conn, turn, context.user_id)
+        after = await context.stop(context.conn, turn, context.user_id, said_in=here)
         if after is not None:
             context.after_commit.append(after)
     return "Stopped." if turns else "Nothing is running."

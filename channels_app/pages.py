@@ -41,6 +41,7 @@ def chat_page(request: HttpRequest) -> HttpResponse:
         "ticketUrl": "/api/v1/ws-ticket",
         "userId": identity.user_id,
         "tier": tier,
+        "channels": {each.name: each.label for each in channels().values()},
         "languageChosen": settings.LANGUAGE_COOKIE_NAME in request.COOKIES,
     }
     return render(request, "chat.html", {"user_id": identity.user_id, "tier": tier, "config": config})

@@ -180,7 +180,7 @@ def _line(item: Schedule) -> str:
             if item.last_price
             else ""
         )
-    return f"- **{item.number}** · {item.words()} (told in {item.channel}){rest}"
+    return f"- **{item.number}** · {item.words()} (told {place_of(item.channel)}){rest}"
 
 
 async def _delete(context: "Context", kind: Kind, number: int) -> str:

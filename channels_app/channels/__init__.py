@@ -163,6 +163,10 @@ class Channel(Protocol):
         """Where the rest is said once something has been said in answer to a message, but not yet its answer."""
         return target
 
+    def unasked(self, target: Target) -> Target:
+        """Where the same chat is told what comes by itself: in the same thread, in answer to nothing."""
+        return target
+
     def chat_of(self, target: Target) -> str:
         """Which messages must leave one after another, and share a pause."""
 

@@ -99,6 +99,10 @@ class Discord(Channel):
         """What was deferred is filled in by then: the rest follows it."""
         return target | {"answered": True} if "interaction" in target else target
 
+    def unasked(self, target: Target) -> Target:
+        """In direct messages: the answer to an interaction stands, and would be written over."""
+        return {name: target[name] for name in target if name == "user" or "interaction" not in target}
+
     def chat_of(self, target: Target) -> str:
         """Whatever is said to a user comes in one order."""
         return str(target["user"])

@@ -82,6 +82,10 @@ class Telegram(Channel):
         me = Self(settings.TELEGRAM_BOT_TOKEN.partition(":")[0], username[1].lower() if username else "")
         return parse_update(update, me=me)
 
+    def unasked(self, target: Target) -> Target:
+        """Without the message that would be quoted."""
+        return {name: value for name, value in target.items() if name != "message"}
+
     def chat_of(self, target: Target) -> str:
         """The chat's id."""
         return str(target["chat"])

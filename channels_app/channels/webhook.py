@@ -15,12 +15,11 @@ from channels_app.channels._settings import bad_address, bad_label, half_done, s
 from channels_app.channels._signing import hmac_sha256, is_fresh, same
 from channels_app.errors import NotEditable
 from channels_app.names import shown_name
+from channels_app.tame import tame
 from gateway.ids import new_id
 
 SECRET, URL, LABEL = "WEBHOOK_CHANNEL_SECRET", "WEBHOOK_CHANNEL_CALLBACK_URL", "WEBHOOK_CHANNEL_LABEL"
 SIGNATURE, TIMESTAMP = "x-dexorder-signature", "x-dexorder-timestamp"
-# What a part holds for other platforms.
-_NOT_POSTED = frozenset({"key", "crowded"})
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 
@@ -76,6 +75,10 @@ class Webhook(Channel):
             thread=posted.thread and key_of(posted.account, posted.thread),
         )
 
+    def unasked(self, target: Target) -> Target:
+        """In the thread."""
+        return target | {"reply_to": ""}
+
     def chat_of(self, target: Target) -> str:
         """One chat an account."""
         return str(target["account"])
@@ -88,7 +91,7 @@ class Webhook(Channel):
 
     def is_account(self, account: str) -> bool:
         """As the other side names its people."""
-        return bool(_ACCOUNT.fullmatch(account))
+        return _ACCOUNT.fullmatch(account) is not None
 
     def repeats_s(self, target: Target) -> float:  # noqa: ARG002 - alike for all
         """As long as a message is tried at all: its id is the same then, see docs/channels.md."""
@@ -99,8 +102,8 @@ class Webhook(Channel):
         return 1.0
 
     def compose(self, markdown: str) -> list[Part]:
-        """One message of any length, in markdown."""
-        return [{"message": new_id(), "text": markdown, "buttons": [], "final": True}] if markdown.strip() else []
+        """One message of any length, in markdown without what loads or runs."""
+        return [{"message": new_id(), "text": tame(markdown), "buttons": [], "final": True}] if markdown.strip() else []
 
     def preview(self, markdown: str) -> Part | None:
         """The same, not yet whole."""
@@ -121,22 +124,20 @@ class Webhook(Channel):
 
     async def acknowledge(self, press: Press, text: str) -> None:
         """A notice, in answer to the press."""
-        target = self.target_of(press.sender) | {"reply_to": press.query}
-        await self._post({"type": "notice", **target, "message": new_id(), "text": text})
+        said = {"type": "notice", "reply_to": press.query, "message": new_id(), "text": text}
+        await self._post(self.target_of(press.sender) | said)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
 
     async def _post(self, said: dict[str, Any]) -> str:
-        shown = {name: value for name, value in said.items() if name not in _NOT_POSTED}
+        shown = {name: value for name, value in said.items() if name not in {"key", "crowded"}}  # other channels'
         body, timestamp = json.dumps(shown, ensure_ascii=False).encode(), str(int(time.time()))
         headers = {"content-type": "application/json", TIMESTAMP: timestamp, SIGNATURE: sign(timestamp, body)}
         answer = await self._http.request("POST", setting(URL), headers=headers, content=body)
-        if answer.status == 404 and said["type"] == "edit":
-            raise NotEditable("status_404")
         if not answer.ok:
-            raise answer.refusal()
+            raise NotEditable("status_404") if (answer.status, said["type"]) == (404, "edit") else answer.refusal()
         return str(said["message"])
 
 

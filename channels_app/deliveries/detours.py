@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from accounts.channel_names import channel_label
 from agents.outbox import EVERYWHERE, SAID, OutboxRow
-from channels_app.channels import channel_that_is_on, channels
+from channels_app.channels import Target, channel_that_is_on, channels
 from gateway.db import Connection
 
 # The kind of those whose receipt the agent waits for.
@@ -25,6 +25,19 @@ async def detoured(conn: Connection, rows: Sequence[OutboxRow]) -> list[OutboxRo
     for row in rows:
         found += await _detoured(conn, row) if _comes_by_itself(row) else [row]
     return found
+
+
+def unasked(row: OutboxRow) -> OutboxRow:
+    """The row; of what comes by itself, in answer to nothing, since the message that once wished for it is long read."""
+    if row.kind != ALERT and row.begun_by is None:
+        return row
+    return replace(row, reply_to=unasked_target(row.channel, row.reply_to))
+
+
+def unasked_target(channel: str, target: Target) -> Target:
+    """Where a channel, if there still is one of that name, tells what comes by itself."""
+    known = channels().get(channel)
+    return target if known is None else known.unasked(target)
 
 
 def _comes_by_itself(row: OutboxRow) -> bool:

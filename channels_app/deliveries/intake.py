@@ -9,7 +9,7 @@ from agents import outbox
 from agents.markup import clean, plain
 from channels_app import asking
 from channels_app.channels import Channel, Part, Target, channels
-from channels_app.deliveries.detours import ALERT, detoured
+from channels_app.deliveries.detours import ALERT, detoured, unasked
 from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
@@ -38,7 +38,7 @@ async def take_outbox() -> int:
     Raises psycopg.Error when the database fails; then nothing is taken.
     """
     async with outbox.batch(limit=BATCH) as (conn, taken):
-        rows = await detoured(conn, taken)
+        rows = await detoured(conn, [unasked(row) for row in taken])
         # Rendering a long answer takes some 100 ms.
         made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
         letters: list[Letter] = []
@@ -121,6 +121,15 @@ def _parts(channel: Channel, row: outbox.OutboxRow, *, words: str) -> list[Part]
     return [*composed(channel, words, below=[*named, *told]), *pictures]
 
 
+def _is_said(channel: Channel, row: outbox.OutboxRow) -> bool:
+    """Whether a command tells in the same chat that the turn was stopped, before it had written anything."""
+    where = row.payload.get("said_in")
+    if where is None or row.payload.get("content") or where["channel"] != row.channel:
+        return False
+    same_chat = channel.chat_of(where["reply_to"]) == channel.chat_of(row.reply_to)
+    return same_chat and not channel.waits_for_word(row.reply_to)
+
+
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
     """The row's letters, or why it can't become one: then it holds up no other. What is told everywhere is asking.py's."""
     if row.kind in outbox.EVERYWHERE:
@@ -143,7 +152,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
-            only_in_place=nothing_said,
+            only_in_place=nothing_said or _is_said(channel, row),
         )
     except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)

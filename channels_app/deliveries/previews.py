@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from agents.journal import journal
 from agents.running import RunningTurn, running_in_chats
 from channels_app import metrics
 from channels_app.channels import Channel, channel_that_is_on
+from channels_app.deliveries.detours import unasked_target
 from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import PREVIEW, show
 from channels_app.deliveries.rows import Letter, rest, take_slot
@@ -62,7 +63,7 @@ class Previews:
 
     async def look(self) -> None:
         """Show what has been written since. Raises psycopg.Error when the database fails."""
-        running = await running_in_chats(self._holder)
+        running = [_unasked(turn) for turn in await running_in_chats(self._holder)]
         self._followed = {turn.id: self._followed.get(turn.id) or _Followed() for turn in running}
         for signs in (self._typing, self._drafts):
             signs.keep(set(self._followed))
@@ -157,6 +158,11 @@ class Previews:
         followed.next_at = now + every_s
         if await show(letter, holder=self._holder):
             followed.shown = text
+
+
+def _unasked(turn: RunningTurn) -> RunningTurn:
+    """What a task begins answers nothing; see detours.unasked."""
+    return turn if turn.begun_by is None else replace(turn, reply_to=unasked_target(turn.channel, turn.reply_to))
 
 
 def _untold(turn: RunningTurn, followed: _Followed) -> str:

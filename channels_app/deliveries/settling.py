@@ -8,6 +8,7 @@ from agents.schedules.rows import note_delivered
 from channels_app.channels import channel_that_is_on, channels
 from channels_app.deliveries.detours import ALERT
 from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.refused import tell_missing
 from channels_app.deliveries.rows import Claim, Letter, everywhere, lock_lanes, put, rest_on
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection
@@ -76,6 +77,8 @@ async def settle(claim: Claim, outcome: Outcome) -> int:
         settled = 0 if row is None else int(row[0])
         if settled and claim.turn is not None and claim.kind == ALERT and outcome.state == DeliveryState.SENT:
             await note_delivered(conn, claim.turn, receipt=outcome.receipt)
+        if settled and outcome.state == DeliveryState.FAILED and not claim.obstacle and not outcome.closes:
+            await tell_missing(conn, [claim.id])
         if settled and farewells is not None:
             await _end_link(conn, claim, farewells)
     return settled

@@ -4,7 +4,8 @@ from typing import LiteralString
 from uuid import UUID
 
 from channels_app.channels import channel_that_is_on
-from channels_app.deliveries.rows import MAX_AGE_HOURS, OBSTACLE
+from channels_app.deliveries.refused import expire
+from channels_app.deliveries.rows import OBSTACLE
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection, notify
 from gateway.leases import holder_alive
@@ -35,12 +36,6 @@ _GIVE_UP = f"""
     WHERE d.state = 'pending' AND d.repeat_until <= clock_timestamp() AND (d.holder IS NULL OR NOT {holder_alive("d")})
     RETURNING d.channel
 """
-_EXPIRE = f"""
-    UPDATE deliveries d SET state = 'failed', holder = NULL, body = NULL, settled_at = clock_timestamp(),
-        error = 'Not sent within {MAX_AGE_HOURS} hours. ' || d.error
-    WHERE d.state = 'pending' AND d.created_at < clock_timestamp() - interval '{MAX_AGE_HOURS} hours'
-        AND (d.holder IS NULL OR NOT {holder_alive("d")}) RETURNING d.channel
-"""
 _REFUSE = f"""
     UPDATE deliveries d SET state = 'failed', holder = NULL, body = NULL, settled_at = clock_timestamp(), error = {OBSTACLE}
     WHERE d.state = 'pending' AND (d.holder IS NULL OR NOT {holder_alive("d")}) AND {OBSTACLE} <> '' RETURNING d.channel
@@ -48,7 +43,6 @@ _REFUSE = f"""
 _SWEEPS: tuple[tuple[LiteralString, DeliveryState], ...] = (
     (_FIND_AMBIGUOUS, DeliveryState.AMBIGUOUS),
     (_GIVE_UP, DeliveryState.AMBIGUOUS),
-    (_EXPIRE, DeliveryState.FAILED),
     (_REFUSE, DeliveryState.FAILED),
 )
 # A holder that never has a lease.
@@ -64,6 +58,8 @@ async def sweep() -> list[tuple[str, DeliveryState]]:
         for statement, state in _SWEEPS:
             cursor = await conn.execute(statement)
             settled.extend((channel, state) for (channel,) in await cursor.fetchall())
+        # Last, so that of what may not be said any more nothing is told.
+        settled.extend(await expire(conn))
     return settled
 
 

@@ -36,6 +36,15 @@ async def test_the_chat_knows_its_user(gateway: str, user: str, tier: str) -> No
     assert "no-store" in page.headers["Cache-Control"]
 
 
+async def test_the_chat_calls_channels_as_their_operator_does(gateway: str, settings: Any) -> None:
+    settings.WEBHOOK_CHANNEL_LABEL = "Acme Chat"
+    async with http_of(gateway) as http:
+        await http.post("/api/v1/session", headers={"Authorization": f"Bearer {await token_of('demo-pro')}"})
+        page = await http.get("/")
+
+    assert '"webhook": "Acme Chat"' in page.text
+
+
 @pytest.mark.parametrize("path", ["/", "/account/"])
 async def test_a_page_takes_no_post(gateway: str, path: str) -> None:
     async with http_of(gateway) as http:

@@ -1,6 +1,7 @@
 /** The account page: builds its parts, connects them, starts. */
 
 import { foldAway } from "./account_menu.js";
+import { label } from "./channels.js";
 import { Clock } from "./clock.js";
 import { byId } from "./dom.js";
 import { LinkCards } from "./link_cards.js";
@@ -13,7 +14,6 @@ import { t } from "./words.js";
 
 const config = JSON.parse(byId("config").textContent);
 const clock = new Clock(config.now);
-const label = (channel) => config.channels[channel] ?? channel;
 const spoken = byId("spoken");
 const schedules = new ScheduleDesk({
   url: config.schedulesUrl,

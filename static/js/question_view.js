@@ -1,10 +1,9 @@
 /** The user's words of a turn, and a way to say them otherwise: as a new message, since what was said stays said. */
 
+import { label } from "./channels.js";
 import { el, icon } from "./dom.js";
 import { clean } from "./text.js";
 import { t } from "./words.js";
-
-const CHANNELS = { telegram: "Telegram", slack: "Slack", discord: "Discord", webhook: "Webhook" };
 
 export class QuestionView {
   #bubble = el("div", { class: "question", dir: "auto" });
@@ -37,7 +36,7 @@ export class QuestionView {
     this.node.hidden = false;
     this.#bubble.textContent = clean(content);
     this.attach(attachments);
-    this.note(channel === "web" ? "" : t("from {channel}", { channel: CHANNELS[channel] ?? clean(channel) }));
+    this.note(channel === "web" ? "" : t("from {channel}", { channel: label(channel) }));
   }
 
   attach(names) {

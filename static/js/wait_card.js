@@ -3,6 +3,7 @@
  * outcome in their place. Whatever a workflow or a tool wrote is text here and never markup.
  */
 
+import { label } from "./channels.js";
 import { Countdown } from "./countdown.js";
 import { el, icon } from "./dom.js";
 import { clean } from "./text.js";
@@ -16,7 +17,6 @@ const OUTCOMES = {
   expired: ["alert", t("Not decided in time")],
   cancelled: ["stop", t("Withdrawn")],
 };
-const PLACES = { web: t("on the web page"), telegram: t("in Telegram"), slack: t("in Slack"), discord: t("in Discord") };
 
 export class WaitCard {
   #note = el("p", { class: "ask-note", role: "alert" });
@@ -64,7 +64,7 @@ export class WaitCard {
     this.#countdown.stop();
     this.#focused ||= this.node.contains(document.activeElement);
     const [sign, words] = OUTCOMES[outcome] ?? ["info", clean(outcome)];
-    const place = outcome in { expired: 1, cancelled: 1 } ? "" : ` ${PLACES[channel] ?? ""}`.trimEnd();
+    const place = channel && !(outcome in { expired: 1, cancelled: 1 }) ? ` ${placeOf(channel)}` : "";
     this.node.dataset.state = outcome;
     this.#kind.textContent = this.past;
     this.#ways.replaceWith(el("p", { class: "ask-outcome" }, icon(sign), `${words}${place}.`));
@@ -84,4 +84,8 @@ export class WaitCard {
     for (const control of this.controls) control.disabled = yes;
     for (const field of this.node?.querySelectorAll("input, select, textarea") ?? []) field.disabled = yes;
   }
+}
+
+function placeOf(channel) {
+  return channel === "web" ? t("on the web page") : t("in {channel}", { channel: label(channel) });
 }

@@ -195,8 +195,8 @@ async def test_the_list_and_deletion_by_number(mine: Licence) -> None:
     await command("/alert BTC below 50000")
     await command("/alert BTC above 60000 via web")
     listed = await command("/alert")
-    assert "- **1** · BTC below 50,000 (told in telegram)" in listed
-    assert "- **2** · BTC above 60,000 (told in web)" in listed
+    assert "- **1** · BTC below 50,000 (told in Telegram)" in listed
+    assert "- **2** · BTC above 60,000 (told on the web page)" in listed
 
     assert await command("/alert delete 1") == "Deleted: BTC below 50,000"
     assert await command("/alert delete 1") == "There is no alert 1. /alert gives the list."

@@ -198,6 +198,7 @@ class GatewayDouble:
 
     async def _page(self, request: web.Request) -> web.Response:
         config: JSON = {"wsPath": "/ws/chat", "ticketUrl": "/api/v1/ws-ticket", "userId": USER, "tier": "pro"}
+        config["channels"] = {"telegram": "Telegram", "webhook": "Acme Chat"}
         config["languageChosen"] = "language" in request.cookies
         return self.render("chat.html", {"user_id": USER, "tier": "pro", "config": config}, request)
 

@@ -23,7 +23,7 @@ async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: C
     cut = [
         {"turn": turn_id(1), "role": "tool", "tool_call_id": "a", "name": "get_bars", "content": "252 bars"},
         {"turn": turn_id(1), "role": "assistant", "content": "Here **they** are."},
-        {"turn": turn_id(2), "role": "user", "content": "thanks", "channel": "telegram"},
+        {"turn": turn_id(2), "role": "user", "content": "thanks", "channel": "webhook"},
         {"turn": turn_id(2), "role": "assistant", "content": "Gladly."},
     ]
     socket = await chat.open(items=tuple(cut), before="7")
@@ -42,7 +42,7 @@ async def test_history_is_shown_with_its_tools_and_older_parts_on_demand(chat: C
     await expect(chat.page.locator("details.tool")).to_have_count(1)
     await expect(chat.turn().locator(".asked li")).to_have_text(["my bars.csv"])
     await expect(chat.page.locator("details.tool summary")).to_contain_text("SPX")
-    await expect(chat.turn(1)).to_contain_text("from Telegram")
+    await expect(chat.turn(1)).to_contain_text("from Acme Chat")
     await expect(chat.page.locator("#older")).to_be_hidden()
 
 

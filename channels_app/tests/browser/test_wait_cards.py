@@ -80,9 +80,9 @@ async def test_a_decision_made_elsewhere_is_shown_in_every_tab(chat: Chat) -> No
     turn = socket.turn(1)
     await ask(turn)
 
-    await turn.emit("approval_settled", approval=APPROVAL, decision="rejected", by_channel="telegram")
+    await turn.emit("approval_settled", approval=APPROVAL, decision="rejected", by_channel="webhook")
 
-    await expect(chat.turn().locator(".ask-outcome")).to_have_text("Rejected in Telegram.")
+    await expect(chat.turn().locator(".ask-outcome")).to_have_text("Rejected in Acme Chat.")
 
 
 async def test_a_click_that_comes_too_late_says_who_was_first(chat: Chat) -> None:

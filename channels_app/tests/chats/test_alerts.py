@@ -26,7 +26,9 @@ async def test_an_alert_is_marked_delivered_with_telegrams_message_id(users: dic
     bar = Bar("2024-01-02", Decimal(2), Decimal(1), Decimal(1))
     async with connection() as conn, conn.transaction():
         licence, spec = await active_licence("demo-pro"), AlertSpec("BTC", "below", Decimal(2))
-        alert = await add_alert(conn, licence, spec, where=Where("telegram", {"chat": 1}), look=FirstLook())
+        alert = await add_alert(
+            conn, licence, spec, where=Where("telegram", {"chat": 1, "message": 9}), look=FirstLook()
+        )
     change = Change(timedelta(1), prices=Prices("BTC", (bar,)), fired=bar, armed=False, text="BTC fell", what="x")
 
     await settle(alert, change)
@@ -42,3 +44,5 @@ async def test_an_alert_is_marked_delivered_with_telegrams_message_id(users: dic
         row = await (await conn.execute("SELECT s.receipt, d.receipt FROM schedules s, deliveries d")).fetchone()
     assert row is not None
     assert row[0] == row[1] != ""
+    # In answer to nothing: what made it was read long ago.
+    assert "reply_parameters" not in bot_api.calls[-1].parameters

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.link_requests import requests_of
 from agents.approvals import get_approval
-from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, something_waits
+from agents.tests.engine import ScriptedBrain, TestWorker, let_retries_be_due, say, something_waits
 from channels_app import linking
 from channels_app.bodies import MAX_BODY_BYTES
 from channels_app.channels import channel_that_is_on, channels
@@ -315,6 +315,43 @@ async def test_stop_ends_the_running_answer(chat: Chat, worker: TestWorker) -> N
     assert await rows("SELECT state FROM turns ORDER BY id LIMIT 1") == [("cancelled",)]
     assert any(text.startswith("Once upon a time") and "Stopped." in text for text in driver.shown())
     assert "Stopped." in driver.shown()
+
+
+async def test_one_stop_says_once_that_what_waits_is_stopped(chat: Chat, worker: TestWorker) -> None:
+    """But for a message of which its platform shows that it is worked on."""
+    await chat.write("one")
+    turn = await worker.claim()
+    assert turn is not None
+    for number in (2, 3):
+        await chat.write("another", number=number)
+    await chat.write("/stop", number=4)
+    worker.runs[turn][0].cancel()
+    await worker.done(turn)
+    await chat.deliver()
+
+    assert await rows("SELECT count(*) FROM turns WHERE state = 'cancelled'") == [(3,)]
+    waiting = await rows("SELECT reply_to FROM turns WHERE content = 'another'")
+    told = sum(chat.driver.channel.waits_for_word(target) for (target,) in waiting)
+    assert chat.driver.shown().count("Stopped.") + chat.driver.shown().count("*Stopped.*") == 2 + told
+
+
+async def test_what_waits_in_a_chat_and_is_stopped_elsewhere_is_told_there(chat: Chat, worker: TestWorker) -> None:
+    await chat.write("one")
+
+    await say("/stop")
+    await chat.deliver()
+
+    assert chat.driver.shown() == ["Stopped."]
+
+
+@pytest.mark.parametrize("driver", ["webhook"], indirect=True)
+async def test_a_text_that_is_too_long_is_not_taken_and_its_author_is_told(chat: Chat) -> None:
+    """Source: docs/channels.md, `text`."""
+    await chat.write("x" * 32_001)
+    await chat.deliver()
+
+    assert await rows("SELECT count(*) FROM turns") == [(0,)]
+    assert chat.driver.shown() == ["The message is longer than 32,000 characters."]
 
 
 async def test_the_health_page_lists_every_channel_of_the_folder(chat: Chat) -> None:

@@ -12,6 +12,7 @@ from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from channels_app.channels._discord.interactions import DEFERRED
 from channels_app.deliveries.intake import take_outbox
+from channels_app.deliveries.refused import MISSING
 from channels_app.deliveries.unsure import UNSURE, own_up
 from channels_app.files_in import UNLINKED
 from channels_app.tests.chats.contract import Chat, link_account
@@ -191,3 +192,21 @@ async def test_who_may_miss_the_end_of_an_answer_keeps_its_beginning(chat: Chat,
     beginning, told = driver.shown()
     assert beginning.startswith("word word")
     assert told == UNSURE
+
+
+@pytest.mark.parametrize("part", [0, 1])
+async def test_what_is_said_of_a_refused_part_takes_the_place_of_nothing_that_is_shown(
+    chat: Chat, driver: Discord, part: int
+) -> None:
+    await deferred(chat, asked(driver, "notes.md"))
+    await ended("word " * 500)
+    await take_outbox()
+    for _ in range(part):
+        await chat.sender.send_next()
+    driver.refuse()
+
+    await chat.deliver()
+
+    shown, told = driver.shown()
+    assert shown.startswith("word word")
+    assert told == MISSING

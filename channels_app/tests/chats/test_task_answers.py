@@ -12,8 +12,10 @@ from agents.schedules.rows import Schedule, TaskSpec, Where, add_task, delete_sc
 from agents.schedules.rules import Rule, zone_of
 from agents.schedules.tasks import run_due
 from agents.tests.engine import ScriptedBrain, TestWorker, frames
+from channels_app.channels import Target
 from channels_app.tests.chats.contract import Chat, Previewing
 from channels_app.tests.chats.tables import rows
+from channels_app.tests.doubles.driver import Driver
 from gateway.db import connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,3 +132,55 @@ async def test_a_message_whose_id_looks_like_a_tasks_is_none(chat: Chat, worker:
     await answered(chat, worker, turn, "Hello.")
 
     assert [read(shown) for shown in chat.driver.shown()] == ["Hello."]
+
+
+@IN_ONE
+async def test_a_tasks_answer_quotes_no_message_also_when_another_was_asked_since(
+    chat: Chat, worker: TestWorker
+) -> None:
+    """What made the task was read long ago."""
+    _, turn = await begun(chat, worker)
+    await chat.write("And ETH?", number=2)
+    previewing = Previewing(worker)
+    await previewing.say(turn, "It is")
+    await previewing.look()
+    await chat.deliver()
+    await answered(chat, worker, turn, " 61.8.")
+
+    assert await rows("SELECT DISTINCT target FROM deliveries") == [({"chat": int(chat.driver.account)},)]
+
+
+@pytest.mark.parametrize("driver", ["webhook"], indirect=True)
+async def test_a_callback_is_told_that_a_tasks_answer_answers_nothing_in_its_thread(
+    chat: Chat, worker: TestWorker
+) -> None:
+    """Source: docs/channels.md, `reply_to`."""
+    task = await add(Where("webhook", {"account": "ada", "thread": "t", "reply_to": "m1"}))
+    assert await run_due(now=task.due_at)
+    turn = await worker.claim()
+    assert turn is not None
+    await answered(chat, worker, turn, "It is 61.8.")
+
+    assert await rows("SELECT target FROM deliveries") == [({"account": "ada", "thread": "t", "reply_to": ""},)]
+
+
+@pytest.mark.parametrize(
+    ("driver", "made_in", "told_in"),
+    [
+        ("telegram", {"chat": -1, "user": 7, "topic": 3, "message": 9}, {"chat": -1, "user": 7, "topic": 3}),
+        ("slack", {"team": "T", "user": "U", "channel": "D", "thread": "1"}, None),
+        ("discord", {"user": "7", "interaction": "1", "token": "x", "guild": "2"}, {"user": "7"}),
+        ("discord", {"user": "7", "channel": "1", "message": "2"}, None),
+        (
+            "webhook",
+            {"account": "ada", "thread": "t", "reply_to": "m1"},
+            {"account": "ada", "thread": "t", "reply_to": ""},
+        ),
+    ],
+    indirect=["driver"],
+)
+def test_what_comes_by_itself_stays_in_its_thread_and_answers_nothing(
+    driver: Driver, made_in: Target, told_in: Target | None
+) -> None:
+    assert driver.channel.unasked(made_in) == (told_in or made_in)
+    assert driver.channel.chat_of(driver.channel.unasked(made_in)) == driver.channel.chat_of(made_in)
