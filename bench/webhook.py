@@ -150,7 +150,7 @@ def count_turns(database: str) -> int:
 
 async def post_all(port: int, *, rate: int, count: int, first: int = 0) -> list[float | None]:
     """Milliseconds from when each post was due to its answer; None for one that was not acknowledged."""
-    connections, patience = aiohttp.TCPConnector(limit=200), aiohttp.ClientTimeout(total=60)
+    connections, patience = aiohttp.TCPConnector(limit=200, keepalive_timeout=60), aiohttp.ClientTimeout(total=60)
     address = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession(address, connector=connections, timeout=patience) as client:
         start = time.perf_counter() + 0.1

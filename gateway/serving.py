@@ -37,6 +37,9 @@ PING_EVERY_S = 20.0
 PONG_WITHIN_S = 40.0
 # What runs when the process is told to stop may take this long to end.
 GRACEFUL_S = 5
+# Longer than proxies keep theirs (60 s is usual): one that sends on a connection which we close just then gets no answer, and
+# who posts often does not connect anew each time.
+KEEP_ALIVE_S = 75
 RESTART_AFTER_S = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -199,5 +202,6 @@ def _config() -> uvicorn.Config:
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACEFUL_S,
     )
