@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from agents.markup import ANSI, HIDDEN, clean
+from agents.markup import ANSI, HIDDEN, clean, plain
 from agents.outbox import OutboxRow
 from agents.outbox import put as put_outbox
 from agents.tests.engine import TestWorker
-from channels_app.asking_words import plain
 from channels_app.deliveries.intake import EMPTY, take_outbox
 from channels_app.tests.chats.contract import Chat, Previewing
 from channels_app.tests.chats.tables import rows
