@@ -66,9 +66,15 @@ def deleted(plural: str) -> Inject:
     return inject
 
 
-def annotated(**annotations: str) -> Inject:
+def annotated(**annotations: str | timedelta) -> Inject:
+    """Marks as they stand, or of a moment that long ago."""
+
     async def inject(bed: Bed) -> None:
-        given = {MARKS[key]: value for key, value in annotations.items()}
+        now = datetime.now(UTC)
+        given = {
+            MARKS[key]: value if isinstance(value, str) else (now - value).isoformat()
+            for key, value in annotations.items()
+        }
         bed.cluster.edit("deployments", NAME, lambda tree: tree["metadata"]["annotations"].update(given))
 
     return inject
@@ -118,7 +124,7 @@ async def licence_is_removed(bed: Bed) -> None:
 
 
 async def nobody_asks(bed: Bed) -> None:
-    await annotated(demand=f"{OLD} somebody")(bed)
+    await annotated(demand=f"{(datetime.now(UTC) - LONG_AGO).isoformat()} somebody")(bed)
 
 
 async def volume_is_lost(bed: Bed) -> None:
@@ -131,9 +137,7 @@ async def volume_lets_go(bed: Bed) -> None:
     bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["metadata"].pop("finalizers", None))
 
 
-OLD = (datetime.now(UTC) - LONG_AGO).isoformat()
-NEW = datetime.now(UTC).isoformat()
-LATELY = (datetime.now(UTC) - HOUR).isoformat()
+OLD, LATELY, NEW = LONG_AGO, HOUR, timedelta(0)
 STATES: list[tuple[str, list[Inject], set[Action]]] = [
     ("all is well", [], set()),
     ("the Deployment is gone", [deleted("deployments")], {Action.NOTE_ENDED}),
