@@ -11,7 +11,7 @@ from gateway.ids import new_uuid
 from provisioning.backends import Finding
 from provisioning.backends._kubernetes.cluster import cluster
 from provisioning.backends._kubernetes.drift import Action
-from provisioning.backends._kubernetes.manifests import DEMAND, ENDED, ORPHANED
+from provisioning.backends._kubernetes.manifests import DEMAND, ENDED, IDLE, ORPHANED
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.models import State
 from provisioning.names import workspace_name
@@ -78,6 +78,12 @@ def annotated(**annotations: str | timedelta) -> Inject:
         bed.cluster.edit("deployments", NAME, lambda tree: tree["metadata"]["annotations"].update(given))
 
     return inject
+
+
+def idle_times(bed: Bed) -> set[str]:
+    """What the Deployment and its pods say."""
+    trees = [bed.cluster.get("deployments", NAME), *bed.cluster.pods_of(NAME)]
+    return {tree["metadata"]["annotations"][IDLE] for tree in trees}
 
 
 def row_is(state: State) -> Inject:

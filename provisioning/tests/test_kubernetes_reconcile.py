@@ -10,7 +10,6 @@ from gateway.ids import new_uuid
 from provisioning import launching, metrics, rows
 from provisioning.backends import Finding
 from provisioning.backends._kubernetes.drift import Action
-from provisioning.backends._kubernetes.manifests import IDLE
 from provisioning.idle_times import ENDED_IDLE_S
 from provisioning.models import State, Workspace
 from provisioning.names import workspace_name
@@ -29,6 +28,7 @@ from provisioning.tests.drift_states import (
     annotated,
     deleted,
     forget_row,
+    idle_times,
     licence_ended,
     licence_is_removed,
     reconcile,
@@ -209,67 +209,6 @@ async def test_two_gateways_that_reconcile_at_once_do_no_harm(bed: Bed) -> None:
     assert bed.replicas(NAME) == 1
 
 
-async def test_an_orphan_of_seven_days_goes_and_its_data_stay(bed: Bed) -> None:
-    await ensure_workspace(licence_of(USER))
-    await scaled(bed, 0)
-    await annotated(orphaned=OLD)(bed)
-    await forget_row(bed)
-    await bed.heard()
-    await reconcile()
-
-    assert [bed.cluster.names(plural) for plural in ("deployments", "services", "serviceaccounts")] == [
-        [],
-        [],
-        ["default"],
-    ]
-    assert bed.cluster.names(VOLUMES) == [NAME]
-
-
-async def test_a_database_that_knows_none_of_them_cuts_off_nothing_that_runs(bed: Bed) -> None:
-    """Source: an older database, or another installation's, in place of the right one; work in flight was cut everywhere."""
-    users = [USER, *(f"user-{number}" for number in range(3))]
-    for user in users:
-        await ensure_workspace(licence_of(user))
-    running = {name: bed.ready(name) for name in map(workspace_name, users)}
-    await forget_row(bed)
-    with capture_logs() as logs:
-        for _ in range(2):
-            await reconcile()
-            await bed.heard()
-
-    assert {name: bed.ready(name) for name in running} == running
-    assert idle_times(bed) == {str(ENDED_IDLE_S)}
-    told = [log for log in logs if log["event"] == "workspaces_unknown_to_the_database"]
-    assert [(log["unknown"], log["running"]) for log in told] == [(4, 4)]
-
-
-async def test_an_orphan_that_has_run_for_a_day_is_scaled_to_0_and_kept_for_another_week(bed: Bed) -> None:
-    await ensure_workspace(licence_of(USER))
-    await annotated(orphaned=OLD)(bed)
-    await forget_row(bed)
-    await bed.heard()
-    assert Action.STOP_ORPHAN in {finding.done for finding in await reconcile()}
-    await bed.heard()
-
-    assert bed.replicas(NAME) == 0
-    assert {finding.done for finding in await reconcile()} == {Action.REPORT.value}
-
-
-async def test_whoever_comes_to_an_orphan_joins_it_and_it_is_none_any_more(bed: Bed) -> None:
-    await ensure_workspace(licence_of(USER))
-    there = bed.ready(NAME)
-    await forget_row(bed)
-    await reconcile()
-    await bed.heard()
-    launching.forget_all()
-    await ensure_workspace(licence_of(USER))
-    await settle()
-    await bed.heard()
-
-    assert bed.ready(NAME) == there
-    assert await reconcile() == []
-
-
 async def test_data_past_the_term_of_their_licence_are_told_and_kept(bed: Bed) -> None:
     await ensure_workspace(licence_of(USER))
     await stop_workspace(USER)
@@ -305,12 +244,6 @@ async def test_a_licence_that_ended_lets_the_sidecar_stop_a_workspace_that_was_n
 
     assert bed.replicas(NAME) == 1
     assert idle_times(bed) == {str(ENDED_IDLE_S)}
-
-
-def idle_times(bed: Bed) -> set[str]:
-    """What the Deployment and its pods say."""
-    trees = [bed.cluster.get("deployments", NAME), *bed.cluster.pods_of(NAME)]
-    return {tree["metadata"]["annotations"][IDLE] for tree in trees}
 
 
 async def half_stopped(bed: Bed, *users: str) -> None:

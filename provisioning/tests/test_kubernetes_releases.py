@@ -11,12 +11,12 @@ from provisioning.backends import kubernetes
 from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.drift import Action
 from provisioning.backends._kubernetes.idling import CHANGE_IDLE_S
-from provisioning.backends._kubernetes.manifests import IDLE, RELEASE
+from provisioning.backends._kubernetes.manifests import RELEASE
 from provisioning.backends._kubernetes.views import SERVER
 from provisioning.backends.kubernetes import RENEWED
 from provisioning.stages import SENTENCES, StageReport
 from provisioning.tests.bed import Bed
-from provisioning.tests.drift_states import NAME, USER, licence_has_a_longer_idle_time, reconcile, settle
+from provisioning.tests.drift_states import NAME, USER, idle_times, licence_has_a_longer_idle_time, reconcile, settle
 from provisioning.tests.gateways import licence_of
 from provisioning.workspaces import ensure_workspace
 
@@ -39,11 +39,6 @@ async def never_stops(bed: Bed, settings: Settings) -> Licence:
 
 def images(bed: Bed) -> list[str]:
     return [pod["spec"]["containers"][0]["image"] for pod in bed.cluster.pods_of(NAME)]
-
-
-def idle_times(bed: Bed) -> set[str]:
-    trees = [bed.cluster.get("deployments", NAME), *bed.cluster.pods_of(NAME)]
-    return {tree["metadata"]["annotations"][IDLE] for tree in trees}
 
 
 async def told(licence: Licence) -> str:
