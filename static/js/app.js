@@ -7,6 +7,7 @@ import { Connection } from "./connection.js";
 import { ConversationDesk } from "./conversation_desk.js";
 import { ConversationList } from "./conversation_list.js";
 import { byId } from "./dom.js";
+import { Elsewhere } from "./elsewhere.js";
 import { RequestError } from "./http.js";
 import { chooseLook, PreferredLanguage } from "./look.js";
 import { ModelChoice } from "./model_choice.js";
@@ -52,7 +53,8 @@ const list = new ConversationList(
     remove: (id) => desk.remove(id),
   },
 );
-desk.view = list;
+const elsewhere = new Elsewhere({ box: byId("elsewhere"), spoken: byId("elsewhere-spoken") });
+desk.views = [list, elsewhere];
 const scroller = new Scroller({ box: byId("scroll"), content: byId("thread"), button: byId("latest") });
 const thread = new Thread(
   {
@@ -100,7 +102,7 @@ const connection = new Connection({
 const session = new Session({
   connection,
   outbox: new Outbox(sessionStorage, config.userId),
-  views: { banner, composer, desk, header, language, list, meter, progress, thread },
+  views: { banner, composer, desk, elsewhere, header, language, list, meter, progress, thread },
   conversation: conversationInAddress(),
 });
 

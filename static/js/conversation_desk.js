@@ -14,7 +14,8 @@ export class ConversationDesk {
   #timer = 0;
   #asked = 0; // an answer to an earlier question is none any more
 
-  /** url of the API's list; hooks: gone(item) when one was deleted, signedOut(). `view` is a ConversationList. */
+  /** url of the API's list; hooks: gone(item) when one was deleted, signedOut(). `views` are told of what
+   * was read: show(items, {more, sought}), failed(reason). */
   constructor({ url, hooks }) {
     Object.assign(this, { url, hooks });
   }
@@ -81,11 +82,12 @@ export class ConversationDesk {
       this.#next = page.next;
       this.#show();
     });
-    if (reason && asked === this.#asked) this.view.failed(reason);
+    if (reason && asked === this.#asked) this.views.forEach((view) => view.failed(reason));
   }
 
   #show() {
-    this.view.show(this.#items, { more: this.#next !== null, sought: this.#sought !== "" });
+    const more = this.#next !== null;
+    this.views.forEach((view) => view.show(this.#items, { more, sought: this.#sought !== "" }));
   }
 
   /** Do `action`; why it could not be done, or "". */

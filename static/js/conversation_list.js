@@ -9,6 +9,7 @@ export class ConversationList {
   #items = [];
   #current = null;
   #busy = new Set();
+  #waiting = new Set();
 
   /** parts: list (a <ul>), note (a status line), more (a button). actions: rename and remove, as of a ConversationRow,
    * and more(). */
@@ -45,10 +46,17 @@ export class ConversationList {
     if (!same) this.#draw();
   }
 
+  /** In these conversations something waits for the user. */
+  waiting(conversations) {
+    this.#waiting = conversations;
+    this.#draw();
+  }
+
   #draw() {
     showKeyed(this.list, this.#items, { key: ({ id }) => id, make: (item) => this.#make(item) });
     for (const item of this.#items) {
-      this.#rows.get(item.id).show(item, { current: item.id === this.#current, busy: this.#busy.has(item.id) });
+      const state = this.#waiting.has(item.id) ? "waiting" : this.#busy.has(item.id) ? "busy" : "";
+      this.#rows.get(item.id).show(item, { current: item.id === this.#current, state });
     }
     const ids = new Set(this.#items.map(({ id }) => id));
     for (const id of [...this.#rows.keys()]) if (!ids.has(id)) this.#rows.delete(id);

@@ -25,8 +25,9 @@ export class ConversationRow {
     this.#rest();
   }
 
-  /** Show what is known now; `current`: it is the one that is read, `busy`: it is being answered. */
-  show(item, { current, busy }) {
+  /** Show what is known now; `current`: it is the one that is read, `state`: "busy" while it is being answered,
+   * "waiting" when something in it waits for the user. */
+  show(item, { current, state }) {
     this.#item = item;
     this.node.classList.toggle("current", current);
     if (current) this.#link.setAttribute("aria-current", "page");
@@ -34,11 +35,14 @@ export class ConversationRow {
     const used = new Date(item.updated_at);
     const today = used.toDateString() === new Date().toDateString();
     const facts = [item.alias === "main" && t("Main"), today ? timeOf(used) : dateOf(used)].filter(Boolean);
-    const state = busy ? [el("span", { class: "talk-busy", role: "img", "aria-label": t("being answered") })] : [];
+    const sign = {
+      busy: () => [el("span", { class: "talk-busy", role: "img", "aria-label": t("being answered") })],
+      waiting: () => [el("span", { class: "talk-waiting" }), el("strong", {}, t("waits for you"))],
+    }[state]?.() ?? [];
     this.#link.href = item.alias === "main" ? "#" : `#c-${item.id}`;
     this.#link.replaceChildren(
       el("span", { class: "talk-title", dir: "auto" }, titleOf(item)),
-      el("span", { class: "talk-facts" }, ...state, facts.join(" · ")),
+      el("span", { class: "talk-facts" }, ...sign, facts.join(" · ")),
     );
     if (!this.#editing) this.#label();
   }

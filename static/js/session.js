@@ -9,6 +9,7 @@ import { historyTurns } from "./history.js";
 import { newId } from "./ids.js";
 import { Ledger } from "./ledger.js";
 import { Retries } from "./retries.js";
+import { Waits } from "./waits.js";
 import { t } from "./words.js";
 
 // The gateway takes this many characters, and closes the socket on a frame over 64 KiB, of which the rest of the
@@ -28,6 +29,7 @@ export class Session {
     expiring: (frame) => this.views.banner.expiring(frame.seconds),
   };
   #ledger = new Ledger();
+  #waits = new Waits();
   #resumes = new Retries(); // by turn
   #cancels = new Set(); // turns to stop, until they end
   #greeted = false;
@@ -39,7 +41,7 @@ export class Session {
   conversation = null; // the one that is shown; null = the user's main one, whose id comes with `ready`
   main = null;
 
-  /** views: thread, banner, progress, header, composer, list, desk, meter, language. `connection` needs send(frame) and
+  /** views: thread, banner, progress, header, composer, list, elsewhere, desk, meter, language. `connection` needs send(frame) and
    * settled(). */
   constructor({ connection, outbox, views, conversation = null }) {
     Object.assign(this, { connection, outbox, views, conversation });
@@ -115,6 +117,7 @@ export class Session {
   #reading() {
     this.views.header.conversation(this.conversation !== this.main);
     this.views.list.reading(this.conversation);
+    this.views.elsewhere.reading(this.conversation);
   }
 
   #send(frame) {
@@ -244,6 +247,7 @@ export class Session {
     }
     this.#resumes.settle(turn);
     this.#ledger.close(turn);
+    if (this.#waits.ended(turn)) this.#tellWaits();
     this.views.thread.remove(turn);
     this.#askHistory(null);
     this.#busy();
@@ -268,9 +272,18 @@ export class Session {
     if (verdict !== "show") return;
     this.#resumes.settle(frame.turn);
     if (!this.#ledger.isOpen(frame.turn)) this.#ended(frame.turn);
+    if (this.#waits.hear(frame)) this.#tellWaits();
     if (frame.conversation === this.conversation) this.views.thread.apply(frame);
     if (frame.type === "tool_call" || frame.type === "token") this.views.progress.hide();
     this.#busy();
+  }
+
+  #tellWaits() {
+    const counts = this.#waits.counts();
+    this.views.elsewhere.waiting(counts);
+    this.views.list.waiting(new Set(counts.keys()));
+    // It may have been begun in a chat app.
+    this.views.desk.changed();
   }
 
   /** A conversation that was used stands first, and may have got its title. */
