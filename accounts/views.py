@@ -87,16 +87,20 @@ def signin_callback(request: HttpRequest) -> HttpResponse:
 def signout(request: HttpRequest) -> HttpResponse:
     """End the session."""
     sessions.sign_out(request)
-    return redirect("signed_out" if oidc.is_on() else "/")
+    return redirect("signed_out")
 
 
 @never_cache
 @require_safe
 def signed_out(request: HttpRequest) -> HttpResponse:
-    """Say so: the way back leads to the provider, who may sign the user in without a question."""
-    if not oidc.is_on():
-        raise Http404
-    context = {"provider": oidc.provider_name(), "provider_sign_out": async_to_sync(oidc.sign_out_url)()}
+    """Say so, also in the browser's other tabs: the way back may lead to a provider, who asks nobody who is signed in there."""
+    if sessions.identity_of(request) is not None:
+        return redirect("/")
+    context = {
+        "can_sign_in": oidc.is_on() or issuer.is_on(),
+        "provider": oidc.provider_name(),
+        "provider_sign_out": async_to_sync(oidc.sign_out_url)() if oidc.is_on() else "",
+    }
     return render(request, "accounts/signed_out.html", context)
 
 

@@ -201,6 +201,6 @@ def test_the_development_page_offers_the_provider_too(provider: Peer, client: Cl
     assert 'href="/signin/provider/?next=%2Faccount%2F"' in page
 
 
-@pytest.mark.parametrize("path", ["/signin/", "/signin/provider/", "/signin/callback/", "/signed-out/"])
+@pytest.mark.parametrize("path", ["/signin/", "/signin/provider/", "/signin/callback/"])
 def test_without_a_provider_its_addresses_are_not_there(path: str, client: Client) -> None:
     assert client.get(path).status_code == 404

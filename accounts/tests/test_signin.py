@@ -79,8 +79,26 @@ def test_signing_out_ends_the_session_and_takes_a_form(browser: Client) -> None:
 
     answer = browser.post("/signout/", {"csrfmiddlewaretoken": token})
 
-    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert (answer.status_code, answer["Location"]) == (302, "/signed-out/")
     assert browser.get("/who").status_code == 401
+    assert 'href="/signin/"' in browser.get("/signed-out/").content.decode()
+
+
+def test_the_page_after_a_sign_out_is_for_nobody_who_is_signed_in(browser: Client) -> None:
+    submit(browser, "demo-pro")
+
+    assert browser.get("/signed-out/")["Location"] == "/"
+
+
+def test_where_other_sites_sign_their_users_in_the_page_after_a_sign_out_leads_nowhere(
+    settings: Any, client: Client
+) -> None:
+    settings.JWT_JWKS_URL = "https://issuer.example/jwks.json"
+
+    page = client.get("/signed-out/")
+
+    assert page.status_code == 200
+    assert "/signin/" not in page.content.decode()
 
 
 @pytest.mark.parametrize("setting", [{"DEBUG": False}, {"JWT_JWKS_URL": "https://issuer.example/jwks.json"}])

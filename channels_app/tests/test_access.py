@@ -55,7 +55,7 @@ TABLE = {
     ("GET", "signin/"): _same(200),
     ("GET", "signin/provider/"): _same(404),  # no provider is set
     ("GET", "signin/callback/"): _same(404),
-    ("GET", "signed-out/"): _same(404),
+    ("GET", "signed-out/"): Row(302, 302, 200, 302, 200),
     ("POST", "signin/"): _same(403),  # without the page's CSRF token
     ("POST", "signout/"): _same(403),
     ("POST", "language/"): _same(403),  # without the page's CSRF token

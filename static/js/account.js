@@ -4,6 +4,7 @@ import { foldAway } from "./account_menu.js";
 import { label } from "./channels.js";
 import { Clock } from "./clock.js";
 import { byId } from "./dom.js";
+import { leaveWithOthers } from "./leaving.js";
 import { LinkCards } from "./link_cards.js";
 import { LinkDesk } from "./link_desk.js";
 import { LinkList } from "./link_list.js";
@@ -45,5 +46,6 @@ const desk = new LinkDesk({
 
 chooseLook({ theme: byId("theme"), language: byId("language") });
 foldAway(document.querySelector(".account"));
+leaveWithOthers();
 schedules.start(config.schedules);
 desk.start(config);

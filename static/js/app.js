@@ -10,6 +10,7 @@ import { byId } from "./dom.js";
 import { Elsewhere } from "./elsewhere.js";
 import { RequestError } from "./http.js";
 import { chooseLook, PreferredLanguage } from "./look.js";
+import { leave, leaveWithOthers, wasSignedOut } from "./leaving.js";
 import { ModelChoice } from "./model_choice.js";
 import { Outbox } from "./outbox.js";
 import { Scroller } from "./scroller.js";
@@ -43,7 +44,7 @@ const side = new Side(
 );
 const desk = new ConversationDesk({
   url: CONVERSATIONS_URL,
-  hooks: { gone: leave, signedOut: () => banner.signedOut() },
+  hooks: { gone: deleted, signedOut },
 });
 const list = new ConversationList(
   { list: byId("conversations"), note: byId("side-note"), more: byId("more") },
@@ -96,7 +97,7 @@ const language = new PreferredLanguage({ chosen: config.languageChosen, idle: ()
 const connection = new Connection({
   wsPath: config.wsPath,
   ticketUrl: config.ticketUrl,
-  onFrame: (frame) => session.receive(frame),
+  onFrame,
   onPhase,
 });
 const session = new Session({
@@ -106,13 +107,25 @@ const session = new Session({
   conversation: conversationInAddress(),
 });
 
-function onPhase(phase, { message } = {}) {
+/** Somebody else may have signed in in this browser: the socket is theirs. */
+function onFrame(frame) {
+  if (frame.type === "ready" && frame.user_id !== config.userId) leave();
+  else session.receive(frame);
+}
+
+function onPhase(phase, { message, told } = {}) {
   header.phase(phase);
   if (phase !== "open" && phase !== "connecting") session.lost();
   if (phase === "offline") banner.offline();
-  if (phase === "signed_out") banner.signedOut();
+  if (phase === "signed_out") signedOut({ told });
   if (phase === "refused") banner.refused(message);
   if (phase === "signed_out" || phase === "refused") composer.close();
+}
+
+/** What was written is kept for a session that has only run out. */
+function signedOut({ told = false } = {}) {
+  if (told || wasSignedOut()) leave();
+  else banner.signedOut();
 }
 
 function conversationInAddress() {
@@ -126,13 +139,13 @@ async function newConversation() {
     composer.focus();
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    if (error.kind === "signed_out") banner.signedOut();
+    if (error.kind === "signed_out") signedOut();
     else banner.error({ message: error.message });
   }
 }
 
 /** A conversation was deleted: another main one is made when the page greets again. */
-function leave({ id, alias }) {
+function deleted({ id, alias }) {
   if (alias === "main") location.replace("/");
   else if (id === session.conversation) location.hash = "";
 }
@@ -150,5 +163,6 @@ byId("empty").addEventListener("click", (event) => {
 });
 chooseLook({ theme: byId("theme"), language: byId("language") });
 foldAway(document.querySelector(".account"));
+leaveWithOthers();
 if (matchMedia("(hover: hover)").matches) composer.focus();
 connection.start();

@@ -2,7 +2,8 @@
  * The socket to the gateway, which comes back by itself.
  *
  * `onPhase(phase, detail)` hears: "connecting" · "open" (a socket; the server has not spoken yet) · "waiting"
- * ({seconds} to the next try) · "offline" · and, for good, "signed_out" and "refused" ({message}).
+ * ({seconds} to the next try) · "offline" · and, for good, "signed_out" ({told}: by the server) and
+ * "refused" ({message}).
  */
 
 import { backoff } from "./backoff.js";
@@ -14,8 +15,12 @@ const OPEN_PATIENCE_MS = 10_000;
 const PING_EVERY_MS = 20_000;
 const SILENCE_MS = 45_000;
 const PROBE_MS = 5_000;
+// A browser that says it is offline is mostly right: only a gateway on the same machine, or behind a VPN, still answers.
+const PROBE_OFFLINE_MS = 500;
 
 const CLOSED_UNAUTHORISED = 4401;
+// The reason of a 4401 that no new ticket would change (docs/protocol.md).
+const SIGNED_OUT = "You have signed out.";
 const CLOSED_FORBIDDEN = 4403;
 // Milliseconds to stay away at least, by close code: flooding, and "try later".
 const LEAST_WAIT_MS = { 4429: 15_000, 1013: 5_000 };
@@ -36,7 +41,7 @@ export class Connection {
 
   start() {
     addEventListener("online", () => this.#retryNow());
-    addEventListener("offline", () => this.#probe());
+    addEventListener("offline", () => this.#unplugged());
     document.addEventListener("visibilitychange", () => this.#whenSeen());
     this.#connect();
   }
@@ -74,7 +79,7 @@ export class Connection {
 
   #unserved(error) {
     if (error.kind === "later") return this.#wait(error.retryAfterS * 1000);
-    return this.#end(error.kind, error.message);
+    return this.#end(error.kind, { message: error.message });
   }
 
   #open(ticket) {
@@ -106,7 +111,7 @@ export class Connection {
   }
 
   /** The socket is gone, or as good as gone: a close on a dead line would report itself minutes later. */
-  #lose({ code }) {
+  #lose({ code, reason = "" }) {
     const socket = this.#socket;
     clearTimeout(this.#timer);
     clearInterval(this.#pulse);
@@ -117,6 +122,7 @@ export class Connection {
     }
     if (this.#ended) return;
     if (code === CLOSED_FORBIDDEN) this.#end("refused");
+    else if (code === CLOSED_UNAUTHORISED && reason === SIGNED_OUT) this.#end("signed_out", { told: true });
     else this.#wait(LEAST_WAIT_MS[code] ?? 0, code);
   }
 
@@ -130,9 +136,9 @@ export class Connection {
     this.#timer = setTimeout(() => this.#connect(), delay);
   }
 
-  #end(phase, message = "") {
+  #end(phase, detail = {}) {
     this.#ended = true;
-    this.#phase(phase, { message });
+    this.#phase(phase, detail);
   }
 
   #retryNow() {
@@ -145,13 +151,18 @@ export class Connection {
     else this.#retryNow();
   }
 
+  #unplugged() {
+    if (this.#socket) this.#probe(PROBE_OFFLINE_MS);
+    else if (!this.#ended) this.#phase("offline");
+  }
+
   /** Ask whether the line still lives: after a sleep, or when the network changed. */
-  #probe() {
+  #probe(patience = PROBE_MS) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     const asked = performance.now();
     this.send({ type: "ping" });
     setTimeout(() => {
       if (this.#socket && this.#heardAt < asked) this.#lose({ code: 0 });
-    }, PROBE_MS);
+    }, patience);
   }
 }

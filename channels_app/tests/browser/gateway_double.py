@@ -30,12 +30,13 @@ def turn_id(number: int) -> str:
 
 
 class Socket:
-    """One accepted socket of the page, driven frame by frame."""
+    """One accepted socket of the page, driven frame by frame; a `dead` one answers no ping."""
 
     def __init__(self, peer: web.WebSocketResponse, protocols: list[str]) -> None:
         self._peer = peer
         self._received: asyncio.Queue[JSON] = asyncio.Queue()
         self._aside: deque[JSON] = deque()
+        self.dead = False
         self.protocols = protocols
 
     async def listen(self) -> None:
@@ -44,6 +45,8 @@ class Socket:
             if message.type is not WSMsgType.TEXT:
                 continue
             frame = json.loads(message.data)
+            if frame["type"] == "ping" and self.dead:
+                continue
             if frame["type"] == "ping":
                 await self.send("pong")
             else:
@@ -91,9 +94,9 @@ class Socket:
         """Speak for a turn whose last sent event was `seq`."""
         return Turn(self, turn_id(number), conversation, seq)
 
-    async def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
+    async def close(self, code: int = WSCloseCode.GOING_AWAY, *, reason: str = "") -> None:
         """Close with this code."""
-        await self._peer.close(code=code)
+        await self._peer.close(code=code, message=reason.encode())
 
 
 class Turn:
@@ -176,6 +179,7 @@ class GatewayDouble:
                 web.get("/", self._page),
                 web.get("/signin/", self._signin),
                 web.post("/signout/", self._signout),
+                web.get("/signed-out/", self._signed_out),
                 web.post("/api/v1/ws-ticket", self._ticket),
                 *self.talks.routes(),
                 web.get("/api/v1/models", self._models),
@@ -238,7 +242,10 @@ class GatewayDouble:
 
     async def _signout(self, request: web.Request) -> web.Response:
         self.signed_out = parse_qs(await request.text())
-        raise web.HTTPSeeOther("/signin/?next=/")
+        raise web.HTTPSeeOther("/signed-out/")
+
+    async def _signed_out(self, request: web.Request) -> web.Response:
+        return self.render("accounts/signed_out.html", {"can_sign_in": True}, request)
 
     async def _ticket(self, request: web.Request) -> web.Response:
         if request.headers.get("X-CSRFToken") != "page-token":

@@ -102,7 +102,7 @@ async def test_signing_out_is_a_form_with_its_token(chat: Chat) -> None:
     await chat.open()
     await chat.page.get_by_label(f"Account of {USER}").click()
     await chat.page.get_by_role("button", name="Sign out").click()
-    await chat.page.wait_for_url("**/signin/**")
+    await chat.page.wait_for_url("**/signed-out/")
 
     assert chat.gateway.signed_out == {"csrfmiddlewaretoken": ["page-token"]}
 

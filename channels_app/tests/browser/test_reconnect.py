@@ -185,6 +185,32 @@ async def test_an_offline_browser_says_so_and_comes_back_at_once(chat: Chat) -> 
     await expect(chat.page.locator("#banner")).to_be_hidden()
 
 
+async def test_a_browser_that_goes_offline_says_so_within_a_second(timed_chat: Chat) -> None:
+    """Source: a notice that came five seconds after the network had gone."""
+    page = timed_chat.page
+    await page.clock.install()
+    socket = await timed_chat.open()
+    await expect(page.locator("#line-text")).to_have_text("Connected")
+    socket.dead = True
+    await page.clock.pause_at(await page.evaluate("Date.now() + 100"))
+    await page.context.set_offline(offline=True)
+    await page.clock.run_for(1000)
+
+    await expect(page.locator("#banner")).to_contain_text("You are offline.")
+    await expect(page.locator("#line-text")).to_have_text("Offline")
+
+
+async def test_a_gateway_that_still_answers_makes_no_page_offline(timed_chat: Chat) -> None:
+    """Source: a gateway on the same machine needs no network."""
+    page = timed_chat.page
+    await timed_chat.open()
+    await page.evaluate("dispatchEvent(new Event('offline'))")
+    async with page.expect_event("console", lambda said: said.text == "later"):
+        await page.evaluate("setTimeout(() => console.log('later'), 800)")
+
+    await expect(page.locator("#line-text")).to_have_text("Connected")
+
+
 async def test_a_stop_that_met_a_cut_is_sent_again(chat: Chat) -> None:
     socket = await chat.open()
     turn = socket.turn(1)

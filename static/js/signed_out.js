@@ -1,0 +1,5 @@
+/** The page after a sign-out. */
+
+import { tellSignOut } from "./leaving.js";
+
+tellSignOut();
