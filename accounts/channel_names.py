@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 WEB = "web"
 
 
@@ -26,4 +28,4 @@ def channel_label(channel: str) -> str:
 
 def place_of(channel: str) -> str:
     """Where something was done or is told, as the end of a sentence."""
-    return "on the web page" if channel == WEB else f"in {channel_label(channel)}"
+    return _("on the web page") if channel == WEB else _("in {channel}").format(channel=channel_label(channel))

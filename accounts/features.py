@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from accounts.channel_names import channel_label
 from accounts.errors import NotIncluded
 from accounts.licences import Licence
@@ -30,7 +33,7 @@ def require_feature(licence: Licence, switch: Switch) -> None:
 def require_turns(licence: Licence) -> None:
     """Raise NotIncluded when no turn may ever run."""
     if licence.limits.turns_at_once == 0:
-        raise _not_included(licence, "answers by the agent")
+        raise _not_included(licence, gettext_noop("answers by the agent"))
 
 
 def _require(licence: Licence, opened: tuple[str, ...] | None, name: str, *, thing: str) -> None:
@@ -39,6 +42,5 @@ def _require(licence: Licence, opened: tuple[str, ...] | None, name: str, *, thi
 
 
 def _not_included(licence: Licence, thing: str) -> NotIncluded:
-    return NotIncluded(
-        f"Your {licence.tier.capitalize()} licence does not include {thing}. Your administrator can change that."
-    )
+    words = _("Your {tier} licence does not include {thing}. Your administrator can change that.")
+    return NotIncluded(words.format(tier=licence.tier.capitalize(), thing=_(thing)))

@@ -13,12 +13,6 @@ from accounts.tiers import FEATURES, tier_limits
 
 LimitName = Literal["messages_per_minute", "messages_per_day", "tokens_per_month", "cost_usd_per_month"]
 
-_UNITS: dict[LimitName, str] = {
-    "messages_per_minute": "messages a minute",
-    "messages_per_day": "messages a day",
-    "tokens_per_month": "tokens a month",
-    "cost_usd_per_month": "of model costs a month",
-}
 # Below it a wait is told in seconds, above it as a time of day.
 _SECONDS_TOLD = 120
 
@@ -27,9 +21,11 @@ def messages_reached(window: Window, licence: Licence, *, now: datetime) -> str:
     """The sentences for a full window of messages."""
     limit: LimitName = "messages_per_minute" if window.name == "minute" else "messages_per_day"
     if not window.limit or window.resets_at is None:
-        return f"Your licence includes no messages. {more(licence, limit)}"
-    said = f"You have reached the limit of your licence: {amount(limit, window.limit)}."
-    return f"{said} You can write again {moment(window.resets_at, now=now)}. {more(licence, limit)}"
+        nothing = _("Your licence includes no messages.")
+        return f"{nothing} {more(licence, limit)}"
+    said = _("You have reached the limit of your licence: {amount}. You can write again {moment}.")
+    said = said.format(amount=amount(limit, window.limit), moment=moment(window.resets_at, now=now))
+    return f"{said} {more(licence, limit)}"
 
 
 def budget_reached(licence: Licence, limit: LimitName, *, resets_at: datetime) -> str:
@@ -54,16 +50,25 @@ def more(licence: Licence, limit: LimitName) -> str:
     for tier in tiers[tiers.index(licence.tier) + 1 :]:
         offered = getattr(tier_limits(tier), limit)
         if offered is None:
-            return f"The {tier.capitalize()} licence has no such limit: ask your administrator for it."
+            words = _("The {tier} licence has no such limit: ask your administrator for it.")
+            return words.format(tier=tier.capitalize())
         if offered > own:
-            return f"The {tier.capitalize()} licence has {amount(limit, offered)}: ask your administrator for it."
-    return "Your administrator can raise it."
+            words = _("The {tier} licence has {amount}: ask your administrator for it.")
+            return words.format(tier=tier.capitalize(), amount=amount(limit, offered))
+    return _("Your administrator can raise it.")
 
 
 def amount(limit: LimitName, value: float | Decimal) -> str:
     """A limit with its unit, such as `10 messages a minute` or `$5.00 of model costs a month`."""
-    unit = _UNITS[limit].replace("messages", "message") if value == 1 else _UNITS[limit]
-    return f"${value:,.2f} {unit}" if limit == "cost_usd_per_month" else f"{value:,} {unit}"
+    if limit == "cost_usd_per_month":
+        return _("${cost} of model costs a month").format(cost=f"{value:,.2f}")
+    if limit == "tokens_per_month":
+        words = ngettext("{count} token a month", "{count} tokens a month", int(value))
+    elif limit == "messages_per_day":
+        words = ngettext("{count} message a day", "{count} messages a day", int(value))
+    else:
+        words = ngettext("{count} message a minute", "{count} messages a minute", int(value))
+    return words.format(count=f"{value:,}")
 
 
 def moment(when: datetime, *, now: datetime) -> str:

@@ -110,6 +110,7 @@ class ChannelLink(models.Model):
     channel_type = models.TextField("channel", help_text="telegram, slack or discord")
     channel_user_id = models.TextField("account", help_text="the account's id there; for Slack team:user")
     name = models.TextField(blank=True, default="", db_default="", help_text="how the platform shows the account")
+    language = models.TextField(blank=True, default="", db_default="", help_text="as the platform tells it")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
 
     class Meta:
@@ -119,6 +120,19 @@ class ChannelLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel_type}:{self.channel_user_id}"
+
+
+class UserLanguage(models.Model):
+    """The language that a user has chosen on the page; chat apps speak it, too."""
+
+    user_id = models.TextField(primary_key=True)
+    language = models.TextField()
+
+    class Meta:
+        db_table = "user_languages"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} ({self.language})"
 
 
 class BrowserSession(models.Model):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from django.utils.translation import gettext as _
 from psycopg.rows import class_row
 
 from accounts.errors import Window
@@ -238,7 +239,11 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
 
 def queue_full() -> Refused:
     """As many messages wait as may."""
-    return Refused("queue_full", f"{QUEUE_CAP} messages wait already. Let some be answered first.", retry_after_s=10)
+    return Refused(
+        "queue_full",
+        _("{count} messages wait already. Let some be answered first.").format(count=QUEUE_CAP),
+        retry_after_s=10,
+    )
 
 
 def _check(message: IncomingMessage) -> None:
@@ -249,7 +254,9 @@ def _check(message: IncomingMessage) -> None:
     if not message.content.strip() or "\0" in message.content:
         raise Refused("invalid", "The message is empty." if not message.content.strip() else "The message holds a NUL.")
     if len(message.content) > MAX_CONTENT_CHARS:
-        raise Refused("invalid", f"The message is longer than {MAX_CONTENT_CHARS:,} characters.")
+        raise Refused(
+            "invalid", _("The message is longer than {most} characters.").format(most=f"{MAX_CONTENT_CHARS:,}")
+        )
     if not 0 < len(message.external_id) <= MAX_EXTERNAL_ID_CHARS:
         raise Refused("invalid", f"An id has 1 to {MAX_EXTERNAL_ID_CHARS} characters.")
     check_policy(message.when_busy)

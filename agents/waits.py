@@ -6,6 +6,8 @@ everywhere; the settlement, the turn's new state and what people are told of it 
 
 from typing import Any, LiteralString
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Json, Jsonb
 
@@ -270,11 +272,19 @@ async def _require_fence(conn: Connection, claim: Claim) -> None:
         raise FenceLost
 
 
+_SETTLED_BEFORE = {
+    "approved": gettext_noop("This was approved before {place}. Nothing has changed."),
+    "rejected": gettext_noop("This was rejected before {place}. Nothing has changed."),
+    "answered": gettext_noop("This was answered before {place}. Nothing has changed."),
+    "declined": gettext_noop("This was declined before {place}. Nothing has changed."),
+}
+
+
 def settled_before(found: Row) -> Refused | None:
     """Why nothing more can be made of a row, in words; None when it could have been. `late`: its time was over."""
-    if found["state"] in {"approved", "rejected", "answered", "declined"}:
+    if found["state"] in _SETTLED_BEFORE:
         place = place_of(found["by_channel"])
-        return Refused("already_decided", f"This was {found['state']} before {place}. Nothing has changed.")
+        return Refused("already_decided", _(_SETTLED_BEFORE[found["state"]]).format(place=place))
     if found["state"] == "cancelled":
         return Refused("already_decided", "This was withdrawn, because its message was stopped. Nothing has changed.")
     return too_late() if found["state"] == "expired" or found["late"] else None

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from agents.errors import Refused
 from agents.outbox import SHARED
 from agents.plain_answers import Shown
@@ -14,7 +17,7 @@ from channels_app.inbox import Kept
 from channels_app.replies import aside_letter, letter, refuse_on
 from gateway.db import Connection, connection
 
-ASIDE = "I answer that in our private chat."
+ASIDE = gettext_noop("I answer that in our private chat.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ async def refuse(said: Said, refusal: Refused) -> str:
     """Say why there is no turn, unless the chat knows; which, in a word. Raises as `accept`."""
     # Whatever has changed since (`/new` gives a thread another conversation), the platform sent it before.
     before = refusal.code == "conflict"
-    words = letter(said.channel, said.inbound, refusal.message, user_id=said.user_id)
+    words = letter(said.channel, said.inbound, _(refusal.message), user_id=said.user_id)
     async with connection() as conn, conn.transaction():
         if said.kept is not None:
             await inbox.finish(conn, said.kept)
@@ -115,7 +118,7 @@ async def _shown_on(conn: Connection, said: Said) -> Shown | None:
 def _letters(said: Said) -> list[Letter]:
     if said.inbound.aside is None:
         return [*said.notes]
-    return [*said.notes, aside_letter(said.channel, said.inbound, ASIDE, user_id=said.user_id)]
+    return [*said.notes, aside_letter(said.channel, said.inbound, _(ASIDE), user_id=said.user_id)]
 
 
 def _target(said: Said) -> Target:

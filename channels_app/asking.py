@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from accounts.languages import Tongues, tongues_on
 from agents.forms import buttons as form_buttons
 from agents.outbox import OutboxRow
 from channels_app import asking_words as words
@@ -25,7 +28,7 @@ SETTLING = {"approval_settled": "approval", "question_settled": "question"}
 # 128 bits, which nobody guesses; Telegram takes 64 bytes.
 TOKEN_BYTES = 16
 # What an answer's buttons end with: values of null decline.
-_SKIP = ("Don't answer", None)
+_SKIP = (gettext_noop("Don't answer"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +46,26 @@ async def letters_of(conn: Connection, row: OutboxRow, *, before: Sequence[Lette
 
     `before`: what that transaction has still to write, of earlier rows.
     """
+    tongues = await tongues_on(conn, [row.user_id])
     if row.kind in ASKING:
         main = row.kind == "question" and await _in_main(conn, row)
         letters = []
         for channel, target in await _chats(conn, row):
             here = main or (channel.name == row.channel and target == row.reply_to)
-            letters.append(await _ask(conn, row, channel, target, ways=_ways(channel, here=here)))
-        return [*_aside(row), *letters]
-    return await _settle(conn, row, before=before)
+            with override(tongues.of(row.user_id, channel=channel.name, account=channel.account_of(target))):
+                letters.append(await _ask(conn, row, channel, target, ways=_ways(channel, here=here)))
+        return [*_aside(row, tongues), *letters]
+    return await _settle(conn, row, tongues, before=before)
 
 
-def _aside(row: OutboxRow) -> list[Letter]:
+def _aside(row: OutboxRow, tongues: Tongues) -> list[Letter]:
     """Where others read along, that something was asked in private."""
     channel = channel_that_is_on(row.channel)
     if channel is None or channel.private(row.reply_to) == row.reply_to:
         return []
+    account = channel.account_of(row.reply_to)
+    with override(tongues.of(row.user_id, channel=channel.name, account=account)):
+        parts = composed(channel, _(words.ASKED_IN_PRIVATE))
     return [
         Letter(
             origin=f"aside:{row.kind}:{row.payload[row.kind]}",
@@ -65,8 +73,8 @@ def _aside(row: OutboxRow) -> list[Letter]:
             chat=channel.chat_of(row.reply_to),
             target=row.reply_to,
             kind="text",
-            parts=composed(channel, words.ASKED_IN_PRIVATE),
-            account=channel.account_of(row.reply_to),
+            parts=parts,
+            account=account,
             user_id=row.user_id,
             turn=row.turn,
         )
@@ -108,10 +116,10 @@ async def _in_main(conn: Connection, row: OutboxRow) -> bool:
 
 async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Target, *, ways: Sequence[str]) -> Letter:  # noqa: PLR0917 - one chat
     kind, subject = row.kind, str(row.payload[row.kind])
-    choices: list[tuple[str, Any]] = [("Approve", "approve"), ("Reject", "reject")]
+    choices: list[tuple[str, Any]] = [(_("Approve"), "approve"), (_("Reject"), "reject")]
     if kind == "question":
         listed = form_buttons(row.payload["schema"])
-        choices = [*listed, _SKIP] if listed else []
+        choices = [*listed, (_(_SKIP[0]), _SKIP[1])] if listed else []
     account = channel.account_of(target)
     made = []
     for label, choice in choices:
@@ -140,13 +148,15 @@ async def _ask(conn: Connection, row: OutboxRow, channel: Channel, target: Targe
     )
 
 
-async def _settle(conn: Connection, row: OutboxRow, *, before: Sequence[Letter]) -> list[Letter]:
+async def _settle(conn: Connection, row: OutboxRow, tongues: Tongues, *, before: Sequence[Letter]) -> list[Letter]:
     kind = SETTLING[row.kind]
     letters = []
     for asked in await _asked(conn, kind, str(row.payload[kind]), before=before):
         channel = channel_that_is_on(asked.channel)
         if channel is None:
             continue
+        with override(tongues.of(row.user_id, channel=asked.channel, account=asked.account)):
+            parts = _in_one(channel, row.payload)
         letters.append(
             Letter(
                 origin=f"settled:{asked.origin}",
@@ -154,7 +164,7 @@ async def _settle(conn: Connection, row: OutboxRow, *, before: Sequence[Letter])
                 chat=channel.chat_of(asked.target),
                 target=asked.target,
                 kind=row.kind,
-                parts=_in_one(channel, row.payload),
+                parts=parts,
                 account=asked.account,
                 user_id=row.user_id,
                 turn=row.turn,

@@ -6,6 +6,9 @@ None of them becomes a turn.
 import re
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from accounts import audit
 from accounts.link_codes import LIFE, ChatAccount, Redemption, normalised, redeem_on, void_on
 from accounts.link_requests import withdraw_on
@@ -18,44 +21,44 @@ from channels_app.linking import account_page
 from channels_app.replies import aside_letter
 from gateway.db import Connection, connection
 
-HOW_TO_LINK = (
+HOW_TO_LINK = gettext_noop(
     "I don't know you yet: this {label} account is linked to no Dexorder user. Open your account page{page}, choose "
     "*Link {label}*, and send me the code that it shows: `/link CODE`.\n\n"
     "The id of this account is `{sender}`; whoever runs this gateway can link it, too."
 )
-LINK_IN_PRIVATE = (
+LINK_IN_PRIVATE = gettext_noop(
     "I answer people whose {label} account is linked to a Dexorder user. To link yours, write to me in a private chat."
 )
 ANSWERS = {
-    Redemption.PENDING: (
+    Redemption.PENDING: gettext_noop(
         "Nearly done: confirm on your account page{page} that this account is yours. It is linked once you have, within "
         "{minutes} minutes. If you did not ask for this, send /unlink."
     ),
-    Redemption.ALREADY: "This {label} account is linked to your Dexorder user already.",
-    Redemption.TAKEN: (
+    Redemption.ALREADY: gettext_noop("This {label} account is linked to your Dexorder user already."),
+    Redemption.TAKEN: gettext_noop(
         "This {label} account speaks for another Dexorder user, so it was not linked. To change that, send /unlink first "
         "and then use a new code."
     ),
-    Redemption.INVALID: (
+    Redemption.INVALID: gettext_noop(
         "That code can't be used: it is wrong, was used before, or is older than {minutes} minutes. Get a new one on your "
         "account page{page}."
     ),
-    Redemption.BLOCKED: "Too many tries. Wait {window} minutes, then use a new code.",
+    Redemption.BLOCKED: gettext_noop("Too many tries. Wait {window} minutes, then use a new code."),
 }
-LINKED_ALREADY = (
+LINKED_ALREADY = gettext_noop(
     "This {label} account is linked to the Dexorder user `{user}`. /unlink ends that. Others are linked on your account "
     "page{page}."
 )
-UNLINKED = (
+UNLINKED = gettext_noop(
     "Unlinked. This {label} account speaks for no Dexorder user any more, and what was on its way to it is dropped. "
     "/link says how to link it again."
 )
-WITHDRAWN = "Withdrawn: this {label} account will not be linked."
-NOT_LINKED = "This {label} account is linked to no Dexorder user. /link says how to link it."
-ASKED_OFTEN = (
+WITHDRAWN = gettext_noop("Withdrawn: this {label} account will not be linked.")
+NOT_LINKED = gettext_noop("This {label} account is linked to no Dexorder user. /link says how to link it.")
+ASKED_OFTEN = gettext_noop(
     "You have asked that a few times now. I am quiet for {window} minutes; a code of your account page works meanwhile."
 )
-CODE_SEEN = "Send me codes in our private chat only. Others have read this one here, so make a new one."
+CODE_SEEN = gettext_noop("Send me codes in our private chat only. Others have read this one here, so make a new one.")
 # Two halves of four, as the page shows them, or one word; "Hey there" is none, though its letters are a code's.
 _BARE_CODE = re.compile(r"(`?)\w{4}[ \u00a0-]?\w{4}\1")
 
@@ -128,7 +131,7 @@ async def void(channel: Channel, inbound: Inbound, *, user_id: str | None) -> bo
         if not voided and parse(inbound.content) is None:
             return False
         if user_id is not None or await _asks(conn, by) is Verdict.ALLOWED:
-            await put(conn, [aside_letter(channel, inbound, CODE_SEEN, user_id=user_id or "")])
+            await put(conn, [aside_letter(channel, inbound, _(CODE_SEEN), user_id=user_id or "")])
     return True
 
 
@@ -145,7 +148,7 @@ def _account_of(channel: Channel, inbound: Inbound) -> ChatAccount:
 def in_words(channel: Channel, text: str, *, sender: str, user: str = "") -> str:
     """One of the texts above for this chat."""
     page = account_page()
-    return text.format(
+    return _(text).format(
         label=channel.label,
         sender=sender,
         user=user,

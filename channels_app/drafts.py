@@ -5,6 +5,9 @@ Telegram's clients animate a draft, and some of them flicker: so it is a wish, a
 
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from accounts.links import user_of
 from agents.open_turns import open_turns
 from agents.turns import cancel_turn
@@ -14,8 +17,8 @@ from channels_app.deliveries.rows import put
 from gateway.db import connection
 
 COMMAND = "/drafts"
-ON = "From now on you see my answers grow as drafts, with a button to stop them. `/drafts off` ends that."
-OFF = (
+ON = gettext_noop("From now on you see my answers grow as drafts, with a button to stop them. `/drafts off` ends that.")
+OFF = gettext_noop(
     "From now on my answers grow in one message that I edit. `/drafts on` shows them as drafts, with a button to stop."
 )
 # A draft's number is one of these, and never 0. Source: Bot API, sendMessageDraft: "must be non-zero".
@@ -33,7 +36,7 @@ def parse(content: str | None) -> bool | None:
 async def answer(channel: Channel, inbound: Inbound, *, wanted: bool, user_id: str) -> str:
     """Keep the wish and say so, in one transaction; what became of it, in a word. Raises psycopg.Error."""
     target, origin = channel.private(inbound.target), f"{channel.name}:{inbound.external_id}"
-    letter = text_letter(channel, ON if wanted else OFF, target=target, origin=origin, user_id=user_id)
+    letter = text_letter(channel, _(ON if wanted else OFF), target=target, origin=origin, user_id=user_id)
     async with connection() as conn, conn.transaction():
         await conn.execute(
             "INSERT INTO draft_wishes (channel, account) VALUES (%s, %s) ON CONFLICT (channel, account) DO NOTHING"

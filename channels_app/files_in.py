@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import psycopg
 import structlog
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 from redis.exceptions import RedisError
 
+from accounts.languages import language_of
 from accounts.links import user_of
 from agents import transcription
 from agents.admission import check_quota
@@ -24,15 +27,15 @@ from gateway.db import connection
 
 # Of one message; the rest is named as not taken.
 MOST_FILES = 5
-NOT_TAKEN = "I could not take {name}: {reason}"
-NOT_FETCHED = "it could not be fetched."
-DEAF = "I can't listen here."
-SILENCE = "I hear no words in it."
-TOO_MANY = f"a message has at most {MOST_FILES} files."
-WITHOUT_WORDS = "Here is {names}."
-LOST = "Something went wrong here, and your message was not taken. Send it again."
-UNLINKED = "I did not take this message: its account was unlinked before I had read it."
-TOO_LATE = "I could not take this message within a day. Send it again if you still want an answer."
+NOT_TAKEN = gettext_noop("I could not take {name}: {reason}")
+NOT_FETCHED = gettext_noop("it could not be fetched.")
+DEAF = gettext_noop("I can't listen here.")
+SILENCE = gettext_noop("I hear no words in it.")
+TOO_MANY = gettext_noop("a message has at most {most} files.")
+WITHOUT_WORDS = gettext_noop("Here is {names}.")
+LOST = gettext_noop("Something went wrong here, and your message was not taken. Send it again.")
+UNLINKED = gettext_noop("I did not take this message: its account was unlinked before I had read it.")
+TOO_LATE = gettext_noop("I could not take this message within a day. Send it again if you still want an answer.")
 
 # Nothing was lost then: the message is taken anew.
 AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, RedisError)
@@ -46,8 +49,10 @@ class _Later(Exception):
 
 async def take(kept: Kept) -> None:
     """Have a message answered, put it off, or give it up and say so. Raises those of AWAY, upon which it waits as before."""
+    account = str(kept.message.get("sender", ""))
     try:
-        outcome = await _take(kept)
+        with override(await language_of(kept.user_id, channel=kept.channel, account=account)):
+            outcome = await _take(kept)
     except inbox.Lost:
         # `/stop`, or another process that took it over.
         log.info("inbox_claim_lost", channel=kept.channel, message=kept.id)
@@ -90,14 +95,14 @@ def _unlinked(channel: Channel, kept: Kept) -> list[Letter]:
     """What the account is told, which speaks for nobody or another by now: nothing, but where something shows until it is."""
     if not channel.waits_for_word(kept.inbound.target):
         return []
-    return [letter_on(channel, kept.message, UNLINKED, about="lost", user_id="")]
+    return [letter_on(channel, kept.message, _(UNLINKED), about="lost", user_id="")]
 
 
 async def _give_up(kept: Kept, words: str) -> str:
     """Say so, where there is a place to."""
     letters = []
     try:
-        letters = [letter_on(channels()[kept.channel], kept.message, words, about="lost", user_id=kept.user_id)]
+        letters = [letter_on(channels()[kept.channel], kept.message, _(words), about="lost", user_id=kept.user_id)]
     except (AttributeError, LookupError, TypeError, ValueError):
         # Kept by another version, or of a channel that is no more.
         log.exception("message_lost", channel=kept.channel, message=kept.id)
@@ -128,7 +133,7 @@ async def _accept(channel: Channel, kept: Kept) -> str:
     heard, uploads = _all(outcomes, "heard"), _all(outcomes, "upload")
     words = [each for each in (inbound.content, *heard) if each]
     if uploads or words:
-        content = "\n\n".join(words) or WITHOUT_WORDS.format(names=", ".join(file.name for file in inbound.files))
+        content = "\n\n".join(words) or _(WITHOUT_WORDS).format(names=", ".join(file.name for file in inbound.files))
         await accept(replace(said, content=content, attachments=tuple(uploads), notes=notes))
         return "taken"
     if _all(outcomes, "unheard"):
@@ -166,7 +171,7 @@ async def _take_each(channel: Channel, kept: Kept) -> list[Outcome]:
         except Refused as refused:
             if refused.code in LIMITS:
                 raise
-            sentence = NOT_TAKEN.format(name=file.name, reason=refused.message)
+            sentence = _(NOT_TAKEN).format(name=file.name, reason=_(refused.message))
             found[place] = await _note(kept, Outcome(place, "refused", sentence))
     return [found[place] for place in sorted(found)]
 
@@ -180,13 +185,13 @@ async def _note(kept: Kept, outcome: Outcome) -> Outcome:
 async def _fetch(channel: Channel, file: File, kept: Kept, *, allowed: bool) -> bytes:
     """The file. Raises Refused, and _Later."""
     if not allowed:
-        raise Refused("too_many", TOO_MANY)
+        raise Refused("too_many", _(TOO_MANY).format(most=MOST_FILES))
     if file.spoken and not transcription.is_on():
         raise Refused("not_available", DEAF)
     try:
         return await channel.fetch(file, most_bytes=MOST_BYTES)
     except TooLarge as error:
-        raise Refused("too_large", f"a file has at most {MOST_BYTES:,} bytes.") from error
+        raise Refused("too_large", _("a file has at most {most} bytes.").format(most=f"{MOST_BYTES:,}")) from error
     except DeliveryError as error:
         log.warning("file_not_fetched", channel=channel.name, cause=error.cause, attempt=kept.attempts)
         if error.permanent or kept.last_attempt:
@@ -213,8 +218,8 @@ async def _hear(channel: Channel, kept: Kept, place: int, *, content: bytes) -> 
     except AgentFailed as error:
         if error.retryable and not kept.last_attempt:
             raise _Later from error
-        return await _note(kept, Outcome(place, "unheard", NOT_TAKEN.format(name=name, reason=error.message)))
+        return await _note(kept, Outcome(place, "unheard", _(NOT_TAKEN).format(name=name, reason=_(error.message))))
     # A command is typed, whatever a model makes of what it hears.
     words = words.lstrip("/ ")
-    silence = Outcome(place, "unheard", NOT_TAKEN.format(name=name, reason=SILENCE))
+    silence = Outcome(place, "unheard", _(NOT_TAKEN).format(name=name, reason=_(SILENCE)))
     return await _note(kept, Outcome(place, "heard", words) if words else silence)

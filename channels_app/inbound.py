@@ -1,5 +1,10 @@
 """What somebody wrote in a chat becomes a turn, or a sentence that says why not."""
 
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
+
+from accounts.languages import note_told
 from agents import commands, transcription
 from agents.errors import Refused
 from channels_app import chat_linking, drafts, greetings, inbox, warmup
@@ -10,11 +15,12 @@ from channels_app.inbox import Sender
 from channels_app.replies import aside_letter, letter, letter_on, others_read, say
 from gateway.db import connection
 
-NOT_HEARD = "I can't listen to voice messages here. Write to me instead."
-UNREADABLE = "I can't read {kind}. I can read {reads}."
-HEARD = " I can listen to voice messages, too."
-DROPPED = "I leave that: you said /stop before I had read it."
-DROPPED_ALL = "I leave {number} messages: you said /stop before I had read them."
+NOT_HEARD = gettext_noop("I can't listen to voice messages here. Write to me instead.")
+THAT = gettext_noop("that")
+UNREADABLE = gettext_noop("I can't read {kind}. I can read {reads}.")
+HEARD = gettext_noop(" I can listen to voice messages, too.")
+DROPPED = gettext_noop("I leave that: you said /stop before I had read it.")
+DROPPED_ALL = gettext_noop("I leave {number} messages: you said /stop before I had read them.")
 _IN_ORDER = (commands.COMMANDS["new"], commands.COMMANDS["model"])
 
 
@@ -24,6 +30,14 @@ async def receive(channel: Channel, inbound: Inbound) -> str:
     Raises psycopg.Error or redis.RedisError when that can't be stored; the platform must then send it again.
     """
     sender = await inbox.sender_of(channel.name, inbound.sender, external_id=inbound.external_id)
+    with override(sender.chosen or inbound.language or sender.told or settings.LANGUAGE_CODE):
+        outcome = await _receive(channel, inbound, sender)
+    if sender.user_id is not None and inbound.language not in {"", sender.told}:
+        await note_told(channel.name, inbound.sender, language=inbound.language)
+    return outcome
+
+
+async def _receive(channel: Channel, inbound: Inbound, sender: Sender) -> str:
     user_id = sender.user_id
     if inbound.loose:
         return await _gather(channel, inbound, user_id=user_id)
@@ -59,13 +73,13 @@ async def _take(channel: Channel, inbound: Inbound, sender: Sender, *, user_id: 
     if wanted is not None:
         return await drafts.answer(channel, inbound, wanted=wanted, user_id=user_id)
     if _holds_only_speech(inbound) and not transcription.is_on():
-        await say([letter(channel, inbound, NOT_HEARD, user_id=user_id)])
+        await say([letter(channel, inbound, _(NOT_HEARD), user_id=user_id)])
         return "unreadable"
     if inbound.files or (sender.waits and _keeps_its_place(inbound.content)):
         return await _keep(channel, inbound, user_id=user_id)
     if inbound.content is None:
-        text = UNREADABLE.format(kind=inbound.kind or "that", reads=channel.reads)
-        text += HEARD if channel.hears and transcription.is_on() else ""
+        text = _(UNREADABLE).format(kind=_(inbound.kind or THAT), reads=_(channel.reads))
+        text += _(HEARD) if channel.hears and transcription.is_on() else ""
         await say([letter(channel, inbound, text, user_id=user_id)])
         return "unreadable"
     said = Said(channel=channel, inbound=inbound, user_id=user_id, content=inbound.content, asked=sender.asked)
@@ -94,9 +108,9 @@ async def _drop_what_waits(channel: Channel, inbound: Inbound, *, user_id: str) 
         dropped = await inbox.forget(conn, channel.name, user_id=user_id, thread=inbound.thread)
         meant = [message for message in dropped if not message.get("loose")]
         apart = [message for message in meant if channel.waits_for_word(message["target"])]
-        letters = [letter_on(channel, message, DROPPED, about="lost", user_id=user_id) for message in apart]
+        letters = [letter_on(channel, message, _(DROPPED), about="lost", user_id=user_id) for message in apart]
         if number := len(meant) - len(apart):
-            words = DROPPED if number == 1 else DROPPED_ALL.format(number=number)
+            words = _(DROPPED) if number == 1 else _(DROPPED_ALL).format(number=number)
             stop = {"target": inbound.target, "external_id": inbound.external_id}
             letters.append(letter_on(channel, stop, words, about="dropped", user_id=user_id))
         await put(conn, letters)

@@ -54,12 +54,15 @@ class Sender:
     """Whom an account speaks for, None = nobody; `waits`: an earlier message of the user's there is not accepted yet.
 
     `posted`: this very message came before and was kept, whatever became of it. `asked`: a question of the agent waits for them.
+    `chosen` is their language, and `told` what the platform said of it before; "" = none.
     """
 
     user_id: str | None
     waits: bool = False
     posted: bool = False
     asked: bool = False
+    chosen: str = ""
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,13 @@ async def sender_of(channel: str, account: str, *, external_id: str) -> Sender:
         cursor = await conn.execute(
             "SELECT k.user_id, EXISTS (SELECT 1 FROM chat_inbox i WHERE i.message IS NOT NULL AND i.channel = k.channel_type"
             " AND i.user_id = k.user_id), EXISTS (SELECT 1 FROM chat_inbox p WHERE p.channel = k.channel_type"
-            " AND p.external_id = %s), EXISTS (SELECT 1 FROM questions q WHERE q.user_id = k.user_id AND q.state = 'pending')"
+            " AND p.external_id = %s), EXISTS (SELECT 1 FROM questions q WHERE q.user_id = k.user_id AND q.state = 'pending'),"
+            " COALESCE((SELECT l.language FROM user_languages l WHERE l.user_id = k.user_id), ''), k.language"
             " FROM user_channel_links k WHERE k.channel_type = %s AND k.channel_user_id = %s",
             (external_id, channel, account),
         )
         row = await cursor.fetchone()
-    return Sender(None) if row is None else Sender(str(row[0]), bool(row[1]), bool(row[2]), bool(row[3]))
+    return Sender(None) if row is None else Sender(*row)
 
 
 async def keep(channel: str, inbound: Inbound, *, user_id: str) -> bool:

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
 from accounts import audit
 from accounts.errors import LimitReached, NotIncluded
 from accounts.features import require_channel
+from accounts.languages import tongues_on
 from accounts.licences import active_licence
 from accounts.link_codes import IssuedCode, issue_code
 from accounts.link_requests import Decided, confirm_on, reject_on
@@ -18,12 +21,12 @@ from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.rows import put
 from gateway.db import Connection, connection
 
-LINKED = (
+LINKED = gettext_noop(
     "Linked. This {label} account speaks for the Dexorder user `{user}` from now on: ask me something, or send /help. "
     "/unlink ends it."
 )
-REJECTED = "The request to link this {label} account was rejected. Nothing is linked."
-TAKEN = (
+REJECTED = gettext_noop("The request to link this {label} account was rejected. Nothing is linked.")
+TAKEN = gettext_noop(
     "This {label} account speaks for another Dexorder user by now, so it was not linked to the one that was asked. To change "
     "that, send /unlink first and then use a new code."
 )
@@ -132,7 +135,9 @@ async def _tell(conn: Connection, request: str, decided: Decided, *, text: str, 
     channel = channels().get(by.channel)
     if channel is None:
         return
-    words = text.format(label=channel.label, user=user_id)
+    tongues = await tongues_on(conn, [user_id])
+    with override(tongues.of(user_id, channel=by.channel, account=by.account)):
+        words = _(text).format(label=channel.label, user=user_id)
     reader = user_id if decided.linked else ""
     await put(conn, [text_letter(channel, words, target=by.reply_to, origin=f"link:{request}", user_id=reader)])
 

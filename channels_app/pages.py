@@ -8,12 +8,15 @@ from urllib.parse import urlencode
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.i18n import set_language
 
+from accounts import languages
 from accounts.licences import NotLicensed, active_licence
 from accounts.sessions import identity_of
 from accounts.usage import usage_of
@@ -24,6 +27,7 @@ from channels_app.channels import channels
 from channels_app.licence_facts import facts_of
 from channels_app.linking import channels_to_link
 from channels_app.usage_page import UsageShown, days_until, period_of, usage_shown
+from gateway.languages import supported
 
 SIGN_IN = "/signin/"
 
@@ -56,6 +60,16 @@ def account_page(request: HttpRequest) -> HttpResponse:
         return _to_sign_in(request)
     period = period_of(request.GET.get("days", ""))
     return render(request, "account.html", async_to_sync(account_context)(identity.user_id, period=period))
+
+
+def choose_language(request: HttpRequest) -> HttpResponseBase:
+    """Django's own view, whose cookie is this browser's; whoever is signed in is spoken to so in chat apps, too."""
+    response = set_language(request)
+    identity = identity_of(request)
+    language = supported(request.POST.get("language"))
+    if request.method == "POST" and identity is not None and language:
+        async_to_sync(languages.choose_language)(identity.user_id, language)
+    return response
 
 
 async def account_context(user_id: str, *, period: int) -> dict[str, Any]:

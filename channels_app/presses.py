@@ -6,8 +6,11 @@ from typing import Any
 
 import psycopg
 import structlog
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 from psycopg.rows import class_row
 
+from accounts.languages import language_of
 from accounts.links import user_of
 from agents.approvals import Decision, decide
 from agents.errors import Refused
@@ -19,11 +22,16 @@ from channels_app.deliveries.rows import put
 from channels_app.errors import DeliveryError
 from gateway.db import connection
 
-UNKNOWN = "This button does nothing any more."
+UNKNOWN = gettext_noop("This button does nothing any more.")
 # As long as somebody looks at what they pressed, in seconds.
 LONGEST_WAIT_S = 10.0
 MOST_TRIES = 3
-_DONE = {"approved": "Approved.", "rejected": "Rejected.", "answered": "Thank you.", "declined": "Not answered."}
+_DONE = {
+    "approved": gettext_noop("Approved."),
+    "rejected": gettext_noop("Rejected."),
+    "answered": gettext_noop("Thank you."),
+    "declined": gettext_noop("Not answered."),
+}
 
 log = structlog.get_logger(__name__)
 
@@ -47,18 +55,23 @@ async def receive(channel: Channel, press: Press) -> str:
 
     Raises psycopg.Error when that can't be stored; the platform must then send it again.
     """
-    pressed = await _find(channel, press)
     user_id = await user_of(channel.name, press.sender)
+    with override(await language_of(user_id or "", channel=channel.name, account=press.sender)):
+        return await _receive(channel, press, user_id=user_id)
+
+
+async def _receive(channel: Channel, press: Press, *, user_id: str | None) -> str:
+    pressed = await _find(channel, press)
     # Whoever the account was linked to when it was asked: what it decides now is that user's only if it still is.
     if pressed is None or user_id is None or user_id != pressed.user_id:
-        _acknowledge(channel, press, UNKNOWN)
+        _acknowledge(channel, press, _(UNKNOWN))
         return "unknown_button"
     try:
         state = await _decide(channel, pressed)
     except Refused as refused:
-        _acknowledge(channel, press, refused.message)
+        _acknowledge(channel, press, _(refused.message))
         return "refused"
-    _acknowledge(channel, press, _DONE[state])
+    _acknowledge(channel, press, _(_DONE[state]))
     return "decided"
 
 

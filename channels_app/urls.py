@@ -1,17 +1,16 @@
 """Pages, webhooks and the API."""
 
 from django.urls import include, path, re_path
-from django.views.i18n import set_language
 
 from channels_app.api.base import MissingView
 from channels_app.api.docs import SchemaView, docs_page
-from channels_app.pages import account_page, chat_page
+from channels_app.pages import account_page, chat_page, choose_language
 from channels_app.webhooks import WebhookView
 
 urlpatterns = [
     path("", chat_page, name="chat"),
     path("account/", account_page, name="account"),
-    path("language/", set_language, name="language"),
+    path("language/", choose_language, name="language"),
     path("webhook/<str:channel>", WebhookView.as_view()),
     path("api/schema", SchemaView.as_view(), name="api-schema"),
     path("api/docs", docs_page, name="api-docs"),

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from agents.markup import clean
 from channels_app.channels import Button, Channel, Part
 
 # More is a flood: at a message a second the rest of the chat waits behind it.
 MOST_PARTS = 10
-REST = "The rest stands on the web page."
+REST = gettext_noop("The rest stands on the web page.")
 
 
 def composed(channel: Channel, markdown: str, *, below: Sequence[str] = ()) -> list[Part]:
@@ -15,7 +18,7 @@ def composed(channel: Channel, markdown: str, *, below: Sequence[str] = ()) -> l
     parts = channel.compose(clean(_paragraphs(markdown, *below)))
     if len(parts) <= MOST_PARTS:
         return parts
-    rest = channel.compose(clean(_paragraphs(REST, *below)))[:MOST_PARTS]
+    rest = channel.compose(clean(_paragraphs(_(REST), *below)))[:MOST_PARTS]
     return [*parts[:MOST_PARTS], *(part | {"below": True} for part in rest)]
 
 
@@ -32,6 +35,11 @@ def with_buttons(channel: Channel, markdown: str, buttons: Sequence[Button]) -> 
 def pictured(channel: Channel, url: str, alt: str) -> Part | None:
     """A picture with its words."""
     return channel.picture(url, clean(alt))
+
+
+def in_own_words(text: str) -> str:
+    """The text, whose paragraphs that are sentences of the gateway's own are said in the reader's language."""
+    return "\n\n".join(_(paragraph) for paragraph in text.split("\n\n"))
 
 
 def _paragraphs(*texts: str) -> str:

@@ -20,7 +20,7 @@ BY_PAGES = (
     "Your Dexorder licence has a setting that can't be read. Ask your administrator to correct it.",
     "Your Dexorder licence has expired. Renew it to go on.",
 )
-# Shown by the pages' scripts.
+# Shown by the pages' scripts; chat apps say those that come up there.
 BY_SCRIPTS = (
     "A command takes no files. Send them with a message.",
     "A file is attached twice.",
@@ -50,4 +50,54 @@ BY_SCRIPTS = (
     "Your licence has one message answered at once. This one begins when another has ended.",
     "Your workspace is next in line…",
     "Your workspace is ready.",
+)
+# Said in chat apps: whole paragraphs of what commands answer, why something is refused or failed, and what can't be read.
+BY_CHATS = (
+    "A new conversation begins. The old one is kept.",
+    "Ask me in plain words, for example: *RSI of SPX over the last 252 bars?*",
+    "Chat apps are linked and unlinked on your account page: open the menu with your name and choose *Account*.",
+    "Hello! I am your trading agent: I compute on market data in a workspace of your own.",
+    "I don't know that command.",
+    "No model is available for your licence at the moment.",
+    "Nothing is running.",
+    "Stopped.",
+    "The message holds a NUL.",
+    "The message is empty.",
+    "The message holds characters that can't be stored.",
+    "This gateway no longer has the workflow that was to answer you.",
+    "What was approved is not what would be done now. Nothing was done.",
+    (
+        "/new – begin a new conversation\n"
+        "/stop – stop the answers being written here\n"
+        "/busy – what becomes of a message that comes during an answer\n"
+        "/model – which models there are, and which one answers here\n"
+        "/analyse – test a strategy, and deploy it on paper if you approve\n"
+        "/alert – be told when a price crosses a level\n"
+        "/schedule – have me do something at set times\n"
+        "/approve, /reject – decide what waits for your yes or no\n"
+        "/answer – answer a question of the agent; in a chat app a reply to it does as well\n"
+        "/status – your workspace and what is running\n"
+        "/usage – what you have used, and what is left\n"
+        "/link, /unlink – which chat apps speak for you\n"
+        "/help – this list"
+    ),
+    "animations",
+    "music",
+    "contacts",
+    "such files",
+    "games",
+    "locations",
+    "paid media",
+    "such pictures",
+    "polls",
+    "dice",
+    "stickers",
+    "stories",
+    "places",
+    "videos",
+    "video messages",
+    "voice messages",
+    "checklists",
+    "text, pictures (PNG, JPEG, WebP), PDF and text files",
+    "text messages only",
 )

@@ -9,6 +9,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.languages import choose_language
 from accounts.licences import active_licence
 from agents.preferences import Preferences, change_preferences, read_preferences
 from channels_app.api.base import ApiView, user_of
@@ -28,13 +29,21 @@ class PreferencesView(ApiView):
     @described("change_preferences", {200: AllPreferences}, body=Preferences, refusals=(501, 503))
     def patch(self, request: Request) -> Response:
         """Change those that are named; null clears one. Answers with all of them."""
-        return _answer(async_to_sync(_change)(user_of(request), _body(request.data)))
+        return _chosen(user_of(request), _body(request.data))
 
     @described("replace_preferences", {200: AllPreferences}, body=Preferences, refusals=(501, 503))
     def put(self, request: Request) -> Response:
         """Change all of them: those that are not named are cleared."""
         wanted = _body(request.data)
-        return _answer(async_to_sync(_change)(user_of(request), Preferences(**wanted.model_dump())))
+        return _chosen(user_of(request), Preferences(**wanted.model_dump()))
+
+
+def _chosen(user_id: str, values: Preferences) -> Response:
+    """Chat apps, too, speak the language that is chosen."""
+    response = _answer(async_to_sync(_change)(user_id, values))
+    if language := supported(values.language):
+        async_to_sync(choose_language)(user_id, language)
+    return response
 
 
 def _answer(preferences: dict[str, Any], *, chosen: bool = False) -> Response:

@@ -44,7 +44,8 @@ class Inbound:
     `external_id` is the same however often the platform sends the message, prefixed by bot or team. `address` is the
     sender's network address, where the platform tells it. A `thread` of the platform's (its key there) is a conversation of
     its own; "" is the user's main one. With `opened` nothing was written yet: somebody opened the chat, which has that name
-    among their own. `quotes` is the message of a private chat that this one replies to, as `send` may have named it.
+    among their own. `quotes` is the message of a private chat that this one replies to, as `send` may have named it. `language`
+    is the one of ours that the platform tells of its sender.
     """
 
     external_id: str
@@ -61,6 +62,7 @@ class Inbound:
     loose: bool = False
     opened: str = ""
     quotes: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

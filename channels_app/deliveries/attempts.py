@@ -5,7 +5,10 @@ import random
 
 import psycopg
 import structlog
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
+from accounts.languages import language_of
 from channels_app import pictures_out
 from channels_app.channels import Channel, Part, channel_that_is_on
 from channels_app.deliveries.preview_rows import PREVIEW
@@ -14,8 +17,8 @@ from channels_app.deliveries.settling import Outcome
 from channels_app.errors import ChatClosed, DeliveryError, NotEditable
 from channels_app.models import DeliveryState
 
-NO_PICTURE = "A picture of this answer could not be read. The web page may still have it."
-NOT_SHOWN = "A picture of this answer can't be shown here. It is on the web page."
+NO_PICTURE = gettext_noop("A picture of this answer could not be read. The web page may still have it.")
+NOT_SHOWN = gettext_noop("A picture of this answer can't be shown here. It is on the web page.")
 LONGEST_WAIT_S = 300.0
 # What is shown of a growing answer is soon out of date.
 LONGEST_PREVIEW_WAIT_S = 5.0
@@ -100,7 +103,12 @@ async def _show_picture(channel: Channel, claim: Claim, part: Part) -> str:
 
 async def _say_instead(channel: Channel, claim: Claim, text: str, *, cause: str) -> str:
     log.warning("picture_not_sent", delivery=claim.id, channel=claim.channel, cause=cause)
-    [words] = channel.compose(text)
+    try:
+        language = await language_of(claim.user_id, channel=claim.channel, account=claim.account)
+    except psycopg.Error as error:
+        raise DeliveryError("database_failed") from error
+    with override(language):
+        [words] = channel.compose(_(text))
     return await _send(channel, claim, words)
 
 

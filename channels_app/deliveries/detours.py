@@ -6,14 +6,18 @@ Where there is no other, the web page alone has it, as it has everything.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
+
 from accounts.channel_names import channel_label
+from accounts.languages import tongues_on
 from agents.outbox import EVERYWHERE, SAID, OutboxRow
 from channels_app.channels import Target, channel_that_is_on, channels
 from gateway.db import Connection
 
 # The kind of those whose receipt the agent waits for.
 ALERT = "alert"
-NOTE = (
+NOTE = gettext_noop(
     "This was to be told in {label}, where I don't reach you any more. Choose another place on your account page, or with"
     " /alert and /schedule."
 )
@@ -52,22 +56,21 @@ async def _detoured(conn: Connection, row: OutboxRow) -> list[OutboxRow]:
         (row.user_id,),
     )
     linked = await cursor.fetchall()
-    own = _account_of(row)
+    own = account_of(row)
     if own is None or (row.channel, own) in linked:
         return [row]
-    note = NOTE.format(label=channel_label(row.channel))
-    payload = row.payload | {"notices": [*row.payload.get("notices", ()), note]}
-    others = [
-        replace(
-            row, id=f"{row.id}:{name}:{account}", channel=name, reply_to=channel.target_of(account), payload=payload
-        )
-        for name, account in linked
-        if (channel := channel_that_is_on(name)) is not None
-    ]
+    tongues, others = await tongues_on(conn, [row.user_id]), []
+    for name, account in linked:
+        if (channel := channel_that_is_on(name)) is not None:
+            with override(tongues.of(row.user_id, channel=name, account=account)):
+                note = _(NOTE).format(label=channel_label(row.channel))
+            payload = row.payload | {"notices": [*row.payload.get("notices", ()), note]}
+            target, number = channel.target_of(account), f"{row.id}:{name}:{account}"
+            others.append(replace(row, id=number, channel=name, reply_to=target, payload=payload))
     return others or [row]
 
 
-def _account_of(row: OutboxRow) -> str | None:
+def account_of(row: OutboxRow) -> str | None:
     """Whom a row is for in its channel; None for one that can't become a message anywhere."""
     try:
         return channels()[row.channel].account_of(row.reply_to)

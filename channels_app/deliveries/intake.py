@@ -4,30 +4,33 @@ import asyncio
 
 import psycopg
 import structlog
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
+from accounts.languages import Tongues, tongues_on
 from agents import outbox
 from agents.markup import clean, plain
 from channels_app import asking
 from channels_app.channels import Channel, Part, Target, channels
-from channels_app.deliveries.detours import ALERT, detoured, unasked
+from channels_app.deliveries.detours import ALERT, account_of, detoured, unasked
 from channels_app.deliveries.headings import headed
 from channels_app.deliveries.preview_rows import end_previews, in_place_of_preview
 from channels_app.deliveries.rows import Letter, lock_lanes, origin_of, put, put_unusable
-from channels_app.wording import composed, pictured
+from channels_app.wording import composed, in_own_words, pictured
 from gateway.db import Connection
 
 BATCH = 10
 FAILED = "failed"
-FAILED_HERE = "I could not answer that. I tell you why in our private chat."
-DRAWN = "I have drawn this."
+FAILED_HERE = gettext_noop("I could not answer that. I tell you why in our private chat.")
+DRAWN = gettext_noop("I have drawn this.")
 NOTICE = "ℹ️ {}"
-ON_THE_PAGE = "🖼 {alt} – it is shown on the web page."
-EMPTY = "There is no answer to show."
-STOPPED = "Stopped."
+ON_THE_PAGE = gettext_noop("🖼 {alt} – it is shown on the web page.")
+EMPTY = gettext_noop("There is no answer to show.")
+STOPPED = gettext_noop("Stopped.")
 # What was asked in between, and its outcome, stand in the chat; nothing was written after them.
-DONE = "Done."
+DONE = gettext_noop("Done.")
 # In place of words of an attempt that died, where the one after it asked before it wrote anything.
-ASKS_FIRST = "I have to ask you something first."
+ASKS_FIRST = gettext_noop("I have to ask you something first.")
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +43,8 @@ async def take_outbox() -> int:
     async with outbox.batch(limit=BATCH) as (conn, taken):
         rows = await detoured(conn, [unasked(row) for row in taken])
         # Rendering a long answer takes some 100 ms.
-        made = await asyncio.to_thread(lambda: [_letters(row) for row in rows])
+        tongues = await tongues_on(conn, {row.user_id for row in rows})
+        made = await asyncio.to_thread(lambda: [_spoken(row, tongues) for row in rows])
         letters: list[Letter] = []
         for row, found in zip(rows, made, strict=True):
             known = found if row.kind not in outbox.EVERYWHERE else await _everywhere(conn, row, before=letters)
@@ -86,16 +90,20 @@ def words_of(row: outbox.OutboxRow) -> str:
     """What an outbox row says to its user, in markdown."""
     told = int(row.payload.get("told", 0))
     content = str(row.payload.get("content") or "")
-    said = clean(content[told:]).strip() or ("" if content else str(row.payload.get("message") or ""))
+    said = clean(content[told:]).strip() or ("" if content else _why(row))
     if row.kind == "cancelled":
-        return f"{said}\n\n*{STOPPED}*" if said else STOPPED
+        return f"{said}\n\n*{_(STOPPED)}*" if said else _(STOPPED)
     if said:
-        return said
+        return in_own_words(said)
     if row.payload.get("images"):
-        return DRAWN
+        return _(DRAWN)
     if row.kind == outbox.SAID:
         return ""
-    return DONE if told else EMPTY
+    return _(DONE) if told else _(EMPTY)
+
+
+def _why(row: outbox.OutboxRow) -> str:
+    return str(row.payload.get("message") or "")
 
 
 def _public_words(row: outbox.OutboxRow) -> str:
@@ -103,7 +111,7 @@ def _public_words(row: outbox.OutboxRow) -> str:
     words = words_of(row)
     if row.kind != FAILED:
         return words
-    return f"{words.removesuffix(str(row.payload.get('message') or '')).rstrip()}\n\n{FAILED_HERE}".lstrip()
+    return f"{words.removesuffix(in_own_words(_why(row))).rstrip()}\n\n{_(FAILED_HERE)}".lstrip()
 
 
 def _headed(row: outbox.OutboxRow, words: str) -> str:
@@ -116,8 +124,10 @@ def _parts(channel: Channel, row: outbox.OutboxRow, *, words: str) -> list[Part]
     images = row.payload.get("images", ())
     shown = [pictured(channel, image["url"], image["alt"]) for image in images]
     pictures = [part for part in shown if part is not None]
-    named = [ON_THE_PAGE.format(alt=plain(image["alt"])) for image, part in zip(images, shown, strict=True) if not part]
-    told = [NOTICE.format(plain(text)) for text in row.payload.get("notices", ())]
+    named = [
+        _(ON_THE_PAGE).format(alt=plain(image["alt"])) for image, part in zip(images, shown, strict=True) if not part
+    ]
+    told = [NOTICE.format(plain(_(text))) for text in row.payload.get("notices", ())]
     return [*composed(channel, words, below=[*named, *told]), *pictures]
 
 
@@ -128,6 +138,12 @@ def _is_said(channel: Channel, row: outbox.OutboxRow) -> bool:
         return False
     same_chat = channel.chat_of(where["reply_to"]) == channel.chat_of(row.reply_to)
     return same_chat and not channel.waits_for_word(row.reply_to)
+
+
+def _spoken(row: outbox.OutboxRow, tongues: Tongues) -> list[Letter] | str:
+    """The same as `_letters`, in the language of whom it is for."""
+    with override(tongues.of(row.user_id, channel=row.channel, account=account_of(row) or "")):
+        return _letters(row)
 
 
 def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
@@ -148,7 +164,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             chat=channel.chat_of(target),
             target=target,
             kind=row.kind,
-            parts=_parts(channel, row, words=ASKS_FIRST if nothing_said else _headed(row, words)),
+            parts=_parts(channel, row, words=_(ASKS_FIRST) if nothing_said else _headed(row, words)),
             account=channel.account_of(target),
             user_id=row.user_id,
             turn=row.turn,
@@ -159,5 +175,5 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
         return f"It can't become a message ({type(error).__name__})."
     if not shared or row.kind != FAILED:
         return [letter]
-    why, origin = str(row.payload.get("message") or ""), f"{letter.origin}:why"
-    return [letter, text_letter(channel, why, target=private, origin=origin, user_id=row.user_id)]
+    origin = f"{letter.origin}:why"
+    return [letter, text_letter(channel, in_own_words(_why(row)), target=private, origin=origin, user_id=row.user_id)]

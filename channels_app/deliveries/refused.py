@@ -6,6 +6,10 @@ ever told of that.
 
 from typing import LiteralString
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
+
+from accounts.languages import tongues_on
 from channels_app.channels import channel_that_is_on
 from channels_app.deliveries.detours import ALERT
 from channels_app.deliveries.intake import text_letter
@@ -15,7 +19,7 @@ from channels_app.models import DeliveryState
 from gateway.db import Connection
 from gateway.leases import holder_alive
 
-MISSING = "A part of this answer can't be shown here. It stands on the web page."
+MISSING = gettext_noop("A part of this answer can't be shown here. It stands on the web page.")
 _TOO_OLD: LiteralString = f"""
     d.state = 'pending' AND d.created_at < clock_timestamp() - interval '{MAX_AGE_HOURS} hours'
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
@@ -35,10 +39,14 @@ _LOST = """
 async def tell_missing(conn: Connection, deliveries: list[int]) -> None:
     """Have it told of those that were given up, in the caller's transaction, which holds their lanes; again tells nothing."""
     cursor = await conn.execute(_LOST, (deliveries, [*ENDS, ALERT]))
-    for turn, lane, name, target, user_id in await cursor.fetchall():
+    found = await cursor.fetchall()
+    tongues = await tongues_on(conn, {user_id for *_rest, user_id in found})
+    for turn, lane, name, target, user_id in found:
         if (channel := channel_that_is_on(name)) is not None:
             where, origin = channel.answered(target), f"refused:{turn}:{lane}"
-            await put(conn, [text_letter(channel, MISSING, target=where, origin=origin, user_id=user_id)])
+            with override(tongues.of(user_id, channel=name, account=channel.account_of(target))):
+                letter = text_letter(channel, _(MISSING), target=where, origin=origin, user_id=user_id)
+            await put(conn, [letter])
 
 
 async def expire(conn: Connection) -> list[tuple[str, DeliveryState]]:

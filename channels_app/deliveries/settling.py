@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
+
 from accounts import audit
+from accounts.languages import tongues_on
 from accounts.links import unlink_account_on
 from agents.schedules.rows import note_delivered
 from channels_app.channels import channel_that_is_on, channels
@@ -13,7 +17,7 @@ from channels_app.deliveries.rows import Claim, Letter, everywhere, lock_lanes, 
 from channels_app.models import DeliveryState
 from gateway.db import Connection, connection
 
-CLOSED = (
+CLOSED = gettext_noop(
     "Your {label} chat takes no messages from me any more: I was blocked there, or the chat is gone. So I unlinked it. What "
     "you miss there stands on the web page. You can link it again on your account page."
 )
@@ -103,21 +107,24 @@ async def _hold_account(conn: Connection, claim: Claim) -> list[Letter] | None:
     await conn.execute(
         "SELECT 1 FROM user_channel_links WHERE channel_type = %s AND channel_user_id = %s FOR UPDATE", account
     )
-    letters = await _farewells(conn, claim, CLOSED.format(label=channel.label))
+    letters = await _farewells(conn, claim, label=channel.label)
     lane = f"{channel.name}:{channel.chat_of(claim.target)}"
     await lock_lanes(conn, {lane, *(letter.lane for letter in letters)})
     return letters
 
 
-async def _farewells(conn: Connection, claim: Claim, words: str) -> list[Letter]:
+async def _farewells(conn: Connection, claim: Claim, *, label: str) -> list[Letter]:
     cursor = await conn.execute(
         "SELECT channel_type, channel_user_id FROM user_channel_links WHERE user_id = %s"
         " AND (channel_type, channel_user_id) <> (%s, %s)",
         (claim.user_id, claim.channel, claim.account),
     )
-    letters = []
-    for name, account in await cursor.fetchall():
+    others = await cursor.fetchall()
+    letters, tongues = [], await tongues_on(conn, [claim.user_id])
+    for name, account in others:
         if (channel := channel_that_is_on(name)) is not None:
             origin, target = f"closed:{claim.id}:{name}:{account}", channel.target_of(account)
+            with override(tongues.of(claim.user_id, channel=name, account=account)):
+                words = _(CLOSED).format(label=label)
             letters.append(text_letter(channel, words, target=target, origin=origin, user_id=claim.user_id))
     return letters

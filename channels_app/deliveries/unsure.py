@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
+
+from accounts.languages import Tongues, tongues_on
 from channels_app.channels import Channel, Target, channel_that_is_on
 from channels_app.deliveries.intake import text_letter
 from channels_app.deliveries.preview_rows import PREVIEW
 from channels_app.deliveries.rows import Letter, put
 from gateway.db import connection
 
-UNSURE = (
+UNSURE = gettext_noop(
     "I can't tell whether all that I said here arrived. If something is missing above, you find it on the web page."
 )
 # What is older is no news any more.
@@ -26,9 +30,11 @@ async def own_up() -> None:
             " ORDER BY d.turn_id, d.lane_id, d.id",
             (PREVIEW, TOLD_WITHIN_HOURS),
         )
+        found = await cursor.fetchall()
+        tongues = await tongues_on(conn, {user_id for *_rest, user_id in found})
         letters = [
-            _letter(channel, turn, target=target, user_id=user_id)
-            for turn, name, target, user_id in await cursor.fetchall()
+            _letter(channel, turn, target=target, user_id=user_id, tongues=tongues)
+            for turn, name, target, user_id in found
             if (channel := channel_that_is_on(name)) is not None
         ]
         if letters:
@@ -36,6 +42,7 @@ async def own_up() -> None:
                 await put(conn, letters)
 
 
-def _letter(channel: Channel, turn: str, *, target: Target, user_id: str) -> Letter:
-    made = text_letter(channel, UNSURE, target=channel.answered(target), origin="", user_id=user_id)
+def _letter(channel: Channel, turn: str, *, target: Target, user_id: str, tongues: Tongues) -> Letter:
+    with override(tongues.of(user_id, channel=channel.name, account=channel.account_of(target))):
+        made = text_letter(channel, _(UNSURE), target=channel.answered(target), origin="", user_id=user_id)
     return replace(made, origin=f"unsure:{turn}:{made.lane}")

@@ -16,14 +16,14 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-from gateway.sentences import BY_PAGES, BY_SCRIPTS
+from gateway.sentences import BY_CHATS, BY_PAGES, BY_SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "locale"
 LANGUAGES = ("de",)
 # The admin speaks English.
 TEMPLATES = [path for path in sorted((ROOT / "templates").rglob("*.html")) if path.parts[-2] not in {"api", "unfold"}]
-APPS = ("accounts", "channels_app")
+APPS = ("accounts", "agents", "channels_app")
 KEYWORDS = {
     "python": {"_": None, "gettext": None, "gettext_noop": None, "ngettext": (1, 2)},
     "javascript": {"t": None, "counted": (1, 2)},
@@ -98,7 +98,7 @@ def _pages() -> Iterator[Found]:
         for path in sorted((ROOT / app).rglob("*.py")):
             if not {"tests", "migrations", "admin"} & set(path.parts):
                 yield from _extracted(path, path.read_bytes(), "python")
-    yield from (("gateway/sentences.py", sentence) for sentence in BY_PAGES)
+    yield from (("gateway/sentences.py", sentence) for sentence in (*BY_PAGES, *BY_CHATS, *BY_SCRIPTS))
 
 
 def _scripts() -> Iterator[Found]:

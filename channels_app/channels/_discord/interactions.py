@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from channels_app.channels import File, Ignored, Inbound, Press, Target, Update
 from channels_app.channels._parsing import Strict, parsed
 from channels_app.names import shown_name
+from gateway.languages import supported
 
 Snowflake = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
 PING, COMMAND, COMPONENT = 1, 2, 3
@@ -77,6 +78,8 @@ class _Interaction(Strict):
     guild_id: Snowflake | None = None
     user: _User | None = None
     member: _Member | None = None
+    # Source: "Interaction Object": the selected language of the invoking user.
+    locale: str = ""
     data: _Data | None = None
 
 
@@ -147,6 +150,7 @@ def parse_update(value: Any) -> Update:
         target=target,
         name=user.name,
         files=files,
+        language=supported(found.locale) or "",
     )
 
 

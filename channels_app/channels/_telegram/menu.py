@@ -35,8 +35,8 @@ MENU = (
           "Antworten als Entwurf mit Knopf zum Anhalten zeigen: on, off"),
     Entry("status", "Workspace, queue, what is left", "Arbeitsbereich, Warteschlange und was übrig ist"),
     Entry("usage", "What you have used", "Was Sie verbraucht haben"),
-    Entry("link", "Link this account", "Dieses Konto verknüpfen"),
-    Entry("unlink", "Unlink this account", "Die Verknüpfung lösen"),
+    Entry("link", "Link this account", "Dieses Konto verbinden"),
+    Entry("unlink", "Unlink this account", "Die Verbindung lösen"),
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from channels_app.channels._telegram import groups
 from channels_app.channels._telegram.attached import KINDS, files_of, kind_of
 from channels_app.channels._telegram.groups import Entity, Id
 from channels_app.names import shown_name
+from gateway.languages import supported
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class _Account(Strict):
     first_name: str = ""
     last_name: str = ""
     username: str = ""
+    language_code: str = ""
 
     @property
     def name(self) -> str:
@@ -136,6 +138,7 @@ def _written(message: _Message, sender: _Account, *, raw: dict[str, Any], extern
         album=f"{message.chat.id}:{message.media_group_id}" if files and message.media_group_id else "",
         target={"chat": message.chat.id, "message": message.message_id},
         name=sender.name,
+        language=supported(sender.language_code) or "",
         quotes=(str(replied.message_id),) if replied and replied.message_id is not None else (),
     )
 
