@@ -66,10 +66,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`gather` reads, for a user and the words, what the answer needs before the transaction; `run` has the effects, in it."""
+    """`gather` reads, for a user and the words, what the answer needs before the transaction; `run` has the effects, in it.
+
+    What an `urgent` one answers does not wait behind the parts of a long answer.
+    """
 
     run: Callable[[Context], Awaitable[str]]
     gather: Callable[[str, str], Awaitable[Any]] | None = None
+    urgent: bool = False
 
     async def facts(self, user_id: str, words: str) -> Any:
         """What `run` finds in `context.facts`."""
@@ -175,7 +179,7 @@ COMMANDS = {
     "start": Command(_start),
     "help": Command(_help),
     "new": Command(_new),
-    "stop": Command(_stop),
+    "stop": Command(_stop, urgent=True),
     "busy": Command(_busy),
     "model": Command(run_model),
     "link": Command(_linking),
@@ -183,7 +187,7 @@ COMMANDS = {
     "approve": Command(decision_commands.approve),
     "reject": Command(decision_commands.reject),
     "answer": Command(decision_commands.answer),
-    "status": Command(status_command.run, gather=status_command.gather),
+    "status": Command(status_command.run, gather=status_command.gather, urgent=True),
     "usage": Command(_usage, gather=_gather_usage),
     "analyse": Command(_how_to_analyse),
     "analyze": Command(_how_to_analyse),

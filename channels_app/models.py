@@ -52,6 +52,7 @@ class Delivery(models.Model):
     edits = models.TextField(
         blank=True, db_default="", help_text="the origin of an earlier one, whose message it replaces"
     )
+    urgent = models.BooleanField(default=False, db_default=False, help_text="it comes before what waits in its chat")
     body = models.JSONField(null=True, blank=True)
     digest = models.TextField(help_text="SHA-256 of the body, for audit")
     state = models.TextField(choices=DeliveryState.choices, db_default=DeliveryState.PENDING)

@@ -169,6 +169,7 @@ def _letters(row: outbox.OutboxRow) -> list[Letter] | str:
             user_id=row.user_id,
             turn=row.turn,
             only_in_place=nothing_said or _is_said(channel, row),
+            urgent=bool(row.payload.get("urgent")),
         )
     except Exception as error:
         log.exception("outbox_row_unusable", channel=row.channel, kind=row.kind, turn=row.turn)

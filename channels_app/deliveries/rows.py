@@ -44,6 +44,8 @@ _REPEATABLE: LiteralString = "(d.repeat_until IS NULL OR d.repeat_until > clock_
 # other message is due (see _CLAIM_HEAD). Its end is a message like any other.
 _GROWS: LiteralString = "({x}.kind = 'preview' AND {x}.receipt <> '')"
 _OURS_GROWS, _OTHER_GROWS = _GROWS.replace("{x}", "d"), _GROWS.replace("{x}", "e")
+# What is urgent comes before all that has not begun; else what was written first.
+_COMES_BEFORE: LiteralString = "(NOT e.urgent, e.id) < (NOT d.urgent, d.id)"
 _HEAD = f"""
     d.state = 'pending' AND d.run_after <= clock_timestamp() AND {_REPEATABLE}
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
@@ -52,7 +54,7 @@ _HEAD = f"""
         SELECT 1 FROM deliveries e
         WHERE e.lane_id = d.lane_id AND e.state IN ('pending', 'sending') AND e.id <> d.id AND (
             e.state = 'sending' OR (e.holder IS NOT NULL AND {holder_alive("e")})
-            OR (e.id < d.id AND NOT {_OTHER_GROWS} AND NOT {_OURS_GROWS})))
+            OR (({_COMES_BEFORE}) AND NOT {_OTHER_GROWS} AND NOT {_OURS_GROWS})))
 """
 _LOCK_LANE = f"""
     SELECT l.key FROM deliveries d JOIN chat_lanes l ON l.key = d.lane_id
@@ -84,6 +86,7 @@ class Letter:
 
     With a `user_id` it is said only as long as `account` is linked to that user. `edits` is the origin of an earlier letter,
     whose last message its first one replaces. `only_in_place`: where nothing stands to be replaced, nothing is said.
+    An `urgent` one is said before what waits in its chat.
     """
 
     origin: str
@@ -97,6 +100,7 @@ class Letter:
     turn: str | None = None
     edits: str = ""
     only_in_place: bool = False
+    urgent: bool = False
 
     @property
     def lane(self) -> str:
@@ -134,11 +138,12 @@ async def put(conn: Connection, letters: list[Letter]) -> None:
         for part, body in enumerate(letter.parts):
             await conn.execute(
                 "INSERT INTO deliveries (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest,"
-                " edits) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (origin, part) DO NOTHING",
+                " edits, urgent) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (origin, part) DO NOTHING",
                 (
                     letter.origin, part, letter.turn, letter.user_id, letter.account, letter.channel, letter.lane,
                     Jsonb(letter.target), letter.kind, Jsonb(body), digest_of(body),
-                    letter.edits if part == 0 else "",
+                    letter.edits if part == 0 else "", letter.urgent,
                 ),
             )  # fmt: skip
     await notify(conn, "deliveries")

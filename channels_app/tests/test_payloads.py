@@ -27,7 +27,7 @@ def tg(number: int, content: str | None = None, **more: Any) -> Inbound:
         more["thread"] = f"{GROUP}:{topic}"
     if "aside" in more:
         here, more["aside"] = more["aside"], here
-    values = {"target": here, "sender": "7", "name": "Ada Byron (@ada)"} | more
+    values = {"target": here, "sender": "7", "name": "Ada Byron (@ada)", "language": "en"} | more
     return Inbound(external_id=f"{BOT}:{10000 + number}", content=content, **values)
 
 
@@ -158,7 +158,7 @@ def dc(number: int, content: str | None, *, channel: str = "97", guild: bool = F
     identity = str(1200000000000000000 + number)
     token = f"aW50ZXJhY3Rpb24.{number}"
     target = {"user": "7", "channel": channel, "interaction": identity, "token": token, "guild": guild}
-    values = {"name": "Ada (@ada)", "target": target} | more
+    values = {"name": "Ada (@ada)", "target": target, "language": "en"} | more
     return Inbound(external_id=f"{BOT}:{identity}", sender="7", content=content, **values)
 
 

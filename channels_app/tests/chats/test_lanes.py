@@ -5,11 +5,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from channels_app.channels import Inbound
 from channels_app.channels.telegram import CHANNEL
-from channels_app.deliveries.intake import text_letter
+from channels_app.deliveries.intake import take_outbox, text_letter
 from channels_app.deliveries.rows import Letter, put
 from channels_app.deliveries.sweeping import tidy
-from channels_app.tests.chats.sending import Sender, new_sender, tell
+from channels_app.inbound import receive
+from channels_app.richtext import visible_text
+from channels_app.tests.chats.bot_api import BotApi
+from channels_app.tests.chats.sending import Sender, answer, deliver, new_sender, tell
 from channels_app.tests.chats.tables import rows
 from gateway.db import connection
 
@@ -91,3 +95,22 @@ async def test_a_chat_that_is_written_to_meanwhile_is_not_forgotten(sender: Send
     await tidying
 
     assert await sender.send_next() is not None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("linked")
+async def test_what_stop_and_status_answer_waits_behind_no_part_of_a_long_answer(
+    sender: Sender, bot_api: BotApi
+) -> None:
+    """Source: a /stop that was confirmed after eleven messages, a second each."""
+    await answer("\n\n".join(f"{number} " + "long " * 700 for number in range(4)))
+    await take_outbox()
+    await sender.send_next()
+    for number, command in enumerate(("/help", "/status", "/stop")):
+        said = Inbound(external_id=f"x:{number}", sender="7", content=command, target={"chat": 7, "message": number})
+        await receive(CHANNEL, said)
+    await deliver(sender)
+
+    first_words = [visible_text(text).split()[0] for text in bot_api.texts(7)]
+    assert first_words[:1] + first_words[3:] == ["0", "1", "2", "3", "Ask"]
+    assert (first_words[1], first_words[2]) == ("Workspace:", "Nothing")
