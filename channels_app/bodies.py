@@ -14,6 +14,9 @@ from gateway.ids import new_id
 MAX_BODY_BYTES = 1024 * 1024
 # A client sends its body at once; a socket that trickles is none.
 BODY_WITHIN_S = 10.0
+# A client that is still writing when the connection closes loses the answer (RFC 9112, 9.6): so much of a body is read and
+# thrown away first.
+MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 UPLOADS_PATH = "/api/v1/uploads"
 # What a form adds to the file in it: the names, and a line between the parts.
 FORM_BYTES = 16 * 1024
@@ -76,7 +79,7 @@ class BodyCap:
             refuse_large(headers_of(scope), allowance)
             body = await read_body(receive, allowance)
         except Refused as refused:
-            await answer(send, refused.refusal)
+            await turn_away(scope, receive, send, refused=refused.refusal)
         except Gone:
             log.info("client_gone")
         else:
@@ -143,6 +146,29 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
+async def turn_away(scope: Scope, receive: Receive, send: Send, *, refused: Refusal) -> None:
+    """Answer a request whose body was not taken; one that is too large once its client has written it."""
+    if refused.status == 413:
+        await _discard(receive, announced=headers_of(scope).get("content-length", "0"))
+    await answer(send, refused)
+
+
+async def _discard(receive: Receive, *, announced: str) -> None:
+    """Throw away what is left of a body; not of one that nobody could wait for."""
+    left = MOST_DISCARDED_BYTES
+    if announced.isdecimal() and int(announced[:20]) > left:
+        return
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                left -= len(message["body"])
+    except TimeoutError:
+        log.info("body_not_discarded")
+
+
 async def answer(send: Send, refused: Refusal) -> None:
     """The refusal in the form of the API's."""
     request_id = new_id()
@@ -152,7 +178,7 @@ async def answer(send: Send, refused: Refusal) -> None:
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"x-request-id", request_id.encode()),
-        # What is left of the body is not read.
+        # What is left of the body is not read any more.
         (b"connection", b"close"),
     ]
     if refused.status == 405:

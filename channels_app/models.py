@@ -53,6 +53,7 @@ class Delivery(models.Model):
         blank=True, db_default="", help_text="the origin of an earlier one, whose message it replaces"
     )
     urgent = models.BooleanField(default=False, db_default=False, help_text="it comes before what waits in its chat")
+    shown_chars = models.PositiveIntegerField(default=0, db_default=0, help_text="of an answer that grows")
     body = models.JSONField(null=True, blank=True)
     digest = models.TextField(help_text="SHA-256 of the body, for audit")
     state = models.TextField(choices=DeliveryState.choices, db_default=DeliveryState.PENDING)

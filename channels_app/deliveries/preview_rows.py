@@ -25,26 +25,29 @@ _ORIGIN: LiteralString = """
 # known. One that was refused is not tried again. Each text has its own attempts.
 _SHOW = f"""
     INSERT INTO deliveries AS d
-        (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits)
+        (origin, part, turn_id, user_id, account, channel, lane_id, target, kind, body, digest, edits, shown_chars)
     SELECT o.origin, 0, %(turn)s::uuid, %(user)s, %(account)s, %(channel)s, %(lane)s, %(target)s, 'preview',
-        CASE WHEN o.origin LIKE '%%:0' THEN %(body)s ELSE %(body)s || '{{"below": true}}' END, %(digest)s, o.origin
+        CASE WHEN o.origin LIKE '%%:0' THEN %(body)s ELSE %(body)s || '{{"below": true}}' END, %(digest)s, o.origin,
+        %(chars)s
     FROM (SELECT {_ORIGIN} AS origin) o
     WHERE EXISTS (SELECT 1 FROM turns t WHERE t.id = %(turn)s::uuid AND t.state = 'running' AND t.holder = %(holder)s)
     ON CONFLICT (origin, part) DO UPDATE SET body = excluded.body, digest = excluded.digest, state = 'pending',
+        shown_chars = excluded.shown_chars,
         run_after = CASE WHEN d.state = 'pending' THEN d.run_after ELSE clock_timestamp() END, settled_at = NULL,
         attempts = CASE WHEN d.state = 'pending' THEN d.attempts ELSE 0 END
-    WHERE (d.state IN ('sent', 'ambiguous') AND d.receipt <> '')
-        OR (d.state = 'pending' AND d.holder IS NULL AND d.repeat_until IS NULL)
+    WHERE d.shown_chars <= excluded.shown_chars AND ((d.state IN ('sent', 'ambiguous') AND d.receipt <> '')
+        OR (d.state = 'pending' AND d.holder IS NULL AND d.repeat_until IS NULL))
 """
 
 
-async def show(letter: Letter, *, holder: UUID) -> bool:
-    """Have the beginning of a running turn's answer shown, in place of what is; False when it can't be just now."""
+async def show(letter: Letter, *, holder: UUID, chars: int) -> bool:
+    """Have the beginning of a running turn's answer, of so many characters, shown in place of what is; False when it can't be
+    just now, or more is shown: whoever takes a turn over begins anew, and nobody's text shrinks before it has caught up."""
     body = letter.parts[0]
     values: dict[str, Any] = {
         "turn": letter.turn, "user": letter.user_id, "account": letter.account, "channel": letter.channel,
         "lane": letter.lane, "target": Jsonb(letter.target), "body": Jsonb(body), "digest": digest_of(body),
-        "holder": holder,
+        "holder": holder, "chars": chars,
     }  # fmt: skip
     async with connection() as conn, conn.transaction():
         await lock_lanes(conn, {letter.lane})

@@ -156,7 +156,7 @@ class Previews:
             turn=turn.id,
         )
         followed.next_at = now + every_s
-        if await show(letter, holder=self._holder):
+        if await show(letter, holder=self._holder, chars=len(text)):
             followed.shown = text
 
 

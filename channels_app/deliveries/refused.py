@@ -20,6 +20,7 @@ from gateway.db import Connection
 from gateway.leases import holder_alive
 
 MISSING = gettext_noop("A part of this answer can't be shown here. It stands on the web page.")
+ALERT_MISSING = gettext_noop("An alert can't be shown here. It stands on the web page.")
 _TOO_OLD: LiteralString = f"""
     d.state = 'pending' AND d.created_at < clock_timestamp() - interval '{MAX_AGE_HOURS} hours'
     AND (d.holder IS NULL OR NOT {holder_alive("d")})
@@ -31,7 +32,8 @@ _EXPIRE = f"""
 """
 # One for each turn and chat. Of an answer that grows only its end can be missing; what is asked stands in all chats.
 _LOST = """
-    SELECT DISTINCT ON (d.turn_id, d.lane_id) d.turn_id::text, d.lane_id, d.channel, d.target, d.user_id FROM deliveries d
+    SELECT DISTINCT ON (d.turn_id, d.lane_id) d.turn_id::text, d.lane_id, d.kind, d.channel, d.target, d.user_id
+    FROM deliveries d
     WHERE d.id = ANY(%s) AND d.turn_id IS NOT NULL AND d.user_id <> '' AND d.kind = ANY(%s) ORDER BY d.turn_id, d.lane_id, d.id
 """
 
@@ -41,11 +43,12 @@ async def tell_missing(conn: Connection, deliveries: list[int]) -> None:
     cursor = await conn.execute(_LOST, (deliveries, [*ENDS, ALERT]))
     found = await cursor.fetchall()
     tongues = await tongues_on(conn, {user_id for *_rest, user_id in found})
-    for turn, lane, name, target, user_id in found:
+    for turn, lane, kind, name, target, user_id in found:
         if (channel := channel_that_is_on(name)) is not None:
             where, origin = channel.answered(target), f"refused:{turn}:{lane}"
             with override(tongues.of(user_id, channel=name, account=channel.account_of(target))):
-                letter = text_letter(channel, _(MISSING), target=where, origin=origin, user_id=user_id)
+                words = _(ALERT_MISSING if kind == ALERT else MISSING)
+                letter = text_letter(channel, words, target=where, origin=origin, user_id=user_id)
             await put(conn, [letter])
 
 

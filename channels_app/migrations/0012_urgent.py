@@ -1,4 +1,4 @@
-"""Answers to /stop and /status come before what waits in their chat."""
+"""Answers to /stop and /status come before what waits in their chat; an answer that grows there does not shrink."""
 
 from django.db import migrations, models
 
@@ -16,5 +16,10 @@ class Migration(migrations.Migration):
             field=models.BooleanField(
                 db_default=False, default=False, help_text="it comes before what waits in its chat"
             ),
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="shown_chars",
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text="of an answer that grows"),
         ),
     ]

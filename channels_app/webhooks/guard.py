@@ -1,8 +1,8 @@
-"""What stands before the webhooks: a stranger's body is not read, and nobody's past 1 MiB."""
+"""What stands before the webhooks: a stranger's body is not read, and nobody's kept past 1 MiB."""
 
 from channels_app import metrics
 from channels_app.asgi_types import App, Receive, Scope, Send
-from channels_app.bodies import Gone, Refusal, Refused, answer, headers_of, read_body, refuse_large, replay, whole
+from channels_app.bodies import Gone, Refusal, Refused, headers_of, read_body, refuse_large, replay, turn_away, whole
 from channels_app.channels import channel_that_is_on, refuse_faults
 from channels_app.webhooks.view import ADMITTED, FORGED, PREFIX, Admitted, WebhookApplication
 
@@ -32,7 +32,7 @@ class WebhookGuard:
         except Refused as refused:
             label = name if channel_that_is_on(name) else "none"
             metrics.updates.labels(channel=label, outcome=refused.refusal.code).inc()
-            await answer(send, refused.refusal)
+            await turn_away(scope, receive, send, refused=refused.refusal)
         except Gone:
             metrics.updates.labels(channel=admitted.channel.name, outcome="gone").inc()
         else:

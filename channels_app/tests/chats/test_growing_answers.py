@@ -2,7 +2,10 @@
 
 import pytest
 
+from agents.events import Snapshot
+from agents.journal import journal
 from agents.tests.engine import TestWorker
+from agents.writer import encode
 from channels_app.tests.chats.bot_api import CUT, BotApi
 from channels_app.tests.chats.contract import Previewing
 from channels_app.tests.chats.sending import Sender, deliver, let_all_be_due, new_sender, tell
@@ -52,6 +55,23 @@ async def test_what_else_is_said_comes_before_the_next_edit_and_the_answer_ends_
     await deliver(sender)
     assert bot_api.edited == {1001: "One. Two. Three."}
     assert bot_api.texts(7) == ["One.", "BTC is below 50000"]
+
+
+async def test_an_answer_that_is_begun_anew_shrinks_for_nobody(
+    sender: Sender, worker: TestWorker, bot_api: BotApi
+) -> None:
+    """Source: a preview that was cut to its first words for a moment when another worker took the turn over."""
+    turn, _ = await grown(worker, sender)
+    await deliver(sender)
+    assert bot_api.edited == {1001: "One. Two."}
+    [(conversation, fence)] = await rows("SELECT conversation_id::text, fence FROM turns")
+    begun_anew = Previewing(worker)
+    for text in ("One.", "One. Two, and three."):
+        await journal().append(turn, [encode(Snapshot(content=text), turn, conversation)], fence=fence)
+        await begun_anew.look()
+        await let_all_be_due()
+        await deliver(sender)
+        assert bot_api.edited[1001] == max(text, "One. Two.", key=len)
 
 
 async def test_an_edit_waits_for_no_message_that_has_to_wait_longer(sender: Sender, worker: TestWorker) -> None:

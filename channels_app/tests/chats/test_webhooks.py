@@ -10,7 +10,7 @@ import httpx
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from channels_app.bodies import MAX_BODY_BYTES
+from channels_app.bodies import MAX_BODY_BYTES, MOST_DISCARDED_BYTES
 from channels_app.checks import check_channels
 from channels_app.tests.chats.bot_api import TOKEN, BotApi
 from channels_app.tests.chats.tables import SECRET, link, rows
@@ -82,18 +82,19 @@ async def test_a_secret_that_is_given_twice_is_none(door: Door) -> None:
     assert await door.call(b"body", headers=[RAW_HEADERS[0], RAW_HEADERS[0]]) == 401
 
 
-async def test_a_length_over_the_cap_is_refused_before_anything_is_read(door: Door) -> None:
-    headers = [*RAW_HEADERS, (b"content-length", str(MAX_BODY_BYTES + 1).encode())]
+@pytest.mark.parametrize(("length", "read"), [(MAX_BODY_BYTES + 1, 1), (MOST_DISCARDED_BYTES + 1, 0)])
+async def test_a_length_over_the_cap_is_refused_and_what_comes_thrown_away(door: Door, length: int, read: int) -> None:
+    headers = [*RAW_HEADERS, (b"content-length", str(length).encode())]
 
     assert await door.call(b"body", headers=headers) == 413
-    assert (door.read, door.error["code"]) == (0, "too_large")
+    assert (door.read, door.behind, door.error["code"]) == (read, [], "too_large")
 
 
-async def test_a_stream_is_read_no_further_than_the_cap(door: Door) -> None:
+async def test_a_stream_without_end_is_not_read_to_its_end(door: Door) -> None:
     chunk = b"x" * (MAX_BODY_BYTES // 4)
 
     assert await door.call(*[chunk] * 100) == 413
-    assert (door.read, door.behind) == (5, [])
+    assert (door.read, door.behind) == (5 + MOST_DISCARDED_BYTES // len(chunk), [])
 
 
 async def test_a_body_of_exactly_the_cap_passes(door: Door) -> None:
@@ -243,6 +244,23 @@ async def test_another_content_type_is_refused(client: httpx.AsyncClient) -> Non
     response = await client.post("/webhook/telegram", content=b"a=1", headers={"Content-Type": "text/plain"})
 
     assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+async def test_a_client_that_first_writes_five_megabytes_and_then_reads_is_told(client: httpx.AsyncClient) -> None:
+    """Source: a broken connection in place of the answer. RFC 9112, 9.6: what is not read resets it."""
+    host, port = str(client.base_url.host), client.base_url.port
+    body = b" " * 5_000_000
+    reader, writer = await asyncio.open_connection(host, port)
+    head = f"POST /webhook/telegram HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+    writer.write(f"{head}X-Telegram-Bot-Api-Secret-Token: {SECRET}\r\n\r\n".encode())
+    for start in range(0, len(body), 500_000):
+        writer.write(body[start : start + 500_000])
+        await writer.drain()
+    answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"too_large"' in answer
 
 
 async def test_a_chunked_body_over_the_cap_is_refused_by_a_real_server(client: httpx.AsyncClient) -> None:
