@@ -155,6 +155,7 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 byId("new").addEventListener("click", newConversation);
 byId("find").addEventListener("input", (event) => desk.search(event.target.value));
 byId("conversations").addEventListener("click", (event) => event.target.closest("a") && side.chosen());
+byId("elsewhere").addEventListener("click", (event) => event.target.closest("a") && thread.seek());
 byId("empty").addEventListener("click", (event) => {
   const example = event.target.closest("button");
   if (!example) return;

@@ -10,6 +10,7 @@ const LONGEST_SPOKEN = 2000;
 export class Thread {
   #turns = new Map(); // turn -> TurnView
   #pending = new Map(); // message id -> TurnView
+  #seeking = false; // what waits is to get the focus once it is shown
   #before = undefined; // cursor of the older part; undefined = nothing is known, null = nothing is older
 
   /** parts: list, empty, older, loading, spoken (elements), scroller. actions: say, cancel, decide, earlier(before). */
@@ -38,6 +39,12 @@ export class Thread {
     if (!yes) this.#turns.forEach((view) => view.offline());
   }
 
+  /** Somebody goes to what waits for them in the conversation that is shown next: the focus goes along. */
+  seek() {
+    this.#seeking = true;
+    this.scroller.box.focus();
+  }
+
   setLoading(yes) {
     this.loading.hidden = !yes;
     this.older.disabled = yes;
@@ -51,6 +58,7 @@ export class Thread {
 
   addPending({ id, content, files = [], filesOf = null }, connected) {
     if (this.#pending.has(id)) return;
+    this.#seeking = false;
     const view = this.#make();
     const attachments = filesOf?.names ?? files.map(({ name }) => name);
     view.ask({ content, channel: "web", attachments }, filesOf ? { filesOf } : { takeFiles: () => files });
@@ -104,6 +112,7 @@ export class Thread {
     view.apply(frame);
     const asked = spokenAsking(frame);
     if (asked) this.spoken.textContent = asked;
+    if (asked && this.#seeking) this.#found(view);
     if (view.settled && !settled) this.spoken.textContent = this.#spokenOutcome(view, frame);
   }
 
@@ -152,6 +161,11 @@ export class Thread {
     const next = Array.from(this.list.children).find(isLater);
     if (next) next.before(view.node);
     else if (view.node !== this.list.lastElementChild) this.list.append(view.node);
+  }
+
+  #found(view) {
+    this.#seeking = false;
+    view.node.querySelector(".wait[data-state=pending] h3")?.focus();
   }
 
   #spokenOutcome(view, frame) {

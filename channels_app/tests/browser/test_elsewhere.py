@@ -31,10 +31,14 @@ async def test_what_waits_in_another_conversation_is_told_and_opened_on_a_phone(
     await expect(spoken).to_have_text("1 approval waits in “Gold <b>miners</b>”")
     await approve(turn, "a-2")
     await expect(notice.get_by_role("link")).to_have_text(["2 approvals wait in “Gold <b>miners</b>”"])
-    await notice.get_by_role("link").click()
+    await notice.get_by_role("link").focus()
+    await chat.page.keyboard.press("Enter")
 
     assert (await socket.receive("history"))["conversation"] == OTHER
     await expect(notice).to_be_hidden()
+    await expect(chat.page.locator("#scroll")).to_be_focused()
+    await approve(socket.turn(1, conversation=OTHER), "a-1")
+    await expect(chat.page.get_by_role("heading", name="Deploy")).to_be_focused()
 
 
 async def test_what_is_settled_anywhere_waits_no_more_and_is_not_told_again(chat: Chat) -> None:
