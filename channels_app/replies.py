@@ -1,5 +1,6 @@
 """What the gateway itself says on a message: letters, and refusals that are told once."""
 
+from dataclasses import replace
 from typing import Any
 
 from agents.errors import Refused
@@ -17,9 +18,10 @@ MOST_SILENCE_S = 3600
 
 
 def letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> Letter:
-    """What is said to the author of a message alone."""
+    """What is said to the author of a message alone, at once: no part of an answer to an earlier one comes before it."""
     origin = f"{channel.name}:{inbound.external_id}"
-    return text_letter(channel, text, target=channel.private(inbound.target), origin=origin, user_id=user_id)
+    made = text_letter(channel, text, target=channel.private(inbound.target), origin=origin, user_id=user_id)
+    return replace(made, urgent=True)
 
 
 def aside_letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str) -> Letter:
@@ -29,12 +31,14 @@ def aside_letter(channel: Channel, inbound: Inbound, text: str, *, user_id: str)
 
 
 def letter_on(channel: Channel, message: dict[str, Any], text: str, *, about: str, user_id: str) -> Letter:
-    """What is said on a message that waited in the inbox, where it was written; each `about` once.
+    """The same on a message that waited in the inbox; each `about` once.
 
     It asks little of the message, which another version may have kept.
     """
     target, origin = message["target"], f"{channel.name}:{message['external_id']}:{about}"
-    return text_letter(channel, text, target=channel.private(target), origin=origin, user_id=user_id)
+    return replace(
+        text_letter(channel, text, target=channel.private(target), origin=origin, user_id=user_id), urgent=True
+    )
 
 
 def others_read(channel: Channel, inbound: Inbound) -> bool:

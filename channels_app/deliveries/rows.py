@@ -44,7 +44,7 @@ _REPEATABLE: LiteralString = "(d.repeat_until IS NULL OR d.repeat_until > clock_
 # other message is due (see _CLAIM_HEAD). Its end is a message like any other.
 _GROWS: LiteralString = "({x}.kind = 'preview' AND {x}.receipt <> '')"
 _OURS_GROWS, _OTHER_GROWS = _GROWS.replace("{x}", "d"), _GROWS.replace("{x}", "e")
-# What is urgent comes before all that has not begun; else what was written first.
+# What is urgent (a refusal, what /stop and /status answer) comes before all that has not begun; else what was written first.
 _COMES_BEFORE: LiteralString = "(NOT e.urgent, e.id) < (NOT d.urgent, d.id)"
 _HEAD = f"""
     d.state = 'pending' AND d.run_after <= clock_timestamp() AND {_REPEATABLE}

@@ -1,4 +1,4 @@
-"""Answers to /stop and /status come before what waits in their chat; an answer that grows there does not shrink."""
+"""What is said at once, such as the answer to /stop, comes before what waits in their chat; an answer that grows there does not shrink."""
 
 from django.db import migrations, models
 
