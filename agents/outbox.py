@@ -31,7 +31,8 @@ class OutboxRow:
     `kind` is done, failed, cancelled or SAID; `payload` holds `content`, or `code` and `message`. Of the content the first
     `told` characters were told before, and `images` (`{"url", "alt"}`) were shown with the rest. Or it is one of EVERYWHERE,
     with the fields of that event, and of an outcome also the title and details, or the text, of what was asked. `said_in`
-    (`{"channel", "reply_to"}`) is where a command says already that its turn was stopped. `begun_by` is known once the row is
+    (`{"channel", "reply_to"}`) is where a command says already that its turn was stopped. What a command answers is
+    the gateway's `own`, and may be `urgent`. `begun_by` is known once the row is
     taken; see schedules/naming.py.
     """
 

@@ -375,7 +375,7 @@ async def _answer_command(
         " WHERE id = %s",
         (answer, context.conversation, len(events), turn),
     )
-    payload = {"content": answer} | ({"urgent": True} if command.urgent else {})
+    payload = {"content": answer, "own": True} | ({"urgent": True} if command.urgent else {})
     row = OutboxRow(new_row_id(), turn, message.user_id, message.channel, message.reply_to, "done", payload)
     await put(conn, row)
     return Accepted(turn, context.conversation, 0, licence=context.licence), events

@@ -94,12 +94,20 @@ def words_of(row: outbox.OutboxRow) -> str:
     if row.kind == "cancelled":
         return f"{said}\n\n*{_(STOPPED)}*" if said else _(STOPPED)
     if said:
-        return in_own_words(said)
+        return _translated(row, said)
     if row.payload.get("images"):
         return _(DRAWN)
     if row.kind == outbox.SAID:
         return ""
     return _(DONE) if told else _(EMPTY)
+
+
+def _translated(row: outbox.OutboxRow, said: str) -> str:
+    """What the gateway says of its own, in the reader's language; a model's words stay."""
+    if row.payload.get("own"):
+        return in_own_words(said)
+    why = clean(_why(row)).strip() if row.kind == FAILED else ""
+    return said.removesuffix(why) + in_own_words(why) if why and said.endswith(why) else said
 
 
 def _why(row: outbox.OutboxRow) -> str:

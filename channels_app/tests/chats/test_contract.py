@@ -76,6 +76,16 @@ async def test_what_the_platform_did_not_send_is_refused_and_nothing_kept(chat: 
     assert await rows("SELECT count(*) FROM deliveries") == [(0,)]
 
 
+async def test_what_stop_answers_comes_before_what_waits_in_the_chat(chat: Chat) -> None:
+    await chat.tell("one")
+    await chat.tell("two")
+    await chat.write("/stop")
+
+    await chat.deliver()
+
+    assert [text.replace("\\", "") for text in chat.driver.shown()] == ["Nothing is running.", "one", "two"]
+
+
 async def test_a_message_that_comes_ten_times_is_one_turn_whose_answer_comes_once(
     chat: Chat, worker: TestWorker
 ) -> None:

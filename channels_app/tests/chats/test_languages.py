@@ -114,9 +114,14 @@ async def test_words_of_a_model_stay_as_they_are_and_what_the_gateway_adds_is_sa
     await write("/help")
     await answer("Gold is up.", kind="cancelled")
     assert await told(bot_api) == "Gold is up.\n\nAngehalten."
-    await answer("", kind="failed", message="Something went wrong on our side.")
-
+    await answer("no\n\nStopped.")
+    assert await told(bot_api) == "no\n\nStopped."
+    why = "Something went wrong on our side."
+    await answer("", kind="failed", message=why)
     assert await told(bot_api) == "Auf unserer Seite ist etwas schiefgegangen."
+    await answer(f"Gold\n\n{why}", kind="failed", message=why)
+
+    assert await told(bot_api) == "Gold\n\nAuf unserer Seite ist etwas schiefgegangen."
 
 
 async def test_the_menu_of_the_page_decides_for_the_chats(users: dict[str, str], pool: None) -> None:
