@@ -27,7 +27,7 @@ async def heard(listener: Connection, *, until: str = "last") -> list[psycopg.No
     """What came before the notification `until`, which is sent now."""
     async with connection() as conn:
         await notify(conn, until)
-    found = []
+    found: list[psycopg.Notify] = []
     async for told in listener.notifies(timeout=10):
         if told.channel == until:
             return found
