@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+from django.utils.translation import gettext as _
+
 from accounts.licences import Licence
 from agents.cancelling import cancel_on
 from agents.errors import Refused
 from agents.queue import AfterCommit
 from gateway.db import Connection, notify
 
+# Turns of one conversation that may wait; beyond it a message is refused.
+QUEUE_CAP = 20
 BUSY_POLICIES = ("queue", "interrupt", "steer", "reject")
 DEFAULT = "queue"
 WORDS = {
@@ -17,6 +21,12 @@ WORDS = {
     "reject": "it is refused",
 }
 ONE_AT_ONCE = "Your licence has one message answered at once. This one begins when another has ended."
+
+
+def queue_full() -> Refused:
+    """As many messages wait as may."""
+    words = _("{count} messages wait already. Let some be answered first.").format(count=QUEUE_CAP)
+    return Refused("queue_full", words, retry_after_s=10)
 
 
 @dataclass(frozen=True, slots=True)

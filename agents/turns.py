@@ -15,7 +15,7 @@ from accounts.licences import Licence
 from agents import arrivals, commands, plain_answers
 from agents.admission import Admitted, admit_into, take_quota
 from agents.arrivals import Arrival
-from agents.busy import Way, check_policy, clear_way, find_way, waits_for_slot
+from agents.busy import QUEUE_CAP, Way, check_policy, clear_way, find_way, queue_full, waits_for_slot
 from agents.cancelling import cancel_on, no_turn
 from agents.errors import AgentFailed, Refused
 from agents.events import Done, Event, Notice, Queued, UserMessage
@@ -33,8 +33,6 @@ from gateway.ids import is_id, new_id
 
 MAX_CONTENT_CHARS = 32_000
 MAX_EXTERNAL_ID_CHARS = 200
-# Turns of one conversation that may wait; beyond it a message is refused.
-QUEUE_CAP = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,15 +233,6 @@ async def find_turn(turn: str, *, user_id: str) -> TurnView:
     if found is None:
         raise no_turn()
     return found
-
-
-def queue_full() -> Refused:
-    """As many messages wait as may."""
-    return Refused(
-        "queue_full",
-        _("{count} messages wait already. Let some be answered first.").format(count=QUEUE_CAP),
-        retry_after_s=10,
-    )
 
 
 def _check(message: IncomingMessage) -> None:

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from accounts.tokens import is_user_id
-from agents.turns import QUEUE_CAP, queue_full
+from agents.busy import QUEUE_CAP, queue_full
 from agents.uploads import drop_on
 from channels_app import inbox_rows
 from channels_app.channels import Inbound

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agents.busy import QUEUE_CAP
 from agents.errors import Refused
 from agents.harness_types import Said
 from agents.journal import clear_memory
 from agents.outbox import batch
 from agents.tests.engine import TestWorker, answer, frames, row, say, types
-from agents.turns import QUEUE_CAP, cancel_turn
+from agents.turns import cancel_turn
 from gateway.db import connection
 
 pytestmark = pytest.mark.django_db(transaction=True)

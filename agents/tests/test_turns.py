@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from agents.busy import QUEUE_CAP
 from agents.conversations import list_conversations
 from agents.errors import Refused
 from agents.open_turns import open_turns
 from agents.outbox import batch
 from agents.tests.engine import ScriptedBrain, TestWorker, answer, frames, row, say, types
-from agents.turns import QUEUE_CAP, cancel_turn
+from agents.turns import cancel_turn
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("users", "pool")]
 

@@ -13,7 +13,7 @@ import pytest
 from channels.routing import get_default_application
 from prometheus_client import REGISTRY
 
-from agents.turns import QUEUE_CAP, queue_full
+from agents.busy import QUEUE_CAP, queue_full
 from channels_app.deliveries.sweeping import tidy
 from channels_app.files_in import LOST, TOO_LATE
 from channels_app.inbound import DROPPED_ALL
