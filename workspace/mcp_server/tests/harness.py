@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 import jwt
@@ -116,8 +116,8 @@ def running_server(
         while said[-1] and "Listening" not in said[-1]:
             said.append(process.stderr.readline())
         assert said[-1], "".join(said)
-        # Nobody reads what it says from here on; a full pipe would stop it.
-        reader = threading.Thread(target=process.stderr.read)
+        # A full pipe would stop it.
+        reader = threading.Thread(target=_pass_on, args=[process.stderr])
         reader.start()
         ports = json.loads(ready.read_text())
         yield RunningServer(
@@ -129,6 +129,12 @@ def running_server(
         if reader is not None:
             reader.join()
         process.stderr.close()
+
+
+def _pass_on(told: IO[str]) -> None:
+    """Show what a server says, for pytest to print with the test that fails."""
+    for line in told:
+        sys.stderr.write(line)
 
 
 def get(url: str, **options: Any) -> httpx2.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from mcp_server.errors import JobDied, OutOfTime
 from mcp_server.sandbox import Limits, Sandbox
+from mcp_server.sandbox.client import Cancelled
 from mcp_server.sandbox.link import Patience
 from mcp_server.tests.harness import WORKSPACE
 from mcp_server.tests.running_jobs import Running, has_ended, job, values, zygote_of
@@ -64,6 +66,45 @@ def test_a_process_that_left_or_hangs_is_replaced() -> None:
         assert sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
         assert has_ended(zygote)
         sandbox.close()
+
+
+def test_a_process_that_dealt_with_a_job_that_was_given_up_does_not_hang() -> None:
+    """Source: nobody heard it say so; a minute later it was replaced, and its end took the next job's folder away."""
+    # Whatever is still open at the next request has been for too long.
+    sandbox = Sandbox(tier="free", patience=Patience(silent_s=0))
+    with pytest.raises(Cancelled):
+        sandbox.run(job(), cancelled=lambda: True)
+    process, control = sandbox._link._process, sandbox._link._control
+    assert process
+    assert control
+    assert select.select([control], [], [], 60)[0]
+
+    assert started_zygote(sandbox) == process.pid
+    sandbox.close()
+
+
+def test_a_process_that_leaves_late_for_another_one_takes_no_folder_away() -> None:
+    sandbox = Sandbox(tier="free", patience=Patience(silent_s=0.2))
+    zygote = started_zygote(sandbox)
+    os.kill(zygote, signal.SIGSTOP)
+    with pytest.raises(OutOfTime):
+        sandbox.run(job(limits=Limits(wall_s=0.5)))
+    slow = threading.Timer(0.3, os.kill, (zygote, signal.SIGCONT))
+    slow.start()
+
+    assert started_zygote(sandbox) != zygote
+    slow.join()
+    sandbox.close()
+
+
+def test_a_folder_that_was_swept_away_ends_its_job_in_words(own_sandbox: Sandbox) -> None:
+    """Source: what cleans /tmp on a machine may take the folder of a job that runs."""
+    running = Running(own_sandbox, "while True: pass")
+    folder = Path(os.readlink(f"/proc/{running.pid}/cwd"))
+    folder.rmdir()
+
+    assert "folder can't be read any more" in str(running.ended())
+    assert own_sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
 
 
 def test_a_request_that_the_process_did_not_live_to_answer_is_made_again(own_sandbox: Sandbox) -> None:
