@@ -18,7 +18,7 @@ from mcp_server.sandbox import Limits, Sandbox
 from mcp_server.sandbox.client import Cancelled
 from mcp_server.sandbox.link import Patience
 from mcp_server.tests.harness import WORKSPACE
-from mcp_server.tests.running_jobs import Running, has_ended, job, values, zygote_of
+from mcp_server.tests.running_jobs import PATIENCE_S, Running, has_ended, job, values, zygote_of
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 
 
@@ -52,6 +52,13 @@ def started_zygote(sandbox: Sandbox) -> int:
     return int(values(sandbox, "import os\nvalues['zygote'] = os.getppid()")["zygote"])
 
 
+def await_word(sandbox: Sandbox) -> None:
+    """Until the process that jobs come from has dealt with the request that it got last."""
+    control = sandbox._link._control
+    assert control
+    assert select.select([control], [], [], PATIENCE_S)[0]
+
+
 def test_a_process_that_left_or_hangs_is_replaced() -> None:
     for patience, harm in ((Patience(idle_s=0.05), None), (Patience(silent_s=0.2), signal.SIGSTOP)):
         sandbox = Sandbox(tier="free", patience=patience)
@@ -59,6 +66,7 @@ def test_a_process_that_left_or_hangs_is_replaced() -> None:
         if harm is None:
             assert has_ended(zygote)
         else:
+            await_word(sandbox)
             os.kill(zygote, harm)
             with pytest.raises(OutOfTime):
                 sandbox.run(job(limits=Limits(wall_s=0.5)))
@@ -74,11 +82,10 @@ def test_a_process_that_dealt_with_a_job_that_was_given_up_does_not_hang() -> No
     sandbox = Sandbox(tier="free", patience=Patience(silent_s=0))
     with pytest.raises(Cancelled):
         sandbox.run(job(), cancelled=lambda: True)
-    process, control = sandbox._link._process, sandbox._link._control
-    assert process
-    assert control
-    assert select.select([control], [], [], 60)[0]
+    await_word(sandbox)
+    process = sandbox._link._process
 
+    assert process
     assert started_zygote(sandbox) == process.pid
     sandbox.close()
 
@@ -86,6 +93,7 @@ def test_a_process_that_dealt_with_a_job_that_was_given_up_does_not_hang() -> No
 def test_a_process_that_leaves_late_for_another_one_takes_no_folder_away() -> None:
     sandbox = Sandbox(tier="free", patience=Patience(silent_s=0.2))
     zygote = started_zygote(sandbox)
+    await_word(sandbox)
     os.kill(zygote, signal.SIGSTOP)
     with pytest.raises(OutOfTime):
         sandbox.run(job(limits=Limits(wall_s=0.5)))
