@@ -195,7 +195,7 @@ async def test_tools_that_do_not_depend_on_each_other_run_at_once(settings: Any,
                 if most == 2:
                     both.set()
                 if event.type == "tool_call":
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(60):
                         await both.wait()
 
         double.call = lambda asked: result(asked, text("seen"))

@@ -44,7 +44,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 async def soon(event_: asyncio.Event) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await event_.wait()
 
 
@@ -354,5 +354,5 @@ async def _no_tasks() -> None:
     """Wait until the clients' tasks have ended."""
     clients = {task for task in asyncio.all_tasks() if "mcp" in task.get_name()}
     if clients:
-        _, running = await asyncio.wait(clients, timeout=5)
+        _, running = await asyncio.wait(clients, timeout=60)
         assert running == set()

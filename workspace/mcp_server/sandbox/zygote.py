@@ -77,8 +77,9 @@ class Zygote:
         try:
             message, descriptors, _, _ = socket.recv_fds(self._server, MESSAGE_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:
-            # The server went before it had read all that it was told.
-            message, descriptors = b"", []
+            # The server closed its end before it had read all that it was told. Of a SOCK_SEQPACKET this is said first, and
+            # once (net/core/datagram.c): what the server said last is still there, or the end.
+            return True
         if message in (b"", control.LEAVE):
             self.orphaned = not message
             return False

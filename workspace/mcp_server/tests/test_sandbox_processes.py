@@ -105,6 +105,17 @@ def test_a_process_that_leaves_late_for_another_one_takes_no_folder_away() -> No
     sandbox.close()
 
 
+def test_a_process_that_is_told_to_leave_takes_no_folder_away(own_sandbox: Sandbox) -> None:
+    """Also when the server closes its end before it has read all: that is the first thing that the process then hears."""
+    folder, zygote = own_sandbox._scratch.folder, started_zygote(own_sandbox)
+    await_word(own_sandbox)
+
+    own_sandbox._link.close()
+
+    assert has_ended(zygote)
+    assert folder.is_dir()
+
+
 def test_a_folder_that_was_swept_away_ends_its_job_in_words(own_sandbox: Sandbox) -> None:
     """Source: what cleans /tmp on a machine may take the folder of a job that runs."""
     running = Running(own_sandbox, "while True: pass")
