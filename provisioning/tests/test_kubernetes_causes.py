@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 from accounts.licences import Licence
 from provisioning import rows
 from provisioning.backends._kubernetes.starting import Budgets
+from provisioning.backends._kubernetes.views import SERVER
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.errors import ADVICE, MESSAGES, Cause, WorkspaceFailed, meanwhile
 from provisioning.models import Workspace
@@ -17,6 +18,7 @@ from provisioning.names import workspace_name
 from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Fault, Gate, Plan, Refused, Trouble
+from provisioning.tests.drift_states import is_stranded
 from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import delete_workspace, ensure_workspace, stop_workspace
 
@@ -242,6 +244,39 @@ async def test_a_used_up_quota_is_told_at_once(bed: Bed, pro: Licence) -> None:
     assert failure.cause == Cause.QUOTA
     assert "exceeded quota: dexorder-workspaces" in failure.detail
     assert bed.replicas(NAME) == 0
+
+
+async def test_used_up_storage_is_told_for_what_it_is(bed: Bed, pro: Licence) -> None:
+    """Source: that so many run, and that it passes in minutes, was untrue of it."""
+    hard = {"requests.storage": "1Gi"}
+    bed.cluster.edit("resourcequotas", "dexorder-workspaces", lambda tree: tree["spec"]["hard"].update(hard))
+    with pytest.raises(WorkspaceFailed) as failure:
+        await ensure_workspace(pro)
+
+    assert failure.value.cause == Cause.STORAGE_QUOTA
+    assert "exceeded quota: dexorder-workspaces" in failure.value.detail
+    assert bed.cluster.names("deployments") == []
+
+
+async def test_a_node_that_is_not_heard_of_is_named_and_its_pod_left_until_it_is(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: the user read that the workspace was not ready in time, and the operator to look at its boot."""
+    monkeypatch.setattr(BACKEND, "budgets", Budgets(boot_s=0.5))
+    await ensure_workspace(pro)
+    [uid] = bed.ready(NAME)
+    [pod] = bed.cluster.pods_of(NAME)
+    bed.cluster.edit("pods", pod["metadata"]["name"], is_stranded)
+    await bed.heard()
+    told = Told()
+    with pytest.raises(WorkspaceFailed) as failure:
+        await ensure_workspace(pro, on_stage=told)
+    assert failure.value.cause == Cause.NODE_AWAY
+    assert meanwhile(Cause.NODE_AWAY) in told.sentences
+
+    bed.cluster.run(lambda: bed.cluster.kubelet.ready(uid, SERVER))
+    await ensure_workspace(pro)
+    assert bed.ready(NAME) == [uid]
 
 
 async def test_an_admission_rule_that_denies_the_pod_is_told_at_once(bed: Bed, pro: Licence) -> None:

@@ -18,13 +18,14 @@ def outage_of(sight: Sight, before: Outage | None, *, now: datetime) -> Outage |
     """What there is of an outage; None when it is over, or there is none.
 
     A server that crashes runs between two crashes: only one that was not started again since the last look goes on well. One
-    that is silent runs, and may be of use again.
+    that is silent, boots, or is on a node that nothing is heard of runs, and may be of use again.
     """
     pod = sight.pod
     server = pod.server if pod is not None else None
     ends = (pod.uid if pod is not None else "", server.restarts if server is not None else 0)
     if not sight.up or (pod is not None and pod.ready):
         return None
-    if pod is not None and pod.works and not pod.silent and (before is None or before.ends == ends):
+    well = pod is not None and pod.at_work and not pod.silent and not pod.stranded
+    if well and (before is None or before.ends == ends):
         return None
     return Outage(before.since if before is not None else now, ends)
