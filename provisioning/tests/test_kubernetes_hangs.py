@@ -223,7 +223,7 @@ async def changed(bed: Bed, change: Change) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work(
+async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work_until_no_request_can_be_in_flight(
     bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubernetes.BACKEND, "budgets", Budgets(boot_s=1.0))
@@ -244,6 +244,13 @@ async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work(
         "its sidecar crashes: nobody reaches it, and it does not stop",
         Action.REPORT.value,
     )
+    await has_been_down_for(DOWN_KEPT)
+    assert [each.done for each in await reconcile()] == [Action.GIVE_UP.value]
+    row = await rows.find(NAME)
+    assert row is not None
+    assert (row.state, row.last_cause, bed.replicas(NAME)) == (State.FAILED, Cause.CRASHED, 0)
+    await ensure_workspace(pro)
+    assert len(bed.ready(NAME)) == 1
 
 
 async def test_a_lost_volume_ends_no_server_that_misses_a_probe(

@@ -261,7 +261,7 @@ async def _give_up(case: Case) -> None:
     if verdict.trouble is not None:
         failure = failure_of_trouble(verdict.trouble)
     else:
-        failure = failure_of_cause(TOO_LATE[verdict.stage], "its server has not run, or not answered, for 10 minutes")
+        failure = failure_of_cause(TOO_LATE[verdict.stage], "nobody could use it for 10 minutes")
     lock = flights().lock(case.name)
     if case.row is None or lock.locked():
         raise _overtaken(case, "give up")
