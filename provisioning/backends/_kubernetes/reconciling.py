@@ -31,7 +31,7 @@ from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
 from provisioning.backends._kubernetes.mending import mend
 from provisioning.backends._kubernetes.outages import Outage, outage_of
 from provisioning.backends._kubernetes.removing import remove_seen
-from provisioning.backends._kubernetes.starting import TOO_LATE, endpoint
+from provisioning.backends._kubernetes.starting import TOO_LATE, endpoint, facts_of
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import values
 from provisioning.errors import WorkspaceFailed
@@ -245,7 +245,7 @@ async def _note_ended(case: Case) -> None:
 async def _adopt(case: Case) -> None:
     pod = occupied(case.sight)
     if case.row is not None and pod is not None:
-        facts = {"name": case.name, "pod": pod.uid}
+        facts = {"name": case.name, **facts_of(case.sight, pod)}
         await rows.note_running(case.row, Instance(url=endpoint(case.name), facts=facts))
 
 

@@ -282,7 +282,9 @@ class Start:
         return True
 
     def _instance(self, pod: PodView | None) -> Instance:
-        facts = {"name": self._spec.name, "demand": self._own[-1]} | ({"pod": pod.uid} if pod is not None else {})
+        facts = {"name": self._spec.name, "demand": self._own[-1]}
+        if pod is not None:
+            facts |= facts_of(self._cluster.look(self._spec.name), pod)
         return Instance(url=endpoint(self._spec.name), facts=facts)
 
     async def _undo(self) -> None:
@@ -307,6 +309,11 @@ class Start:
 
 def _is_another(pod: PodView | None, unlike: PodView | None) -> bool:
     return pod is None or unlike is None or pod.uid != unlike.uid
+
+
+def facts_of(sight: Sight, pod: PodView) -> dict[str, str]:
+    """What is recorded of the pod that serves: `release` is what it was made from, apart from its user's licence."""
+    return {"pod": pod.uid, "release": sight.deployment.release if sight.deployment is not None else ""}
 
 
 def endpoint(name: str) -> str:
