@@ -1,6 +1,7 @@
 """Why a start fails, as the cluster shows it: each cause is named to the user in words, and to the operator with its source."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,6 +10,8 @@ from pytest_django.fixtures import Settings
 
 from accounts.licences import Licence
 from provisioning import rows
+from provisioning.backends._kubernetes.cluster import cluster
+from provisioning.backends._kubernetes.judging import judge
 from provisioning.backends._kubernetes.starting import Budgets
 from provisioning.backends._kubernetes.views import SERVER
 from provisioning.backends.kubernetes import BACKEND
@@ -368,6 +371,16 @@ async def test_a_strangers_object_that_our_watch_does_not_show_is_left_alone(bed
 async def test_every_cause_has_a_sentence_for_the_user_and_the_clusters_have_one_for_the_operator() -> None:
     assert set(MESSAGES) == set(Cause)
     assert set(ADVICE) == set(list(Cause)[list(Cause).index(Cause.QUEUE) :])
+
+
+async def test_a_pod_that_ended_when_it_was_told_to_is_no_trouble_of_the_next_start(bed: Bed, pro: Licence) -> None:
+    """Source: a kubelet gives a deleted pod its last phase before it goes, Failed where a container had to be killed."""
+    await ensure_workspace(pro)
+    sight = (await cluster()).look(NAME)
+    assert sight.pod is not None
+    ended = replace(sight, pods=(replace(sight.pod, phase="Failed", ready=False, deleting=True),))
+
+    assert judge(ended).trouble is None
 
 
 async def test_a_row_remembers_nothing_of_a_pod_that_failed(bed: Bed, pro: Licence) -> None:

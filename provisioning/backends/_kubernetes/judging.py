@@ -214,7 +214,8 @@ def _put_out(sight: Sight) -> Iterator[Trouble]:
 def put_out(pods: Sequence[PodView]) -> Trouble | None:
     """Why the newest of these pods that its node did not keep, or take, had to go; such pods stay until they are cleared away."""
     for pod in reversed(pods):
-        if pod.phase == "Failed":
+        # Without a reason it has ended because it was told to: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
+        if pod.phase == "Failed" and pod.reason:
             cause = _cause_of_a_failed(pod.reason)
             return Trouble(cause, lasting_after_s=None, detail=f"{pod.reason}: {pod.message}".rstrip(": "))
     return None
