@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from accounts import audit
 from accounts.admin.lists import ColumnFilter, ReadOnlyAdmin, actor_of
+from provisioning.backends import backend
 from provisioning.bulk import restart_all, start_all, stop_all
 from provisioning.errors import Cause
 from provisioning.models import State, Workspace
@@ -47,12 +48,32 @@ class CauseFilter(ColumnFilter):
         return chosen if chosen is queryset else chosen.exclude(last_cause="")
 
 
+class ReleaseFilter(admin.SimpleListFilter):
+    """Those that run, by whether their next start would make another of them; where the backend can tell."""
+
+    title = parameter_name = "release"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [("this", "This release"), ("earlier", "An earlier release")] if backend().releases() else []
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Workspace]) -> QuerySet[Workspace]:
+        """The workspaces of the choice."""
+        if self.value() not in {value for value, _ in self.lookup_choices}:
+            return queryset
+        known = queryset.filter(state=State.READY, facts__has_key="release")
+        now = {"facts__release__in": list(backend().releases())}
+        return known.filter(**now) if self.value() == "this" else known.exclude(**now)
+
+
 @admin.register(Workspace)
 class WorkspaceAdmin(ReadOnlyAdmin):
     """State, stage timings and last cause of each workspace."""
 
-    list_display = ("name", "user_id", "state", "stage", "since", "start", "last_cause")
-    list_filter = (StateFilter, CauseFilter)
+    list_display = ("name", "user_id", "state", "stage", "since", "start", "release", "last_cause")
+    list_filter = (StateFilter, CauseFilter, ReleaseFilter)
     search_fields = ("name", "user_id")
     search_help_text = "A workspace's name or a user id, whole"
     ordering = ("name",)
@@ -95,6 +116,14 @@ class WorkspaceAdmin(ReadOnlyAdmin):
         messages.success(request, f"{len(users) - len(failed)} of {len(users)} workspaces {words}.")
         for user, why in failed.items():
             messages.warning(request, f"{user}: {why}")
+
+    @admin.display(description="release")
+    def release(self, row: Workspace) -> str:
+        """Whether what runs was made by this release, or waits for its next start to be."""
+        releases, made = backend().releases(), row.facts.get("release")
+        if row.state != State.READY or not releases or made is None:
+            return "–"
+        return "this" if made in releases else "earlier: until its next start"
 
     @admin.display(description="last start")
     def start(self, row: Workspace) -> str:

@@ -22,6 +22,7 @@ class Cause(StrEnum):
     NO_NAMESPACE = "no_namespace"
     NO_ROOM = "no_room"
     QUOTA = "quota"
+    STORAGE_QUOTA = "storage_quota"
     REFUSED = "refused"
     FORBIDDEN = "forbidden"
     UNKNOWN_TO_CLUSTER = "unknown_to_cluster"
@@ -33,6 +34,7 @@ class Cause(StrEnum):
     CRASHED = "crashed"
     OUT_OF_MEMORY = "out_of_memory"
     EVICTED = "evicted"
+    NODE_AWAY = "node_away"
     DENIED = "denied"
     STORAGE_PENDING = "storage_pending"
     STORAGE_BUSY = "storage_busy"
@@ -58,6 +60,7 @@ MESSAGES: dict[Cause, str] = {
     Cause.NO_NAMESPACE: "Workspaces can't start here: the cluster is not prepared for them. Please tell the operator.",
     Cause.NO_ROOM: "There is no free machine for your workspace right now. Please try again in a few minutes.",
     Cause.QUOTA: "As many workspaces run as this service may have at once. Please try again in a few minutes.",
+    Cause.STORAGE_QUOTA: "There is no storage left for your workspace. Please tell the operator.",
     Cause.REFUSED: "Your workspace was refused by the cluster's rules. Please tell support.",
     Cause.FORBIDDEN: "The service may not start workspaces on its cluster. Please tell the operator.",
     Cause.UNKNOWN_TO_CLUSTER: "The cluster that runs workspaces does not recognise this service. Please tell the operator.",
@@ -69,6 +72,10 @@ MESSAGES: dict[Cause, str] = {
     Cause.CRASHED: "Your workspace crashes whenever it starts. Please tell support.",
     Cause.OUT_OF_MEMORY: "Your workspace needs more memory than your licence gives it. Please tell support.",
     Cause.EVICTED: "Your workspace had to leave its machine, which was short of something. Please try again in a minute.",
+    Cause.NODE_AWAY: (
+        "The machine that your workspace runs on does not answer. It is moved to another one, which takes some minutes."
+        " Please try again then."
+    ),
     Cause.DENIED: "Your workspace runs, and does not recognise this service. Please try again in a minute, or tell the operator.",
     Cause.STORAGE_PENDING: "The storage for your data is not there yet. Please try again in a few minutes.",
     Cause.STORAGE_BUSY: "Your data are still attached to the machine you used before. Please try again in a few minutes.",
@@ -85,6 +92,10 @@ ADVICE: dict[Cause, str] = {
     Cause.NO_NAMESPACE: "The namespace KUBERNETES_NAMESPACE is not there: apply `workspace render --namespace`.",
     Cause.NO_ROOM: "No node takes the pod: add nodes, or lower the requests in WORKSPACE_VALUES.",
     Cause.QUOTA: "The namespace's ResourceQuota is used up: raise it, or let idle workspaces stop sooner.",
+    Cause.STORAGE_QUOTA: (
+        "The namespace's ResourceQuota gives no more storage: raise requests.storage, or delete data past their term"
+        " (`reconcile_workspaces` lists them)."
+    ),
     Cause.REFUSED: "The API server or an admission rule refuses the objects: compare with `workspace render`.",
     Cause.FORBIDDEN: "The gateway's service account lacks a right: apply `workspace render --namespace`.",
     Cause.UNKNOWN_TO_CLUSTER: "The API server does not know our credentials: look at KUBECONFIG, its plugin or token's file.",
@@ -99,6 +110,7 @@ ADVICE: dict[Cause, str] = {
     Cause.CRASHED: "The container ends again and again: look at its log by `kubectl logs --previous`.",
     Cause.OUT_OF_MEMORY: "The container was killed for its memory: raise the licence's memory limit.",
     Cause.EVICTED: "The node was short of memory or disk: look at its conditions.",
+    Cause.NODE_AWAY: "The pod's node is not heard of, or is shut down: look at it; its pods are replaced after 5 minutes.",
     Cause.DENIED: "The server refuses our token: compare WORKSPACE_SIGNING_KEY with `dexorder-workspace-keys`, and the clocks.",
     Cause.STORAGE_PENDING: "The PersistentVolumeClaim is not bound: look at its storage class and its provisioner.",
     Cause.STORAGE_BUSY: "The volume is attached to another node: a pod there must end, or its node be removed.",

@@ -19,7 +19,8 @@ class Workspace(models.Model):
 
     `holder` is the lease of the process that owns it: it does the work while `starting` and `stopping`, and keeps the
     owner's heartbeat while `ready`. `generation` grows with every start, stop and change of hands, and every write
-    of the owner names it. `facts` is what the backend needs to find the workspace again; no other code reads it.
+    of the owner names it. `facts` is what the backend needs to find the workspace again; of what others read there is only its
+    `release`, which the backend compares.
     """
 
     name = models.CharField(max_length=63, primary_key=True)

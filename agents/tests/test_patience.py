@@ -11,11 +11,13 @@ import pytest
 
 from accounts.licences import Licence
 from agents.mcp.errors import CallFailed
+from agents.mcp.limits import WORKING_TOOL_S
 from agents.mcp.patience import Patience
 from agents.mcp.pool import pool
 from agents.tests.doubles.http_server import Asked, Reply
 from agents.tests.doubles.mcp_double import McpDouble, mcp_double, progress_then
 from agents.tests.licences import licence
+from provisioning.backends._kubernetes.drift import DOWN_KEPT
 
 
 class MovedLoop(asyncio.SelectorEventLoop):
@@ -103,6 +105,11 @@ async def test_a_tool_of_the_workspace_is_given_up_once_it_reports_no_more(signi
             await double.server.left.wait()
 
     assert seen == [1]
+
+
+def test_no_call_is_in_flight_for_longer_than_a_workspace_that_nobody_reaches_is_kept() -> None:
+    """Source: docs/adr/0015; one whose sidecar crashes is scaled to 0 then, though its server may run."""
+    assert DOWN_KEPT.total_seconds() >= WORKING_TOOL_S
 
 
 def licence_for(double: McpDouble, settings: Any) -> Licence:

@@ -100,6 +100,9 @@ class Backend(Protocol):
     def news(self, spec: Spec) -> str:
         """What its user should know of a workspace that runs, as sentences in place of "it is ready"; "" = nothing."""
 
+    def releases(self) -> frozenset[str]:
+        """What `facts["release"]` of a workspace that is started now may be; empty where releases do not differ."""
+
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """Whether the instance answers, and answers to this user, asked over the network within a few seconds."""
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.tiers import LIMITS
 from provisioning.answering import answers
 from provisioning.backends import Finding, Instance, Record, Report, Spec
 from provisioning.backends._kubernetes import following, reconciling, removing
@@ -22,6 +23,7 @@ from provisioning.backends._kubernetes.errors import ApiFailed
 from provisioning.backends._kubernetes.idling import is_changed, is_outdated
 from provisioning.backends._kubernetes.keys import publish_keys
 from provisioning.backends._kubernetes.line import Line
+from provisioning.backends._kubernetes.manifests import release_of
 from provisioning.backends._kubernetes.starting import ANSWER_TIMEOUT_S, Budgets, Start
 from provisioning.errors import Cause, WorkspaceFailed
 
@@ -95,6 +97,14 @@ class KubernetesBackend:
         if is_changed(sight, spec):
             return CHANGED
         return RENEWED if is_outdated(sight) else ""
+
+    def releases(self) -> frozenset[str]:
+        """See Backend."""
+        try:
+            return frozenset(release_of(tier) for tier in LIMITS)
+        except ImproperlyConfigured:
+            # A start says what is wrong with the table of values.
+            return frozenset()
 
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""

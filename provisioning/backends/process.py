@@ -88,6 +88,10 @@ class ProcessBackend:
         """See Backend. A process has no limits that could be others by now."""
         return ""
 
+    def releases(self) -> frozenset[str]:
+        """See Backend. A process is of the gateway's own release: it is ended or adopted with it."""
+        return frozenset()
+
     async def serves(self, user_id: str, instance: Instance) -> bool:
         """See Backend."""
         return await answers(instance.url, user_id=user_id, timeout_s=ANSWER_TIMEOUT_S)

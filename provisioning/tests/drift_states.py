@@ -137,6 +137,13 @@ async def volume_is_lost(bed: Bed) -> None:
     bed.cluster.edit(VOLUMES, NAME, lambda tree: tree["status"].update(phase="Lost"))
 
 
+def is_stranded(pod: dict[str, Any]) -> None:
+    """As the control plane writes it when it hears nothing of the pod's node: its containers are as they were."""
+    said = {"Ready": "False", "ContainersReady": "True"}
+    for each in pod["status"]["conditions"]:
+        each["status"] = said.get(each["type"], each["status"])
+
+
 async def volume_lets_go(bed: Bed) -> None:
     """Somebody deletes the volume and takes its finalizer away, so that it is gone under the pod that has it."""
     bed.cluster.delete(VOLUMES, NAME)

@@ -7,8 +7,10 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import path
+from pytest_django.fixtures import Settings
 
 from accounts.models import AuditEntry, UserLicence
+from provisioning.backends._kubernetes.manifests import release_of
 from provisioning.models import Workspace
 from provisioning.names import workspace_name
 
@@ -54,6 +56,27 @@ def test_a_row_is_shown_without_a_way_to_change_it(staff: Client, failed: Worksp
 
 
 NAME = workspace_name("demo-pro")
+
+
+def test_staff_finds_what_still_runs_an_earlier_release(staff: Client, settings: Settings) -> None:
+    """Source: after an upgrade nobody could see in the admin whom the Restart is for."""
+    settings.PROVISIONER = "kubernetes"
+    settings.WORKSPACE_IMAGE = "registry.example/workspace:1"
+    for name, release in (("ws-older", "0" * 16), ("ws-newer", release_of("pro"))):
+        facts = {"name": name, "pod": "x", "release": release}
+        Workspace.objects.create(name=name, user_id=name, backend="kubernetes", state="ready", facts=facts)
+    Workspace.objects.create(name="ws-asleep", user_id="z", backend="kubernetes", state="stopped")
+
+    def listed(address: str) -> list[str]:
+        page = staff.get(address).content.decode()
+        return [name for name in ("ws-older", "ws-newer", "ws-asleep") if f"{name}/change" in page]
+
+    assert listed(URL + "?release=earlier") == ["ws-older"]
+    assert listed(URL + "?release=this") == ["ws-newer"]
+    assert len(listed(URL)) == 3
+    assert staff.get(URL).content.decode().count("earlier: until its next start") == 1
+    settings.WORKSPACE_IMAGE = "registry.example/workspace:2"
+    assert listed(URL + "?release=earlier") == ["ws-older", "ws-newer"]
 
 
 @pytest.fixture

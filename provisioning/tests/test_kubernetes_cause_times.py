@@ -16,6 +16,7 @@ from provisioning.stages import StageReport
 from provisioning.tests.bed import VOLUMES, Bed
 from provisioning.tests.cluster import Plan, Refused, Trouble
 from provisioning.tests.cluster.kinds import Object
+from provisioning.tests.drift_states import is_stranded
 from provisioning.tests.gateways import until
 from provisioning.workspaces import ensure_workspace
 
@@ -110,6 +111,34 @@ def is_evicted(bed: Bed) -> bool:
     return any(pod.get("status", {}).get("reason") == "Evicted" for pod in bed.cluster.pods_of(NAME))
 
 
+def put_out(reason: str) -> Happens:
+    """The node does not keep the pod, or does not take it: it has failed as a whole."""
+
+    def later(bed: Bed) -> None:
+        for pod in bed.cluster.pods_of(NAME):
+            bed.cluster.edit("pods", pod["metadata"]["name"], fail)
+
+    def fail(tree: Object) -> None:
+        tree["status"].update(phase="Failed", reason=reason, message="by its node")
+        tree["status"].pop("containerStatuses", None)
+
+    return later
+
+
+def is_put_out(bed: Bed) -> bool:
+    return any(pod.get("status", {}).get("phase") == "Failed" for pod in bed.cluster.pods_of(NAME))
+
+
+def node_goes(bed: Bed) -> None:
+    for pod in bed.cluster.pods_of(NAME):
+        bed.cluster.edit("pods", pod["metadata"]["name"], is_stranded)
+
+
+def node_is_gone(bed: Bed) -> bool:
+    conditions = [each for pod in bed.cluster.pods_of(NAME) for each in pod.get("status", {}).get("conditions", [])]
+    return any((each["type"], each["status"]) == ("ContainersReady", "True") for each in conditions)
+
+
 AFFINITY = "1 node(s) had volume node affinity conflict"
 NO_KEYS = 'MountVolume.SetUp failed for volume "keys" : configmap "dexorder-workspace-keys" not found'
 UNMOUNTED = (
@@ -134,6 +163,11 @@ CASES = [
     Case(Cause.CRASHED, planned(Trouble.CRASH_LOOP), ended("Error")),
     Case(Cause.OUT_OF_MEMORY, planned(Trouble.OOM_KILLED), ended("OOMKilled")),
     Case(Cause.EVICTED, booting, is_evicted, later=evict),
+    Case(Cause.EVICTED, booting, is_put_out, later=put_out("Preempting")),
+    Case(Cause.NO_ROOM, booting, is_put_out, later=put_out("OutOfmemory")),
+    Case(Cause.NODE_AWAY, booting, is_put_out, later=put_out("Terminated")),
+    Case(Cause.CONTAINER, booting, is_put_out, later=put_out("UnexpectedAdmissionError")),
+    Case(Cause.NODE_AWAY, booting, node_is_gone, later=node_goes),
     Case(Cause.QUOTA, quota_used_up, no_pods_for("exceeded quota")),
     Case(Cause.REFUSED, pods_denied, no_pods_for("policy")),
 ]
@@ -181,7 +215,7 @@ async def test_a_cause_is_named_as_soon_as_the_api_shows_it(case: Case, bed: Bed
 def test_every_cause_that_a_pod_or_a_volume_shows_is_tried() -> None:
     """The others are refusals of calls, also by the server, or stages whose time is up: see test_kubernetes_causes."""
     calls = {Cause.FORBIDDEN, Cause.NAME_TAKEN, Cause.CLUSTER_AWAY, Cause.NO_NAMESPACE, Cause.DENIED}
-    calls.add(Cause.UNKNOWN_TO_CLUSTER)
+    calls |= {Cause.UNKNOWN_TO_CLUSTER, Cause.STORAGE_QUOTA}
     late = {Cause.QUEUE, Cause.NOT_PLACED, Cause.SLOW_PULL}
     shown = set(list(Cause)[list(Cause).index(Cause.QUEUE) :]) - calls - late
 

@@ -1,6 +1,7 @@
 """Why a start fails, as the cluster shows it: each cause is named to the user in words, and to the operator with its source."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,7 +10,10 @@ from pytest_django.fixtures import Settings
 
 from accounts.licences import Licence
 from provisioning import rows
+from provisioning.backends._kubernetes.cluster import cluster
+from provisioning.backends._kubernetes.judging import judge
 from provisioning.backends._kubernetes.starting import Budgets
+from provisioning.backends._kubernetes.views import SERVER
 from provisioning.backends.kubernetes import BACKEND
 from provisioning.errors import ADVICE, MESSAGES, Cause, WorkspaceFailed, meanwhile
 from provisioning.models import Workspace
@@ -17,6 +21,7 @@ from provisioning.names import workspace_name
 from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Fault, Gate, Plan, Refused, Trouble
+from provisioning.tests.drift_states import is_stranded
 from provisioning.tests.gateways import licence_of, until
 from provisioning.workspaces import delete_workspace, ensure_workspace, stop_workspace
 
@@ -244,6 +249,39 @@ async def test_a_used_up_quota_is_told_at_once(bed: Bed, pro: Licence) -> None:
     assert bed.replicas(NAME) == 0
 
 
+async def test_used_up_storage_is_told_for_what_it_is(bed: Bed, pro: Licence) -> None:
+    """Source: that so many run, and that it passes in minutes, was untrue of it."""
+    hard = {"requests.storage": "1Gi"}
+    bed.cluster.edit("resourcequotas", "dexorder-workspaces", lambda tree: tree["spec"]["hard"].update(hard))
+    with pytest.raises(WorkspaceFailed) as failure:
+        await ensure_workspace(pro)
+
+    assert failure.value.cause == Cause.STORAGE_QUOTA
+    assert "exceeded quota: dexorder-workspaces" in failure.value.detail
+    assert bed.cluster.names("deployments") == []
+
+
+async def test_a_node_that_is_not_heard_of_is_named_and_its_pod_left_until_it_is(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: the user read that the workspace was not ready in time, and the operator to look at its boot."""
+    monkeypatch.setattr(BACKEND, "budgets", Budgets(boot_s=0.5))
+    await ensure_workspace(pro)
+    [uid] = bed.ready(NAME)
+    [pod] = bed.cluster.pods_of(NAME)
+    bed.cluster.edit("pods", pod["metadata"]["name"], is_stranded)
+    await bed.heard()
+    told = Told()
+    with pytest.raises(WorkspaceFailed) as failure:
+        await ensure_workspace(pro, on_stage=told)
+    assert failure.value.cause == Cause.NODE_AWAY
+    assert meanwhile(Cause.NODE_AWAY) in told.sentences
+
+    bed.cluster.run(lambda: bed.cluster.kubelet.ready(uid, SERVER))
+    await ensure_workspace(pro)
+    assert bed.ready(NAME) == [uid]
+
+
 async def test_an_admission_rule_that_denies_the_pod_is_told_at_once(bed: Bed, pro: Licence) -> None:
     denied = Refused(403, "Forbidden", 'admission webhook "policy.example.com" denied the request: no')
     bed.cluster.refuse_pods(NAME, denied)
@@ -333,6 +371,16 @@ async def test_a_strangers_object_that_our_watch_does_not_show_is_left_alone(bed
 async def test_every_cause_has_a_sentence_for_the_user_and_the_clusters_have_one_for_the_operator() -> None:
     assert set(MESSAGES) == set(Cause)
     assert set(ADVICE) == set(list(Cause)[list(Cause).index(Cause.QUEUE) :])
+
+
+async def test_a_pod_that_ended_when_it_was_told_to_is_no_trouble_of_the_next_start(bed: Bed, pro: Licence) -> None:
+    """Source: a kubelet gives a deleted pod its last phase before it goes, Failed where a container had to be killed."""
+    await ensure_workspace(pro)
+    sight = (await cluster()).look(NAME)
+    assert sight.pod is not None
+    ended = replace(sight, pods=(replace(sight.pod, phase="Failed", ready=False, deleting=True),))
+
+    assert judge(ended).trouble is None
 
 
 async def test_a_row_remembers_nothing_of_a_pod_that_failed(bed: Bed, pro: Licence) -> None:

@@ -21,6 +21,7 @@ from provisioning.names import workspace_name
 from provisioning.rendering import render_workspace
 from provisioning.stages import StageReport
 from provisioning.tests.bed import Bed
+from provisioning.tests.cluster import Plan, Trouble
 from provisioning.tests.drift_states import has_been_down_for, reconcile, settle, volume_is_lost
 from provisioning.tests.gateways import licence_of, until, waits_for_a_silent_server
 from provisioning.workspaces import ensure_workspace, stop_workspace
@@ -113,6 +114,47 @@ async def test_a_server_that_answers_again_unheard_is_not_replaced(bed: Bed, pro
     assert bed.ready(NAME) == [busy]
 
 
+async def test_a_server_that_hangs_as_it_boots_fails_in_time_and_is_replaced_by_the_next_who_comes(
+    bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: a start that had only joined it left it running, and so did the next, until the kubelet's 10 minutes were over."""
+    monkeypatch.setattr(kubernetes.BACKEND, "budgets", Budgets(boot_s=0.5))
+    await ensure_workspace(pro)
+    hung = pods(bed)
+    bed.cluster.plan(NAME, Plan(Trouble.NEVER_READY, times=1))
+    bed.cluster.crash(NAME)
+    bed.cluster.advance(60)
+    await bed.heard()
+    with pytest.raises(WorkspaceFailed) as failure:
+        await ensure_workspace(pro)
+    assert failure.value.cause == Cause.NEVER_READY
+    assert pods(bed) == hung
+    await ensure_workspace(pro)
+
+    assert len(bed.ready(NAME)) == 1
+    assert pods(bed) != hung
+
+
+async def test_a_server_that_boots_again_is_waited_for_and_not_replaced(bed: Bed, pro: Licence) -> None:
+    await ensure_workspace(pro)
+    booting = bed.ready(NAME)
+    bed.cluster.plan(NAME, Plan(boot_s=30))
+    bed.cluster.crash(NAME)
+    bed.cluster.advance(20)
+    await bed.heard()
+    told: list[StageReport] = []
+
+    async def tell(report: StageReport) -> None:
+        told.append(report)
+
+    joining = asyncio.create_task(ensure_workspace(pro, on_stage=tell))
+    await until(lambda: asyncio.sleep(0, "starting" in {report.stage for report in told}))
+    bed.cluster.advance(30)
+    await joining
+
+    assert bed.ready(NAME) == booting
+
+
 async def test_a_server_that_hangs_and_that_nobody_asks_for_is_scaled_to_0(bed: Bed, pro: Licence) -> None:
     """Source: one that was started without a liveness probe is restarted by nobody, and its sidecar stops it never."""
     await ensure_workspace(pro)
@@ -146,7 +188,7 @@ async def test_a_silence_is_as_long_as_this_process_has_seen_it(bed: Bed, pro: L
     lasted = [silences.lasted_s(silent), silences.lasted_s(speaking)]
     silences.saw(NAME, speaking)
     silences.saw(NAME, silent)
-    assert (lasted, silences.lasted_s(silent)) == ([10.0, 10.0], 0.0)
+    assert (lasted, silences.lasted_s(silent)) == ([10.0, 0.0], 0.0)
 
 
 def test_the_kubelet_is_more_patient_than_who_waits_and_both_than_a_moment() -> None:
@@ -181,7 +223,7 @@ async def changed(bed: Bed, change: Change) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work(
+async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work_until_no_request_can_be_in_flight(
     bed: Bed, pro: Licence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubernetes.BACKEND, "budgets", Budgets(boot_s=1.0))
@@ -202,6 +244,13 @@ async def test_a_sidecar_that_crashes_ends_no_server_that_is_at_work(
         "its sidecar crashes: nobody reaches it, and it does not stop",
         Action.REPORT.value,
     )
+    await has_been_down_for(DOWN_KEPT)
+    assert [each.done for each in await reconcile()] == [Action.GIVE_UP.value]
+    row = await rows.find(NAME)
+    assert row is not None
+    assert (row.state, row.last_cause, bed.replicas(NAME)) == (State.FAILED, Cause.CRASHED, 0)
+    await ensure_workspace(pro)
+    assert len(bed.ready(NAME)) == 1
 
 
 async def test_a_lost_volume_ends_no_server_that_misses_a_probe(

@@ -17,7 +17,7 @@ from provisioning.models import State
 from provisioning.names import workspace_name
 from provisioning.tests.bed import Bed
 from provisioning.tests.cluster import Plan, Trouble
-from provisioning.tests.drift_states import Inject, has_been_down_for, reconcile, settle, write
+from provisioning.tests.drift_states import Inject, has_been_down_for, is_stranded, reconcile, settle, write
 from provisioning.workspaces import ensure_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
@@ -39,9 +39,28 @@ async def is_evicted(bed: Bed) -> None:
     await bed.heard()
 
 
-@pytest.mark.parametrize(
-    ("befall", "cause"), [(crashes, Cause.CRASHED), (is_evicted, Cause.NO_ROOM)], ids=["crashes", "evicted"]
-)
+async def hangs_as_it_boots(bed: Bed) -> None:
+    bed.cluster.plan(NAME, Plan(Trouble.NEVER_READY))
+    bed.cluster.crash(NAME)
+    bed.cluster.advance(60)
+    await bed.heard()
+
+
+async def loses_its_node(bed: Bed) -> None:
+    [pod] = bed.cluster.pods_of(NAME)
+    bed.cluster.edit("pods", pod["metadata"]["name"], is_stranded)
+    await bed.heard()
+
+
+BEFALLEN: list[tuple[Inject, Cause]] = [
+    (crashes, Cause.CRASHED),
+    (is_evicted, Cause.NO_ROOM),
+    (hangs_as_it_boots, Cause.NEVER_READY),
+    (loses_its_node, Cause.NODE_AWAY),
+]
+
+
+@pytest.mark.parametrize(("befall", "cause"), BEFALLEN, ids=[each[1] for each in BEFALLEN])
 async def test_what_does_not_run_any_more_is_scaled_to_0_and_its_row_says_why(
     befall: Inject, cause: Cause, bed: Bed, pro: Licence
 ) -> None:
@@ -87,7 +106,9 @@ async def test_an_outage_lasts_while_a_server_is_started_again_and_again(bed: Be
     first = outage_of(down, None, now=began)
     assert down.pod is not None
     running = tuple(
-        replace(each, running=True, waiting="", restarts=each.restarts + 1) if each.name == SERVER else each
+        replace(each, running=True, started=True, ready=True, waiting="", restarts=each.restarts + 1)
+        if each.name == SERVER
+        else each
         for each in down.pod.containers
     )
     up = replace(down, pods=(replace(down.pod, containers=running),))

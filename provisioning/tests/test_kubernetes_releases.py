@@ -6,7 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from accounts.licences import Licence
-from provisioning import launching, metrics
+from provisioning import launching, metrics, rows
 from provisioning.backends import kubernetes
 from provisioning.backends._kubernetes.adjusting import Adjusting
 from provisioning.backends._kubernetes.drift import Action
@@ -18,7 +18,7 @@ from provisioning.stages import SENTENCES, StageReport
 from provisioning.tests.bed import Bed
 from provisioning.tests.drift_states import NAME, USER, idle_times, licence_has_a_longer_idle_time, reconcile, settle
 from provisioning.tests.gateways import licence_of
-from provisioning.workspaces import ensure_workspace
+from provisioning.workspaces import ensure_workspace, stop_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lease", "users")]
 OLD_IMAGE, NEW_IMAGE = "registry.example/workspace:1", "registry.example/workspace:2"
@@ -129,3 +129,15 @@ async def test_a_release_that_changes_nothing_of_a_users_pod_is_noted_at_the_nex
     await bed.heard()
 
     assert await reconcile() == []
+
+
+async def test_a_row_says_which_release_its_pod_is_of(bed: Bed, never_stops: Licence) -> None:
+    """Source: the admin's list shows by it who waits for a new image."""
+    row = await rows.find(NAME)
+    assert row is not None
+    assert row.facts["release"] not in kubernetes.BACKEND.releases()
+    await stop_workspace(USER)
+    await ensure_workspace(never_stops)
+    row = await rows.find(NAME)
+    assert row is not None
+    assert row.facts["release"] in kubernetes.BACKEND.releases()

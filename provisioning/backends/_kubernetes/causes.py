@@ -2,6 +2,7 @@
 
 from provisioning.backends._kubernetes.errors import ApiFailed, Away, Missing, Refused
 from provisioning.backends._kubernetes.judging import Trouble
+from provisioning.backends._kubernetes.kinds import VOLUMES
 from provisioning.backends._kubernetes.transport import UNKNOWN
 from provisioning.errors import ADVICE, Cause, WorkspaceFailed
 
@@ -30,7 +31,7 @@ def _cause(error: ApiFailed) -> Cause:
     if not isinstance(error, Refused):
         return Cause.INTERNAL
     if "exceeded quota" in error.message:
-        return Cause.QUOTA
+        return Cause.STORAGE_QUOTA if f" {VOLUMES.plural} " in error.about else Cause.QUOTA
     if error.status == UNKNOWN:
         return Cause.UNKNOWN_TO_CLUSTER
     return Cause.FORBIDDEN if _is_of_the_authorizer(error) else Cause.REFUSED

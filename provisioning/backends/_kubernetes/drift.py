@@ -20,7 +20,8 @@ YOUNG = timedelta(minutes=10)
 ORPHAN_KEPT = timedelta(days=7)
 # An orphan may be at work, and known to the right database: until then only its own sidecar stops it.
 ORPHAN_RUNS = timedelta(days=1)
-# Longer than a node that restarts takes, and the longest wait between two crashes.
+# Longer than a node that restarts takes, than the longest wait between two crashes, and than any request is in flight for
+# (agents.mcp.limits): one that nobody reaches for so long has none left.
 DOWN_KEPT = timedelta(minutes=10)
 # Without a licence a workspace stops when it is idle; one whose own work goes on and on ends after this.
 ENDED_LICENCE_RUNS = timedelta(days=1)
@@ -88,9 +89,7 @@ def drifts(
     if row.state != State.READY:
         found = _of_a_resting(row, sight)
     elif down_since is not None and now - down_since >= DOWN_KEPT:
-        found = iter(
-            [Drift("ready in the table, and its server has not run, or not answered, for 10 minutes", Action.GIVE_UP)]
-        )
+        found = iter([Drift("ready in the table, and nobody could use it for 10 minutes", Action.GIVE_UP)])
     else:
         found = _of_a_running(sight, standing, now=now)
     return [*_of_any(sight, standing, now=now), *found]

@@ -20,6 +20,8 @@ from provisioning.idle_times import shorter
 # For a restart that was announced: long enough for who is away from the keyboard.
 CHANGE_IDLE_S = 15 * 60
 
+_TIERS = {str(tier): tier for tier in LIMITS}
+
 
 def idle_due(sight: Sight, spec: Spec) -> int:
     """The idle time that a workspace shall have now; 0 = never stopped for that."""
@@ -38,9 +40,9 @@ def is_changed(sight: Sight, spec: Spec) -> bool:
 def is_outdated(sight: Sight) -> bool:
     """Whether the next pod would be made from another template, image or table of values than the running one."""
     found = sight.deployment
-    tier = found.licence.partition(" ")[0] if found is not None else ""
+    tier = _TIERS.get(found.licence.partition(" ")[0]) if found is not None else None
     try:
-        now = {str(each): release_of(each) for each in LIMITS}.get(tier)
+        now = release_of(tier) if tier is not None else None
     except ImproperlyConfigured:
         # A start says what is wrong with the table of values; what runs goes on without it.
         return False

@@ -24,7 +24,10 @@ _UNMOUNTED = re.compile(r"unmounted volumes=\[([^\]]*)\]")
 _FOR_VOLUME = re.compile(r'for volume "([^"]+)"')
 OUT_OF_MEMORY = "OOMKilled"
 # Of a Failed pod: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
-EVICTED = "Evicted"
+# https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/preemption/preemption.go, lifecycle/predicate.go
+# https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/nodeshutdown/nodeshutdown_manager.go
+EVICTED, PREEMPTED, NO_ROOM_AFTER_ALL = "Evicted", "Preempting", "OutOf"
+SHUT_DOWN = {"Terminated", "NodeShutdown", "Shutdown"}
 
 
 # Of the plug-ins VolumeBinding and VolumeZone, the second as of 1.33:
@@ -196,18 +199,34 @@ def _end(container: ContainerView) -> Iterator[Trouble]:
         yield Trouble(Cause.CRASHED, lasting_after_s=None, detail=detail)
 
 
-def _evicted(sight: Sight) -> Iterator[Trouble]:
-    gone = evicted(sight.pods[-1:])
+def _node(sight: Sight) -> Iterator[Trouble]:
+    pod = sight.pod
+    if pod is not None and pod.stranded:
+        yield Trouble(Cause.NODE_AWAY, lasting_after_s=None, detail=f"nothing is heard of the node of {pod.name}")
+
+
+def _put_out(sight: Sight) -> Iterator[Trouble]:
+    gone = put_out(sight.pods[-1:])
     if gone is not None:
         yield gone
 
 
-def evicted(pods: Sequence[PodView]) -> Trouble | None:
-    """That the newest of these pods which was evicted was; such pods stay until somebody clears them away."""
+def put_out(pods: Sequence[PodView]) -> Trouble | None:
+    """Why the newest of these pods that its node did not keep, or take, had to go; such pods stay until they are cleared away."""
     for pod in reversed(pods):
-        if pod.phase == "Failed" and pod.reason == EVICTED:
-            return Trouble(Cause.EVICTED, lasting_after_s=None, detail=pod.message or EVICTED)
+        # Without a reason it has ended because it was told to: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
+        if pod.phase == "Failed" and pod.reason:
+            cause = _cause_of_a_failed(pod.reason)
+            return Trouble(cause, lasting_after_s=None, detail=f"{pod.reason}: {pod.message}".rstrip(": "))
     return None
+
+
+def _cause_of_a_failed(reason: str) -> Cause:
+    if reason in {EVICTED, PREEMPTED}:
+        return Cause.EVICTED
+    if reason in SHUT_DOWN:
+        return Cause.NODE_AWAY
+    return Cause.NO_ROOM if reason.startswith(NO_ROOM_AFTER_ALL) else Cause.CONTAINER
 
 
 _RULES: tuple[Callable[[Sight], Iterator[Trouble]], ...] = (
@@ -215,5 +234,6 @@ _RULES: tuple[Callable[[Sight], Iterator[Trouble]], ...] = (
     _containers,
     _storage,
     _no_node,
-    _evicted,
+    _node,
+    _put_out,
 )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from provisioning.backends._kubernetes.cluster import Sight
+from provisioning.backends._kubernetes.judging import is_broken
+from provisioning.backends._kubernetes.views import PodView
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,17 @@ def outage_of(sight: Sight, before: Outage | None, *, now: datetime) -> Outage |
     """What there is of an outage; None when it is over, or there is none.
 
     A server that crashes runs between two crashes: only one that was not started again since the last look goes on well. One
-    that is silent runs, and may be of use again.
+    that is silent, boots, is behind a sidecar that crashes, or on a node that nothing is heard of runs, and may be of use again.
     """
     pod = sight.pod
     server = pod.server if pod is not None else None
     ends = (pod.uid if pod is not None else "", server.restarts if server is not None else 0)
     if not sight.up or (pod is not None and pod.ready):
         return None
-    if pod is not None and pod.works and not pod.silent and (before is None or before.ends == ends):
+    if pod is not None and _goes_on_well(pod) and (before is None or before.ends == ends):
         return None
     return Outage(before.since if before is not None else now, ends)
+
+
+def _goes_on_well(pod: PodView) -> bool:
+    return pod.at_work and not pod.silent and not pod.stranded and not is_broken(pod)

@@ -5,9 +5,10 @@ Each step is bound to what was seen: a row's generation, an object's uid and ver
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import psycopg
 import structlog
@@ -30,7 +31,7 @@ from provisioning.backends._kubernetes.manifests import ENDED, ORPHANED
 from provisioning.backends._kubernetes.mending import mend
 from provisioning.backends._kubernetes.outages import Outage, outage_of
 from provisioning.backends._kubernetes.removing import remove_seen
-from provisioning.backends._kubernetes.starting import TOO_LATE, endpoint
+from provisioning.backends._kubernetes.starting import TOO_LATE, endpoint, facts_of
 from provisioning.backends._kubernetes.templates import Tree
 from provisioning.backends._kubernetes.values import values
 from provisioning.errors import WorkspaceFailed
@@ -49,6 +50,10 @@ MANY_ORPHANS = 3
 TOLD = {Action.REPORT, Action.AWAIT}
 # Of one pass. A keeper begins one about every minute.
 BUDGET_S = 120.0
+# Workspaces that are looked at before the event loop has its turn: some milliseconds' work.
+A_TURN = 50
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +99,8 @@ async def reconcile(cluster: Cluster, *, dry_run: bool) -> list[Finding]:
     now = datetime.now(UTC)
     cases = await _cases(cluster, now=now)
     judged = [
-        (case, drifts(case.row, case.sight, case.standing, now=now, down_since=case.down_since)) for case in cases
+        (case, drifts(case.row, case.sight, case.standing, now=now, down_since=case.down_since))
+        async for case in in_turns(cases)
     ]
     drifted = [(case, found) for case, found in judged if found]
     _tell_of_many_orphans(judged)
@@ -131,14 +137,14 @@ async def _mend_keys(cluster: Cluster) -> None:
 
 async def _cases(cluster: Cluster, *, now: datetime) -> list[Case]:
     # The cluster is looked at before the table: what it has, and no row knows, had no row before either.
-    seen = {name: cluster.look(name) for name in cluster.workspaces()}
+    seen = {name: cluster.look(name) async for name in in_turns(cluster.workspaces())}
     own = holding.process_holder()
     # What this process holds and does not work on, which its locks tell, it has failed to finish.
     known = {row.name: replace(row, held=row.held and row.holder != own) for row in await rows.live_or_named(seen)}
     terms = await licence_terms({row.user_id for row in known.values()})
-    outages = _outages(cluster, known, now=now)
+    outages = await _outages(cluster, known, now=now)
     cases = []
-    for name in sorted(seen.keys() | known.keys()):
+    async for name in in_turns(sorted(seen.keys() | known.keys())):
         row, sight = known.get(name), seen.get(name) or cluster.look(name)
         if flights().lock(name).locked() or (row is not None and row.backend != "kubernetes" and not sight.up):
             continue
@@ -148,10 +154,18 @@ async def _cases(cluster: Cluster, *, now: datetime) -> list[Case]:
     return cases
 
 
-def _outages(cluster: Cluster, known: Mapping[str, Row], *, now: datetime) -> Mapping[str, Outage]:
+async def in_turns(things: Iterable[T]) -> AsyncIterator[T]:
+    """Each of them; of thousands, with pauses in which tokens are streamed."""
+    for number, each in enumerate(things, 1):
+        yield each
+        if number % A_TURN == 0:
+            await asyncio.sleep(0)
+
+
+async def _outages(cluster: Cluster, known: Mapping[str, Row], *, now: datetime) -> Mapping[str, Outage]:
     """Those of workspaces that are ready in the table, brought up to date."""
     ready = [name for name, row in known.items() if row.state == State.READY]
-    told = {name: outage_of(cluster.look(name), cluster.outages.get(name), now=now) for name in ready}
+    told = {name: outage_of(cluster.look(name), cluster.outages.get(name), now=now) async for name in in_turns(ready)}
     cluster.outages = {name: outage for name, outage in told.items() if outage is not None}
     return cluster.outages
 
@@ -231,7 +245,7 @@ async def _note_ended(case: Case) -> None:
 async def _adopt(case: Case) -> None:
     pod = occupied(case.sight)
     if case.row is not None and pod is not None:
-        facts = {"name": case.name, "pod": pod.uid}
+        facts = {"name": case.name, **facts_of(case.sight, pod)}
         await rows.note_running(case.row, Instance(url=endpoint(case.name), facts=facts))
 
 
@@ -247,7 +261,7 @@ async def _give_up(case: Case) -> None:
     if verdict.trouble is not None:
         failure = failure_of_trouble(verdict.trouble)
     else:
-        failure = failure_of_cause(TOO_LATE[verdict.stage], "its server has not run, or not answered, for 10 minutes")
+        failure = failure_of_cause(TOO_LATE[verdict.stage], "nobody could use it for 10 minutes")
     lock = flights().lock(case.name)
     if case.row is None or lock.locked():
         raise _overtaken(case, "give up")

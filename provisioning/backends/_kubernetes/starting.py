@@ -16,7 +16,7 @@ from provisioning.backends._kubernetes.causes import failure_of_cause, failure_o
 from provisioning.backends._kubernetes.cluster import Cluster, Sight
 from provisioning.backends._kubernetes.demand import Demand, new_mark
 from provisioning.backends._kubernetes.errors import ApiFailed, Conflict, Missing
-from provisioning.backends._kubernetes.judging import Trouble, Verdict, evicted, judge
+from provisioning.backends._kubernetes.judging import Trouble, Verdict, judge, put_out
 from provisioning.backends._kubernetes.kinds import DEPLOYMENTS, PODS
 from provisioning.backends._kubernetes.manifests import DEMAND
 from provisioning.backends._kubernetes.placing import Placing
@@ -145,16 +145,20 @@ class Start:
             return after is not None and after.version == before.version
 
     async def _hung(self, report: Report, record: Record) -> PodView | None:
-        """The pod whose server hangs; waits until that is known of one that does not answer the kubelet. None = there is none."""
+        """The pod whose server hangs, also as it boots; waits until that is known of one that has served. None = none does."""
         with self._cluster.listening(self._spec.name) as heard:
             while (pod := self._silent()) is not None:
-                left_s = HUNG_S - self._cluster.silences.lasted_s(pod)
+                patience_s = self._budgets.of("starting") if pod.boots else HUNG_S
+                left_s = patience_s - self._cluster.silences.lasted_s(pod)
                 if left_s <= 0:
                     live = await self._live(pod)
-                    if live is None or not live.silent or live.turned != pod.turned:
+                    if live is None or live.silence != pod.silence or live.boots != pod.boots:
                         return None
                     log.warning("workspace_server_hangs", workspace=self._spec.name, pod=pod.name)
                     return pod
+                if pod.boots:
+                    # It is waited for as any that boots.
+                    return None
                 await report("starting", detail=SILENT)
                 # Where it is known to be, it keeps its place in line from nobody.
                 await record(Instance(url=endpoint(self._spec.name)))
@@ -166,7 +170,7 @@ class Start:
 
     def _silent(self) -> PodView | None:
         sight = self._cluster.look(self._spec.name)
-        return sight.pod if sight.up and sight.pod is not None and sight.pod.silent else None
+        return sight.pod if sight.up and sight.pod is not None and sight.pod.silence is not None else None
 
     async def _ask(self) -> Answer:
         """What the server answers to its user."""
@@ -191,7 +195,7 @@ class Start:
         await self._until_former_is_gone()
         self._own.append(new_mark())
         sight = self._cluster.look(self._spec.name)
-        worked = sight.up and sight.pod is not None and sight.pod.works
+        worked = sight.up and sight.pod is not None and sight.pod.at_work
         confirm = partial(record, self._instance(None))
         placing = Placing(self._cluster, self._spec, self._own[-1], confirm=confirm)
         try:
@@ -236,7 +240,7 @@ class Start:
     def _judged(self, sight: Sight) -> Verdict:
         """The verdict; in want of a trouble of the pod that counts, why one before it had to go during this start."""
         verdict = judge(sight)
-        gone = evicted([pod for pod in sight.pods if pod.uid in self._pods])
+        gone = put_out([pod for pod in sight.pods if pod.uid in self._pods])
         if sight.pod is not None:
             self._pods.add(sight.pod.uid)
         return verdict if verdict.trouble is not None or verdict.ready is not None else replace(verdict, trouble=gone)
@@ -278,7 +282,9 @@ class Start:
         return True
 
     def _instance(self, pod: PodView | None) -> Instance:
-        facts = {"name": self._spec.name, "demand": self._own[-1]} | ({"pod": pod.uid} if pod is not None else {})
+        facts = {"name": self._spec.name, "demand": self._own[-1]}
+        if pod is not None:
+            facts |= facts_of(self._cluster.look(self._spec.name), pod)
         return Instance(url=endpoint(self._spec.name), facts=facts)
 
     async def _undo(self) -> None:
@@ -303,6 +309,11 @@ class Start:
 
 def _is_another(pod: PodView | None, unlike: PodView | None) -> bool:
     return pod is None or unlike is None or pod.uid != unlike.uid
+
+
+def facts_of(sight: Sight, pod: PodView) -> dict[str, str]:
+    """What is recorded of the pod that serves: `release` is what it was made from, apart from its user's licence."""
+    return {"pod": pod.uid, "release": sight.deployment.release if sight.deployment is not None else ""}
 
 
 def endpoint(name: str) -> str:

@@ -80,7 +80,8 @@ class ContainerView:
 class PodView(View):
     """`unschedulable` is the scheduler's message, "" when it has none; `idle_s` as the pod's sidecar reads it.
 
-    `turned` is when it became ready, or unready, by the kubelet's clock.
+    `turned` is when it became ready, or unready, by the kubelet's clock; `stranded` = it is unready, and for nothing that its
+    kubelet has seen.
     """
 
     idle_s: int
@@ -91,6 +92,7 @@ class PodView(View):
     unschedulable: str
     ready: bool
     turned: str
+    stranded: bool
     containers: tuple[ContainerView, ...]
 
     @property
@@ -111,7 +113,22 @@ class PodView(View):
     @property
     def silent(self) -> bool:
         """Whether it has served, runs, and does not answer the kubelet: it has too much to do, or hangs."""
-        return self.at_work and self.server is not None and not self.server.ready
+        return self.at_work and self.silence is not None
+
+    @property
+    def boots(self) -> bool:
+        """Whether it runs and has not served since it was started: it boots, or hangs at that."""
+        return self.works and not self.at_work
+
+    @property
+    def silence(self) -> tuple[str, str, int] | None:
+        """What tells one silence of the server from another; None = it does not run, or it answers the kubelet."""
+        server = self.server
+        return (
+            (self.uid, self.turned, server.restarts)
+            if server is not None and server.running and not server.ready
+            else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,7 @@ def read_pod(tree: Tree) -> PodView | None:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         ready=ready.get("status") == "True",
         turned=ready.get("lastTransitionTime") or "",
+        stranded=_is_stranded(tree["spec"], conditions),
         containers=tuple(_container(each) for each in told),
     )
 
@@ -225,6 +243,15 @@ def _replica_failure(tree: Tree) -> str:
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
             return f"{each.get('reason', '')}: {each.get('message', '')}"
     return ""
+
+
+def _is_stranded(spec: Tree, conditions: dict[str, Tree]) -> bool:
+    """Whether nothing is heard of its node: only then, and by a gate of its own, is a pod unready whose containers are ready.
+
+    https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/controller/util/node/controller_utils.go (MarkPodsNotReady)
+    """
+    ready, containers = (conditions.get(each, {}).get("status") for each in ("Ready", "ContainersReady"))
+    return ready == "False" and containers == "True" and not spec.get("readinessGates")
 
 
 def _container(status: Tree) -> ContainerView:
