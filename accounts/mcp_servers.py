@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -37,6 +38,7 @@ def is_allowed(url: str, allowlist: Iterable[str]) -> bool:
     return place is not None and any(entry.holds(place) for entry in entries if entry is not None)
 
 
+@lru_cache(maxsize=1024)
 def _place(url: str) -> _Place | None:
     if not _PLAIN.fullmatch(url):
         return None

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from agents.queue import JOURNAL_BLOCK, LEASED, Claim, unstored_beside, worked_on
 from agents.rooms import Room
-from gateway.db import Connection
+from gateway.db import Connection, notify
 
 # Numbers that may be given before the first claim: what accepting shows, and each place in the queue on the way.
 ACCEPT_BLOCK = 40
@@ -33,8 +33,7 @@ _WRITE: LiteralString = f"""
             {_FLOOR} + CASE WHEN claims THEN {JOURNAL_BLOCK} ELSE 0 END
         FROM here ON CONFLICT (user_id, channel, external_id) DO NOTHING RETURNING id, conversation_id, state)
     SELECT made.state = 'running' AS claimed, c.model AS preferred_model, c.model_settled,
-        {unstored_beside("made.id", "made.conversation_id")} AS unstored,
-        CASE WHEN made.state = 'queued' THEN pg_notify('turns', '') END
+        {unstored_beside("made.id", "made.conversation_id")} AS unstored
     FROM made JOIN conversations c ON c.id = made.conversation_id
 """
 
@@ -84,7 +83,11 @@ async def write(conn: Connection, arrival: Arrival) -> Written | None:
         row = await cursor.fetchone()
     if row is None:
         return None
-    return Written(_claim(arrival, row) if row["claimed"] else None)
+    if row["claimed"]:
+        return Written(_claim(arrival, row))
+    if arrival.state == "queued":
+        await notify(conn, "turns")
+    return Written(None)
 
 
 def _claim(arrival: Arrival, row: dict[str, Any]) -> Claim:

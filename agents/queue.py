@@ -216,11 +216,13 @@ async def claim_uncared(holder: UUID, *, stores: bool = True) -> Claim | None:
 async def release(claim: Claim, *, closing: Closing) -> None:
     """Put a running turn back into the queue, as if this attempt had not been; for a worker that is told to stop."""
     async with connection() as conn, conn.transaction():
-        await conn.execute(
-            "WITH back AS (UPDATE turns SET state = 'queued', holder = NULL, attempts = attempts - 1"
-            " WHERE id = %s AND fence = %s AND state = 'running' RETURNING 1) SELECT pg_notify('turns', '') FROM back",
+        cursor = await conn.execute(
+            "UPDATE turns SET state = 'queued', holder = NULL, attempts = attempts - 1"
+            " WHERE id = %s AND fence = %s AND state = 'running'",
             (claim.turn, claim.fence),
         )
+        if cursor.rowcount:
+            await notify(conn, "turns")
         await closing(conn)
 
 

@@ -11,7 +11,7 @@ from agents.errors import FenceLost
 from agents.events import Cancelled, Done, Failed, Image
 from agents.outbox import OutboxRow, new_row_id, put
 from agents.queue import Claim, Closing
-from gateway.db import Connection, connection
+from gateway.db import Connection, connection, notify
 
 # Waits before the second and the third attempt, in seconds.
 RETRY_AFTER_S = (1, 4)
@@ -177,10 +177,12 @@ async def _let_go(claim: Claim, changes: LiteralString, wait_s: float) -> bool:
             " RETURNING user_id, conversation_id), waiting AS ("
             " SELECT bool_or(t.conversation_id = gone.conversation_id) AS here"
             " FROM gone JOIN turns t ON t.user_id = gone.user_id AND t.state = 'queued' HAVING count(*) > 0)"
-            " SELECT here, pg_notify('turns', '') FROM waiting",
+            " SELECT here FROM waiting",
             {"wait": wait_s, "turn": claim.turn, "fence": claim.fence},
         )
         row = await cursor.fetchone()
+        if row is not None:
+            await notify(conn, "turns")
     return row is not None and bool(row[0])
 
 

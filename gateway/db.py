@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,9 +11,11 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
-Connection = psycopg.AsyncConnection[Any]
+from gateway import notifications
+from gateway.notifications import Notification, Notifier
 
 # Enough for the claims, heartbeats and settlements of hundreds of turns: none is held across a wait on a model or tool.
 POOL_SIZE = 8
@@ -29,7 +32,56 @@ DEADLINES: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 
-_pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool[Connection]]" = WeakKeyDictionary()
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """One that tells of what it has committed, see `notify`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._untold: list[Notification] = []
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[psycopg.AsyncTransaction]:
+        """As psycopg's own; the outermost one's notifications are sent once it is committed."""
+        outermost = self.info.transaction_status == TransactionStatus.IDLE
+        try:
+            async with super().transaction(savepoint_name, force_rollback) as transaction:
+                yield transaction
+        except BaseException:
+            if outermost:
+                self._untold.clear()
+            raise
+        if outermost and self._untold:
+            untold, self._untold = self._untold, []
+            if not force_rollback:
+                await self._tell(untold)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """See the function of this name."""
+        if self.info.transaction_status == TransactionStatus.IDLE:
+            await self._tell([(channel, payload)])
+        else:
+            self._untold.append((channel, payload))
+
+    async def _tell(self, told: list[Notification]) -> None:
+        found = _pools.get(asyncio.get_running_loop())
+        if found is not None:
+            found.notifier.send(told)
+        else:
+            await notifications.send(self, told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """A loop's connections, and what sends its notifications."""
+
+    connections: AsyncConnectionPool[Connection]
+    notifier: Notifier
+
+
+_pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool]" = WeakKeyDictionary()
 
 
 def conninfo(*, direct: bool = False) -> str:
@@ -52,8 +104,9 @@ async def open_pool() -> None:
         return
     # Behind a transaction pooler a prepared statement may be another connection's.
     prepares = not settings.DATABASE_DIRECT_URL
-    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+    pool = AsyncConnectionPool(
         conninfo(),
+        connection_class=Connection,
         min_size=1,
         max_size=POOL_SIZE,
         timeout=POOL_WAIT_S,
@@ -61,7 +114,7 @@ async def open_pool() -> None:
         configure=_keep_plans if prepares else None,
         kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER if prepares else None},
     )
-    _pools[loop] = pool
+    _pools[loop] = _Pool(pool, Notifier(pool))
     await pool.open()
 
 
@@ -79,7 +132,8 @@ async def close_pool() -> None:
     """Close the running loop's pool, if it opened one."""
     pool = _pools.pop(asyncio.get_running_loop(), None)
     if pool is not None:
-        await pool.close()
+        await pool.notifier.end()
+        await pool.connections.close()
 
 
 @asynccontextmanager
@@ -90,13 +144,13 @@ async def connection() -> AsyncIterator[Connection]:
     """
     pool = _pools.get(asyncio.get_running_loop())
     if pool is not None:
-        async with pool.connection() as conn:
+        async with pool.connections.connection() as conn:
             yield conn
         return
-    async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as conn:
+    async with await Connection.connect(conninfo(), autocommit=True) as conn:
         yield conn
 
 
 async def notify(conn: Connection, channel: str, payload: str = "") -> None:
-    """Wake listeners of `channel` once the transaction on `conn` commits."""
-    await conn.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+    """Wake listeners of `channel` once the transaction on `conn` has committed; at once where there is none."""
+    await conn.notify(channel, payload)

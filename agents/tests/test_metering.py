@@ -62,7 +62,7 @@ async def lines() -> list[UsageLine]:
 async def drop_connections() -> None:
     """As a restart of the database does: each connection of the pool turns out to be broken."""
     async with AsyncExitStack() as stack:
-        size = db._pools[asyncio.get_running_loop()].get_stats()["pool_size"]
+        size = db._pools[asyncio.get_running_loop()].connections.get_stats()["pool_size"]
         held = [await stack.enter_async_context(connection()) for _ in range(size)]
         pids = [conn.info.backend_pid for conn in held]
     async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as conn:

@@ -3,7 +3,7 @@
 from channels_app import metrics
 from channels_app.asgi_types import App, Receive, Scope, Send
 from channels_app.bodies import Gone, Refusal, Refused, answer, headers_of, read_body, refuse_large, replay, whole
-from channels_app.channels import channel_that_is_on, refuse_faults
+from channels_app.channels import channel_that_is_on, channels, refuse_faults
 from channels_app.webhooks.view import ADMITTED, FORGED, PREFIX, Admitted, WebhookApplication
 
 _MISSING = Refusal(404, "not_found", "There is nothing here.")
@@ -41,13 +41,15 @@ class WebhookGuard:
 
 def _admitted(scope: Scope, name: str) -> Admitted:
     """The channel that may read this request's body. Raises Refused."""
-    channel = channel_that_is_on(name)
-    if channel is None:
-        raise Refused(_MISSING)
-    if scope["method"] != "POST":
-        raise Refused(_METHOD)
-    headers = headers_of(scope)
-    if not channel.admits(headers):
-        raise Refused(_STRANGER)
+    channel, headers = channels().get(name), headers_of(scope)
+    # One that is off admits nothing.
+    if channel is None or scope["method"] != "POST" or not channel.admits(headers):
+        raise Refused(_reason(scope, name))
     refuse_large(headers)
     return Admitted(channel, headers)
+
+
+def _reason(scope: Scope, name: str) -> Refusal:
+    if channel_that_is_on(name) is None:
+        return _MISSING
+    return _METHOD if scope["method"] != "POST" else _STRANGER

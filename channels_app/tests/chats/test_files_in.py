@@ -94,7 +94,8 @@ async def chat(driver: Slack | Discord, licensed: dict[str, str], pool: None) ->
 
 async def turns() -> list[tuple[Any, ...]]:
     return await rows(
-        "SELECT t.content, u.name, u.kind, u.size FROM turns t LEFT JOIN uploads u ON u.turn_id = t.id ORDER BY u.place"
+        "SELECT t.content, u.name, u.kind, u.size FROM turns t LEFT JOIN uploads u ON u.turn_id = t.id"
+        " ORDER BY t.accepted_at, u.place"
     )
 
 

@@ -54,7 +54,9 @@ async def chat(driver: Driver, licensed: dict[str, str], pool: None) -> AsyncIte
 
 
 async def found() -> list[tuple[Any, ...]]:
-    return await rows("SELECT t.content, u.name FROM turns t JOIN uploads u ON u.turn_id = t.id ORDER BY u.place")
+    return await rows(
+        "SELECT t.content, u.name FROM turns t JOIN uploads u ON u.turn_id = t.id ORDER BY t.accepted_at, u.place"
+    )
 
 
 ALBUM = {1: "@DexBot compare", 2: "", 3: ""}

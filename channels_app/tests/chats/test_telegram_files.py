@@ -116,7 +116,9 @@ async def test_an_album_is_one_message_whatever_order_its_pieces_come_in(chat: C
     await take(chat)
     await take(chat)
 
-    found = await rows("SELECT t.content, u.name FROM turns t JOIN uploads u ON u.turn_id = t.id ORDER BY u.place")
+    found = await rows(
+        "SELECT t.content, u.name FROM turns t JOIN uploads u ON u.turn_id = t.id ORDER BY t.accepted_at, u.place"
+    )
     assert found == [("Compare them", "a.md"), ("Compare them", "b.md"), ("Compare them", "c.md")]
     assert await rows("SELECT count(*) FROM turns") == [(1,)]
 
