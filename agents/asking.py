@@ -12,7 +12,7 @@ from langchain_core.messages import AnyMessage, ToolMessage, messages_from_dict,
 
 from agents.events import Usage
 from agents.forms import schema_fault
-from agents.mcp.limits import cleaned
+from agents.markup import clean
 from agents.mcp.results import Asks
 from agents.waiting import QuestionRequest, Resumed, Waits
 
@@ -57,7 +57,7 @@ class Pending:
             params = request.get("params") or {}
             schema = params.get("requestedSchema")
             if params.get("mode", "form") == "form" and isinstance(schema, dict) and schema_fault(schema) is None:
-                asked = cleaned(str(params.get("message", "")))[:QUESTION_CHARACTERS]
+                asked = clean(str(params.get("message", "")))[:QUESTION_CHARACTERS]
                 return key, QuestionRequest(text=f"{self.tool} asks: {asked}", schema=schema)
             self.answers[key] = {"action": "decline"}
         return None

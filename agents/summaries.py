@@ -24,9 +24,10 @@ from agents.choosing import bound_by
 from agents.errors import AgentFailed
 from agents.events import Usage
 from agents.harness_types import Talk
+from agents.markup import clean
 from agents.mcp.errors import CallFailed, Reason
 from agents.mcp.history import read_page
-from agents.mcp.limits import READ_S, cleaned
+from agents.mcp.limits import READ_S
 from agents.mcp.pool import pool
 from agents.mcp.recent import Recent, read_recent
 from agents.mcp.session import Session
@@ -84,7 +85,7 @@ async def _summarise(talk: Talk, licence: Licence) -> str:
     spoken = await _ask(model, part)
     async with connection() as conn:
         await budgets.spend(conn, licence.user_id, _spent(model, spoken.usage, channel=talk.channel))
-    text = cleaned(spoken.message.text).strip()[:SUMMARY_CHARACTERS]
+    text = clean(spoken.message.text).strip()[:SUMMARY_CHARACTERS]
     arguments = {"conversation": talk.conversation, "summary": text, "up_to": part.up_to}
     outcome = await session.call_tool("set_summary", arguments, deadline_s=READ_S)
     if outcome.failed:

@@ -15,8 +15,8 @@ from agents.asking import REFUSED, WAITING, Pending
 from agents.charts import BACKTEST, chart_url
 from agents.events import Image, ToolCall, ToolProgress, ToolResult
 from agents.harness_types import EffectKey, Emit, KeepPicture, keep_no_picture, key_of_place
+from agents.markup import clean
 from agents.mcp.errors import CallFailed
-from agents.mcp.limits import cleaned
 from agents.mcp.results import ToolOutcome
 from agents.mcp.session import Given, Session
 from agents.mcp.tools import IDEMPOTENCY_KEY, ToolSet
@@ -107,7 +107,7 @@ async def _images(box: Toolbox, tool: str, outcome: ToolOutcome) -> AsyncIterato
     """The pictures of a result. That of a backtest stays in the workspace; others are kept here for a while."""
     values = outcome.structured or {}
     about = " ".join(str(values[name])[:60] for name in ("strategy", "symbol") if isinstance(values.get(name), str))
-    alt = cleaned(f"{tool}: {about}" if about else tool)
+    alt = clean(f"{tool}: {about}" if about else tool)
     for picture in outcome.pictures:
         chart = CHART.fullmatch(str(values.get("chart_uri") or ""))
         if chart and len(outcome.pictures) == 1:
@@ -166,4 +166,4 @@ class ProgressFrames:
         if self.over or (now - self.shown_at < PROGRESS_EVERY_S and progress != total):
             return
         self.shown_at = now
-        await self.emit(ToolProgress(self.call, progress, total, cleaned(message)[:200] if message else None))
+        await self.emit(ToolProgress(self.call, progress, total, clean(message)[:200] if message else None))

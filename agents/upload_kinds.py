@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from agents.mcp.limits import cleaned
+from agents.markup import clean
 from agents.pictures import media_type
 
 Kind = Literal["picture", "pdf", "text"]
@@ -55,7 +55,7 @@ def symbol_of(name: str) -> str:
 def name_of(given: str) -> str:
     """A file's name for people: the last part of a path, without what can't be seen, in one line."""
     last = re.split(r"[/\\]", given)[-1]
-    plain = " ".join(cleaned(last).split())
+    plain = " ".join(clean(last).split())
     stem, dot, ending = plain.rpartition(".")
     if len(plain) > MOST_NAME_CHARACTERS and stem and len(ending) <= 8:
         plain = stem[: MOST_NAME_CHARACTERS - len(ending) - 1] + dot + ending

@@ -1,7 +1,5 @@
 """What a workspace may cost us, in time and bytes. Its server may be the user's own: nothing it sends is trusted."""
 
-import re
-
 # Seconds. A workspace on the same cluster accepts in milliseconds.
 CONNECT_S = 5.0
 
@@ -31,17 +29,6 @@ TOOL_SCHEMA_BYTES = 32 * 1024
 # The largest of the workspace's own has three thousand, all of them twenty-five thousand.
 EXPANDED_TOOL_CHARS = 64 * 1024
 EXPANDED_TOOLS_CHARS = 256 * 1024
-
-# Terminal escapes, bidirectional overrides and other invisible characters hide text from people that a model reads.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def cleaned(text: str) -> str:
-    """The text without control and invisible formatting characters; tabs and line breaks stay."""
-    return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def capped(text: str, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:

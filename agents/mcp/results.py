@@ -17,7 +17,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from agents.mcp.limits import MODEL_TEXT_BYTES, capped, cleaned
+from agents.markup import clean
+from agents.mcp.limits import MODEL_TEXT_BYTES, capped
 
 # A line under the tool's name on a phone.
 SUMMARY_CHARACTERS = 160
@@ -70,13 +71,13 @@ def outcome_of(result: CallToolResult | InputRequiredResult) -> ToolOutcome:
         text = json.dumps(structured, ensure_ascii=False)
     pictures = [_picture(block) for block in result.content if isinstance(block, ImageContent)]
     shown = tuple(picture for picture in pictures if picture)[:MOST_PICTURES]
-    return ToolOutcome(capped(cleaned(text)), structured, bool(result.is_error), shown)
+    return ToolOutcome(capped(clean(text)), structured, bool(result.is_error), shown)
 
 
 def resource_text(result: ReadResourceResult, *, limit_bytes: int = MODEL_TEXT_BYTES) -> str:
     """The text of a resource, cleaned and capped."""
     parts = [each.text for each in result.contents if isinstance(each, TextResourceContents)]
-    return capped(cleaned("\n".join(parts)), limit_bytes=limit_bytes)
+    return capped(clean("\n".join(parts)), limit_bytes=limit_bytes)
 
 
 def resource_bytes(result: ReadResourceResult) -> bytes:
@@ -111,7 +112,7 @@ def _brief(values: dict[str, Any]) -> str:
         if isinstance(value, list):
             words.append(f"{len(value)} {_one_of(name) if len(value) == 1 else name}")
         elif value is not None and not isinstance(value, dict):
-            words.append(f"{name} {' '.join(cleaned(str(value)).split())}")
+            words.append(f"{name} {' '.join(clean(str(value)).split())}")
     return ", ".join(words)
 
 

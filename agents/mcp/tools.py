@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator, SchemaError
 from langchain_core.utils.json_schema import dereference_refs
 
 from agents.errors import UntameSchema
-from agents.mcp.limits import EXPANDED_TOOL_CHARS, EXPANDED_TOOLS_CHARS, TOOL_SCHEMA_BYTES, cleaned
+from agents.markup import clean
+from agents.mcp.limits import EXPANDED_TOOL_CHARS, EXPANDED_TOOLS_CHARS, TOOL_SCHEMA_BYTES
 from agents.schemas import expanded_chars, fault_of
 
 log = structlog.get_logger(__name__)
@@ -127,7 +128,7 @@ def tool_set(listed: Sequence[mcp_types.Tool]) -> ToolSet:
     records = [
         {
             "name": tool.name,
-            "description": cleaned(tool.description or "")[:_DESCRIPTION_CHARACTERS],
+            "description": clean(tool.description or "")[:_DESCRIPTION_CHARACTERS],
             "schema": tool.input_schema,
             "repeatable": _repeatable(tool.annotations),
             "reads": tool.annotations is not None and bool(tool.annotations.read_only_hint),

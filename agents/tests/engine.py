@@ -196,7 +196,7 @@ class TestWorker:
             await asyncio.sleep(0.001)
 
     async def done(self, turn: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.runs[turn][1]
 
     async def lose_lease(self) -> None:

@@ -130,7 +130,7 @@ class Engine(RuleBasedStateMachine):
             worker.runs[turn][0].steer()
         await worker.order(turn, *known.get(order, (order, "")))
         if order not in {"say", "ask", "pay", "look"}:
-            await asyncio.wait([worker.runs[turn][1]], timeout=3)
+            await asyncio.wait([worker.runs[turn][1]], timeout=60)
             assert worker.runs[turn][1].done()
 
     @rule(
@@ -179,7 +179,7 @@ class Engine(RuleBasedStateMachine):
             run, task = worker.runs.get(turn, (None, None))
             if run is not None and task is not None and not task.done():
                 run.cancel()
-                await asyncio.wait([task], timeout=3)
+                await asyncio.wait([task], timeout=30)
 
     @rule(turn=turns)
     def a_stranger_cancels(self, turn: str) -> None:

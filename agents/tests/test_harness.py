@@ -195,7 +195,7 @@ async def test_tools_that_do_not_depend_on_each_other_run_at_once(settings: Any,
                 if most == 2:
                     both.set()
                 if event.type == "tool_call":
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(60):
                         await both.wait()
 
         double.call = lambda asked: result(asked, text("seen"))
@@ -235,8 +235,8 @@ async def test_progress_of_a_tool_is_shown_now_and_then(settings: Any, signing_k
             await harness.run_agent(talk.request("Go"), talk.emit)
 
     shown = [event for event in talk.events if isinstance(event, ToolProgress)]
-    assert shown[0] == ToolProgress("call_1", 0, 100, "bars[2J")
-    assert shown[-1] == ToolProgress("call_1", 100, 100, "bars[2J")
+    assert shown[0] == ToolProgress("call_1", 0, 100, "bars")
+    assert shown[-1] == ToolProgress("call_1", 100, 100, "bars")
     assert len(shown) < 10
 
 

@@ -132,7 +132,7 @@ async def test_the_last_number_is_known_while_text_is_being_written(worker: Test
     await writer.emit(Token("first, written at once "))
     await writer.emit(Token("and what waits for more"))
     book.free.clear()
-    await asyncio.wait_for(book.asked.wait(), 5)
+    await asyncio.wait_for(book.asked.wait(), 60)
     expected = asyncio.create_task(writer.last_seq())
     await asyncio.sleep(0)
     book.free.set()

@@ -44,7 +44,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 async def soon(event_: asyncio.Event) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await event_.wait()
 
 
@@ -145,11 +145,11 @@ async def test_a_compressed_response_is_refused(pool: Pool, licence_for: Licence
 
 async def test_a_model_sees_at_most_64_kib_without_control_characters(pool: Pool, licence_for: LicenceFor) -> None:
     """Source: DESIGN.md, Tools: 64 KiB of text to the model, cleaned of control characters."""
-    nasty = "\x1b[31mred\x1b[0m\u202egnp.exe\x00\tkept\r\n" + "é" * 100_000
+    nasty = "\x1b[31mred\x1b[0m\u202egnp\u00ad.exe\x00\tkept\r\n" + "é" * 100_000
     async with mcp_double(call=lambda asked: result(asked, text(nasty))) as double:
         outcome = await pool.session(licence_for(double)).call_tool("look", {})
 
-    assert outcome.text.startswith("[31mred[0mgnp.exe\tkept\n")
+    assert outcome.text.startswith("redgnp.exe\tkept\n")
     assert outcome.text.endswith(" bytes are shown]")
     assert len(outcome.text.encode()) <= 64 * 1024
 
@@ -354,5 +354,5 @@ async def _no_tasks() -> None:
     """Wait until the clients' tasks have ended."""
     clients = {task for task in asyncio.all_tasks() if "mcp" in task.get_name()}
     if clients:
-        _, running = await asyncio.wait(clients, timeout=5)
+        _, running = await asyncio.wait(clients, timeout=60)
         assert running == set()

@@ -210,7 +210,7 @@ def test_a_server_has_room_for_so_much_schema_and_no_more() -> None:
 def test_a_description_is_cleaned_and_cut() -> None:
     (tool,) = listed("look", description="A\x1b[0m tool.\u202e" + "x" * 10_000).tools
 
-    assert tool.description.startswith("A[0m tool.xxx")
+    assert tool.description.startswith("A tool.xxx")
     assert len(tool.description) == 4096
 
 

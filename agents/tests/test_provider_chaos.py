@@ -145,7 +145,7 @@ async def chaos(settings: Any, *, turns: int) -> None:
                 ]
                 ended += await all_ended(batch)
         await harness.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for server in servers:
                 # Nobody was there, or all have left.
                 if server.asked:

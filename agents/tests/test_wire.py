@@ -319,7 +319,7 @@ async def test_the_first_read_is_at_once_and_the_end_is_not_waited_for() -> None
     assert read == [b"first "]
 
     source.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await task
 
     assert read == [b"first ", b"second third "]
@@ -336,7 +336,7 @@ async def test_before_the_first_word_reads_are_not_paced() -> None:
     task = asyncio.create_task(reading())
     for number in range(3):
         source.put(b"%d" % number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(read) <= number:  # noqa: ASYNC110 - nothing tells of a read
                 await asyncio.sleep(0)
     source.end()

@@ -28,7 +28,7 @@ async def asked(client: Client, worker: TestWorker, order: str) -> dict[str, Any
 
 async def sweep(worker: TestWorker) -> None:
     """As a worker's sweep does, until it has found what to do."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await worker.care():  # noqa: ASYNC110 - another connection's row
             await asyncio.sleep(0.02)
 

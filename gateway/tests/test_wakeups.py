@@ -21,7 +21,7 @@ async def listening(wakeups: Wakeups) -> asyncio.Task[None]:
 
 async def woken(signal: Signal) -> list[str]:
     """What the signal brings; fails when nothing wakes it for long, where a wait of its own would end as a poll."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await signal.wait(timeout_s=100)
 
 

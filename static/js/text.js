@@ -7,10 +7,10 @@ const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)
 
 // Characters that change what is seen without being seen: C0 and C1 controls except tab and newline, zero-width
 // space and joiner-less marks, bidirectional overrides and isolates (Unicode TR36 section 2.3, "Trojan Source"),
-// and the tag block. ZWJ and ZWNJ stay: emoji and Persian need them. LRM and RLM stay: they only nudge neutrals.
+// halves of surrogate pairs, and the tag block. ZWJ and ZWNJ stay: emoji and Persian need them. LRM and RLM stay: they only nudge neutrals.
 const UNSEEN = new RegExp(
   "[\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u00ad\\u200b\\u202a-\\u202e"
-    + "\\u2060-\\u2064\\u2066-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]",
+    + "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]",
   "gu",
 );
 

@@ -65,7 +65,7 @@ class Previewing:
     async def say(self, turn: str, text: str) -> None:
         """The turn's answer goes on, and stands in its journal."""
         await self.worker.order(turn, "say", text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while text not in "".join(frame.get("content", "") for frame in await frames(turn)):  # noqa: ASYNC110
                 # Text waits 25 ms for more of it.
                 await asyncio.sleep(0.005)

@@ -268,7 +268,7 @@ async def test_a_press_whose_answer_has_to_wait_long_is_answered_by_a_message(ch
     driver.flood(40)
 
     await chat.post(driver.press("unknown"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await states() == []:  # noqa: ASYNC110 - nobody waits for an acknowledgement
             await asyncio.sleep(0.01)
 

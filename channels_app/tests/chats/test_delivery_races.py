@@ -116,11 +116,11 @@ async def test_a_worker_leaves_a_message_whose_chat_has_begun_to_rest_to_a_later
     await rest("telegram", seconds=1)
     await tell("later")
     async with running():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await rows("SELECT 1 FROM deliveries WHERE holder IS NOT NULL"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await rest("telegram:7", seconds=60)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await rows("SELECT holder, attempts FROM deliveries") != [(None, 0)]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert bot_api.calls == []

@@ -31,7 +31,7 @@ class Listener:
         await self.heard.put((data, bot_id))
 
     async def next(self) -> tuple[Any, str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.heard.get()
 
 
@@ -154,7 +154,7 @@ async def test_what_is_written_during_a_restart_is_heard_after_it(server: Gatewa
     await server.next(protocol.IDENTIFY)
     await server.ready()
     await server.dispatch("MESSAGE_CREATE", {"not": "a message"}, 7)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await rows("SELECT session->>'seq' FROM discord_sessions") != [("7",)]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     second = asyncio.create_task(listen())

@@ -181,7 +181,7 @@ async def test_an_accepted_message_begins_the_workspace(
     await link("demo-pro", ACCOUNT)
     with caplog.at_level(logging.WARNING):
         await post(client, update())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "workspace_not_started" not in caplog.text:  # noqa: ASYNC110 - a log has no event to wait for
                 await asyncio.sleep(0.01)
 

@@ -68,6 +68,11 @@ def test_what_is_left_out_takes_no_escape_with_it() -> None:
     assert clean(f"{BAD}\r\n{GOOD}\r") == f"{READ}\n{GOOD}\n"
 
 
+def test_half_a_surrogate_pair_is_left_out() -> None:
+    """It has no UTF-8: no column, no socket and no model takes it."""
+    assert clean("a\ud83db\udc69c👩") == "abc👩"
+
+
 async def test_what_nobody_can_see_is_left_out_of_all_that_is_told(chat: Chat) -> None:
     await told(chat, {"content": f"{GOOD} {BAD}", "notices": [BAD], "images": [{"url": "/api/v1/p", "alt": BAD}]})
     schema = {"type": "object", "properties": {"colour": {"enum": ["x", BAD]}}, "required": ["colour"]}

@@ -51,7 +51,7 @@ class GatewayServer:
 
     async def next(self, *kinds: int) -> dict[str, Any]:
         """The next frame of such a kind."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (frame := await self.told.get())["op"] not in kinds:
                 pass
         return frame

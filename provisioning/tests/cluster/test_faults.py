@@ -43,10 +43,10 @@ def test_gates_hold_a_request_before_and_after_it_is_carried_out(cluster: Cluste
     cluster.faults.add(Fault(verb="create", gate=before, gate_after=after))
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(wire.send, "POST", CONFIG_MAPS, config_map())
-        assert before.reached.wait(10)
+        assert before.reached.wait(60)
         held = cluster.names("configmaps")
         before.open()
-        assert after.reached.wait(10)
+        assert after.reached.wait(60)
         done = (cluster.names("configmaps"), answer.done())
         after.open()
 

@@ -45,7 +45,7 @@ class Pod:
 
     def new_sidecar(self) -> Attendant:
         options = parse_options(self.arguments, {})
-        deployment = replace(own_deployment(options, self.cluster.environ), timeout_s=0.3)
+        deployment = replace(own_deployment(options, self.cluster.environ), timeout_s=2.0)
         return Attendant(options, deployment, clock=lambda: self.now)
 
     def look(self, times: int = 1) -> None:

@@ -62,17 +62,19 @@ class Desk:
         UnknownSymbol, BadSymbols, BadStrategyParams, SandboxFailed.
         """
         text = request.text()
+        known = self.store.with_key(key, request=text)
+        if known is not None:
+            return known
         # One at a time: of many calls with one key, the first runs the strategy and the others find what it made.
         with self._deploying:
-            known = self.store.with_key(key, request=text)
-            if known is not None:
-                return known
-            self.store.expect_room()
-            version = self._strategies.find(request.strategy)
-            terms = self._terms(request, version)
-            return self.store.add(
-                terms, source=version.source, key=key, request=text, start=self._start(terms, version)
-            )
+            return self.store.with_key(key, request=text) or self._deploy(request, key=key)
+
+    def _deploy(self, request: Request, *, key: str) -> Deployment:
+        self.store.expect_room()
+        version = self._strategies.find(request.strategy)
+        terms = self._terms(request, version)
+        start = self._start(terms, version)
+        return self.store.add(terms, source=version.source, key=key, request=request.text(), start=start)
 
     def step_all(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """Step every running deployment over the bars that are new to it; False when one is to be tried again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -39,7 +38,6 @@ class Sandbox:
         self._turns = Turns(self._budget.at_once)
         self._scratch = Scratch(spare=spare)
         self._link = ZygoteLink(self._scratch, unconfined=unconfined, patience=patience or Patience())
-        self._tickets = itertools.count()
         self._closed = threading.Event()
 
     @property
@@ -80,12 +78,11 @@ class Sandbox:
         self._link.close()
 
     def _attempt(self, job: Job, terms: Terms) -> Answer:
-        ticket = next(self._tickets)
         with open_ends() as (ours, theirs):
             request = wire.encode_request(job.arguments, job.arrays)
-            watch = Watch(ours, terms, request=request, begun=lambda: self._link.answered(ticket))
+            watch = Watch(ours, terms, request=request)
             try:
-                self._link.ask(ticket, _asked(job, terms), theirs.descriptors)
+                self._link.ask(_asked(job, terms), theirs.descriptors)
                 theirs.close()
                 return watch.answer()
             finally:

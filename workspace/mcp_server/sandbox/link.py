@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from mcp_server.sandbox import control
 from mcp_server.sandbox.ends import NotBegun
 from mcp_server.sandbox.reach import PACKAGE
 from mcp_server.sandbox.scratch import Scratch
@@ -45,28 +48,21 @@ class ZygoteLink:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        # Requests that the zygote has said nothing of, and since when.
-        self._unanswered: dict[int, float] = {}
+        # When the requests were made that the zygote has not dealt with, as far as it was heard.
+        self._open: deque[float] = deque()
 
-    def ask(self, ticket: int, request: dict[str, Any], descriptors: list[int]) -> None:
+    def ask(self, request: dict[str, Any], descriptors: list[int]) -> None:
         """Send a request with the descriptors of the job's two pipes and its status socket.
 
-        `ticket` is for `answered`. Raises NotBegun when the zygote can't be started or has just gone.
+        Raises NotBegun when the zygote can't be started or has just gone.
         """
         with self._lock:
             try:
-                control = self._zygote()
-                self._unanswered[ticket] = time.monotonic()
-                socket.send_fds(control, [json.dumps(request).encode()], descriptors)
+                socket.send_fds(self._zygote(), [json.dumps(request).encode()], descriptors)
+                self._open.append(time.monotonic())
             except OSError as error:
                 self._end()
                 raise NotBegun from error
-
-    def answered(self, ticket: int) -> None:
-        """The zygote has answered this request, and so has seen all earlier ones."""
-        with self._lock:
-            for each in [each for each in self._unanswered if each <= ticket]:
-                del self._unanswered[each]
 
     def close(self) -> None:
         """End the zygote and with it every job."""
@@ -74,15 +70,20 @@ class ZygoteLink:
             self._end()
 
     def _zygote(self) -> socket.socket:
-        since = min(self._unanswered.values(), default=time.monotonic())
-        hangs = time.monotonic() - since > self._patience.silent_s
-        if hangs or self._control is None or self._process is None or self._process.poll() is not None:
+        if self._hangs() or self._control is None or self._process is None or self._process.poll() is not None:
             self._end()
             self._control = self._start()
         return self._control
 
+    def _hangs(self) -> bool:
+        """Whether a request has been open for too long. Nobody else listens to what the zygote says of one given up."""
+        with suppress(BlockingIOError, ConnectionError):
+            while self._open and self._control is not None and self._control.recv(1, socket.MSG_DONTWAIT):
+                self._open.popleft()
+        return bool(self._open) and time.monotonic() - self._open[0] > self._patience.silent_s
+
     def _start(self) -> socket.socket:
-        self._unanswered.clear()
+        self._open.clear()
         scratch = str(self._scratch.folder)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -103,6 +104,8 @@ class ZygoteLink:
 
     def _end(self) -> None:
         if self._control is not None:
+            with suppress(OSError):
+                self._control.send(control.LEAVE, socket.MSG_DONTWAIT)
             self._control.close()
             self._control = None
         if self._process is not None:

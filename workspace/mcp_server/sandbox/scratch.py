@@ -76,12 +76,18 @@ class Scratch:
 
 
 def used_bytes(path: str) -> tuple[int, int]:
-    """Bytes on disk and number of files in a job's folder, which has no folders in it. Stops counting past MOST_FILES."""
+    """Bytes on disk and number of files in a job's folder, which has no folders in it. Stops counting past MOST_FILES.
+
+    Raises JobDied when the folder can't be read.
+    """
     total = count = 0
-    with os.scandir(path) as entries:
-        for entry in entries:
-            count += 1
-            if count > MOST_FILES:
-                break
-            total += entry.stat(follow_symlinks=False).st_blocks * 512
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                count += 1
+                if count > MOST_FILES:
+                    break
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
+    except OSError as error:
+        raise JobDied(f"The computation's folder can't be read any more: {error.strerror}. Try again.") from error
     return total, count

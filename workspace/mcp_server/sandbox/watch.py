@@ -51,11 +51,10 @@ class Terms:
 class Watch:
     """Follows a job to its end. Used by one thread."""
 
-    def __init__(self, ends: Ends, terms: Terms, *, request: Iterable[memoryview], begun: Callable[[], None]) -> None:
+    def __init__(self, ends: Ends, terms: Terms, *, request: Iterable[memoryview]) -> None:
         self._ends = ends
         self._terms = terms
         self._unsent = deque(request)
-        self._begun = begun
         self._intake = wire.Intake(output_bytes=terms.limits.output_bytes)
         self._process: int | None = None
         self._memory: Memory | None = None
@@ -134,7 +133,6 @@ class Watch:
         except ConnectionError:
             message, descriptors = b"", []
         said: dict[str, Any] = json.loads(message or b"{}")
-        self._begun()
         if "pid" in said:
             self._process = descriptors[0]
             self._memory = Memory(said["pid"])

@@ -1,7 +1,7 @@
 """The process that jobs are forked from: trusted, single-threaded, with the libraries already imported.
 
-Started by the server (`link.py`) with an empty environment. It answers on a socket whose other end only the server holds,
-and leaves when that end closes or when nothing has been asked for a while.
+Started by the server (`link.py`) with an empty environment. It is asked on a socket whose other end only the server holds,
+and leaves when it is told to, when that end closes, or when nothing has been asked for a while.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import shutil
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from mcp_server.jobs.contract import without_paths
-from mcp_server.sandbox import kernel, reach
+from mcp_server.sandbox import control, kernel, reach
 from mcp_server.sandbox.child import Channel, Entry, run_job
 from mcp_server.sandbox.confine import Confinement, why_not
 
@@ -44,27 +45,26 @@ class Child:
 class Zygote:
     """Forks jobs and says how they ended."""
 
-    def __init__(self, control: socket.socket, *, unconfined: bool, idle_s: float) -> None:
-        self._control = control
+    def __init__(self, server: socket.socket, *, unconfined: bool, idle_s: float) -> None:
+        self._server = server
+        # Nobody else is there to clear up any more.
+        self.orphaned = False
         self._unconfined = unconfined
         self._idle_ms = idle_s * 1000
         self._libraries = reach.libraries()
         self._imported: set[str] = set()
         self._children: dict[int, Child] = {}
         self._poll = select.poll()
-        self._poll.register(control, select.POLLIN)
+        self._poll.register(server, select.POLLIN)
 
-    def serve(self) -> bool:
-        """Until the server's end closes (True) or nothing was asked for a while (False)."""
-        while True:
-            ready = self._poll.poll(None if self._children else self._idle_ms)
-            if not ready:
-                return False
+    def serve(self) -> None:
+        """Until the server says so or its end closes, or nothing was asked for a while."""
+        while ready := self._poll.poll(None if self._children else self._idle_ms):
             for descriptor, _ in ready:
                 if descriptor in self._children:
                     self._bury(descriptor)
                 elif not self._answer():
-                    return True
+                    return
 
     def end_children(self) -> None:
         """Kill what runs."""
@@ -73,9 +73,15 @@ class Zygote:
             os.waitpid(child.pid, 0)
 
     def _answer(self) -> bool:
-        """Take one request; False when the server has gone."""
-        message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
-        if not message:
+        """Take one request; False when there will be no more."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._server, MESSAGE_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            # The server closed its end before it had read all that it was told. Of a SOCK_SEQPACKET this is said first, and
+            # once (net/core/datagram.c): what the server said last is still there, or the end.
+            return True
+        if message in (b"", control.LEAVE):
+            self.orphaned = not message
             return False
         request, answer, status = descriptors
         channel = Channel(request=request, answer=answer)
@@ -83,6 +89,9 @@ class Zygote:
             self._begin(json.loads(message), channel, told)
         for descriptor in channel.descriptors:
             os.close(descriptor)
+        with suppress(ConnectionError):
+            # A server that has gone is noticed at the next look.
+            self._server.send(control.DEALT_WITH)
         return True
 
     def _begin(self, asked: dict[str, Any], channel: Channel, status: socket.socket) -> None:
@@ -141,7 +150,7 @@ class Zygote:
 
     def _let_go(self) -> None:
         """Forget the descriptors that the child is about to close, so that no object closes their numbers later."""
-        self._control.detach()
+        self._server.detach()
         for child in self._children.values():
             child.status.detach()
 
@@ -173,12 +182,14 @@ def _tell(status: socket.socket, message: dict[str, Any]) -> None:
         return
 
 
-def main(control: str, scratch: str, options: str) -> None:
+def main(descriptor: str, scratch: str, options: str) -> None:
     """Serve on the socket with this descriptor. Without the server nobody else removes `scratch`."""
     # Stopped by a signal it would outlive a server that is killed. It is woken when the thread that started it ends, which
     # says nothing, and again when the server has ended: then the closed socket lets it leave.
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGCONT)
-    zygote = Zygote(socket.socket(fileno=int(control)), **json.loads(options))
-    if zygote.serve():
-        zygote.end_children()
+    zygote = Zygote(socket.socket(fileno=int(descriptor)), **json.loads(options))
+    zygote.serve()
+    zygote.end_children()
+    if zygote.orphaned:
+        # A server that is there still has the folders of jobs in it that another zygote will run.
         shutil.rmtree(scratch, ignore_errors=True)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 import jwt
@@ -25,6 +25,9 @@ from mcp.client.streamable_http import streamable_http_client
 
 WORKSPACE = Path(__file__).parents[2]
 USER = "demo-pro"
+
+# How long a machine with much else to do may take for an answer.
+PATIENCE_S = 60
 
 # Making one takes 80 ms, which every client would pay although it never leaves loopback.
 TLS = ssl.create_default_context()
@@ -78,10 +81,15 @@ class RunningServer:
     def bearer(self, **changes: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {signed(self.key, **changes)}"}
 
+    def _sign(self, request: httpx2.Request) -> httpx2.Request:
+        """A token for each request, as the gateway has it: none outlives a slow test."""
+        request.headers.update(self.bearer())
+        return request
+
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         async with (
-            httpx2.AsyncClient(headers=self.bearer(), timeout=30, verify=TLS) as http,
+            httpx2.AsyncClient(auth=self._sign, timeout=PATIENCE_S, verify=TLS) as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http)) as client,
         ):
             yield client
@@ -116,8 +124,8 @@ def running_server(
         while said[-1] and "Listening" not in said[-1]:
             said.append(process.stderr.readline())
         assert said[-1], "".join(said)
-        # Nobody reads what it says from here on; a full pipe would stop it.
-        reader = threading.Thread(target=process.stderr.read)
+        # A full pipe would stop it.
+        reader = threading.Thread(target=_pass_on, args=[process.stderr])
         reader.start()
         ports = json.loads(ready.read_text())
         yield RunningServer(
@@ -129,6 +137,12 @@ def running_server(
         if reader is not None:
             reader.join()
         process.stderr.close()
+
+
+def _pass_on(told: IO[str]) -> None:
+    """Show what a server says, for pytest to print with the test that fails."""
+    for line in told:
+        sys.stderr.write(line)
 
 
 def get(url: str, **options: Any) -> httpx2.Response:
@@ -143,7 +157,7 @@ def post(url: str, **options: Any) -> httpx2.Response:
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """The structured result of a tool call that succeeds, after a look that its text says the same."""
-    result = await client.call_tool(tool, arguments, read_timeout_seconds=30)
+    result = await client.call_tool(tool, arguments, read_timeout_seconds=PATIENCE_S)
     text = result.content[0].text  # type: ignore[union-attr]  # these tools answer in text
     assert not result.is_error, text
     assert result.structured_content is not None
@@ -154,6 +168,6 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 async def refusal(client: Client, tool: str, **arguments: Any) -> str:
     """The text of a tool call that fails."""
-    result = await client.call_tool(tool, arguments, read_timeout_seconds=30)
+    result = await client.call_tool(tool, arguments, read_timeout_seconds=PATIENCE_S)
     assert result.is_error, result.content
     return str(result.content[0].text)  # type: ignore[union-attr]  # these tools answer in text

@@ -10,6 +10,9 @@ from typing import Any
 from mcp_server.sandbox import Answer, Job, Limits, Sandbox
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 
+# How long a machine with much else to do may take.
+PATIENCE_S = 60
+
 
 def job(entry: str = "source", *, source: str = "", limits: Limits | None = None, **more: Any) -> Job:
     """A job of this folder's entries."""
@@ -33,7 +36,7 @@ class Running:
         asked = job(source=f"import os\ntask.report(0, None, str(os.getpid()))\n{source}", limits=limits)
         self._thread = threading.Thread(target=self._run, args=(sandbox, asked))
         self._thread.start()
-        assert self._begun.wait(20)
+        assert self._begun.wait(PATIENCE_S)
 
     @property
     def pid(self) -> int:
@@ -41,7 +44,7 @@ class Running:
 
     def ended(self) -> Answer | Exception | None:
         """What came of it."""
-        self._thread.join(20)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         return self.outcome
 
@@ -77,6 +80,6 @@ def has_ended(pid: int) -> bool:
     import select
 
     try:
-        return bool(select.select([descriptor], [], [], 20)[0])
+        return bool(select.select([descriptor], [], [], PATIENCE_S)[0])
     finally:
         os.close(descriptor)

@@ -294,7 +294,7 @@ async def test_a_cancelled_call_ends_the_strategy(server: RunningServer, client:
         call.cancel()
         await asyncio.wait([call])
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await asyncio.to_thread(get, server.activity_url)).json()["in_flight"]:
             pass
     assert (await figures(client, "run_backtest", **CROSSOVER))["metrics"]

@@ -117,7 +117,7 @@ def test_an_import_wakes_the_stepper(bench: Bench) -> None:
     stepper.start()
     bench.catalogue.save("MY.SPX", spx(0, 65))
 
-    assert stepped.wait(15)
+    assert stepped.wait(60)
     stepper.stop()
     courses_agree(bench.store, deployment, recomputed(spx(0, 65), begun_at=59))
 

@@ -21,8 +21,10 @@ from mcp_server.errors import (
     UnknownSymbol,
 )
 from mcp_server.market.times import BY_NAME
+from mcp_server.sandbox import Answer, Job
 from mcp_server.strategies.shipped import shipped
 from mcp_server.tests.deploying import BUSY, Bench, courses_agree, recomputed, request, spx
+from mcp_server.tests.direct import DirectRunner
 
 
 def test_a_deployment_stepped_over_imported_bars_equals_a_recomputation(bench: Bench) -> None:
@@ -64,6 +66,21 @@ def test_the_same_key_deploys_once_also_from_many_at_once(bench: Bench) -> None:
     # One over all bars, one over fewer.
     assert bench.runner.runs == 2
     assert bench.store.count() == 1
+
+
+def test_a_repeated_call_does_not_wait_for_another_deployments_run(bench: Bench) -> None:
+    made = bench.deploy()
+    pool = ThreadPoolExecutor(1)
+
+    class Repeating(DirectRunner):
+        def run(self, job: Job, **options: Any) -> Answer:
+            assert pool.submit(desk.deploy, request(), key="k").result(30).id == made.id
+            return super().run(job, **options)
+
+    desk = bench.desk_with(Repeating())
+
+    assert desk.deploy(request(), key="another").id != made.id
+    pool.shutdown()
 
 
 def test_the_same_key_from_two_servers_deploys_once(bench: Bench, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_greedy_job_of_a_free_workspace_stays_within_the_pod() -> None:
         threading.Thread(target=add_up).start()
 
     source = f"import os\ntask.report(0, None, f'{{os.getpid()}} {{os.getppid()}}')\n{GREEDY}"
-    job = Job(f"{ENTRIES}:source", {"source": source}, preload=EVERY_LIBRARY, limits=Limits(wall_s=20, cpu_s=3))
+    job = Job(f"{ENTRIES}:source", {"source": source}, preload=EVERY_LIBRARY, limits=Limits(wall_s=100, cpu_s=3))
     with pytest.raises((OutOfMemory, OutOfTime)):
         sandbox.run(job, progress=watch)
     over.set()

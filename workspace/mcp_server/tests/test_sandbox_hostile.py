@@ -167,7 +167,7 @@ def test_memory_is_limited_also_where_the_errors_are_swallowed(sandbox: Sandbox)
         threads[0].start()
 
     with pytest.raises((OutOfTime, OutOfMemory)):
-        sandbox.run(source(text, limits=Limits(wall_s=2, memory_bytes=limit)), progress=watch)
+        sandbox.run(source(text, limits=Limits(wall_s=60, cpu_s=2, memory_bytes=limit)), progress=watch)
     threads[0].join()
 
     assert 0 < peaks[0] < limit + 32 * MIB
@@ -195,5 +195,5 @@ def test_pages_shared_with_other_jobs_count_once_they_are_changed(sandbox: Sandb
     """A forked process may write to all that its parent has: each page is then copied, which no rlimit counts."""
     entry = f"{ENTRIES}:touches"
     with pytest.raises(OutOfMemory):
-        sandbox.run(Job(entry, {}, limits=Limits(wall_s=10, memory_bytes=16 * MIB)))
+        sandbox.run(Job(entry, {}, limits=Limits(wall_s=60, memory_bytes=16 * MIB)))
     assert sandbox.run(Job(entry, {}, limits=Limits(memory_bytes=256 * MIB))).values == {}

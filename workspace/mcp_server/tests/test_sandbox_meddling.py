@@ -50,7 +50,7 @@ MEDDLING: list[tuple[str, type | types.UnionType]] = [
 def test_a_strategy_that_meddles_with_the_runner_harms_itself_only(
     sandbox: Sandbox, text: str, end: type | types.UnionType
 ) -> None:
-    found = outcome(sandbox, text, limits=Limits(wall_s=5, memory_bytes=256 * MIB, output_bytes=MIB))
+    found = outcome(sandbox, text, limits=Limits(wall_s=60, memory_bytes=256 * MIB, output_bytes=MIB))
 
     assert isinstance(found, end), found
 

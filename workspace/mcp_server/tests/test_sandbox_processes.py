@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import pytest
 
 from mcp_server.errors import JobDied, OutOfTime
 from mcp_server.sandbox import Limits, Sandbox
+from mcp_server.sandbox.client import Cancelled
 from mcp_server.sandbox.link import Patience
 from mcp_server.tests.harness import WORKSPACE
-from mcp_server.tests.running_jobs import Running, has_ended, job, values, zygote_of
+from mcp_server.tests.running_jobs import PATIENCE_S, Running, has_ended, job, values, zygote_of
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 
 
@@ -50,6 +52,13 @@ def started_zygote(sandbox: Sandbox) -> int:
     return int(values(sandbox, "import os\nvalues['zygote'] = os.getppid()")["zygote"])
 
 
+def await_word(sandbox: Sandbox) -> None:
+    """Until the process that jobs come from has dealt with the request that it got last."""
+    control = sandbox._link._control
+    assert control
+    assert select.select([control], [], [], PATIENCE_S)[0]
+
+
 def test_a_process_that_left_or_hangs_is_replaced() -> None:
     for patience, harm in ((Patience(idle_s=0.05), None), (Patience(silent_s=0.2), signal.SIGSTOP)):
         sandbox = Sandbox(tier="free", patience=patience)
@@ -57,6 +66,7 @@ def test_a_process_that_left_or_hangs_is_replaced() -> None:
         if harm is None:
             assert has_ended(zygote)
         else:
+            await_word(sandbox)
             os.kill(zygote, harm)
             with pytest.raises(OutOfTime):
                 sandbox.run(job(limits=Limits(wall_s=0.5)))
@@ -64,6 +74,56 @@ def test_a_process_that_left_or_hangs_is_replaced() -> None:
         assert sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
         assert has_ended(zygote)
         sandbox.close()
+
+
+def test_a_process_that_dealt_with_a_job_that_was_given_up_does_not_hang() -> None:
+    """Source: nobody heard it say so; a minute later it was replaced, and its end took the next job's folder away."""
+    # Whatever is still open at the next request has been for too long.
+    sandbox = Sandbox(tier="free", patience=Patience(silent_s=0))
+    with pytest.raises(Cancelled):
+        sandbox.run(job(), cancelled=lambda: True)
+    await_word(sandbox)
+    process = sandbox._link._process
+
+    assert process
+    assert started_zygote(sandbox) == process.pid
+    sandbox.close()
+
+
+def test_a_process_that_leaves_late_for_another_one_takes_no_folder_away() -> None:
+    sandbox = Sandbox(tier="free", patience=Patience(silent_s=0.2))
+    zygote = started_zygote(sandbox)
+    await_word(sandbox)
+    os.kill(zygote, signal.SIGSTOP)
+    with pytest.raises(OutOfTime):
+        sandbox.run(job(limits=Limits(wall_s=0.5)))
+    slow = threading.Timer(0.3, os.kill, (zygote, signal.SIGCONT))
+    slow.start()
+
+    assert started_zygote(sandbox) != zygote
+    slow.join()
+    sandbox.close()
+
+
+def test_a_process_that_is_told_to_leave_takes_no_folder_away(own_sandbox: Sandbox) -> None:
+    """Also when the server closes its end before it has read all: that is the first thing that the process then hears."""
+    folder, zygote = own_sandbox._scratch.folder, started_zygote(own_sandbox)
+    await_word(own_sandbox)
+
+    own_sandbox._link.close()
+
+    assert has_ended(zygote)
+    assert folder.is_dir()
+
+
+def test_a_folder_that_was_swept_away_ends_its_job_in_words(own_sandbox: Sandbox) -> None:
+    """Source: what cleans /tmp on a machine may take the folder of a job that runs."""
+    running = Running(own_sandbox, "while True: pass")
+    folder = Path(os.readlink(f"/proc/{running.pid}/cwd"))
+    folder.rmdir()
+
+    assert "folder can't be read any more" in str(running.ended())
+    assert own_sandbox.run(job(source="values['ran'] = 1")).values == {"ran": 1}
 
 
 def test_a_request_that_the_process_did_not_live_to_answer_is_made_again(own_sandbox: Sandbox) -> None:

@@ -70,7 +70,7 @@ def run_as_ordinary_user(*, but: str = "") -> None:
     run(for_all_to_reach(sys.base_prefix, sys.prefix) + f"exec {ORDINARY} {attacks}")
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_it_holds_for_an_ordinary_user() -> None:
     run_as_ordinary_user(but=SLOW)
 

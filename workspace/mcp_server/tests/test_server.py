@@ -189,7 +189,7 @@ def test_sigterm_ends_it_cleanly_with_the_log_folded_into_the_file(tmp_path: Pat
     with running_server(tmp_path, key) as server:
         server.process.send_signal(signal.SIGTERM)
 
-        assert server.process.wait(timeout=20) == 0
+        assert server.process.wait(timeout=60) == 0
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["workspace.sqlite3"]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp.client import Client
+from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
 
 from mcp_server.allocator import give_back_what_is_freed
@@ -26,6 +28,7 @@ from mcp_server.tests.direct import DirectRunner
 from mcp_server.tests.harness import RunningServer, call, get, refusal
 from mcp_server.tests.sandbox_entries import NAME as ENTRIES
 from mcp_server.tools.deployments import DeploymentTools
+from mcp_server.tools.offer import READS, Linked, Offer, tool_of
 from mcp_server.workspace import Choices, open_workspace
 
 HONEST = "def signals(bars):\n    return (bars['close'] > bars['close'].shift(1)).astype(float)"
@@ -36,6 +39,24 @@ async def test_an_error_does_not_begin_with_the_tools_name(client: Client) -> No
     told = await refusal(client, "get_bars", symbol="NONE")
 
     assert told.startswith("No instrument 'NONE'.")
+
+
+async def test_what_breaks_inside_is_told_in_a_sentence_and_logged_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def deploy_strategy() -> Linked:
+        raise ZeroDivisionError("/data/secret")
+
+    broken = MCPServer[Any]("broken", tools=[tool_of(Offer(deploy_strategy, "Break", READS))])
+    async with Client(broken) as client:
+        told = await refusal(client, "deploy_strategy")
+
+    assert told.startswith(
+        "Something in the workspace broke while it ran deploy_strategy; the arguments are not to blame"
+    )
+    assert "secret" not in told
+    assert "Traceback" in caplog.text
+    assert "ZeroDivisionError: /data/secret" in caplog.text
 
 
 @pytest.mark.parametrize(

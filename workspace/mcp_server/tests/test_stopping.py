@@ -8,14 +8,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mcp_server.tests.harness import call, get, post, running_server
+from mcp_server.tests.harness import PATIENCE_S, call, get, post, running_server
 
 # Its run over all bars takes longer than a stream lives that is ended at once.
 SLOW = """
 import time
 def signals(bars):
-    end = time.process_time() + (0.8 if len(bars) == 500 else 0)
-    while time.process_time() < end:
+    end = time.monotonic() + (0.8 if len(bars) == 500 else 0)
+    while time.monotonic() < end:
         pass
     return bars["close"] * 0
 """
@@ -36,11 +36,11 @@ async def test_a_call_in_flight_at_sigterm_is_answered(tmp_path: Path, key: Ed25
             await call(client, "validate_strategy", source="def signals(bars): return bars['close'] * 0")
         headers = {**server.bearer(), **STREAMED}
         asked = asyncio.create_task(
-            asyncio.to_thread(post, f"{server.url}/mcp", json=VALIDATE, headers=headers, timeout=30)
+            asyncio.to_thread(post, f"{server.url}/mcp", json=VALIDATE, headers=headers, timeout=PATIENCE_S)
         )
         while not (await asyncio.to_thread(get, server.activity_url)).json()["running"]["backtests"]:
             pass
         server.process.send_signal(signal.SIGTERM)
 
         assert '"valid":true' in (await asked).text
-        assert await asyncio.to_thread(server.process.wait, 20) == 0
+        assert await asyncio.to_thread(server.process.wait, PATIENCE_S) == 0

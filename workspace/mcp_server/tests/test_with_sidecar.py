@@ -7,7 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,7 @@ def test_the_pair_starts_and_ends_and_leaves_the_folder_whole(tmp_path: Path, re
     key, ready, owner = tmp_path / "gateway.pem", tmp_path / "ready.json", tmp_path / "owner"
     key.write_bytes(pem_of(Ed25519PrivateKey.generate()))
     owner.touch()
-    idle, silence = (1, 60) if reason == "nobody used it" else (0, 3)
+    idle, silence = (3, 60) if reason == "nobody used it" else (0, 3)
     sidecar = ["--activity-file", ready, "--idle-seconds", idle, "--poll-seconds", 0.1]
     sidecar += ["--owner-file", owner, "--owner-timeout-seconds", silence]
     server = [
@@ -50,8 +53,14 @@ def test_the_pair_starts_and_ends_and_leaves_the_folder_whole(tmp_path: Path, re
         text=True,
     )
     assert process.stderr is not None
-    with process:
-        log = [line for line in iter(process.stderr.readline, "") if _seen(line, ready)]
+    with process, _beating(owner) as listening:
+        log = []
+        for line in iter(process.stderr.readline, ""):
+            log.append(line)
+            if "Listening" in line:
+                port = json.loads(ready.read_text())["port"]
+                assert get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+                listening.set()
 
     assert process.returncode == 0
     assert reason in log[-1]
@@ -85,8 +94,19 @@ async def test_a_pod_is_scaled_down_only_when_its_user_has_gone(tmp_path: Path, 
         assert await sidecar.wait() == 0
 
 
-def _seen(line: str, ready: Path) -> str:
-    if "Listening" in line:
-        port = json.loads(ready.read_text())["port"]
-        assert get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-    return line
+@contextmanager
+def _beating(owner: Path) -> Iterator[threading.Event]:
+    """An owner that lives until the event is set, however long the server takes to start."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(0.1):
+            owner.touch()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield over
+    finally:
+        over.set()
+        thread.join()

@@ -29,6 +29,11 @@ REPLACES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempote
 # A model corrects a handful at a time.
 MOST_ERRORS = 5
 
+BROKEN = (
+    "Something in the workspace broke while it ran {tool}; the arguments are not to blame, and its log says what it was. "
+    "Call once more. If that fails too, tell the user that it does not work just now."
+)
+
 
 class Linked(BaseModel):
     """A reply that points to resources, which a client gets beside the structured result."""
@@ -84,8 +89,9 @@ class StrictTool(Tool):
         try:
             async with self._place():
                 return await super().run(arguments, context, convert_result)
-        except UnexpectedToolError:
-            raise
+        except UnexpectedToolError as error:
+            # The SDK logs it with what raised it, and tells the caller this text.
+            raise UnexpectedToolError(BROKEN.format(tool=self.name)) from error
         except ToolError as error:
             # The SDK's prefix tells a model what it knows, and its caller twice.
             raise ToolError(str(error).removeprefix(f"Error executing tool {self.name}: ")) from error
