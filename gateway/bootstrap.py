@@ -29,8 +29,8 @@ QUIET_S = 5
 """Where the output is no terminal, a line of progress this often."""
 POLL_S = 0.5
 LOG_TAIL_LINES = 15
-COMPILED_LATER = r"/(tests|kubernetes|ccxt)/"
-"""Half of all source, most of which no process imports; what one does import, Python compiles then."""
+COMPILED_LATER = r"/(tests?|ccxt|fontTools|kubernetes|mypyc?|openai/types|openrouter|pygments|twisted)/"
+"""Over half of all source, most of which no process imports; what one does import, Python compiles then."""
 ENV_FILE = """\
 # Made by the first `make run`; .env.example explains every setting. The real environment wins over this file.
 DEBUG=true

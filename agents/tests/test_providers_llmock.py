@@ -3,13 +3,14 @@
 Source: the issue's demand for third-party doubles. OpenRouter's is OpenAI's format. What it can't do: see docs/conformance.md.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
-from llmock.pytest_plugin import LLMock
-from llmock.testing import LLMockServer
 
 from agents.model_pool import ModelPool
 from agents.model_step import BoundModel, Spoken, call_model
@@ -17,6 +18,10 @@ from agents.providers import ApiEndpoint, providers
 from agents.tests.doubles.vendors import tool_results
 from agents.tests.test_providers import TOOL, TOOLS, VENDORS, scripted
 from agents.vendor_errors import VENDOR_ERRORS, VendorFailed
+
+if TYPE_CHECKING:
+    from llmock.pytest_plugin import LLMock
+    from llmock.testing import LLMockServer
 
 QUESTION = HumanMessage("RSI of SPX?")
 ARGUMENTS = {"symbol": "SPX", "indicators": [{"name": "RSI"}]}
@@ -26,12 +31,16 @@ FORMATS = {"anthropic": "anthropic", "google": "gemini", "openai": "openai", "op
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LLMockServer]:
+    from llmock.testing import LLMockServer  # brings a framework along, where tests are only collected too
+
     with LLMockServer() as started:
         yield started
 
 
 @pytest.fixture
 def theirs(server: LLMockServer) -> LLMock:
+    from llmock.pytest_plugin import LLMock
+
     mock = LLMock(server)
     mock.reset()
     return mock

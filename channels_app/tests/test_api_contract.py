@@ -44,6 +44,7 @@ class Api:
     url: str
     token: str
     objects: dict[str, str]
+    session: Any
 
 
 @contextmanager
@@ -68,14 +69,25 @@ def _in_a_thread() -> Iterator[str]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[Any]:
+    """One client for all: to make one and its connection takes a request as long as the answer. It keeps no cookie."""
+    from schemathesis.transport.requests import ManagedCookiesSession
+
+    with ManagedCookiesSession() as session:
+        session.trust_env = False
+        session.headers.clear()
+        yield session
+
+
 @pytest.fixture
-def api(licensed: dict[str, str], data_dir: Any, settings: Any) -> Iterator[Api]:
+def api(session: Any, licensed: dict[str, str], data_dir: Any, settings: Any) -> Iterator[Api]:
     settings.DEBUG = True
     turn = async_to_sync(say)("Hello").turn
     async_to_sync(cancel_turn)(turn, user_id="demo-pro")
     objects = {"turn": turn, "conversation": async_to_sync(create_conversation)("demo-pro").id}
     with _in_a_thread() as host:
-        yield Api(f"http://{host}", async_to_sync(token_of)("demo-pro"), objects)
+        yield Api(f"http://{host}", async_to_sync(token_of)("demo-pro"), objects, session)
 
 
 def _hold(api: Api, case: Any) -> None:
@@ -85,7 +97,7 @@ def _hold(api: Api, case: Any) -> None:
     for values in ({}, api.objects):
         case.path_parameters = {name: values.get(name, value) for name, value in (case.path_parameters or {}).items()}
         headers = {"Authorization": f"Bearer {api.token}"}
-        answer = case.call(base_url=api.url, headers=headers)
+        answer = case.call(base_url=api.url, session=api.session, headers=headers)
         assert answer.status_code < 500 or answer.status_code in DECLARED_5XX, answer.text
         left_out = [CHECKS.get_one(name) for name in LEFT_OUT]
         case.validate_response(answer, excluded_checks=left_out, headers=headers)

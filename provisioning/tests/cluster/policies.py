@@ -6,8 +6,6 @@ message expressions and the authorizer; controllers' own writes are not asked ab
 
 from typing import Any
 
-import cel
-
 from provisioning.tests.cluster.kinds import NAMESPACES, Object, kind_called
 from provisioning.tests.cluster.rbac import groups_of
 from provisioning.tests.cluster.requests import Request
@@ -57,6 +55,8 @@ def _matches(policy: Object, request: Request, operation: str) -> bool:
 
 def _denial(spec: Object, variables: dict[str, Any]) -> str:
     """Why the policy denies; empty when it doesn't. An expression that fails denies too, by failurePolicy Fail."""
+    import cel  # brings the packages of its command line along, which takes half a second
+
     fails_open = spec.get("failurePolicy") == "Ignore"
     try:
         if not all(cel.evaluate(each["expression"], variables) for each in spec.get("matchConditions") or []):

@@ -9,14 +9,12 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr  # type: ignore[import-untyped]  # it has no types
 
 from mcp_server.backtests.choosing import rank_correlation, ranked
 from mcp_server.backtests.grid import MOST_RUNS, runs_of
 from mcp_server.backtests.split import FEWEST_BARS, Split
 from mcp_server.backtests.store import Backtests, Bounds, Record
 from mcp_server.errors import BadGrid, BadSplit, BadStrategyParams, UnknownBacktest
-from mcp_server.jobs.charts import draw
 from mcp_server.storage.database import Database
 from mcp_server.strategies.shipped import shipped
 
@@ -129,7 +127,9 @@ def test_a_figure_without_a_value_is_the_worst_and_a_small_drawdown_the_best() -
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=5, max_size=30))
 def test_the_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
-    """Source: scipy.stats.spearmanr, which the server can't afford to import."""
+    """Source: scipy.stats.spearmanr, which the server can't afford to import, nor each process that collects tests."""
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]  # it has no types
+
     first, second = ([float(pair[side]) for pair in pairs] for side in (0, 1))
     found = rank_correlation(first, second)
     if len(set(first)) == 1 or len(set(second)) == 1:
@@ -148,6 +148,8 @@ def test_too_few_runs_have_no_ranks() -> None:
     ids=["two bars", "flat", "lost", "grown ten thousand times"],
 )
 def test_any_course_is_drawn_and_the_same_each_time(equity: list[float]) -> None:
+    from mcp_server.jobs.charts import draw  # brings matplotlib
+
     curve = numpy.array(equity)
     curves = {
         "time": numpy.arange(len(curve)) * 86_400 * 10**9,

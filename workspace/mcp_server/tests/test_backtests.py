@@ -8,7 +8,6 @@ import io
 import json
 from typing import Any
 
-import matplotlib.image
 import pytest
 from mcp.client import Client
 
@@ -63,6 +62,8 @@ async def test_a_line_that_is_written_like_a_look_ahead_is_among_the_notes(clien
 
 
 async def test_its_picture_comes_with_the_answer_and_as_a_resource(client: Client) -> None:
+    import matplotlib.image
+
     result = await answer(client, "run_backtest", **CROSSOVER)
 
     text, image = result.content

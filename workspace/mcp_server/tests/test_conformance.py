@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from mcp.client import Client
 
 from mcp_server.tests.harness import running_server, signed
 from mcp_server.tests.node_programs import INSTALL_S, installed_programs
@@ -46,9 +47,7 @@ def test_the_documentation_names_every_check_of_the_baseline() -> None:
     assert [check for check in checks if f"`{check}`" not in DOCUMENTATION.read_text()] == []
 
 
-async def test_the_fixtures_are_not_there_without_their_flag(tmp_path: Path, key: Ed25519PrivateKey) -> None:
-    with running_server(tmp_path, key) as server:
-        async with server.client() as client:
-            tools = (await client.list_tools()).tools
+async def test_the_fixtures_are_not_there_without_their_flag(client: Client) -> None:
+    tools = (await client.list_tools()).tools
 
     assert [tool.name for tool in tools if tool.name.startswith("test_")] == []

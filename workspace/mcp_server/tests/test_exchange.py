@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from importlib.util import find_spec
 
 import pytest
 from mcp.client import Client
@@ -22,7 +23,8 @@ from mcp_server.storage.exchange_bars import ExchangeBars
 from mcp_server.tests.harness import call, refusal
 from mcp_server.tests.scripted_exchange import ScriptedExchange, price, scripted_exchange
 
-ccxt = pytest.importorskip("ccxt", reason="the optional extra for exchanges is not installed")
+if find_spec("ccxt") is None:
+    pytest.skip("the optional extra for exchanges is not installed", allow_module_level=True)
 
 BTC = "binance:BTC/USDT"
 
@@ -168,6 +170,8 @@ def test_only_exchanges_of_the_list_are_ever_asked(
 
 
 def test_every_exchange_of_the_list_is_known_to_ccxt_and_gives_bars() -> None:
+    import ccxt  # takes a second, which each process that collects tests would pay
+
     for name in EXCHANGES:
         exchange = getattr(ccxt, name)()
         assert exchange.has["fetchOHLCV"], name

@@ -21,7 +21,6 @@ from mcp_server.indicators.catalogue import MA_TYPES, indicators
 from mcp_server.indicators.charting import chart_job
 from mcp_server.indicators.computing import Choice, compute
 from mcp_server.indicators.survey import FILE, survey, written
-from mcp_server.jobs import indicator_chart
 from mcp_server.jobs.contract import Task
 from mcp_server.market.sources.shipped import ShippedSource
 from mcp_server.tests.harness import RunningServer, call, refusal
@@ -366,6 +365,8 @@ async def test_a_chart_of_few_or_many_bars_is_drawn(client: Client, limit: int) 
 
 def test_every_kind_of_indicator_is_drawn() -> None:
     """One for each way of drawing, run here and not in a child: what differs from one to the next is the drawing."""
+    from mcp_server.jobs import indicator_chart  # brings matplotlib
+
     instrument, bars = ShippedSource().find("SPX", None) or pytest.fail("SPX is shipped")
     used = bars.last(300)
     kinds = {(each.overlay, each.is_event, tuple(each.outputs.values())): each for each in indicators().values()}

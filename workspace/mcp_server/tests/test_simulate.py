@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import ffn  # type: ignore[import-untyped]  # it has no types
 import numpy
 import pandas
 import pytest
@@ -14,9 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mcp_server.deployments import ledger
-from mcp_server.jobs import simulate
 from mcp_server.jobs.contract import Refused, Result, Task
-from mcp_server.jobs.metrics import returns_of
 from mcp_server.market.sources.shipped import ShippedSource
 from mcp_server.trading import START_EQUITY
 
@@ -41,6 +38,13 @@ def cases(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     return opens, opens * (1 + days), draw(arrays(float, shape, elements=weights)) / shape[1]
 
 
+def run(task: Task) -> Result:
+    """The job, whose libraries take three seconds to import: too long where tests are only collected."""
+    from mcp_server.jobs import simulate
+
+    return simulate.run(task)
+
+
 def simulated(opens: Any, closes: Any, chosen: Any, **arguments: Any) -> Result:
     """The job's answer for symbols A, B, … on daily bars."""
     bars, count = closes.shape
@@ -51,7 +55,7 @@ def simulated(opens: Any, closes: Any, chosen: Any, **arguments: Any) -> Result:
         for name, values in columns:
             given_arrays[f"0/{symbol}" if name == "0" else f"{symbol}/{name}"] = values[:, index]
     usual = {"symbols": symbols, "runs": 1, "fee_bps": 0.0, "slippage_bps": 0.0, "detail": True}
-    return simulate.run(Task({**usual, **arguments}, given_arrays))
+    return run(Task({**usual, **arguments}, given_arrays))
 
 
 def trades_of(answer: Result) -> list[dict[str, Any]]:
@@ -291,6 +295,10 @@ def test_weights_of_another_length_are_refused() -> None:
 
 def test_the_figures_are_those_of_ffn() -> None:
     """Source: ffn (MIT) computes the same statistics from a price series; its year is 252 bars, ours the data's own."""
+    import ffn  # type: ignore[import-untyped]  # it has no types
+
+    from mcp_server.jobs.metrics import returns_of
+
     bars = ShippedSource().bars("SPX")
     closes, opens = (numpy.array(each)[:, None] for each in (bars.close, bars.open))
     chosen = numpy.where(closes > pandas.DataFrame(closes).rolling(100).mean().to_numpy(), 1.0, 0.0)
@@ -301,9 +309,7 @@ def test_the_figures_are_those_of_ffn() -> None:
         "0/SPX": chosen[:, 0],
     }
 
-    answer = simulate.run(
-        Task({"symbols": ["SPX"], "runs": 1, "fee_bps": 5, "slippage_bps": 1, "detail": True}, given_arrays)
-    )
+    answer = run(Task({"symbols": ["SPX"], "runs": 1, "fee_bps": 5, "slippage_bps": 1, "detail": True}, given_arrays))
 
     figures = answer.values["runs"][0]["metrics"]
     equity = pandas.Series(answer.arrays["equity"], index=pandas.to_datetime(numpy.array(bars.times)))
@@ -333,13 +339,15 @@ def test_parts_are_measured_by_themselves_and_join_to_the_whole() -> None:
 
 
 def test_a_list_of_very_many_trades_is_cut() -> None:
-    bars = 2 * simulate.MOST_TRADES + 10
+    from mcp_server.jobs.simulate import MOST_TRADES
+
+    bars = 2 * MOST_TRADES + 10
     prices = numpy.ones((bars, 1))
 
     answer = simulated(prices, prices, numpy.arange(bars)[:, None] % 2.0)
 
-    assert answer.values["runs"][0]["metrics"]["trades"] > simulate.MOST_TRADES
-    assert len(trades_of(answer)) == simulate.MOST_TRADES
+    assert answer.values["runs"][0]["metrics"]["trades"] > MOST_TRADES
+    assert len(trades_of(answer)) == MOST_TRADES
 
 
 def test_the_years_of_the_calendar_join_to_the_whole() -> None:
@@ -364,7 +372,7 @@ def test_progress_counts_the_runs_of_the_whole_job() -> None:
     prices = {"A/time": numpy.arange(3), "A/open": numpy.ones(3), "A/close": numpy.ones(3)}
     runs = {f"{index}/A": numpy.ones(3) for index in range(2)}
 
-    simulate.run(
+    run(
         Task(
             {"symbols": ["A"], "runs": 2, "fee_bps": 0, "slippage_bps": 0, "before": 25, "of": 200},
             {**prices, **runs},
