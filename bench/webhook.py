@@ -4,7 +4,8 @@
 
 One process of `manage.py serve --no-worker` on a PostgreSQL of its own that keeps what it is told (fsync), in a temporary
 folder; licences and links of 400 users; signed posts of the webhook channel at a steady rate, whether or not those before
-were answered. A time is from when a post was due to its answer. Each is a turn in the database when it is acknowledged.
+were answered. A time is from when a post was due to its answer. Each is a turn in the database when it is acknowledged. Machines
+that share their processors are slow for moments: the posts beside these are also told of apart (bench.pace).
 """
 
 import argparse
@@ -26,6 +27,7 @@ from pathlib import Path
 import aiohttp
 import psycopg
 
+from bench.pace import apart, watched
 from bench.smoke import ROOT, START_S, free_port
 
 USERS = 400
@@ -60,13 +62,15 @@ def main() -> None:
         asyncio.run(post_all(port, rate=options.rate, count=options.rate * 2, first=-options.rate * 2))
         wait_until_idle(pid)
         cpu_before = cpu_seconds(pid)
-        answers = asyncio.run(post_all(port, rate=options.rate, count=options.rate * options.seconds))
+        with watched() as pace:
+            answers = asyncio.run(post_all(port, rate=options.rate, count=options.rate * options.seconds))
         cpu = cpu_seconds(pid) - cpu_before
         load = os.getloadavg()[0]
         stored = count_turns(database)
-    times = [took_ms for took_ms in answers if took_ms is not None]
-    if len(times) < len(answers):
-        sys.exit(f"{len(answers) - len(times)} of {len(answers)} posts were not acknowledged (load {load:.1f}).")
+    answered = [answer for answer in answers if answer is not None]
+    if len(answered) < len(answers):
+        sys.exit(f"{len(answers) - len(answered)} of {len(answers)} posts were not acknowledged (load {load:.1f}).")
+    times, steady = in_ms(answered), in_ms(apart(answered, pace.slow()))
     p99 = quantile(times, 0.99)
     figures = {
         "posts": len(times),
@@ -74,6 +78,9 @@ def main() -> None:
         "p50_ms": round(quantile(times, 0.5), 1),
         "p99_ms": round(p99, 1),
         "max_ms": round(max(times), 1),
+        # Of the posts during which, and 0.15 s before which, the machine itself was never at a third of its speed.
+        "steady_posts": len(steady),
+        "steady_p99_ms": round(quantile(steady, 0.99), 1) if len(steady) > 1 else None,
         # The server's own, without PostgreSQL's.
         "cpu_ms_a_post": round(cpu * 1000 / len(times), 2),
         "load_average": round(load, 1),
@@ -148,21 +155,21 @@ def count_turns(database: str) -> int:
     return int(row[0]) if row else 0
 
 
-async def post_all(port: int, *, rate: int, count: int, first: int = 0) -> list[float | None]:
-    """Milliseconds from when each post was due to its answer; None for one that was not acknowledged."""
+async def post_all(port: int, *, rate: int, count: int, first: int = 0) -> list[tuple[float, float] | None]:
+    """When each post was due and when it was answered; None for one that was not acknowledged."""
     connections, patience = aiohttp.TCPConnector(limit=200, keepalive_timeout=60), aiohttp.ClientTimeout(total=60)
     address = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession(address, connector=connections, timeout=patience) as client:
-        start = time.perf_counter() + 0.1
+        start = time.monotonic() + 0.1
         posts = []
         for number in range(count):
             due = start + number / rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             posts.append(asyncio.create_task(post(client, first + number, due=due)))
         return await asyncio.gather(*posts)
 
 
-async def post(client: aiohttp.ClientSession, number: int, *, due: float) -> float | None:
+async def post(client: aiohttp.ClientSession, number: int, *, due: float) -> tuple[float, float] | None:
     """One signed message; see post_all."""
     account = f"account-{number % USERS + 1}"
     body = json.dumps({"id": f"m{number}", "account": account, "text": "RSI of SPX?"}).encode()
@@ -176,7 +183,12 @@ async def post(client: aiohttp.ClientSession, number: int, *, due: float) -> flo
             await answer.read()
     except (aiohttp.ClientError, TimeoutError):
         return None
-    return None if answer.status != 200 else (time.perf_counter() - due) * 1000
+    return None if answer.status != 200 else (due, time.monotonic())
+
+
+def in_ms(answered: list[tuple[float, float]]) -> list[float]:
+    """How long each took."""
+    return [(at - due) * 1000 for due, at in answered]
 
 
 def quantile(times: list[float], share: float) -> float:
