@@ -37,7 +37,7 @@ export class ConversationRow {
     const facts = [item.alias === "main" && t("Main"), today ? timeOf(used) : dateOf(used)].filter(Boolean);
     const sign = {
       busy: () => [el("span", { class: "talk-busy", role: "img", "aria-label": t("being answered") })],
-      waiting: () => [el("span", { class: "talk-waiting" }), el("strong", {}, t("waits for you")), "·"],
+      waiting: () => [el("span", { class: "talk-waiting" }), el("strong", {}, t("waits for you")), "· "],
     }[state]?.() ?? [];
     this.#link.href = item.alias === "main" ? "#" : `#c-${item.id}`;
     this.#link.replaceChildren(
